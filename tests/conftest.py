@@ -1,0 +1,36 @@
+"""What every test shares: one backend a process, quiet logs, the choice of tests by backend."""
+
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+import keras
+import pytest
+
+
+def pytest_ignore_collect(collection_path):
+    """Under another backend, files that are not marked are not even imported."""
+    path = pathlib.Path(collection_path)
+    if keras.backend.backend() == "tensorflow" or path.suffix != ".py":
+        return None
+    return "mark.any_backend" not in path.read_text() or None
+
+
+def pytest_collection_modifyitems(config, items):
+    """Under another backend, only the tests that are marked for it run."""
+    if keras.backend.backend() == "tensorflow":
+        return
+    kept = [item for item in items if item.get_closest_marker("any_backend")]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
+
+@pytest.fixture(autouse=True)
+def fresh_keras_state():
+    """Names and the global dtype policy of one test must not reach the next."""
+    keras.utils.set_random_seed(0)
+    yield
+    keras.config.set_dtype_policy("float32")
+    keras.backend.clear_session()

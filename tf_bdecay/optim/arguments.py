@@ -1,0 +1,65 @@
+"""Checks of optimizers' arguments: what would be silently wrong is refused with what to use."""
+
+import math
+import numbers
+
+import keras
+
+from tf_bdecay.errors import require, unknown
+from tf_bdecay.optim.decay import DecayPolicy
+
+KERAS_ARGUMENTS = ("use_ema", "ema_momentum", "ema_overwrite_frequency", "loss_scale_factor")
+
+_LOCAL = "it clips each replica's local gradient: use global_clipnorm, which clips the reduced one"
+_REFUSED = {
+    "gradient_accumulation_steps": "Keras feeds micro-steps to the schedule and fails under a "
+    "strategy: accumulate inside the train step, and apply once an update",
+    "clipnorm": _LOCAL,
+    "clipvalue": _LOCAL,
+}
+
+
+def keras_arguments(kind, arguments):
+    """The arguments that go to Keras' base optimizer as they are.
+
+    Args:
+        kind: name of the optimizer's class, for the message.
+        arguments: dict of those that the optimizer itself does not have.
+
+    Raises:
+        BadInput: one that would be silently wrong, or is unknown.
+    """
+    for name, value in arguments.items():
+        if name in _REFUSED:
+            require(
+                value is None,
+                f"{kind} does not take `{name}`: {_REFUSED[name]}. Received: {name}={value!r}",
+            )
+        elif name not in KERAS_ARGUMENTS:
+            raise unknown(f"argument of {kind}", name, KERAS_ARGUMENTS)
+    return {name: value for name, value in arguments.items() if name not in _REFUSED}
+
+
+def in_range(kind, name, value, low, high=math.inf, open_below=False):
+    """Raises `BadInput` unless low <= value < high (low < value if `open_below`)."""
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    inside = number and (low < value if open_below else low <= value) and value < high
+    bounds = f"{'>' if open_below else '>='} {low}" + ("" if math.isinf(high) else f" and < {high}")
+    require(inside, f"`{name}` of {kind} must be a number {bounds}. Received: {name}={value!r}")
+
+
+def policy(kind, weight_decay):
+    """The policy that was given, or that a config describes.
+
+    Raises:
+        BadInput: a bare number, None or anything else that does not say which variables decay.
+    """
+    if isinstance(weight_decay, dict):
+        weight_decay = keras.saving.deserialize_keras_object(weight_decay)
+    require(
+        isinstance(weight_decay, DecayPolicy),
+        f"`weight_decay` of {kind} must be a policy that says which variables decay: for example "
+        "tf_bdecay.decay.NoBiasDecay(0.01) for kernels only, FullDecay(0.01) for all, NoDecay() "
+        f"for none. Received: weight_decay={weight_decay!r}",
+    )
+    return weight_decay

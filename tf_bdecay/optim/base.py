@@ -1,0 +1,455 @@
+"""What LAMB and SGD share: roles, decay by policy, the decision of each update, skipping, state.
+
+A gradient's way through an update, in METHOD's order:
+
+    mean over replicas -> sensitivity -> decision -> clipping -> rule of the subclass -> variable
+
+`apply` gathers all state as tensors, hands them to `_step`, a pure function of tensors, and assigns
+what comes back. How that is done fast and under a distribution strategy is TensorFlow's business:
+`tensorflow_update`.
+"""
+
+import functools
+import numbers
+import warnings
+from typing import NamedTuple
+
+import keras
+import numpy as np
+from keras import ops, tree
+
+from tf_bdecay.errors import BadInput, require
+from tf_bdecay.optim import arguments, packing, update
+from tf_bdecay.optim.roles import roles_of
+from tf_bdecay.sharpness.sensitivity import bias_ratio, connection_sensitivity
+
+
+class Decision(NamedTuple):
+    """What the last update measured and decided, as NumPy arrays.
+
+    Attributes:
+        layers: labels of the L paired normalization layers.
+        bias_ratio: [L] float32, r_l of training.
+        decay_on: [L] bool, whether the layer's beta decayed.
+        labels: labels of the V trainable variables.
+        sensitivity: [V] float32, C_m of each variable, m the global batch; in units of the loss.
+        trust_ratio: [V] float32, 1 for a variable that is not adapted.
+    """
+
+    layers: tuple
+    bias_ratio: np.ndarray
+    decay_on: np.ndarray
+    labels: tuple
+    sensitivity: np.ndarray
+    trust_ratio: np.ndarray
+
+
+class DecayByRole(keras.optimizers.Optimizer):
+    """Base of optimizers whose weight decay is a policy over roles.
+
+    Args:
+        learning_rate: float, schedule (called with the number of updates done) or callable.
+        weight_decay: a `tf_bdecay.decay` policy, or "default".
+        global_clipnorm: float, limit of the norm of all reduced gradients together; None for none.
+        skip_nonfinite: whether an update whose reduced gradients are not all finite is skipped
+            whole: weights, moments, decision, averages and `iterations` stay as they were.
+        roles: dict of regular expression to role, for variables with names of their own.
+        compile_update: "auto", True or False: whether XLA compiles the update (TensorFlow only).
+        name: name of the optimizer.
+        **kwargs: `use_ema`, `ema_momentum`, `ema_overwrite_frequency`, `loss_scale_factor`, as in
+            every Keras optimizer.
+
+    Raises:
+        BadInput: an argument that would be silently wrong, or is out of range.
+    """
+
+    slots = ()  # names of the moments that a subclass keeps for every variable
+
+    @staticmethod
+    def default_policy():
+        """The policy that `weight_decay="default"` stands for."""
+        raise NotImplementedError
+
+    def __init__(
+        self,
+        learning_rate,
+        weight_decay="default",
+        global_clipnorm=None,
+        skip_nonfinite=True,
+        roles=None,
+        compile_update="auto",
+        name=None,
+        **kwargs,
+    ):
+        kind = type(self).__name__
+        kept = arguments.keras_arguments(kind, kwargs)
+        if isinstance(learning_rate, numbers.Real):
+            arguments.in_range(kind, "learning_rate", learning_rate, 0)
+            learning_rate = float(learning_rate)
+        if global_clipnorm is not None:
+            arguments.in_range(kind, "global_clipnorm", global_clipnorm, 0, open_below=True)
+        require(
+            compile_update in ("auto", True, False),
+            f"`compile_update` of {kind} must be 'auto', True or False. "
+            f"Received: compile_update={compile_update!r}",
+        )
+        super().__init__(learning_rate=learning_rate, name=name, **kept)
+        self.global_clipnorm = global_clipnorm
+        self.skip_nonfinite = bool(skip_nonfinite)
+        self.compile_update = compile_update
+        self.role_overrides = dict(roles or {})
+        self._policy_is_default = isinstance(weight_decay, str) and weight_decay == "default"
+        if self._policy_is_default:
+            weight_decay = self.default_policy()
+        self.weight_decay = arguments.policy(kind, weight_decay)
+        self._decided_by_probe = False
+
+    def build(self, model_or_variables):
+        """Assigns roles and creates the state.
+
+        Args:
+            model_or_variables: the model, whose layer objects then tell the roles, or its list of
+                trainable variables, as Keras itself calls it.
+
+        Raises:
+            BadInput: an adaptive policy was asked for, and no layer has both gamma and beta.
+        """
+        if self.built:
+            return
+        roles = roles_of(model_or_variables, self.role_overrides)
+        variables = list(getattr(model_or_variables, "trainable_variables", model_or_variables))
+        super().build(variables)
+        self.roles = roles
+        self._check_pairs()
+        self._blocks = packing.make_blocks(
+            [tuple(v.shape) for v in variables],
+            [keras.backend.standardize_dtype(v.dtype) for v in variables],
+        )
+        self._coefficients = np.array([self.weight_decay.coefficient(r) for r in roles.variables])
+        self._slot_variables = tuple(
+            tuple(
+                self.add_variable(block.shape, "zeros", block.compute_dtype, name=f"{slot}_{i}")
+                for slot in self.slots
+            )
+            for i, block in enumerate(self._blocks)
+        )
+        layers, count = (len(roles.pairs),), (len(roles),)
+        self.bias_ratio = self.add_variable(layers, dtype="float32", name="bias_ratio")
+        self.decay_on = self.add_variable(layers, dtype="bool", name="decay_on")
+        self.sensitivity = self.add_variable(count, dtype="float32", name="sensitivity")
+        self.trust_ratio = self.add_variable(count, "ones", "float32", name="trust_ratio")
+        # "int" is the integer dtype that every backend keeps on its accelerator.
+        self.decay_on_updates = self.add_variable(layers, dtype="int", name="decay_on_updates")
+        self.switches = self.add_variable(layers, dtype="int", name="switches")
+        self.skipped_updates = self.add_variable((), dtype="int", name="skipped_updates")
+        self.skipped_in_a_row = self.add_variable((), dtype="int", name="skipped_in_a_row")
+        self.learning_rate_sum = self.add_variable((), dtype="float32", name="learning_rate_sum")
+
+    def apply(self, grads, trainable_variables=None):
+        """One update of all variables from their gradients.
+
+        Args:
+            grads: list of gradients; None leaves a variable as it is. Local ones in a replica
+                context: they are summed over replicas here.
+            trainable_variables: their variables; by default those the optimizer was built with.
+        """
+        gradients = self._aligned(list(grads), trainable_variables)
+        if not gradients:
+            return
+        require(
+            self.weight_decay.source == "update" or self._decided_by_probe,
+            "AdaptiveBetaDecay(source='probe') has no decision to apply yet: give `fit` the "
+            "callback tf_bdecay.callbacks.ProbeDecision, or call optimizer.set_decision first.",
+        )
+        present = tuple(gradients)
+        step = functools.partial(self._step, present=present)
+        inputs = (list(gradients.values()), self._get_current_learning_rate())
+        if keras.backend.backend() == "tensorflow":
+            from tf_bdecay.optim import tensorflow_update
+
+            tensorflow_update.run(self, step, self._state(), inputs, key=present)
+        else:
+            variables = self._state()
+            new = step(tree.map_structure(lambda v: v.value, variables), *inputs)
+            tree.map_structure(lambda v, value: v.assign(value), variables, new)
+
+    def decision(self):
+        """The `Decision` of the last update, fetched from the device."""
+        require(self.built, f"{type(self).__name__} has no decision before it is built.")
+        return Decision(
+            layers=tuple(pair.layer for pair in self.roles.pairs),
+            bias_ratio=self.bias_ratio.numpy(),
+            decay_on=self.decay_on.numpy(),
+            labels=tuple(v.label for v in self.roles.variables),
+            sensitivity=self.sensitivity.numpy(),
+            trust_ratio=self.trust_ratio.numpy(),
+        )
+
+    def totals(self):
+        """What the updates so far add up to.
+
+        Returns:
+            Dict of `updates`, `skipped_updates`, `skipped_in_a_row` (ints), `learning_rate_sum`
+            (float), `decay_on_updates` and `switches` ([L] ints by normalization layer).
+        """
+        require(self.built, f"{type(self).__name__} has no totals before it is built.")
+        return {
+            "updates": int(self._iterations.numpy()),
+            "skipped_updates": int(self.skipped_updates.numpy()),
+            "skipped_in_a_row": int(self.skipped_in_a_row.numpy()),
+            "learning_rate_sum": float(self.learning_rate_sum.numpy()),
+            "decay_on_updates": self.decay_on_updates.numpy(),
+            "switches": self.switches.numpy(),
+        }
+
+    def set_decision(self, decay_on, bias_ratio=None):
+        """Writes the decision that updates apply from now on, for `source="probe"`.
+
+        Args:
+            decay_on: [L] booleans, in the order of `roles.pairs`.
+            bias_ratio: [L] floats, the r_l that led to it; left as it was if None.
+        """
+        require(
+            self.weight_decay.source == "probe",
+            f"{self.weight_decay!r} decides by itself: a decision can be set only with "
+            "AdaptiveBetaDecay(source='probe').",
+        )
+        require(self.built, "A decision can be set only once the optimizer is built.")
+        shape = (len(self.roles.pairs),)
+        for value in (decay_on,) if bias_ratio is None else (decay_on, bias_ratio):
+            require(
+                np.shape(value) == shape,
+                f"A decision has one value for each of the {shape[0]} gamma-beta pairs. "
+                f"Received: shape {np.shape(value)}",
+            )
+        self.decay_on.assign(np.asarray(decay_on, "bool"))
+        if bias_ratio is not None:
+            self.bias_ratio.assign(np.asarray(bias_ratio, "float32"))
+        self._decided_by_probe = True
+
+    def get_config(self):
+        """The arguments that make this optimizer again."""
+        policy = keras.saving.serialize_keras_object(self.weight_decay)
+        return {
+            **super().get_config(),
+            "weight_decay": "default" if self._policy_is_default else policy,
+            "global_clipnorm": self.global_clipnorm,
+            "skip_nonfinite": self.skip_nonfinite,
+            "roles": self.role_overrides,
+            "compile_update": self.compile_update,
+        }
+
+    def exclude_from_weight_decay(self, var_list=None, var_names=None):
+        """Refused: what decays is the policy's."""
+        raise BadInput(
+            "exclude_from_weight_decay has no effect here: pass a policy as weight_decay that "
+            "gives these variables the coefficient 0 (see tf_bdecay.decay)."
+        )
+
+    # The pure step.
+
+    def _step(self, state, gradients, learning_rate, present):
+        """All new state of all old state and the reduced gradients: tensors to tensors."""
+        new = self._updated(state, gradients, learning_rate, present)
+        if not self.skip_nonfinite:
+            return new
+        finite = ops.all(ops.stack([ops.all(ops.isfinite(g)) for g in gradients]))
+        new = tree.map_structure(lambda n, old: ops.where(finite, n, old), new, state)
+        one = ops.cast(ops.logical_not(finite), state["skipped_updates"].dtype)
+        new["skipped_updates"] = state["skipped_updates"] + one
+        new["skipped_in_a_row"] = (state["skipped_in_a_row"] + one) * one
+        return new
+
+    def _updated(self, state, gradients, learning_rate, present):
+        given = dict(zip(present, gradients, strict=True))
+        old = state["parameters"]
+        gradients = [given[i] if i in given else ops.zeros_like(p) for i, p in enumerate(old)]
+        joined_g = [b.join([gradients[i] for i in b.indices]) for b in self._blocks]
+        joined_p = [b.join([old[i] for i in b.indices]) for b in self._blocks]
+
+        sensitivity = packing.gather_by_variable(
+            self._blocks,
+            [
+                block.sums(ops.abs(s))
+                for block, s in zip(
+                    self._blocks, connection_sensitivity(joined_g, joined_p), strict=True
+                )
+            ],
+        )
+        ratio, on = self._decide(state, sensitivity)
+        joined_g = self._clipped(joined_g)
+
+        updates = state["iterations"] + 1
+        parameters, slots, trust = list(old), list(state["slots"]), []
+        for n, block in enumerate(self._blocks):
+            p, new_slots, trust_ratio = self._update_block(
+                block,
+                joined_p[n],
+                joined_g[n],
+                slots[n],
+                self._decay(block, on),
+                learning_rate,
+                updates,
+            )
+            trust.append(trust_ratio)
+            absent = [i not in given for i in block.indices]
+            if any(absent):
+                keep = block.spread(np.array(absent))
+                p = ops.where(keep, joined_p[n], p)
+                new_slots = [
+                    ops.where(keep, s, t) for s, t in zip(slots[n], new_slots, strict=True)
+                ]
+            slots[n] = tuple(new_slots)
+            for i, value in zip(block.indices, block.split(p), strict=True):
+                parameters[i] = self._constrained(i, ops.cast(value, block.dtype))
+        parameters, averages = self._averaged(state, parameters)
+        rate = ops.cast(learning_rate, "float32")
+        switched = ops.logical_and(ops.not_equal(on, state["decay_on"]), state["iterations"] > 0)
+        return {
+            "iterations": updates,
+            "parameters": parameters,
+            "slots": tuple(slots),
+            "averages": averages,
+            "bias_ratio": ratio,
+            "decay_on": on,
+            "sensitivity": sensitivity,
+            "trust_ratio": packing.gather_by_variable(self._blocks, trust),
+            "decay_on_updates": state["decay_on_updates"] + ops.cast(on, updates.dtype),
+            "switches": state["switches"] + ops.cast(switched, updates.dtype),
+            "learning_rate_sum": state["learning_rate_sum"] + rate,
+            "skipped_updates": state["skipped_updates"],
+            "skipped_in_a_row": state["skipped_in_a_row"],
+        }
+
+    def _update_block(self, block, parameter, gradient, slots, decay, learning_rate, updates):
+        """The subclass's rule: new parameter, new slots, trust ratio by variable of one block."""
+        raise NotImplementedError
+
+    def _decide(self, state, sensitivity):
+        """r_l of every pair, and whether its beta decays in this update."""
+        if self.weight_decay.source == "probe":
+            return state["bias_ratio"], state["decay_on"]
+        pairs = self.roles.pairs
+        gammas = np.array([pair.gamma for pair in pairs], "int32")
+        betas = np.array([pair.beta for pair in pairs], "int32")
+        ratio = bias_ratio(ops.take(sensitivity, betas), ops.take(sensitivity, gammas))
+        return ratio, ops.logical_and(
+            self.weight_decay.decide(ratio), self._coefficients[betas] != 0
+        )
+
+    def _decay(self, block, on):
+        """lambda of every variable of a block, [number of variables]; None where all are 0."""
+        coefficients = self._coefficients[list(block.indices)]
+        if not coefficients.any():
+            return None
+        constant = ops.cast(coefficients, block.compute_dtype)
+        layer = {pair.beta: n for n, pair in enumerate(self.roles.pairs)}
+        if not self.weight_decay.adaptive or not layer.keys() & set(block.indices):
+            return constant
+        always = len(self.roles.pairs)  # the gate that is never shut
+        gates = ops.concatenate([on, ops.ones((1,), "bool")])
+        gate = ops.take(gates, np.array([layer.get(i, always) for i in block.indices], "int32"))
+        return constant * ops.cast(gate, block.compute_dtype)
+
+    def _clipped(self, gradients):
+        if self.global_clipnorm is None:
+            return gradients
+        squares = [b.sums(ops.square(g)) for b, g in zip(self._blocks, gradients, strict=True)]
+        scale = update.clip_by_global_norm_scale(ops.concatenate(squares), self.global_clipnorm)
+        return [g * ops.cast(scale, g.dtype) for g in gradients]
+
+    def _constrained(self, index, value):
+        constraint = self._trainable_variables[index].constraint
+        return value if constraint is None else constraint(value)
+
+    def _averaged(self, state, parameters):
+        """Moving averages of the weights, and the weights, overwritten by them when it is time."""
+        averages, done = [], state["iterations"]
+        for n, i in enumerate(self._averaged_indices):
+            average, p = state["averages"][n], parameters[i]
+            momentum = self.ema_momentum * ops.cast(done > 0, p.dtype)  # the first one is theta
+            averages.append(momentum * average + (1 - momentum) * p)
+        if averages and self.ema_overwrite_frequency:
+            overwrite = ops.equal((done + 1) % self.ema_overwrite_frequency, 0)
+            parameters = list(parameters)
+            for n, i in enumerate(self._averaged_indices):
+                parameters[i] = ops.where(overwrite, averages[n], parameters[i])
+        return parameters, averages
+
+    # State and checks.
+
+    def _state(self):
+        """Everything that an update reads and writes, as a structure of Keras variables."""
+        averages = self._model_variables_moving_average if self.use_ema else []
+        return {
+            "iterations": self._iterations,
+            "parameters": list(self._trainable_variables),
+            "slots": self._slot_variables,
+            "averages": [a for a in averages if a is not None],
+            "bias_ratio": self.bias_ratio,
+            "decay_on": self.decay_on,
+            "sensitivity": self.sensitivity,
+            "trust_ratio": self.trust_ratio,
+            "decay_on_updates": self.decay_on_updates,
+            "switches": self.switches,
+            "learning_rate_sum": self.learning_rate_sum,
+            "skipped_updates": self.skipped_updates,
+            "skipped_in_a_row": self.skipped_in_a_row,
+        }
+
+    @property
+    def _averaged_indices(self):
+        averages = self._model_variables_moving_average if self.use_ema else []
+        return [i for i, average in enumerate(averages) if average is not None]
+
+    def _aligned(self, grads, trainable_variables):
+        """Gradients by index of their variable: dense, unscaled; without those that are None."""
+        if not grads:
+            return {}
+        if trainable_variables is None:
+            require(self.built, "`apply(grads)` without variables needs a built optimizer.")
+            trainable_variables = self._trainable_variables
+        trainable_variables = list(trainable_variables)
+        require(
+            len(grads) == len(trainable_variables),
+            f"`apply` needs one gradient for each of {len(trainable_variables)} variables "
+            f"(None for none). Received: {len(grads)} gradients",
+        )
+        if not self.built:
+            self.build(trainable_variables)
+        self._check_variables_are_known(trainable_variables)
+        grads, trainable_variables = self._filter_empty_gradients(grads, trainable_variables)
+        # float8 training passes new scales as gradients: they are not steps.
+        grads, trainable_variables = self._overwrite_variables_directly_with_gradients(
+            grads, trainable_variables
+        )
+        aligned = {}
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            dense = ops.convert_to_tensor(gradient)  # LAMB's norms need every row of an embedding
+            if self.loss_scale_factor is not None:
+                dense = dense / self.loss_scale_factor
+            aligned[self._get_variable_index(variable)] = dense
+        return dict(sorted(aligned.items()))
+
+    def _check_pairs(self):
+        if not self.weight_decay.adaptive:
+            return
+        if not self.roles.pairs:
+            sentence = (
+                "Adaptive beta decay has nothing to decide: no layer of this model has both a "
+                f"trainable gamma and a trainable beta among its {len(self.roles)} variables."
+            )
+            require(
+                self._policy_is_default,
+                f"{sentence} Use tf_bdecay.decay.NoBiasDecay, BiasDecay or another fixed policy.",
+            )
+            warnings.warn(
+                f"{sentence} The default policy decays its kernels and biases only.", stacklevel=3
+            )
+        elif self.roles.unpaired:
+            names = ", ".join(self.roles.variables[i].label for i in self.roles.unpaired)
+            decays = getattr(self.weight_decay, "unpaired", 0.0)
+            warnings.warn(
+                f"Betas without a gamma have no ratio r; they decay by {decays}: {names}.",
+                stacklevel=3,
+            )

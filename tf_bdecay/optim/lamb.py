@@ -1,0 +1,149 @@
+"""LAMB with true decay inside the trust ratio, and a policy for who decays (Algorithm 1)."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from tf_bdecay.errors import unknown
+from tf_bdecay.optim import decay as decay_policies
+from tf_bdecay.optim import update
+from tf_bdecay.optim.arguments import in_range
+from tf_bdecay.optim.base import DecayByRole
+
+ADAPTATIONS = ("kernels", "all", "decayed")
+
+
+@keras.saving.register_keras_serializable("tf_bdecay")
+class Lamb(DecayByRole):
+    """LAMB whose decay of every normalization layer's beta follows that layer's sharpness ratio.
+
+        g      mean gradient of the global batch
+        m      <- beta_1 m + (1 - beta_1) g            v <- beta_2 v + (1 - beta_2) g^2
+        a      =  (m / (1 - beta_1^t)) / (sqrt(v / (1 - beta_2^t)) + epsilon)
+        u_l    =  a_l + lambda_l theta_l
+        theta_l <- theta_l - eta * ratio_l * u_l       ratio_l = ||theta_l|| / ||u_l||
+
+    (Algorithm 1 with its misprints mended; "layer" in the trust ratio means one variable.) With the
+    default policy lambda of a beta is 1.0 in an update where r_l >= 0.1, and 0 where not, r_l =
+    ||g_beta beta||_1 / ||g_gamma gamma||_1 of the same gradient. `keras.optimizers.Lamb` decays
+    outside the trust ratio: another optimizer.
+
+    Args:
+        learning_rate: eta: float, schedule of the number of updates, or callable.
+        weight_decay: a policy of `tf_bdecay.decay`; "default" is
+            `AdaptiveBetaDecay(kernel=0.01, beta=1.0, threshold=0.1)`.
+        layer_adaptation: which variables have a trust ratio: "kernels" (and other variables that go
+            with kernels; in the paper's settings beta otherwise stays where it starts, METHOD);
+            "all", the letter of Algorithm 1; "decayed", what the policy may ever decay.
+        beta_1, beta_2: decay rates of the moments, in [0, 1).
+        epsilon: added to the root of v, >= 0.
+        bias_correction: whether the moments are divided by 1 - beta^t.
+        trust_clip: the largest trust ratio; None for none, as in the paper.
+        global_clipnorm: limit of the norm of all reduced gradients together; None for none, as in
+            the paper. The decision is taken before clipping.
+        skip_nonfinite: whether an update whose reduced gradients are not all finite leaves
+            everything as it was, but for `skipped_updates`.
+        roles: dict of regular expression to role, for variables with names of their own.
+        compile_update: "auto", True or False: whether XLA compiles the update (TensorFlow only).
+        name: name of the optimizer.
+        **kwargs: `use_ema`, `ema_momentum`, `ema_overwrite_frequency`, `loss_scale_factor`.
+
+    Raises:
+        BadInput: an argument out of range; one that would be silently wrong (a bare float as
+            `weight_decay`, `gradient_accumulation_steps`, `clipnorm`, `clipvalue`).
+
+    Example:
+
+        model.compile(tf_bdecay.Lamb(0.01), loss="sparse_categorical_crossentropy")
+        model.fit(x, y, batch_size=1024)
+        print(model.optimizer.decision())
+    """
+
+    slots = ("momentum", "velocity")
+
+    def __init__(
+        self,
+        learning_rate=0.001,
+        weight_decay="default",
+        layer_adaptation="kernels",
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-6,
+        bias_correction=True,
+        trust_clip=None,
+        global_clipnorm=None,
+        skip_nonfinite=True,
+        roles=None,
+        compile_update="auto",
+        name="lamb",
+        **kwargs,
+    ):
+        if layer_adaptation not in ADAPTATIONS:
+            raise unknown("layer_adaptation of Lamb", layer_adaptation, ADAPTATIONS)
+        in_range("Lamb", "beta_1", beta_1, 0, 1)
+        in_range("Lamb", "beta_2", beta_2, 0, 1)
+        in_range("Lamb", "epsilon", epsilon, 0)
+        if trust_clip is not None:
+            in_range("Lamb", "trust_clip", trust_clip, 0, open_below=True)
+        super().__init__(
+            learning_rate,
+            weight_decay,
+            global_clipnorm,
+            skip_nonfinite,
+            roles,
+            compile_update,
+            name,
+            **kwargs,
+        )
+        self.layer_adaptation = layer_adaptation
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.bias_correction = bias_correction
+        self.trust_clip = trust_clip
+
+    @staticmethod
+    def default_policy():
+        """Adaptive beta decay as in the paper (appendix A.2)."""
+        return decay_policies.AdaptiveBetaDecay(kernel=0.01, beta=1.0, threshold=0.1)
+
+    def adapts(self, variable):
+        """Whether a variable, given as its `VariableRole`, has a trust ratio of its own."""
+        if self.layer_adaptation == "decayed":
+            return self.weight_decay.coefficient(variable) > 0
+        return self.layer_adaptation == "all" or variable.role in ("kernel", "other")
+
+    def _update_block(self, block, parameter, gradient, slots, decay, learning_rate, updates):
+        m, v = update.moments(gradient, *slots, self.beta_1, self.beta_2)
+        t = ops.cast(updates, block.compute_dtype)
+        corrections = [update.bias_correction(b, t) for b in (self.beta_1, self.beta_2)]
+        u = update.adam_direction(
+            m, v, self.epsilon, *(corrections if self.bias_correction else ())
+        )
+        if decay is not None:
+            u = u + block.spread(decay) * parameter
+        ratio = self._trust_ratio(block, parameter, u)
+        step = ops.cast(learning_rate, block.compute_dtype) * ratio
+        return parameter - block.spread(step) * u, (m, v), ratio
+
+    def _trust_ratio(self, block, parameter, u):
+        """Trust ratio of each variable of a block, 1 for those that are not adapted."""
+        adapted = np.array([self.adapts(self.roles.variables[i]) for i in block.indices])
+        ones = ops.ones((len(adapted),), block.compute_dtype)
+        if not adapted.any():
+            return ones
+        norms = [ops.sqrt(block.sums(ops.square(x))) for x in (parameter, u)]
+        ratio = update.trust_ratio(*norms, self.trust_clip)
+        return ratio if adapted.all() else ops.where(adapted, ratio, ones)
+
+    def get_config(self):
+        """The arguments that make this optimizer again."""
+        return {
+            **super().get_config(),
+            "layer_adaptation": self.layer_adaptation,
+            "beta_1": self.beta_1,
+            "beta_2": self.beta_2,
+            "epsilon": self.epsilon,
+            "bias_correction": self.bias_correction,
+            "trust_clip": self.trust_clip,
+        }

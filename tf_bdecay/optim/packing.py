@@ -1,0 +1,118 @@
+"""Blocks: many small variables in one flat vector, so that an update is few kernels.
+
+A network's normalization layers and biases are most of its variables and few of its parameters.
+Updated one by one they cost a launch for every operation of every variable; packed, one for all.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+from keras import ops
+
+PACK_BELOW = 4096  # elements; a variable of more is a block of its own, in its own shape
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """Variables that are updated as one tensor.
+
+    Attributes:
+        indices: their positions among the trainable variables.
+        shapes: their shapes.
+        dtype: the dtype that they share.
+        packed: whether they lie one after the other in a flat vector; if not, the block is one
+            variable in its own shape.
+    """
+
+    indices: tuple
+    shapes: tuple
+    dtype: str
+    packed: bool
+
+    @property
+    def shape(self):
+        """Shape of the block's tensor."""
+        return (sum(self.sizes),) if self.packed else self.shapes[0]
+
+    @property
+    def sizes(self):
+        """Number of elements of each variable."""
+        return tuple(math.prod(shape) for shape in self.shapes)
+
+    @property
+    def compute_dtype(self):
+        """Dtype of its moments and of the arithmetic: never less than float32."""
+        return "float64" if self.dtype == "float64" else "float32"
+
+    def join(self, tensors):
+        """The block's tensor, in the compute dtype, of one tensor a variable."""
+        tensors = [ops.cast(t, self.compute_dtype) for t in tensors]
+        return (
+            ops.concatenate([ops.reshape(t, (-1,)) for t in tensors]) if self.packed else tensors[0]
+        )
+
+    def split(self, tensor):
+        """One tensor a variable, in the variables' shapes, of the block's tensor."""
+        if not self.packed:
+            return [tensor]
+        ends = np.cumsum(self.sizes)
+        return [
+            ops.reshape(tensor[end - size : end], shape)
+            for end, size, shape in zip(ends, self.sizes, self.shapes, strict=True)
+        ]
+
+    def sums(self, tensor):
+        """Sum over the elements of each variable: [number of variables] of the block's tensor."""
+        if self.packed:
+            return ops.segment_sum(tensor, self._segments, len(self.indices))
+        return ops.reshape(ops.sum(tensor), (1,))
+
+    def spread(self, values):
+        """Gives every element its variable's value; `values` is [number of variables]."""
+        return ops.take(values, self._segments) if self.packed else ops.reshape(values, ())
+
+    @property
+    def _segments(self):
+        return np.repeat(np.arange(len(self.indices), dtype="int32"), self.sizes)
+
+
+def make_blocks(shapes, dtypes, pack_below=PACK_BELOW):
+    """Cuts a list of variables into blocks.
+
+    Args:
+        shapes: list of tuples of ints.
+        dtypes: list of dtype names.
+        pack_below: variables of at most so many elements are packed, all of a dtype together.
+
+    Returns:
+        Tuple of `Block`s that together hold every position once.
+    """
+    shapes = [tuple(shape) for shape in shapes]
+    small = {}
+    blocks = []
+    for i, (shape, dtype) in enumerate(zip(shapes, dtypes, strict=True)):
+        if math.prod(shape) <= pack_below:
+            small.setdefault(dtype, []).append(i)
+        else:
+            blocks.append(Block((i,), (shape,), dtype, packed=False))
+    for dtype, indices in small.items():
+        blocks.append(Block(tuple(indices), tuple(shapes[i] for i in indices), dtype, packed=True))
+    return tuple(blocks)
+
+
+def gather_by_variable(blocks, values):
+    """Puts values by variable, computed block by block, into the variables' order.
+
+    Args:
+        blocks: the blocks.
+        values: list of tensors, for each block [its number of variables].
+
+    Returns:
+        Tensor [number of variables], float32.
+    """
+    if not blocks:
+        return ops.zeros((0,), "float32")
+    order = np.concatenate([block.indices for block in blocks]).astype("int32")
+    joined = ops.concatenate([ops.cast(v, "float32") for v in values])
+    return ops.take(joined, np.argsort(order).astype("int32"))

@@ -1,0 +1,212 @@
+"""Which variable is a kernel, bias, gamma or beta, and which gamma belongs to which beta.
+
+Variable paths are not unique in Keras and change on load, so a pair is a pair of positions in the
+list of trainable variables, never a pair of names.
+"""
+
+import dataclasses
+import re
+from collections import Counter
+
+from tf_bdecay.errors import BadInput, unknown
+
+ROLES = ("kernel", "bias", "gamma", "beta", "other")
+
+
+@dataclasses.dataclass(frozen=True)
+class VariableRole:
+    """What one trainable variable is.
+
+    Attributes:
+        index: its position in the list of trainable variables.
+        label: its path, made unique by a suffix where paths are equal.
+        path: its Keras path as it stands.
+        shape: tuple of ints.
+        role: "kernel" (embeddings too), "bias", "gamma" (RMS and LayerScale scales too), "beta",
+            or "other".
+        layer: label of the layer that owns it, unique among layers.
+        partner: the index of a beta's gamma or a gamma's beta; None where there is none.
+    """
+
+    index: int
+    label: str
+    path: str
+    shape: tuple
+    role: str
+    layer: str
+    partner: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """A normalization layer's label, and the indices of its gamma and its beta."""
+
+    layer: str
+    gamma: int
+    beta: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Roles:
+    """The roles of all trainable variables, in their order, and the gamma-beta pairs."""
+
+    variables: tuple
+    pairs: tuple
+
+    def __len__(self):
+        return len(self.variables)
+
+    def indices(self, role):
+        """Positions of the variables of a role."""
+        return [v.index for v in self.variables if v.role == role]
+
+    @property
+    def unpaired(self):
+        """Positions of the betas that have no gamma, hence no r_l."""
+        return [v.index for v in self.variables if v.role == "beta" and v.partner is None]
+
+
+def roles_of(model_or_variables, overrides=None):
+    """Assigns a role to every trainable variable, and every beta its gamma.
+
+    From a model, a variable belongs to the layer object that owns it. From variables alone, as an
+    optimizer gets them, neighbours with one path prefix and no leaf name twice are one layer.
+    Within a layer gammas and betas pair in their order if they are equally many.
+
+    Args:
+        model_or_variables: a built `keras.Model` or `Layer`, or a list of variables.
+        overrides: dict of regular expression to role, for custom layers with other names; it is
+            matched against the whole path.
+
+    Returns:
+        `Roles`, in the order of the trainable variables.
+
+    Raises:
+        BadInput: an override that names no role, matches no variable, or matches a path that
+            several variables share; a model that has not been built.
+    """
+    if hasattr(model_or_variables, "trainable_variables"):
+        variables = list(model_or_variables.trainable_variables)
+        if not model_or_variables.built:
+            raise BadInput(
+                f"The roles of {model_or_variables.name!r} need its variables: it is not built; "
+                "call it on data or model.build(input_shape) first."
+            )
+        groups = _groups_by_layer(model_or_variables, variables)
+    else:
+        variables = list(model_or_variables)
+        groups = _groups_by_path(variables)
+    roles = [role_of_name(_path(v)) for v in variables]
+    _apply_overrides(roles, [_path(v) for v in variables], overrides or {})
+    return _assemble(variables, roles, groups)
+
+
+def role_of_name(path):
+    """The role that the last part of a variable's path stands for.
+
+    `gamma` and `beta` are Keras' names in every normalization layer and in LayerScale, `scale` the
+    one in RMSNormalization.
+    """
+    leaf = path.rsplit("/", 1)[-1]
+    if leaf in ("gamma", "beta"):
+        return leaf
+    if leaf == "scale":
+        return "gamma"
+    if leaf.endswith("bias"):
+        return "bias"
+    if leaf.endswith(("kernel", "embeddings")):
+        return "kernel"
+    return "other"
+
+
+def unique_labels(names):
+    """The names, with `_2`, `_3`, ... added where one was there before, in their order."""
+    taken, labels = set(), []
+    reserved = Counter(names)
+    for name in names:
+        label, n = name, 1
+        while label in taken or (n > 1 and label in reserved):
+            n += 1
+            label = f"{name}_{n}"
+        taken.add(label)
+        labels.append(label)
+    return labels
+
+
+def _path(variable):
+    return getattr(variable, "path", None) or variable.name
+
+
+def _prefix(path):
+    return path.rsplit("/", 1)[0] if "/" in path else path
+
+
+def _groups_by_layer(model, variables):
+    """Lists of indices, one for each layer object that owns trainable variables."""
+    position = {id(v): i for i, v in enumerate(variables)}
+    groups, placed = [], set()
+    for layer in model._flatten_layers(include_self=True, recursive=True):
+        own = [position[id(v)] for v in layer._trainable_variables if id(v) in position]
+        own = [i for i in own if i not in placed]  # a layer used twice is one layer
+        placed.update(own)
+        if own:
+            groups.append(own)
+    groups += [[i] for i in range(len(variables)) if i not in placed]
+    return sorted(groups)
+
+
+def _groups_by_path(variables):
+    """Lists of neighbouring indices that share a prefix and repeat no leaf name."""
+    groups, seen, current = [], set(), None
+    for i, variable in enumerate(variables):
+        path = _path(variable)
+        if not groups or _prefix(path) != current or path in seen:
+            groups.append([])
+            seen, current = set(), _prefix(path)
+        groups[-1].append(i)
+        seen.add(path)
+    return groups
+
+
+def _apply_overrides(roles, paths, overrides):
+    counts = Counter(paths)
+    for pattern, role in overrides.items():
+        if role not in ROLES:
+            raise unknown(f"role for the pattern {pattern!r}", role, ROLES)
+        hits = [i for i, path in enumerate(paths) if re.fullmatch(pattern, path)]
+        if not hits:
+            raise BadInput(
+                f"The pattern {pattern!r} in `roles` matches no trainable variable; the paths are "
+                f"{', '.join(paths[:8])}{', ...' if len(paths) > 8 else ''}."
+            )
+        shared = sorted({paths[i] for i in hits if counts[paths[i]] > 1})
+        if shared:
+            raise BadInput(
+                f"The pattern {pattern!r} in `roles` matches {shared[0]!r}, a path that "
+                f"{counts[shared[0]]} variables share: give these layers names of their own."
+            )
+        for i in hits:
+            roles[i] = role
+
+
+def _assemble(variables, roles, groups):
+    labels = unique_labels([_path(v) for v in variables])
+    layers = unique_labels([_prefix(_path(variables[group[0]])) for group in groups])
+    layer_of, partner, pairs = {}, {}, []
+    for layer, group in zip(layers, groups, strict=True):
+        layer_of.update(dict.fromkeys(group, layer))
+        gammas = [i for i in group if roles[i] == "gamma"]
+        betas = [i for i in group if roles[i] == "beta"]
+        if len(gammas) == len(betas):
+            for n, (gamma, beta) in enumerate(zip(gammas, betas, strict=True), start=1):
+                partner[gamma], partner[beta] = beta, gamma
+                pairs.append(Pair(layer if len(gammas) == 1 else f"{layer}/{n}", gamma, beta))
+    return Roles(
+        variables=tuple(
+            VariableRole(
+                i, labels[i], _path(v), tuple(v.shape), roles[i], layer_of[i], partner.get(i)
+            )
+            for i, v in enumerate(variables)
+        ),
+        pairs=tuple(pairs),
+    )
