@@ -4,8 +4,8 @@ A gradient's way through an update, in METHOD's order:
 
     mean over replicas -> sensitivity -> decision -> clipping -> rule of the subclass -> variable
 
-`apply` gathers all state as tensors, hands them to `_step`, a pure function of tensors, and assigns
-what comes back. How that is done fast and under a distribution strategy is TensorFlow's business:
+`apply` gathers all state as tensors, hands them to the pure function `step`, and assigns what comes
+back. How that is done fast and under a distribution strategy is TensorFlow's business:
 `tensorflow_update`.
 """
 
@@ -19,9 +19,10 @@ import numpy as np
 from keras import ops, tree
 
 from tf_bdecay.errors import BadInput, require
-from tf_bdecay.optim import arguments, packing, update
+from tf_bdecay.optim import arguments
+from tf_bdecay.optim.plan import Plan
 from tf_bdecay.optim.roles import roles_of
-from tf_bdecay.sharpness.sensitivity import bias_ratio, connection_sensitivity
+from tf_bdecay.optim.step import step as pure_step
 
 
 class Decision(NamedTuple):
@@ -121,17 +122,14 @@ class DecayByRole(keras.optimizers.Optimizer):
         super().build(variables)
         self.roles = roles
         self._check_pairs()
-        self._blocks = packing.make_blocks(
-            [tuple(v.shape) for v in variables],
-            [keras.backend.standardize_dtype(v.dtype) for v in variables],
-        )
-        self._coefficients = np.array([self.weight_decay.coefficient(r) for r in roles.variables])
+        dtypes = [keras.backend.standardize_dtype(v.dtype) for v in variables]
+        self.plan = Plan(roles, dtypes, self.weight_decay)
         self._slot_variables = tuple(
             tuple(
                 self.add_variable(block.shape, "zeros", block.compute_dtype, name=f"{slot}_{i}")
                 for slot in self.slots
             )
-            for i, block in enumerate(self._blocks)
+            for i, block in enumerate(self.plan.blocks)
         )
         layers, count = (len(roles.pairs),), (len(roles),)
         self.bias_ratio = self.add_variable(layers, dtype="float32", name="bias_ratio")
@@ -162,7 +160,7 @@ class DecayByRole(keras.optimizers.Optimizer):
             "callback tf_bdecay.callbacks.ProbeDecision, or call optimizer.set_decision first.",
         )
         present = tuple(gradients)
-        step = functools.partial(self._step, present=present)
+        step = functools.partial(pure_step, self, present=present)
         inputs = (list(gradients.values()), self._get_current_learning_rate())
         if keras.backend.backend() == "tensorflow":
             from tf_bdecay.optim import tensorflow_update
@@ -172,6 +170,11 @@ class DecayByRole(keras.optimizers.Optimizer):
             variables = self._state()
             new = step(tree.map_structure(lambda v: v.value, variables), *inputs)
             tree.map_structure(lambda v, value: v.assign(value), variables, new)
+
+    def adapts(self, variable):
+        """Whether a variable, given as its `VariableRole`, has a trust ratio of its own."""
+        del variable
+        return False
 
     def decision(self):
         """The `Decision` of the last update, fetched from the device."""
@@ -222,7 +225,10 @@ class DecayByRole(keras.optimizers.Optimizer):
                 f"A decision has one value for each of the {shape[0]} gamma-beta pairs. "
                 f"Received: shape {np.shape(value)}",
             )
-        self.decay_on.assign(np.asarray(decay_on, "bool"))
+        decay_on = np.asarray(decay_on, "bool")
+        if self._iterations.numpy() > 0:
+            self.switches.assign_add((decay_on != self.decay_on.numpy()).astype("int64"))
+        self.decay_on.assign(decay_on)
         if bias_ratio is not None:
             self.bias_ratio.assign(np.asarray(bias_ratio, "float32"))
         self._decided_by_probe = True
@@ -246,146 +252,40 @@ class DecayByRole(keras.optimizers.Optimizer):
             "gives these variables the coefficient 0 (see tf_bdecay.decay)."
         )
 
-    # The pure step.
+    def update_block(self, block, parameter, gradient, slots, decay, learning_rate, updates):
+        """The subclass's rule for one block of variables.
 
-    def _step(self, state, gradients, learning_rate, present):
-        """All new state of all old state and the reduced gradients: tensors to tensors."""
-        new = self._updated(state, gradients, learning_rate, present)
-        if not self.skip_nonfinite:
-            return new
-        finite = ops.all(ops.stack([ops.all(ops.isfinite(g)) for g in gradients]))
-        new = tree.map_structure(lambda n, old: ops.where(finite, n, old), new, state)
-        one = ops.cast(ops.logical_not(finite), state["skipped_updates"].dtype)
-        new["skipped_updates"] = state["skipped_updates"] + one
-        new["skipped_in_a_row"] = (state["skipped_in_a_row"] + one) * one
-        return new
+        Args:
+            block: the `Block`.
+            parameter, gradient: its tensors theta and g, after clipping.
+            slots: tuple of its tensors, as named in `slots`.
+            decay: lambda of each of its variables, or None where all are 0.
+            learning_rate: scalar eta.
+            updates: integer scalar t, 1 in the first update.
 
-    def _updated(self, state, gradients, learning_rate, present):
-        given = dict(zip(present, gradients, strict=True))
-        old = state["parameters"]
-        gradients = [given[i] if i in given else ops.zeros_like(p) for i, p in enumerate(old)]
-        joined_g = [b.join([gradients[i] for i in b.indices]) for b in self._blocks]
-        joined_p = [b.join([old[i] for i in b.indices]) for b in self._blocks]
-
-        sensitivity = packing.gather_by_variable(
-            self._blocks,
-            [
-                block.sums(ops.abs(s))
-                for block, s in zip(
-                    self._blocks, connection_sensitivity(joined_g, joined_p), strict=True
-                )
-            ],
-        )
-        ratio, on = self._decide(state, sensitivity)
-        joined_g = self._clipped(joined_g)
-
-        updates = state["iterations"] + 1
-        parameters, slots, trust = list(old), list(state["slots"]), []
-        for n, block in enumerate(self._blocks):
-            p, new_slots, trust_ratio = self._update_block(
-                block,
-                joined_p[n],
-                joined_g[n],
-                slots[n],
-                self._decay(block, on),
-                learning_rate,
-                updates,
-            )
-            trust.append(trust_ratio)
-            absent = [i not in given for i in block.indices]
-            if any(absent):
-                keep = block.spread(np.array(absent))
-                p = ops.where(keep, joined_p[n], p)
-                new_slots = [
-                    ops.where(keep, s, t) for s, t in zip(slots[n], new_slots, strict=True)
-                ]
-            slots[n] = tuple(new_slots)
-            for i, value in zip(block.indices, block.split(p), strict=True):
-                parameters[i] = self._constrained(i, ops.cast(value, block.dtype))
-        parameters, averages = self._averaged(state, parameters)
-        rate = ops.cast(learning_rate, "float32")
-        switched = ops.logical_and(ops.not_equal(on, state["decay_on"]), state["iterations"] > 0)
-        return {
-            "iterations": updates,
-            "parameters": parameters,
-            "slots": tuple(slots),
-            "averages": averages,
-            "bias_ratio": ratio,
-            "decay_on": on,
-            "sensitivity": sensitivity,
-            "trust_ratio": packing.gather_by_variable(self._blocks, trust),
-            "decay_on_updates": state["decay_on_updates"] + ops.cast(on, updates.dtype),
-            "switches": state["switches"] + ops.cast(switched, updates.dtype),
-            "learning_rate_sum": state["learning_rate_sum"] + rate,
-            "skipped_updates": state["skipped_updates"],
-            "skipped_in_a_row": state["skipped_in_a_row"],
-        }
-
-    def _update_block(self, block, parameter, gradient, slots, decay, learning_rate, updates):
-        """The subclass's rule: new parameter, new slots, trust ratio by variable of one block."""
+        Returns:
+            The new parameter, tuple of new slots, and the trust ratio of each variable.
+        """
         raise NotImplementedError
 
-    def _decide(self, state, sensitivity):
-        """r_l of every pair, and whether its beta decays in this update."""
-        if self.weight_decay.source == "probe":
-            return state["bias_ratio"], state["decay_on"]
-        pairs = self.roles.pairs
-        gammas = np.array([pair.gamma for pair in pairs], "int32")
-        betas = np.array([pair.beta for pair in pairs], "int32")
-        ratio = bias_ratio(ops.take(sensitivity, betas), ops.take(sensitivity, gammas))
-        return ratio, ops.logical_and(
-            self.weight_decay.decide(ratio), self._coefficients[betas] != 0
-        )
-
-    def _decay(self, block, on):
-        """lambda of every variable of a block, [number of variables]; None where all are 0."""
-        coefficients = self._coefficients[list(block.indices)]
-        if not coefficients.any():
-            return None
-        constant = ops.cast(coefficients, block.compute_dtype)
-        layer = {pair.beta: n for n, pair in enumerate(self.roles.pairs)}
-        if not self.weight_decay.adaptive or not layer.keys() & set(block.indices):
-            return constant
-        always = len(self.roles.pairs)  # the gate that is never shut
-        gates = ops.concatenate([on, ops.ones((1,), "bool")])
-        gate = ops.take(gates, np.array([layer.get(i, always) for i in block.indices], "int32"))
-        return constant * ops.cast(gate, block.compute_dtype)
-
-    def _clipped(self, gradients):
-        if self.global_clipnorm is None:
-            return gradients
-        squares = [b.sums(ops.square(g)) for b, g in zip(self._blocks, gradients, strict=True)]
-        scale = update.clip_by_global_norm_scale(ops.concatenate(squares), self.global_clipnorm)
-        return [g * ops.cast(scale, g.dtype) for g in gradients]
-
-    def _constrained(self, index, value):
-        constraint = self._trainable_variables[index].constraint
+    def constrained(self, index, value):
+        """A new value of variable number `index`, through the variable's own constraint."""
+        constraint = getattr(self._trainable_variables[index], "constraint", None)
         return value if constraint is None else constraint(value)
 
-    def _averaged(self, state, parameters):
-        """Moving averages of the weights, and the weights, overwritten by them when it is time."""
-        averages, done = [], state["iterations"]
-        for n, i in enumerate(self._averaged_indices):
-            average, p = state["averages"][n], parameters[i]
-            momentum = self.ema_momentum * ops.cast(done > 0, p.dtype)  # the first one is theta
-            averages.append(momentum * average + (1 - momentum) * p)
-        if averages and self.ema_overwrite_frequency:
-            overwrite = ops.equal((done + 1) % self.ema_overwrite_frequency, 0)
-            parameters = list(parameters)
-            for n, i in enumerate(self._averaged_indices):
-                parameters[i] = ops.where(overwrite, averages[n], parameters[i])
-        return parameters, averages
-
-    # State and checks.
+    @property
+    def averages(self):
+        """Pairs of a variable's index and the moving average of its weights, under `use_ema`."""
+        averages = self._model_variables_moving_average if self.use_ema else []
+        return [(i, average) for i, average in enumerate(averages) if average is not None]
 
     def _state(self):
         """Everything that an update reads and writes, as a structure of Keras variables."""
-        averages = self._model_variables_moving_average if self.use_ema else []
         return {
             "iterations": self._iterations,
             "parameters": list(self._trainable_variables),
             "slots": self._slot_variables,
-            "averages": [a for a in averages if a is not None],
+            "averages": [average for _, average in self.averages],
             "bias_ratio": self.bias_ratio,
             "decay_on": self.decay_on,
             "sensitivity": self.sensitivity,
@@ -396,11 +296,6 @@ class DecayByRole(keras.optimizers.Optimizer):
             "skipped_updates": self.skipped_updates,
             "skipped_in_a_row": self.skipped_in_a_row,
         }
-
-    @property
-    def _averaged_indices(self):
-        averages = self._model_variables_moving_average if self.use_ema else []
-        return [i for i, average in enumerate(averages) if average is not None]
 
     def _aligned(self, grads, trainable_variables):
         """Gradients by index of their variable: dense, unscaled; without those that are None."""

@@ -113,7 +113,7 @@ class Lamb(DecayByRole):
             return self.weight_decay.coefficient(variable) > 0
         return self.layer_adaptation == "all" or variable.role in ("kernel", "other")
 
-    def _update_block(self, block, parameter, gradient, slots, decay, learning_rate, updates):
+    def update_block(self, block, parameter, gradient, slots, decay, learning_rate, updates):
         m, v = update.moments(gradient, *slots, self.beta_1, self.beta_2)
         t = ops.cast(updates, block.compute_dtype)
         corrections = [update.bias_correction(b, t) for b in (self.beta_1, self.beta_2)]
@@ -132,7 +132,7 @@ class Lamb(DecayByRole):
         ones = ops.ones((len(adapted),), block.compute_dtype)
         if not adapted.any():
             return ones
-        norms = [ops.sqrt(block.sums(ops.square(x))) for x in (parameter, u)]
+        norms = [ops.sqrt(block.square_sums(x)) for x in (parameter, u)]
         ratio = update.trust_ratio(*norms, self.trust_clip)
         return ratio if adapted.all() else ops.where(adapted, ratio, ones)
 

@@ -68,6 +68,11 @@ class Block:
             return ops.segment_sum(tensor, self._segments, len(self.indices))
         return ops.reshape(ops.sum(tensor), (1,))
 
+    def square_sums(self, tensor):
+        """Sum of squares of the elements of each variable: [number of variables]."""
+        # XLA on CPU makes a slow dot product of a sum of x * x, but not of a sum of |x |x||.
+        return self.sums(ops.abs(tensor * ops.abs(tensor)))
+
     def spread(self, values):
         """Gives every element its variable's value; `values` is [number of variables]."""
         return ops.take(values, self._segments) if self.packed else ops.reshape(values, ())

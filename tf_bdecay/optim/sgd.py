@@ -66,7 +66,7 @@ class SGD(DecayByRole):
         """Table 1's decay, on every parameter."""
         return decay_policies.FullDecay(0.005)
 
-    def _update_block(self, block, parameter, gradient, slots, decay, learning_rate, updates):
+    def update_block(self, block, parameter, gradient, slots, decay, learning_rate, updates):
         pull = None if decay is None else block.spread(decay) * parameter
         if pull is not None and self.coupled:
             gradient = gradient + pull

@@ -1,0 +1,337 @@
+"""LAMB against the NumPy oracle and against what METHOD says must hold exactly."""
+
+import functools
+import math
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tf_bdecay
+from tests.optim import problem
+from tests.optim.oracle import Oracle
+from tf_bdecay import decay
+from tf_bdecay.errors import BadInput
+
+pytestmark = pytest.mark.any_backend
+
+# The policies, and their table in METHOD: lambda of kernel, bias, gamma, beta; R.
+POLICIES = {
+    "none": (decay.NoDecay(), (0, 0, 0, 0), None),
+    "full": (decay.FullDecay(0.02), (0.02, 0.02, 0.02, 0.02), None),
+    "no_bias": (decay.NoBiasDecay(0.01), (0.01, 0, 0, 0), None),
+    "bias": (decay.BiasDecay(0.1), (0.01, 0.1, 0, 0.1), None),
+    "gamma": (decay.GammaDecay(0.05), (0.01, 0, 0.05, 0), None),
+    "beta": (decay.BetaDecay(), (0.01, 0.01, 0, 1.0), None),
+    "adaptive": (decay.AdaptiveBetaDecay(), (0.01, 0.01, 0, 1.0), 0.1),
+    "adaptive_own": (
+        decay.AdaptiveBetaDecay(kernel=0.3, bias=0.2, gamma=0.1, beta=2.0, threshold=0.5),
+        (0.3, 0.2, 0.1, 2.0),
+        0.5,
+    ),
+}
+STEPS = 8
+
+
+def adapted_names(layer_adaptation, coefficients):
+    if layer_adaptation == "all":
+        return set(problem.SHAPES)
+    if layer_adaptation == "decayed":
+        return {k for k in problem.SHAPES if coefficients[k.rsplit("/")[-1]] > 0}
+    return {k for k in problem.SHAPES if k.endswith("kernel")}
+
+
+def compare(
+    policy_name, layer_adaptation, dtype, tolerance, steps=STEPS, oracle_options=(), **options
+):
+    """Runs both from the same start; compares the change of theta and every decision."""
+    keras.config.set_floatx(dtype)
+    try:
+        policy, numbers, threshold = POLICIES[policy_name]
+        coefficients = dict(zip(("kernel", "bias", "gamma", "beta"), numbers, strict=True))
+        thetas = problem.initial()
+        oracle = Oracle(
+            thetas, coefficients, threshold, adapted_names(layer_adaptation, coefficients)
+        )
+        variables = problem.make_variables(thetas, dtype)
+        optimizer = tf_bdecay.Lamb(0.01, policy, layer_adaptation, compile_update=False, **options)
+        seen = set()
+        for gradient in problem.gradients(steps):
+            before = problem.values(variables)
+            oracle.theta = dict(zip(thetas, before, strict=True))  # compare one update's change
+            oracle_before = list(oracle.theta.values())
+            problem.apply(optimizer, variables, gradient)
+            oracle.lamb(gradient, 0.01, **dict(oracle_options))
+            change = [b - a for a, b in zip(before, problem.values(variables), strict=True)]
+            expected = [b - a for a, b in zip(oracle_before, oracle.theta.values(), strict=True)]
+            assert problem.relative_error(change, expected) < tolerance
+            if threshold is not None:
+                decision = optimizer.decision()
+                assert list(decision.layers) == list(problem.PAIRS)
+                ratios = [oracle.ratios[layer] for layer in decision.layers]
+                np.testing.assert_allclose(decision.bias_ratio, ratios, rtol=1e-5)
+                assert all(abs(r / threshold - 1) > 1e-3 for r in ratios)
+                assert list(decision.decay_on) == [oracle.on[layer] for layer in decision.layers]
+                seen.update(oracle.on.items())
+        if threshold is not None:  # both layers were on and off: the comparison is worth something
+            assert len(seen) == 2 * len(problem.PAIRS)
+    finally:
+        keras.config.set_floatx("float32")
+
+
+@pytest.mark.parametrize("layer_adaptation", ["kernels", "all", "decayed"])
+@pytest.mark.parametrize("policy", POLICIES)
+def test_equals_the_oracle(policy, layer_adaptation):
+    if keras.backend.backend() == "jax" and layer_adaptation != "all" and "adaptive" not in policy:
+        pytest.skip("the same code as under TensorFlow: adaptive decay and one adaptation are run")
+    if keras.backend.backend() == "tensorflow":  # JAX has no float64 unless told before it starts
+        compare(policy, layer_adaptation, "float64", 1e-10)
+    compare(policy, layer_adaptation, "float32", 1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bias_correction": False},
+        {"global_clipnorm": 0.5},
+        {"trust_clip": 0.7},
+        {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-3},
+    ],
+    ids=str,
+)
+def test_equals_the_oracle_with_options(options):
+    names = {
+        "bias_correction": "correct",
+        "global_clipnorm": "clip",
+        "trust_clip": "trust_clip",
+        "beta_1": "b1",
+        "beta_2": "b2",
+        "epsilon": "epsilon",
+    }
+    theirs = {names[k]: v for k, v in options.items()}
+    compare("adaptive", "all", "float32", 1e-5, oracle_options=theirs, **options)
+
+
+@functools.cache
+def made(policy, options, names):
+    """One optimizer for each setting: tracing it is what takes time here."""
+    variables = problem.make_variables({k: np.zeros(problem.SHAPES[k]) for k in names})
+    optimizer = tf_bdecay.Lamb(0.01, policy, compile_update=False, **dict(options))
+    optimizer.build(variables)
+    return optimizer, variables, [np.array(v.numpy()) for v in optimizer.variables]
+
+
+def run(policy, thetas=None, gradients=None, **options):
+    """Weights after some updates from a fresh state, and the optimizer."""
+    thetas = thetas or problem.initial()
+    optimizer, variables, fresh = made(policy, tuple(options.items()), tuple(thetas))
+    for variable, value in zip(optimizer.variables, fresh, strict=True):
+        variable.assign(value)
+    for variable, value in zip(variables, thetas.values(), strict=True):
+        variable.assign(value)
+    for gradient in gradients or problem.gradients(6):
+        problem.apply(optimizer, variables, gradient)
+    return problem.values(variables), optimizer
+
+
+@pytest.mark.parametrize("layer_adaptation", ["kernels", "all"])
+def test_threshold_0_is_fixed_beta_decay_bit_for_bit(layer_adaptation):
+    adaptive, _ = run(decay.AdaptiveBetaDecay(threshold=0.0), layer_adaptation=layer_adaptation)
+    fixed, _ = run(decay.BetaDecay(), layer_adaptation=layer_adaptation)
+    for a, b in zip(adaptive, fixed, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("layer_adaptation", ["kernels", "all"])
+def test_threshold_infinite_is_no_beta_decay_bit_for_bit(layer_adaptation):
+    never, _ = run(decay.AdaptiveBetaDecay(threshold=math.inf), layer_adaptation=layer_adaptation)
+    zero, _ = run(decay.BetaDecay(beta=0.0), layer_adaptation=layer_adaptation)
+    for a, b in zip(never, zero, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_infinite_threshold_holds_against_an_infinite_ratio():
+    thetas = {**problem.initial(), "norm/gamma": np.zeros(4)}
+    gradients = problem.gradients(1)
+    _, optimizer = run(
+        decay.AdaptiveBetaDecay(threshold=math.inf),
+        thetas=thetas,
+        gradients=gradients,
+    )
+    assert optimizer.decision().bias_ratio[0] == np.inf
+    assert not optimizer.decision().decay_on.any()
+    _, optimizer = run(
+        decay.AdaptiveBetaDecay(threshold=1e9),
+        thetas=thetas,
+        gradients=gradients,
+    )
+    assert optimizer.decision().decay_on[0]
+
+
+def test_beta_at_0_has_ratio_0_whatever_gamma_is():
+    thetas = {**problem.initial(), "norm/beta": np.zeros(4), "norm/gamma": np.zeros(4)}
+    _, optimizer = run("default", thetas=thetas, gradients=problem.gradients(1))
+    assert optimizer.decision().bias_ratio[0] == 0
+    assert not optimizer.decision().decay_on[0]
+
+
+def test_sensitivity_is_that_of_every_variable():
+    thetas, gradient = problem.initial(), problem.gradients(1)[0]
+    _, optimizer = run("default", gradients=[gradient])
+    expected = [np.abs(thetas[k] * gradient[k]).sum() for k in thetas]
+    np.testing.assert_allclose(optimizer.decision().sensitivity, expected, rtol=1e-5)
+    assert list(optimizer.decision().labels) == list(thetas)
+
+
+def test_trust_ratios_are_reported():
+    thetas, gradient = problem.initial(), problem.gradients(1)[0]
+    _, optimizer = run(decay.NoDecay(), gradients=[gradient], layer_adaptation="kernels")
+    ratio = dict(zip(thetas, optimizer.decision().trust_ratio, strict=True))
+    # The first direction is the sign of the gradient: its norm is the root of its size.
+    kernel = thetas["wide/kernel"]
+    assert ratio["wide/kernel"] == pytest.approx(
+        np.linalg.norm(kernel) / math.sqrt(kernel.size), rel=1e-4
+    )
+    assert ratio["norm/beta"] == ratio["head/bias"] == 1.0
+
+
+def test_ratio_is_1_where_the_parameter_is_0():
+    thetas = {k: np.zeros(s) for k, s in problem.SHAPES.items()}
+    after, _ = run(
+        decay.NoDecay(),
+        thetas=thetas,
+        gradients=[{k: np.ones(s) for k, s in problem.SHAPES.items()}],
+        layer_adaptation="all",
+    )
+    for value in after:  # Adam's first step: the rate in every element
+        np.testing.assert_allclose(value, -0.01, rtol=1e-5)
+
+
+def test_zero_gradients_move_nothing_but_by_decay():
+    zero = [{k: np.zeros(s) for k, s in problem.SHAPES.items()}] * 3
+    after, _ = run(decay.NoDecay(), gradients=zero)
+    for value, start in zip(after, problem.initial().values(), strict=True):
+        np.testing.assert_array_equal(value, start.astype("float32"))
+    after, _ = run(decay.FullDecay(0.5), gradients=zero[:1], layer_adaptation="kernels")
+    by_name = dict(zip(problem.SHAPES, after, strict=True))
+    np.testing.assert_allclose(by_name["norm/gamma"], 1 - 0.01 * 0.5, rtol=1e-6)
+
+
+@settings(max_examples=15, deadline=None)
+@given(scale=st.floats(1e-3, 1e3), seed=st.integers(0, 100))
+def test_scale_of_the_loss_matters_to_nothing_at_epsilon_0(scale, seed):
+    policy = decay.AdaptiveBetaDecay()
+    one, a = run(policy, gradients=problem.gradients(3, seed), epsilon=0.0)
+    other, b = run(policy, gradients=problem.gradients(3, seed, scale), epsilon=0.0)
+    np.testing.assert_allclose(a.decision().bias_ratio, b.decision().bias_ratio, rtol=1e-4)
+    for x, y in zip(one, other, strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    gradient=st.floats(-15, 15).map(lambda e: 10.0**e),
+    theta=st.floats(-15, 15).map(lambda e: 10.0**e),
+    layer_adaptation=st.sampled_from(["kernels", "all", "decayed"]),
+)
+def test_finite_in_finite_out(gradient, theta, layer_adaptation):
+    after, optimizer = run(
+        "default",
+        thetas=problem.initial(scale=theta),
+        gradients=problem.gradients(2, scale=gradient),
+        layer_adaptation=layer_adaptation,
+    )
+    assert all(np.isfinite(value).all() for value in after)
+    assert optimizer.totals()["skipped_updates"] == 0
+
+
+@settings(max_examples=4, deadline=None)
+@given(order=st.permutations(["conv", "norm", "wide", "wide_norm", "head"]))
+def test_order_of_layers_does_not_matter(order):
+    thetas, gradients = problem.initial(), problem.gradients(4)
+    names = sorted(thetas, key=lambda k: order.index(k.split("/")[0]))
+    permuted = [{k: g[k] for k in names} for g in gradients]
+    after, _ = run(
+        "default",
+        thetas={k: thetas[k] for k in names},
+        gradients=permuted,
+    )
+    expected, _ = run("default", gradients=gradients)
+    expected = dict(zip(thetas, expected, strict=True))
+    for name, value in zip(names, after, strict=True):
+        np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["float", "schedule", "callable"])
+def test_learning_rate_counts_updates(kind):
+    seen = keras.optimizers.schedules.PiecewiseConstantDecay([0, 1], [0.0, 0.25, 0.5])
+    rate = {"float": 0.5, "schedule": seen, "callable": lambda: 0.5}[kind]
+    variables = problem.make_variables(problem.initial())
+    optimizer = tf_bdecay.Lamb(rate, decay.NoDecay(), compile_update=False)
+    for gradient in problem.gradients(3):
+        problem.apply(optimizer, variables, gradient)
+    expected = 0.0 + 0.25 + 0.5 if kind == "schedule" else 1.5
+    assert optimizer.totals()["learning_rate_sum"] == pytest.approx(expected)
+    assert optimizer.totals()["updates"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"weight_decay": 0.01}, "NoBiasDecay"),
+        ({"weight_decay": None}, "NoDecay"),
+        ({"weight_decay": "adaptive"}, "policy"),
+        ({"gradient_accumulation_steps": 4}, "micro-steps"),
+        ({"clipnorm": 1.0}, "global_clipnorm"),
+        ({"clipvalue": 1.0}, "global_clipnorm"),
+        ({"layer_adaptation": "kernel"}, "did you mean 'kernels'"),
+        ({"beta_1": 1.0}, "beta_1"),
+        ({"beta_2": -0.1}, "beta_2"),
+        ({"epsilon": float("nan")}, "epsilon"),
+        ({"trust_clip": 0.0}, "trust_clip"),
+        ({"global_clipnorm": -1.0}, "global_clipnorm"),
+        ({"learning_rate": -0.1}, "learning_rate"),
+        ({"compile_update": "yes"}, "compile_update"),
+        ({"use_emma": True}, "did you mean 'use_ema'"),
+        ({"roles": {"nothing/.*": "beta"}}, "matches no trainable variable"),
+        ({"roles": {"norm/gamma": "gama"}}, "did you mean 'gamma'"),
+    ],
+    ids=str,
+)
+def test_what_would_be_silently_wrong_is_refused(arguments, words):
+    with pytest.raises(BadInput, match=words):
+        tf_bdecay.Lamb(**arguments).build(problem.make_variables(problem.initial()))
+
+
+def test_excluding_variables_the_keras_way_is_refused():
+    with pytest.raises(BadInput, match="policy"):
+        tf_bdecay.Lamb().exclude_from_weight_decay(var_names=["bias"])
+
+
+def test_adaptive_decay_without_a_pair():
+    variables = problem.make_variables({"a/kernel": np.ones((2, 2)), "a/bias": np.ones(2)})
+    with pytest.raises(BadInput, match="no layer of this model has both"):
+        tf_bdecay.Lamb(weight_decay=decay.AdaptiveBetaDecay()).build(variables)
+    with pytest.warns(UserWarning, match="nothing to decide"):
+        tf_bdecay.Lamb().build(variables)
+
+
+def test_config_round_trip():
+    optimizer = tf_bdecay.Lamb(
+        tf_bdecay.schedules.PolynomialWarmupDecay(0.04, 100),
+        decay.AdaptiveBetaDecay(kernel=0.1, threshold=math.inf, source="probe"),
+        layer_adaptation="all",
+        beta_1=0.8,
+        trust_clip=10.0,
+        global_clipnorm=1.0,
+        skip_nonfinite=False,
+        roles={".*/offset": "beta"},
+        use_ema=True,
+    )
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert again.get_config() == optimizer.get_config()
+    assert again.weight_decay == optimizer.weight_decay
+    default = tf_bdecay.Lamb.from_config(tf_bdecay.Lamb().get_config())
+    assert default.get_config() == tf_bdecay.Lamb().get_config()

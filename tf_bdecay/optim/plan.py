@@ -1,0 +1,88 @@
+"""What is fixed once the variables are known: blocks, coefficients of decay, pairs.
+
+The plan turns gradients into sensitivities, sensitivities into the decision, and the decision into
+the decay of each block: the middle of an update, in pure functions of tensors.
+"""
+
+import numpy as np
+from keras import ops
+
+from tf_bdecay.optim import packing, update
+from tf_bdecay.sharpness.sensitivity import bias_ratio, connection_sensitivity
+
+
+class Plan:
+    """How the variables of one model are updated under one policy.
+
+    Args:
+        roles: `Roles` of the trainable variables.
+        dtypes: list of their dtype names.
+        policy: a `DecayPolicy`.
+    """
+
+    def __init__(self, roles, dtypes, policy):
+        self.roles = roles
+        self.policy = policy
+        self.blocks = packing.make_blocks([v.shape for v in roles.variables], dtypes)
+        self.coefficients = np.array([policy.coefficient(v) for v in roles.variables])
+        self._gammas = np.array([pair.gamma for pair in roles.pairs], "int32")
+        self._betas = np.array([pair.beta for pair in roles.pairs], "int32")
+
+    def join(self, tensors):
+        """One tensor a block of one tensor a variable."""
+        return [block.join([tensors[i] for i in block.indices]) for block in self.blocks]
+
+    def sensitivity(self, gradients, parameters):
+        """C_m of every variable, ||g theta||_1 (eq. 4 with the gradient of the batch): [V] float32.
+
+        Args:
+            gradients, parameters: lists of tensors, one a block.
+        """
+        products = connection_sensitivity(gradients, parameters)
+        return packing.gather_by_variable(
+            self.blocks,
+            [block.sums(ops.abs(s)) for block, s in zip(self.blocks, products, strict=True)],
+        )
+
+    def decide(self, sensitivity):
+        """r_l of every pair, and whether its beta decays (sec. 4.2).
+
+        Args:
+            sensitivity: [V], from `sensitivity`.
+
+        Returns:
+            Tensors [L]: r_l, and booleans.
+        """
+        ratio = bias_ratio(ops.take(sensitivity, self._betas), ops.take(sensitivity, self._gammas))
+        decays = self.coefficients[self._betas] != 0
+        return ratio, ops.logical_and(self.policy.decide(ratio), decays)
+
+    def decay(self, block, on):
+        """lambda of every variable of a block in this update.
+
+        Args:
+            block: the block.
+            on: [L] booleans, the decision.
+
+        Returns:
+            Tensor [number of variables of the block], or None where no variable ever decays.
+        """
+        coefficients = self.coefficients[list(block.indices)]
+        if not coefficients.any():
+            return None
+        constant = ops.cast(coefficients, block.compute_dtype)
+        layer = {beta: n for n, beta in enumerate(self._betas)}
+        if not self.policy.adaptive or not layer.keys() & set(block.indices):
+            return constant
+        always = len(layer)  # the gate of a variable that nothing switches
+        gates = ops.concatenate([on, ops.ones((1,), "bool")])
+        gate = ops.take(gates, np.array([layer.get(i, always) for i in block.indices], "int32"))
+        return constant * ops.cast(gate, block.compute_dtype)
+
+    def clip(self, gradients, limit):
+        """Gradients, one a block, scaled down so that all together have a norm <= limit."""
+        if limit is None:
+            return gradients
+        squares = [b.square_sums(g) for b, g in zip(self.blocks, gradients, strict=True)]
+        scale = update.clip_by_global_norm_scale(ops.concatenate(squares), limit)
+        return [g * ops.cast(scale, g.dtype) for g in gradients]
