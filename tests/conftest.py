@@ -32,5 +32,6 @@ def fresh_keras_state():
     """Names and the global dtype policy of one test must not reach the next."""
     keras.utils.set_random_seed(0)
     yield
+    keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
     keras.backend.clear_session()

@@ -6,7 +6,8 @@ sharpness ratio r_l = C(beta_l) / C(gamma_l) is large.
 
 import importlib
 
-from tf_bdecay.optim import SGD, Lamb, decay, describe, roles_of, schedules
+from tf_bdecay import decay, schedules
+from tf_bdecay.optim import SGD, Lamb, describe, roles_of
 
 __version__ = "0.1.0"
 __all__ = [

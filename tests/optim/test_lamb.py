@@ -47,38 +47,33 @@ def compare(
     policy_name, layer_adaptation, dtype, tolerance, steps=STEPS, oracle_options=(), **options
 ):
     """Runs both from the same start; compares the change of theta and every decision."""
-    keras.config.set_floatx(dtype)
-    try:
-        policy, numbers, threshold = POLICIES[policy_name]
-        coefficients = dict(zip(("kernel", "bias", "gamma", "beta"), numbers, strict=True))
-        thetas = problem.initial()
-        oracle = Oracle(
-            thetas, coefficients, threshold, adapted_names(layer_adaptation, coefficients)
-        )
-        variables = problem.make_variables(thetas, dtype)
-        optimizer = tf_bdecay.Lamb(0.01, policy, layer_adaptation, compile_update=False, **options)
-        seen = set()
-        for gradient in problem.gradients(steps):
-            before = problem.values(variables)
-            oracle.theta = dict(zip(thetas, before, strict=True))  # compare one update's change
-            oracle_before = list(oracle.theta.values())
-            problem.apply(optimizer, variables, gradient)
-            oracle.lamb(gradient, 0.01, **dict(oracle_options))
-            change = [b - a for a, b in zip(before, problem.values(variables), strict=True)]
-            expected = [b - a for a, b in zip(oracle_before, oracle.theta.values(), strict=True)]
-            assert problem.relative_error(change, expected) < tolerance
-            if threshold is not None:
-                decision = optimizer.decision()
-                assert list(decision.layers) == list(problem.PAIRS)
-                ratios = [oracle.ratios[layer] for layer in decision.layers]
-                np.testing.assert_allclose(decision.bias_ratio, ratios, rtol=1e-5)
-                assert all(abs(r / threshold - 1) > 1e-3 for r in ratios)
-                assert list(decision.decay_on) == [oracle.on[layer] for layer in decision.layers]
-                seen.update(oracle.on.items())
-        if threshold is not None:  # both layers were on and off: the comparison is worth something
-            assert len(seen) == 2 * len(problem.PAIRS)
-    finally:
-        keras.config.set_floatx("float32")
+    keras.config.set_floatx(dtype)  # conftest sets it back
+    policy, numbers, threshold = POLICIES[policy_name]
+    coefficients = dict(zip(("kernel", "bias", "gamma", "beta"), numbers, strict=True))
+    thetas = problem.initial()
+    oracle = Oracle(thetas, coefficients, threshold, adapted_names(layer_adaptation, coefficients))
+    variables = problem.make_variables(thetas, dtype)
+    optimizer = tf_bdecay.Lamb(0.01, policy, layer_adaptation, compile_update=False, **options)
+    seen = set()
+    for gradient in problem.gradients(steps):
+        before = problem.values(variables)
+        oracle.theta = dict(zip(thetas, before, strict=True))  # compare one update's change
+        oracle_before = list(oracle.theta.values())
+        problem.apply(optimizer, variables, gradient)
+        oracle.lamb(gradient, 0.01, **dict(oracle_options))
+        change = [b - a for a, b in zip(before, problem.values(variables), strict=True)]
+        expected = [b - a for a, b in zip(oracle_before, oracle.theta.values(), strict=True)]
+        assert problem.relative_error(change, expected) < tolerance
+        if threshold is not None:
+            decision = optimizer.decision()
+            assert list(decision.layers) == list(problem.PAIRS)
+            ratios = [oracle.ratios[layer] for layer in decision.layers]
+            np.testing.assert_allclose(decision.bias_ratio, ratios, rtol=1e-5)
+            assert all(abs(r / threshold - 1) > 1e-3 for r in ratios)
+            assert list(decision.decay_on) == [oracle.on[layer] for layer in decision.layers]
+            seen.update(oracle.on.items())
+    if threshold is not None:  # both layers were on and off: the comparison is worth something
+        assert len(seen) == 2 * len(problem.PAIRS)
 
 
 @pytest.mark.parametrize("layer_adaptation", ["kernels", "all", "decayed"])

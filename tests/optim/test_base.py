@@ -1,0 +1,203 @@
+"""What both optimizers do around their rule: skipping, averages, absent gradients, state."""
+
+import keras
+import numpy as np
+import pytest
+
+import tf_bdecay
+from tests.optim import problem
+from tf_bdecay import decay
+from tf_bdecay.errors import BadInput
+
+pytestmark = pytest.mark.any_backend
+
+OPTIMIZERS = [tf_bdecay.Lamb, tf_bdecay.SGD]
+
+
+def snapshot(optimizer, variables):
+    return [np.array(v.numpy()) for v in [*optimizer.variables, *variables]]
+
+
+def made(cls=tf_bdecay.Lamb, **options):
+    variables = problem.make_variables(problem.initial())
+    return cls(0.01, compile_update=False, **options), variables
+
+
+@pytest.mark.parametrize("cls", OPTIMIZERS)
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
+def test_a_nonfinite_gradient_changes_nothing_but_the_count(cls, poison):
+    optimizer, variables = made(cls, use_ema=True, weight_decay=decay.AdaptiveBetaDecay())
+    good = problem.gradients(3)
+    bad = {k: g.copy() for k, g in good[1].items()}
+    bad["norm/beta"][2] = poison
+    problem.apply(optimizer, variables, good[0])
+    before = snapshot(optimizer, variables)
+    for n in (1, 2):
+        problem.apply(optimizer, variables, bad)
+        assert optimizer.totals()["skipped_updates"] == n
+        assert optimizer.totals()["skipped_in_a_row"] == n
+    counts = {id(optimizer.skipped_updates), id(optimizer.skipped_in_a_row)}
+    everything = [*optimizer.variables, *variables]
+    for variable, old in zip(everything, before, strict=True):
+        if id(variable) not in counts:
+            np.testing.assert_array_equal(variable.numpy(), old)
+    problem.apply(optimizer, variables, good[1])  # and then goes on as if nothing had been
+    assert optimizer.totals()["skipped_updates"] == 2
+    assert optimizer.totals()["skipped_in_a_row"] == 0
+    other, its_variables = made(cls, use_ema=True, weight_decay=decay.AdaptiveBetaDecay())
+    for gradient in good[:2]:
+        problem.apply(other, its_variables, gradient)
+    for a, b in zip(variables, its_variables, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def test_without_skipping_a_nan_reaches_the_weights():
+    optimizer, variables = made(skip_nonfinite=False)
+    bad = problem.gradients(1)[0]
+    bad["conv/kernel"][:] = np.nan
+    problem.apply(optimizer, variables, bad)
+    assert np.isnan(variables[0].numpy()).all()
+
+
+@pytest.mark.parametrize("name", ["wide/kernel", "conv/bias"])  # alone in a block, and packed
+def test_a_variable_without_gradient_stays(name):
+    optimizer, variables = made()
+    first, second = problem.gradients(2)
+    problem.apply(optimizer, variables, first)
+    before = dict(zip(problem.SHAPES, (v.numpy() for v in variables), strict=True))
+    moments = [np.array(v.numpy()) for v in optimizer.variables if "momentum" in v.path]
+    gradients = [
+        None if k == name else keras.ops.convert_to_tensor(g.astype("float32"))
+        for k, g in second.items()
+    ]
+    with pytest.warns(UserWarning, match="Gradients do not exist"):
+        optimizer.apply(gradients, variables)
+    for key, variable in zip(problem.SHAPES, variables, strict=True):
+        assert np.array_equal(variable.numpy(), before[key]) == (key == name)
+    i = list(problem.SHAPES).index(name)
+    block = next(b for b in optimizer.plan.blocks if i in b.indices)
+    n = optimizer.plan.blocks.index(block)
+    old = block.split(keras.ops.convert_to_tensor(moments[n]))[block.indices.index(i)]
+    new = [v for v in optimizer.variables if "momentum" in v.path][n]
+    kept = block.split(keras.ops.convert_to_tensor(new))[block.indices.index(i)]
+    np.testing.assert_array_equal(kept, old)
+
+
+def test_no_gradient_at_all_is_an_error():
+    optimizer, variables = made()
+    with pytest.raises(ValueError, match="No gradients"):
+        optimizer.apply([None] * len(variables), variables)
+
+
+def test_an_unknown_variable_is_an_error():
+    optimizer, variables = made()
+    optimizer.build(variables)
+    stranger = problem.make_variables({"other/kernel": np.ones((2, 2))})
+    with pytest.raises(ValueError, match="Unknown variable"):
+        optimizer.apply([keras.ops.ones((2, 2))], stranger)
+
+
+def test_gradients_and_variables_must_match():
+    optimizer, variables = made()
+    with pytest.raises(BadInput, match="one gradient for each of 9 variables"):
+        optimizer.apply([keras.ops.ones((2, 2))], variables)
+
+
+def test_moving_average_of_the_weights():
+    optimizer, variables = made(use_ema=True, ema_momentum=0.8)
+    average = None
+    for gradient in problem.gradients(3):
+        problem.apply(optimizer, variables, gradient)
+        theta = problem.values(variables)
+        if average is None:
+            average = theta
+        average = [0.8 * a + 0.2 * t for a, t in zip(average, theta, strict=True)]
+    for (_, kept), expected in zip(optimizer.averages, average, strict=True):
+        np.testing.assert_allclose(kept.numpy(), expected, rtol=1e-4, atol=1e-6)
+    optimizer.finalize_variable_values(variables)  # as `fit` does at its end
+    for variable, expected in zip(variables, average, strict=True):
+        np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_weights_are_overwritten_by_their_average_when_it_is_time():
+    optimizer, variables = made(use_ema=True, ema_momentum=0.8, ema_overwrite_frequency=2)
+    for t, gradient in enumerate(problem.gradients(4), start=1):
+        problem.apply(optimizer, variables, gradient)
+        same = all(
+            np.array_equal(average.numpy(), variables[i].numpy())
+            for i, average in optimizer.averages
+        )
+        assert same == (t == 1 or t % 2 == 0)  # the first average is theta
+
+
+def test_constraints_hold_after_every_update():
+    variable = keras.Variable(np.ones((3, 2), "float32"), name="kernel")
+    variable.constraint = keras.constraints.UnitNorm(axis=0)
+    optimizer = tf_bdecay.Lamb(0.1, decay.NoDecay(), compile_update=False)
+    optimizer.apply([keras.ops.ones((3, 2)) * 0.3], [variable])
+    np.testing.assert_allclose(np.linalg.norm(variable.numpy(), axis=0), 1, rtol=1e-5)
+
+
+def test_loss_scale_factor_is_taken_out():
+    plain, a = made()
+    scaled, b = made(loss_scale_factor=64.0)
+    for gradient in problem.gradients(3):
+        problem.apply(plain, a, gradient)
+        problem.apply(scaled, b, {k: 64 * g for k, g in gradient.items()})
+    for x, y in zip(problem.values(a), problem.values(b), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-6)
+    np.testing.assert_allclose(
+        plain.decision().sensitivity, scaled.decision().sensitivity, rtol=1e-5
+    )
+
+
+def test_scalar_and_empty_variables():
+    thetas = {"a/kernel": np.ones(()), "b/kernel": np.ones((0, 3)), "c/kernel": np.ones((2, 2))}
+    variables = problem.make_variables(thetas)
+    optimizer = tf_bdecay.Lamb(0.1, decay.NoDecay(), "all", compile_update=False)
+    problem.apply(optimizer, variables, {k: np.ones_like(v) for k, v in thetas.items()})
+    assert float(variables[0].numpy()) == pytest.approx(0.9, rel=1e-5)
+    assert variables[1].numpy().shape == (0, 3)
+
+
+def test_bfloat16_variables_keep_float32_moments():
+    variables = problem.make_variables(problem.initial(), "bfloat16")
+    optimizer = tf_bdecay.Lamb(0.01, compile_update=False)
+    problem.apply(optimizer, variables, problem.gradients(1)[0])
+    assert {v.dtype for v in variables} == {"bfloat16"}
+    moments = [v for v in optimizer.variables if "momentum" in v.path or "velocity" in v.path]
+    assert {v.dtype for v in moments} == {"float32"}
+    assert all(np.isfinite(v).all() for v in problem.values(variables))
+
+
+def test_set_decision_is_what_updates_apply():
+    policy = decay.AdaptiveBetaDecay(source="probe")
+    optimizer, variables = made(weight_decay=policy)
+    gradient = problem.gradients(1)[0]
+    with pytest.raises(BadInput, match="ProbeDecision"):
+        problem.apply(optimizer, variables, gradient)
+    optimizer.set_decision([True, False], [3.0, 0.01])
+    problem.apply(optimizer, variables, gradient)
+    optimizer.set_decision([False, False])
+    problem.apply(optimizer, variables, gradient)
+    np.testing.assert_array_equal(optimizer.decision().bias_ratio, np.float32([3.0, 0.01]))
+    np.testing.assert_array_equal(optimizer.totals()["decay_on_updates"], [1, 0])
+    np.testing.assert_array_equal(optimizer.totals()["switches"], [1, 0])
+    with pytest.raises(BadInput, match="one value for each of the 2"):
+        optimizer.set_decision([True])
+    with pytest.raises(BadInput, match="decides by itself"):
+        made()[0].set_decision([True, False])
+
+
+def test_totals_count_decisions_and_switches():
+    optimizer, variables = made(weight_decay=decay.AdaptiveBetaDecay())
+    history = []
+    for gradient in problem.gradients(7):
+        problem.apply(optimizer, variables, gradient)
+        history.append(optimizer.decision().decay_on)
+    history = np.array(history)
+    totals = optimizer.totals()
+    np.testing.assert_array_equal(totals["decay_on_updates"], history.sum(0))
+    np.testing.assert_array_equal(totals["switches"], (history[1:] != history[:-1]).sum(0))
+    assert totals["switches"].min() >= 2
+    assert totals["learning_rate_sum"] == pytest.approx(0.07)

@@ -1,0 +1,100 @@
+"""Schedules against the formulas of appendix A.1, in plain Python."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import ops
+
+from tf_bdecay.errors import BadInput
+from tf_bdecay.schedules import LinearWarmupCosine, PolynomialWarmupDecay, scale_learning_rate
+
+pytestmark = pytest.mark.any_backend
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(1, 5000),
+    st.floats(0, 1),
+    st.sampled_from([0.0, 0.5, 1.0, 2.0, 3.0]),
+    st.sampled_from([0.0, 0.5, 1.0, 2.0, 3.0]),
+    st.floats(0, 1),
+    st.data(),
+)
+def test_polynomial(total, warmup, rise, fall, end, data):
+    schedule = PolynomialWarmupDecay(0.5, total, warmup, rise, fall, initial=end / 7, final=end / 3)
+    w = round(warmup * total)
+    t = data.draw(st.integers(0, total))
+    if t < w:
+        expected = end / 7 + (0.5 - end / 7) * (t / w) ** rise
+    else:
+        expected = end / 3 + (0.5 - end / 3) * (1 - (t - w) / max(total - w, 1)) ** fall
+    assert float(schedule(t)) == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def test_indexing_is_pinned():
+    """The first update has the rate of t = 0, the second peak / W^2: beta's seed."""
+    schedule = PolynomialWarmupDecay(0.04, 1200)  # CIFAR: 200 epochs of 6 updates
+    assert schedule.warmup_updates == 360
+    assert float(schedule(0)) == 0.0
+    assert float(schedule(1)) == pytest.approx(0.04 / 360**2)
+    assert float(schedule(360)) == pytest.approx(0.04)
+    assert float(schedule(1199)) == pytest.approx(0.04 / 840**2, rel=1e-3)
+    assert float(schedule(1200)) == float(schedule(5000)) == 0.0
+
+
+def test_sum_of_rates_is_what_method_says():
+    """16 at a batch of 8k, 65 at 512: the sum grows as batch^-1/2 at fixed epochs."""
+    for batch, updates, expected in ((8192, 6 * 200, 16), (512, 97 * 200, 65)):
+        schedule = PolynomialWarmupDecay(scale_learning_rate(0.04, batch, 8192), updates)
+        total = float(ops.sum(schedule(np.arange(updates))))
+        assert total == pytest.approx(expected, rel=0.02)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 1000), st.data())
+def test_cosine(total, data):
+    w = data.draw(st.integers(0, total))
+    t = data.draw(st.integers(0, total))
+    if t < w:
+        expected = 0.1 * t / w
+    else:
+        expected = 0.05 * (1 + math.cos(math.pi * (t - w) / max(total - w, 1)))
+    assert float(LinearWarmupCosine(0.1, total, w)(t)) == pytest.approx(
+        expected, rel=1e-4, abs=1e-7
+    )
+
+
+def test_square_root_rule():
+    assert scale_learning_rate(0.04, 8192, 8192) == 0.04
+    assert scale_learning_rate(0.04, 512, 8192) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize(
+    "schedule", [PolynomialWarmupDecay(0.04, 100, 0.2, final=0.001), LinearWarmupCosine(0.1, 50, 5)]
+)
+def test_config_round_trip(schedule):
+    again = keras.optimizers.schedules.deserialize(keras.optimizers.schedules.serialize(schedule))
+    assert again.get_config() == schedule.get_config()
+    assert float(again(7)) == float(schedule(7))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: PolynomialWarmupDecay(-1.0, 10),
+        lambda: PolynomialWarmupDecay(float("nan"), 10),
+        lambda: PolynomialWarmupDecay(0.1, 0),
+        lambda: PolynomialWarmupDecay(0.1, 10, warmup=1.5),
+        lambda: PolynomialWarmupDecay(0.1, 10, power_decay=-1),
+        lambda: LinearWarmupCosine(0.1, 10, 11),
+        lambda: LinearWarmupCosine(0.1, 10, 2.5),
+        lambda: scale_learning_rate(0.04, 0, 8192),
+    ],
+)
+def test_values_out_of_range_are_refused(make):
+    with pytest.raises(BadInput, match="Received"):
+        make()
