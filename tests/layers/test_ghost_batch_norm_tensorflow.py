@@ -1,0 +1,173 @@
+"""The layer in TensorFlow's graphs: batch sizes known late, XLA, second derivatives."""
+
+import keras
+import numpy as np
+import numpy_reference
+import pytest
+import tensorflow as tf
+
+from tf_bdecay.errors import BadInput
+from tf_bdecay.layers import GhostBatchNormalization
+
+UNKNOWN_BATCH = [tf.TensorSpec((None, 3, 3, 2))]
+
+
+def data(*shape, seed=0, dtype="float32"):
+    return np.random.default_rng(seed).normal(1.0, 2.0, shape).astype(dtype)
+
+
+def graph(layer, jit_compile=False, signature=UNKNOWN_BATCH):
+    """The layer's outputs and its input gradient, of sum(sin y), as a graph."""
+    layer.build((None, 3, 3, 2))
+
+    @tf.function(input_signature=signature, jit_compile=jit_compile)
+    def step(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x, training=True)
+            value = tf.reduce_sum(tf.sin(y))
+        return y, tape.gradient(value, x)
+
+    return step
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("partial, batches", [("error", (8, 4)), ("smaller", (8, 10, 3, 5))])
+def test_one_graph_for_every_batch_size(jit_compile, partial, batches):
+    layer = GhostBatchNormalization(4, partial=partial, momentum=0.0, epsilon=1e-5)
+    step = graph(layer, jit_compile)
+    for batch in batches:
+        x = data(batch, 3, 3, 2)
+        y, dx = step(x)
+        wanted, mean, variance = numpy_reference.forward(x, 1.0, 0.0, 4, 3, 1e-5)
+        wanted_dx, _, _ = numpy_reference.backward(x, 1.0, np.cos(wanted), 4, 3, 1e-5)
+        np.testing.assert_allclose(y, wanted, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(dx, wanted_dx, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(layer.moving_mean.numpy(), mean, rtol=1e-5)
+        np.testing.assert_allclose(layer.moving_variance.numpy(), variance, rtol=1e-5)
+
+
+def test_unknown_positions():
+    layer = GhostBatchNormalization(4, epsilon=1e-5)
+    step = graph(layer, signature=[tf.TensorSpec((None, None, None, 2))])
+    for size in (2, 5):
+        x = data(8, size, size, 2)
+        wanted, _, _ = numpy_reference.forward(x, 1.0, 0.0, 4, 3, 1e-5)
+        np.testing.assert_allclose(step(x)[0], wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch", [6, 3, 0])
+def test_a_batch_known_only_at_run_time_that_does_not_divide(batch):
+    layer = GhostBatchNormalization(4, name="bn")
+    step = graph(layer)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="ghost batch of 4 does not divide"):
+        step(data(batch, 3, 3, 2))
+    np.testing.assert_array_equal(layer.moving_mean.numpy(), np.zeros(2))
+
+
+def test_an_empty_batch_known_only_at_run_time():
+    step = graph(GhostBatchNormalization(4, partial="smaller"))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="without examples"):
+        step(data(0, 3, 3, 2))
+
+
+def test_xla_fails_too_where_the_ghost_batch_does_not_divide():
+    step = graph(GhostBatchNormalization(4), jit_compile=True)
+    with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
+        step(data(6, 3, 3, 2))
+
+
+def test_fit_refuses_before_any_update_where_the_batch_size_is_known():
+    model = keras.Sequential([keras.Input((3,)), GhostBatchNormalization(4), keras.layers.Dense(1)])
+    model.compile(optimizer="sgd", loss="mse")
+    x = data(12, 3)
+    batches = tf.data.Dataset.from_tensor_slices((x, x[:, :1])).batch(6, drop_remainder=True)
+    with pytest.raises(BadInput, match="training batch of 6"):
+        model.fit(batches, verbose=0)
+    assert int(model.optimizer.iterations) == 0
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_fit_in_a_network(jit_compile):
+    x, y = data(16, 6, 6, 3), np.arange(16) % 2
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 3)),
+            keras.layers.Conv2D(4, 3, use_bias=False),
+            GhostBatchNormalization(4),
+            keras.layers.ReLU(),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(2),
+        ]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer=keras.optimizers.Adam(0.05), loss=loss, jit_compile=jit_compile)
+    history = model.fit(x, y, batch_size=8, epochs=30, verbose=0).history["loss"]
+    assert history[-1] < 0.7 * history[0]
+
+
+def plain(layer, x):
+    """The layer's training outputs, left to automatic differentiation.
+
+    Not by tf.nn.moments, as Keras does it: it stops the gradient of the mean within the variance,
+    which is right for first derivatives and wrong for second ones.
+    """
+    groups = tf.reshape(x, (-1, layer.ghost_batch_size, *x.shape[1:]))
+    mean = tf.reduce_mean(groups, (1, 2, 3), keepdims=True)
+    variance = tf.reduce_mean(tf.square(groups - mean), (1, 2, 3), keepdims=True)
+    y = tf.nn.batch_normalization(
+        groups, mean, variance, layer.beta.value, layer.gamma.value, layer.epsilon
+    )
+    return tf.reshape(y, x.shape)
+
+
+@pytest.mark.parametrize("compiled", ["eager", "graph", "xla"])
+@pytest.mark.parametrize("mode", ["reverse", "forward"])
+def test_hessian_vector_products_in_float64(mode, compiled):
+    """Over reverse mode: what a trace or an eigenvalue of the Hessian is measured with."""
+    layer = GhostBatchNormalization(4, epsilon=1e-3, dtype="float64")
+    layer.build((None, 3, 3, 2))
+    layer.gamma.assign([0.5, 2.0])
+    x, kernel = (tf.constant(data(*s, dtype="float64")) for s in [(8, 3, 3, 5), (5, 2)])
+    theta = [kernel, layer.gamma.value, layer.beta.value]
+    direction = [tf.constant(data(*t.shape, seed=1, dtype="float64")) for t in theta]
+
+    def gradient(normalize, parameters):
+        with tf.GradientTape() as tape:
+            tape.watch(parameters)
+            loss = tf.reduce_sum(tf.sin(3.0 * normalize(tf.nn.relu(x) @ parameters[0])))
+        return tape.gradient(loss, parameters)
+
+    def product(normalize):
+        if mode == "forward":
+            with tf.autodiff.ForwardAccumulator(theta, direction) as forward:
+                gradients = gradient(normalize, theta)
+            return [forward.jvp(g) for g in gradients]
+        with tf.GradientTape() as tape:
+            tape.watch(theta)
+            gradients = gradient(normalize, theta)
+            along = tf.add_n(
+                [tf.reduce_sum(g * d) for g, d in zip(gradients, direction, strict=True)]
+            )
+        return tape.gradient(along, theta)
+
+    wrap = {
+        "eager": lambda f: f,
+        "graph": tf.function,
+        "xla": tf.function(jit_compile=True),
+    }[compiled]
+    ours = wrap(lambda: product(lambda z: layer(z, training=True)))()
+    wanted = product(lambda z: plain(layer, z))
+    for a, b in zip(ours, wanted, strict=True):
+        assert np.abs(b).max() > 1e-2
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+
+
+def test_float64_stays_float64():
+    layer = GhostBatchNormalization(4, epsilon=1e-5, dtype="float64", momentum=0.0)
+    x = data(8, 3, 3, 2, dtype="float64")
+    y = layer(x, training=True)
+    wanted, mean, variance = numpy_reference.forward(x, 1.0, 0.0, 4, 3, 1e-5)
+    np.testing.assert_allclose(y, wanted, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(layer.moving_mean.numpy(), mean, rtol=1e-12)
+    np.testing.assert_allclose(layer.moving_variance.numpy(), variance, rtol=1e-12)

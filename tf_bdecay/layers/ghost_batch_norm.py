@@ -1,0 +1,206 @@
+"""Ghost batch normalization: batch normalization within small groups of a large batch."""
+
+import math
+import numbers
+
+import keras
+from keras import ops
+
+from tf_bdecay.errors import BadInput, require, unknown
+from tf_bdecay.layers import dynamic_batch, normalize
+
+PARTIAL = ("error", "smaller")
+
+
+@keras.saving.register_keras_serializable("tf_bdecay")
+class GhostBatchNormalization(keras.layers.BatchNormalization):
+    """Batch normalization by the statistics of each ghost batch (Hoffer et al., 2017).
+
+    In training, each `ghost_batch_size` consecutive examples are normalized by their own mean and
+    biased variance, over examples and positions, channel by channel:
+    `y = gamma (x - mean) / sqrt(variance + epsilon) + beta`. So a batch of 8192 keeps the noise,
+    and the regularisation, of batches of 32. The ghost batches of a replica are of that replica's
+    share of the batch.
+
+    The moving statistics take one momentum step a call, from the means over the ghost batches of
+    their means and of their variances (weighted by examples, where one is smaller); replicas
+    average theirs, so their copies stay equal. (Hoffer's algorithm compounds the momentum over the
+    ghost batches; ours does not depend on how the batch was cut into replicas.) At inference, or
+    with `trainable=False`, the moving statistics normalize batches of any size, as in Keras.
+
+    Statistics are float32 in mixed precision and float64 in float64. It is a
+    `keras.layers.BatchNormalization` with the same variables in the same order, so `set_weights`
+    of one takes the `get_weights` of the other.
+
+    Args:
+        ghost_batch_size: int >= 1, examples in a ghost batch.
+        partial: what a training batch gets that `ghost_batch_size` does not divide: "error", or
+            "smaller", which makes the examples left over one smaller ghost batch.
+        axis: int, the axis of the channels; not the batch's.
+        momentum: float in [0, 1], the share of the moving statistics that a step keeps.
+        epsilon: float >= 0, added to the variance.
+        **kwargs: the other arguments of `keras.layers.BatchNormalization`, with its defaults:
+            `center`, `scale`, initializers, regularizers, constraints, `name`, `dtype`.
+            `synchronized` and `renorm` must be False.
+
+    Call arguments:
+        inputs: tensor [batch, ...] of rank 2 or more.
+        training: bool, whether to normalize by the ghost batches' statistics and to move the
+            moving ones.
+        mask: must be None.
+
+    Raises:
+        BadInput: an argument out of range; when called, a mask, or in training a batch that does
+            not divide. A batch whose size only the running graph knows raises
+            `tf.errors.InvalidArgumentError` instead.
+    """
+
+    def __init__(
+        self,
+        ghost_batch_size=32,
+        *,
+        partial="error",
+        axis=-1,
+        momentum=0.99,
+        epsilon=1e-3,
+        synchronized=False,
+        **kwargs,
+    ):
+        _check_arguments(ghost_batch_size, axis, momentum, epsilon)
+        if partial not in PARTIAL:
+            raise unknown("value of `partial`", partial, PARTIAL)
+        require(
+            not synchronized,
+            "GhostBatchNormalization cannot be synchronized: statistics of the whole batch are "
+            "what it avoids; use keras.layers.BatchNormalization(synchronized=True). "
+            f"Received: synchronized={synchronized!r}",
+        )
+        require(
+            not kwargs.get("renorm"),
+            "GhostBatchNormalization has no batch renormalization: leave `renorm` out, or use "
+            "keras.layers.BatchNormalization(renorm=True). Received: renorm=True",
+        )
+        super().__init__(axis=axis, momentum=momentum, epsilon=epsilon, **kwargs)
+        self.ghost_batch_size = int(ghost_batch_size)
+        self.partial = partial
+
+    def build(self, input_shape):
+        rank = len(input_shape)
+        require(
+            rank >= 2 and -rank < self.axis < rank and self.axis != 0,
+            f"{self._kind()} needs inputs [batch, ...] of which axis {self.axis}, not the first, "
+            f"holds the channels. Received: inputs of shape {tuple(input_shape)}",
+        )
+        self._channel_axis = self.axis % rank
+        require(
+            input_shape[self.axis] is not None,
+            f"{self._kind()} needs to know the number of channels, on axis {self.axis}. "
+            f"Received: inputs of shape {tuple(input_shape)}",
+        )
+        positions = [n for i, n in enumerate(input_shape) if i not in (0, self._channel_axis)]
+        require(
+            self.ghost_batch_size > 1 or None in positions or math.prod(positions) > 1,
+            f"{self._kind()} with ghost_batch_size=1 has one value a channel to normalize, so its "
+            "output would be beta whatever the input: use a ghost batch of 2 or more. "
+            f"Received: inputs of shape {tuple(input_shape)}",
+        )
+        super().build(input_shape)
+
+    def add_weight(self, *args, trainable=True, **kwargs):
+        if not trainable:
+            # Replicas see other examples: their moving statistics are averaged when assigned.
+            kwargs["aggregation"] = "mean"
+        return super().add_weight(*args, trainable=trainable, **kwargs)
+
+    def call(self, inputs, training=None, mask=None):
+        self.compute_mask(inputs, mask)
+        if not (training and self.trainable):
+            return super().call(inputs, training=False)
+        inputs = self._checked(inputs)
+        kernel = (
+            normalize.ghost_normalize
+            if self.partial == "error"
+            else normalize.ghost_normalize_with_remainder
+        )
+        outputs, mean, variance = kernel(
+            inputs, self.gamma, self.beta, self.ghost_batch_size, self._channel_axis, self.epsilon
+        )
+        self._update_statistics(mean, variance)
+        return ops.cast(outputs, self.compute_dtype)
+
+    def compute_mask(self, inputs, previous_mask=None):
+        """No mask; Keras asks when a model is put together, which is earlier than `call`."""
+        require(
+            previous_mask is None,
+            f"{self._kind()} does not support a mask, which would leave ghost batches of unequal "
+            "weight: use keras.layers.BatchNormalization, or stop the mask before this layer.",
+        )
+
+    def _update_statistics(self, mean, variance):
+        """One momentum step of the moving statistics: m <- momentum m + (1 - momentum) new.
+
+        Under a strategy the assignment averages over replicas, for which it must not stand inside
+        a `tf.cond` or a nested `tf.function`.
+
+        Args:
+            mean: tensor [channels], of this call's ghost batches.
+            variance: tensor [channels], of this call's ghost batches, biased.
+        """
+        for moving, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            old = ops.cast(moving, new.dtype)
+            moving.assign(old * self.momentum + new * (1.0 - self.momentum))
+
+    def _checked(self, inputs):
+        """The inputs, if the ghost batch divides them."""
+        batch = inputs.shape[0]
+        ghost = self.ghost_batch_size if self.partial == "error" else 1
+        if batch is None:
+            return dynamic_batch.assert_divides(inputs, ghost, self._kind())
+        require(batch > 0, f"{self._kind()} got a training batch without examples.")
+        if batch % ghost:
+            below = batch // ghost * ghost
+            fitting = f"{below} or {below + ghost}" if below else f"{ghost}"
+            raise BadInput(
+                f"{self._kind()} got a training batch of {batch} examples, which its ghost batch "
+                f"of {ghost} does not divide: use a batch of {fitting} (on each replica), another "
+                "ghost_batch_size, or partial='smaller'."
+            )
+        return inputs
+
+    def _kind(self):
+        return f"GhostBatchNormalization {self.name!r}"
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "ghost_batch_size": self.ghost_batch_size,
+            "partial": self.partial,
+        }
+
+
+def _check_arguments(ghost_batch_size, axis, momentum, epsilon):
+    """Raises `BadInput` for a number of the wrong kind or out of range."""
+
+    def check(good, name, value, right):
+        require(
+            good,
+            f"`{name}` of GhostBatchNormalization must be {right}. Received: {name}={value!r}",
+        )
+
+    check(
+        _is_int(ghost_batch_size) and ghost_batch_size >= 1,
+        "ghost_batch_size",
+        ghost_batch_size,
+        "an integer >= 1, the examples in a ghost batch",
+    )
+    check(_is_int(axis), "axis", axis, "one integer, the axis of the channels")
+    check(_is_real(momentum) and 0 <= momentum <= 1, "momentum", momentum, "a number in [0, 1]")
+    check(_is_real(epsilon) and 0 <= epsilon < math.inf, "epsilon", epsilon, "a number >= 0")
+
+
+def _is_int(value):
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _is_real(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)

@@ -1,0 +1,168 @@
+"""What all models are made of: checked arguments, and layers with the same initialisers and names.
+
+Convolutions are `[batch, height, width, channels]` whatever Keras' global setting. Keras allows no
+"/" in a layer's name, so names read `stage1_block2_conv1`; a variable is then
+`stage1_block2_conv1/kernel`.
+"""
+
+import numbers
+import zlib
+
+import keras
+import numpy as np
+from keras import layers
+
+from tf_bdecay.errors import BadInput, require, unknown
+from tf_bdecay.layers import GhostBatchNormalization
+
+NORMALIZATIONS = ("ghost", "batch", "none")
+CHANNELS = "channels_last"
+LOGITS_INITIALIZERS = ("fan_in", "fan_out")
+DEFAULTS = dict(
+    ghost_batch_size=32,
+    ghost_partial="error",
+    center=True,
+    scale=True,
+    bn_momentum=0.9,
+    bn_epsilon=1e-5,
+)
+
+
+class Builder:
+    """Adds layers to one functional model, each initialised from (seed, its name).
+
+    Args:
+        model: the model's name, for messages.
+        normalization: "ghost", "batch", "none" or None, or a function of `name`, `center`, `scale`
+            (and `gamma_initializer`, for a gamma that starts at 0) that makes a layer.
+        ghost_batch_size: int, examples in a ghost batch.
+        ghost_partial: `partial` of `GhostBatchNormalization`.
+        center: bool, whether normalization layers have a beta.
+        scale: bool, whether normalization layers have a gamma.
+        bn_momentum: momentum of the moving statistics.
+        bn_epsilon: added to the variance.
+        logits_initializer: "fan_in" or "fan_out", how the dense layer's kernel starts.
+        seed: int >= 0, or None for initial values that no run repeats.
+
+    Raises:
+        BadInput: a misspelt normalization, or an argument that this normalization would ignore.
+    """
+
+    def __init__(self, model, normalization, logits_initializer, seed, **arguments):
+        self.model = model
+        self.normalization = "none" if normalization is None else normalization
+        if not callable(self.normalization) and self.normalization not in NORMALIZATIONS:
+            raise unknown(f"normalization for {model}", normalization, NORMALIZATIONS)
+        require(
+            seed is None or (_is_int(seed) and seed >= 0),
+            f"`seed` of {model} must be an integer >= 0 or None. Received: seed={seed!r}",
+        )
+        if logits_initializer not in LOGITS_INITIALIZERS:
+            raise unknown(f"logits_initializer of {model}", logits_initializer, LOGITS_INITIALIZERS)
+        self.logits_initializer = logits_initializer
+        self.seed = seed
+        self.arguments = arguments
+        self._refuse_ignored()
+
+    @property
+    def normalizes(self):
+        """Whether convolutions are followed by a normalization layer, and so have no bias."""
+        return self.normalization != "none"
+
+    def convolve(self, x, name, channels, size=3, strides=1):
+        """A convolution, "same" padding; its bias would be cancelled by a normalization layer."""
+        return layers.Conv2D(
+            channels,
+            size,
+            strides=strides,
+            padding="same",
+            data_format=CHANNELS,
+            use_bias=not self.normalizes,
+            kernel_initializer=self.normal(2.0, "fan_out", name),
+            name=name,
+        )(x)
+
+    def normalize(self, x, name, zero_gamma=False):
+        """A normalization layer; x as it is where there is none."""
+        if not self.normalizes:
+            return x
+        a = self.arguments
+        common = dict(name=name, center=a["center"], scale=a["scale"])
+        if zero_gamma:
+            common["gamma_initializer"] = "zeros"
+        if callable(self.normalization):
+            return self.normalization(**common)(x)
+        common.update(axis=-1, momentum=a["bn_momentum"], epsilon=a["bn_epsilon"])
+        if self.normalization == "batch":
+            return layers.BatchNormalization(**common)(x)
+        common.update(ghost_batch_size=a["ghost_batch_size"], partial=a["ghost_partial"])
+        return GhostBatchNormalization(**common)(x)
+
+    def classify(self, x, num_classes):
+        """Mean over positions, then one dense layer with a bias; float32 logits at least."""
+        x = layers.GlobalAveragePooling2D(data_format=CHANNELS, name="pool")(x)
+        scale = 1.0 if self.logits_initializer == "fan_in" else 2.0
+        compute = keras.config.dtype_policy().compute_dtype
+        return layers.Dense(
+            num_classes,
+            dtype="float32" if compute in ("float16", "bfloat16") else None,
+            kernel_initializer=self.normal(scale, self.logits_initializer, "logits"),
+            name="logits",
+        )(x)
+
+    def normal(self, scale, fan, name):
+        """An untruncated normal of deviation sqrt(scale / fan), seeded by (seed, name)."""
+        seed = None
+        if self.seed is not None:
+            words = np.random.SeedSequence([self.seed, zlib.crc32(name.encode())])
+            seed = int(words.generate_state(1)[0] >> 1)
+        return keras.initializers.VarianceScaling(scale, fan, "untruncated_normal", seed=seed)
+
+    def _refuse_ignored(self):
+        """Raises `BadInput` for an argument set to something that would have no effect."""
+        if self.normalization == "ghost":
+            used = set(DEFAULTS)
+        elif self.normalization == "batch":
+            used = set(DEFAULTS) - {"ghost_batch_size", "ghost_partial"}
+        else:
+            used = {"center", "scale"} if callable(self.normalization) else set()
+        for name, value in self.arguments.items():
+            require(
+                name in used or value == DEFAULTS[name],
+                f"`{name}` of {self.model} has no effect with normalization="
+                f"{self.normalization!r}: leave it out. Received: {name}={value!r}",
+            )
+
+
+def check_shapes(model, num_classes, width, input_shape):
+    """Raises `BadInput` unless a model of these sizes exists.
+
+    Args:
+        model: the model's name, for the message.
+        num_classes: int >= 2.
+        width: int >= 1, channels of the first stage.
+        input_shape: three ints >= 1: height, width, channels.
+    """
+    require(
+        _is_int(num_classes) and num_classes >= 2,
+        f"`num_classes` of {model} must be an integer >= 2. Received: num_classes={num_classes!r}",
+    )
+    require(
+        _is_int(width) and width >= 1,
+        f"`width` of {model}, the channels of its first stage, must be an integer >= 1. "
+        f"Received: width={width!r}",
+    )
+    try:
+        sizes = tuple(input_shape)
+    except TypeError:
+        sizes = ()
+    if len(sizes) != 3 or not all(_is_int(n) and n >= 1 for n in sizes):
+        raise BadInput(
+            f"`input_shape` of {model} must be three integers (height, width, channels), without "
+            f"the batch. Received: input_shape={input_shape!r}"
+        )
+    return sizes
+
+
+def _is_int(value):
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)

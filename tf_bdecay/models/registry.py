@@ -1,0 +1,36 @@
+"""Models by name, as configs and flags give them."""
+
+import inspect
+
+from tf_bdecay.errors import unknown
+from tf_bdecay.models.resnet import resnet18
+from tf_bdecay.models.vgg import vgg11, vgg19_bn
+
+_MODELS = {"resnet18": resnet18, "vgg11": vgg11, "vgg19_bn": vgg19_bn}
+
+
+def names():
+    """The names that `build` knows."""
+    return list(_MODELS)
+
+
+def build(name, /, **kwargs):
+    """Builds a model by name.
+
+    Args:
+        name: one of `names()`.
+        **kwargs: the arguments of the function of that name.
+
+    Returns:
+        A functional `keras.Model` that gives float32 logits.
+
+    Raises:
+        BadInput: an unknown name, or an unknown or bad argument.
+    """
+    if name not in _MODELS:
+        raise unknown("model", name, names())
+    valid = inspect.signature(_MODELS[name]).parameters
+    for argument in kwargs:
+        if argument not in valid:
+            raise unknown(f"argument of {name}", argument, valid)
+    return _MODELS[name](**kwargs)

@@ -1,0 +1,145 @@
+"""VGG for small images (Simonyan and Zisserman, 2015), with one dense layer."""
+
+import keras
+from keras import layers
+
+from tf_bdecay.models.blocks import CHANNELS, Builder, check_shapes
+
+# Convolutions of each stage; a stage ends in a pool. Channels: width times 1, 2, 4, 8, 8.
+CONVOLUTIONS = {"vgg11": (1, 1, 2, 2, 2), "vgg19_bn": (2, 2, 4, 4, 4)}
+FACTORS = (1, 2, 4, 8, 8)
+
+
+def vgg11(
+    num_classes=10,
+    width=64,
+    input_shape=(32, 32, 3),
+    normalization=None,
+    ghost_batch_size=32,
+    ghost_partial="error",
+    center=True,
+    scale=True,
+    bn_momentum=0.9,
+    bn_epsilon=1e-5,
+    logits_initializer="fan_in",
+    seed=None,
+    name="vgg11",
+):
+    """VGG11 without normalization: eight 3x3 convolutions with biases, one dense layer.
+
+    A 2x2 pool ends each of the five stages, except where the image has become too small for one;
+    what is left of the image is averaged. 9,225,610 trainable parameters at 10 classes and width
+    64. Kernels of convolutions start He normal by fan-out, biases at 0.
+
+    Args:
+        num_classes: int >= 2.
+        width: int >= 1, channels of the first stage.
+        input_shape: ints (height, width, channels).
+        normalization: None or "none" for none and biases instead, "ghost", "batch" (statistics of
+            the whole batch), or a function of `name`, `center` and `scale` that makes a layer,
+            such as `keras.layers.LayerNormalization`.
+        ghost_batch_size: int >= 1, examples in a ghost batch.
+        ghost_partial: "error", or "smaller" for one smaller ghost batch at the end of a training
+            batch that `ghost_batch_size` does not divide.
+        center: bool, whether normalization layers have a beta.
+        scale: bool, whether normalization layers have a gamma.
+        bn_momentum: float, the share of the moving statistics that an update keeps.
+        bn_epsilon: float, added to the variance.
+        logits_initializer: "fan_in", deviation 1 / sqrt(features) for the dense kernel, or
+            "fan_out", He normal by fan-out for it too (see `resnet18` for what that does).
+        seed: int >= 0 for the same initial values every time, a different one for each layer, or
+            None.
+        name: str, the model's name.
+
+    Returns:
+        A functional `keras.Model` from images [batch, height, width, channels] to logits
+        [batch, num_classes], float32 under a mixed precision policy too.
+
+    Raises:
+        BadInput: an argument out of range, or one that would have no effect.
+    """
+    shape = check_shapes("vgg11", num_classes, width, input_shape)
+    build = Builder(
+        "vgg11",
+        normalization,
+        logits_initializer,
+        seed,
+        ghost_batch_size=ghost_batch_size,
+        ghost_partial=ghost_partial,
+        center=center,
+        scale=scale,
+        bn_momentum=bn_momentum,
+        bn_epsilon=bn_epsilon,
+    )
+    return _vgg(build, num_classes, width, shape, name)
+
+
+def vgg19_bn(
+    num_classes=10,
+    width=64,
+    input_shape=(32, 32, 3),
+    normalization="ghost",
+    ghost_batch_size=32,
+    ghost_partial="error",
+    center=True,
+    scale=True,
+    bn_momentum=0.9,
+    bn_epsilon=1e-5,
+    logits_initializer="fan_in",
+    seed=None,
+    name="vgg19_bn",
+):
+    """VGG19 with normalization: sixteen 3x3 convolutions without biases, one dense layer.
+
+    20,035,018 trainable parameters at 10 classes and width 64. Pools, initial values and all
+    arguments are as in `vgg11`, but normalization is "ghost"; with "none" it is VGG19, with biases.
+
+    Args:
+        num_classes: int >= 2.
+        width: int >= 1, channels of the first stage.
+        input_shape: ints (height, width, channels).
+        normalization: as in `vgg11`.
+        ghost_batch_size: int >= 1, examples in a ghost batch.
+        ghost_partial: "error", or "smaller" for one smaller ghost batch at the end of a training
+            batch that `ghost_batch_size` does not divide.
+        center: bool, whether normalization layers have a beta.
+        scale: bool, whether normalization layers have a gamma.
+        bn_momentum: float, the share of the moving statistics that an update keeps.
+        bn_epsilon: float, added to the variance.
+        logits_initializer: as in `vgg11`.
+        seed: int >= 0 or None, as in `vgg11`.
+        name: str, the model's name.
+
+    Returns:
+        A functional `keras.Model`, as `vgg11`.
+
+    Raises:
+        BadInput: an argument out of range, or one that would have no effect.
+    """
+    shape = check_shapes("vgg19_bn", num_classes, width, input_shape)
+    build = Builder(
+        "vgg19_bn",
+        normalization,
+        logits_initializer,
+        seed,
+        ghost_batch_size=ghost_batch_size,
+        ghost_partial=ghost_partial,
+        center=center,
+        scale=scale,
+        bn_momentum=bn_momentum,
+        bn_epsilon=bn_epsilon,
+    )
+    return _vgg(build, num_classes, width, shape, name)
+
+
+def _vgg(build, num_classes, width, shape, name):
+    x = inputs = keras.Input(shape, name="image")
+    plan = zip(CONVOLUTIONS[build.model], FACTORS, strict=True)
+    for stage, (convolutions, factor) in enumerate(plan, 1):
+        for i in range(1, convolutions + 1):
+            x = build.convolve(x, f"stage{stage}_conv{i}", width * factor)
+            x = build.normalize(x, f"stage{stage}_bn{i}")
+            x = layers.ReLU(name=f"stage{stage}_relu{i}")(x)
+        if min(x.shape[1:3]) >= 2:
+            x = layers.MaxPooling2D(2, data_format=CHANNELS, name=f"stage{stage}_pool")(x)
+    return keras.Model(inputs, build.classify(x, num_classes), name=name)
