@@ -10,6 +10,8 @@ class BadInput(ValueError):
     program it is an ordinary `ValueError`.
     """
 
+    _keras_call_info_injected = True  # Keras would bury the sentence under a layer's arguments
+
 
 def nearest(name, valid):
     """The valid name closest to `name` in spelling, or None where nothing is close."""

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
-from keras import ops, tree
+from keras import tree
 
 from tf_bdecay.errors import BadInput, require
 from tf_bdecay.optim import arguments
@@ -298,7 +298,7 @@ class DecayByRole(keras.optimizers.Optimizer):
         }
 
     def _aligned(self, grads, trainable_variables):
-        """Gradients by index of their variable: dense, unscaled; without those that are None."""
+        """Gradients by index of their variable, ascending; without those that are None."""
         if not grads:
             return {}
         if trainable_variables is None:
@@ -318,13 +318,9 @@ class DecayByRole(keras.optimizers.Optimizer):
         grads, trainable_variables = self._overwrite_variables_directly_with_gradients(
             grads, trainable_variables
         )
-        aligned = {}
-        for gradient, variable in zip(grads, trainable_variables, strict=True):
-            dense = ops.convert_to_tensor(gradient)  # LAMB's norms need every row of an embedding
-            if self.loss_scale_factor is not None:
-                dense = dense / self.loss_scale_factor
-            aligned[self._get_variable_index(variable)] = dense
-        return dict(sorted(aligned.items()))
+        indices = [self._get_variable_index(v) for v in trainable_variables]
+        aligned = dict(zip(indices, grads, strict=True))
+        return {i: aligned[i] for i in sorted(aligned)}
 
     def _check_pairs(self):
         if not self.weight_decay.adaptive:

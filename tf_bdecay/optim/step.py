@@ -24,6 +24,8 @@ def step(optimizer, state, gradients, learning_rate, present):
     Returns:
         The new state, structured as the old one.
     """
+    if optimizer.loss_scale_factor is not None:
+        gradients = [g / optimizer.loss_scale_factor for g in gradients]
     given = dict(zip(present, gradients, strict=True))
     old = state["parameters"]
     full = [given[i] if i in given else ops.zeros_like(p) for i, p in enumerate(old)]

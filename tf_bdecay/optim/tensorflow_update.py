@@ -27,6 +27,8 @@ def run(optimizer, step, variables, inputs, key):
         "`fit` does.",
     )
     gradients, learning_rate = inputs
+    # LAMB's norms need every row: the sparse gradient of an embedding is made dense.
+    gradients = [tf.convert_to_tensor(g) for g in gradients]
     if context.strategy.num_replicas_in_sync > 1:
         gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
     replica = int(tf.get_static_value(context.replica_id_in_sync_group) or 0)

@@ -1,0 +1,210 @@
+"""Lamb in a user's own `compile` and `fit`: every pair found, saved, loaded, gone on with."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import tf_bdecay
+from tf_bdecay import decay
+
+RNG = np.random.default_rng(0)
+
+
+def transformer():
+    tokens = keras.Input((6,), dtype="int32")
+    x = layers.Embedding(11, 8)(tokens)
+    for _ in range(2):
+        y = layers.LayerNormalization()(x)
+        x = layers.add([x, layers.MultiHeadAttention(2, 4)(y, y)])
+        y = layers.LayerNormalization()(x)
+        x = layers.add([x, layers.Dense(8)(layers.Dense(16, activation="gelu")(y))])
+    x = layers.GlobalAveragePooling1D()(layers.LayerNormalization()(x))
+    return keras.Model(tokens, layers.Dense(3)(x)), RNG.integers(0, 11, (64, 6))
+
+
+def sequential():
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Conv2D(6, 3, use_bias=False),
+            layers.BatchNormalization(),
+            layers.Activation("gelu"),
+            layers.Conv2D(6, 3, use_bias=False),
+            layers.GroupNormalization(2),
+            layers.GlobalAveragePooling2D(),
+            layers.Dropout(0.2),
+            layers.Dense(3),
+        ]
+    )
+    return model, RNG.normal(size=(64, 8, 8, 1)).astype("float32")
+
+
+@keras.saving.register_keras_serializable("tests")
+class EqualNames(keras.Model):
+    """Layers of equal names: equal variable paths."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = [layers.Dense(6, use_bias=False, name="dense") for _ in range(3)]
+        self.norm = [layers.LayerNormalization(name="norm") for _ in range(3)]
+        self.head = layers.Dense(3)
+
+    def build(self, shape):
+        for dense, norm in zip(self.dense, self.norm, strict=True):
+            dense.build(shape)
+            shape = dense.compute_output_shape(shape)
+            norm.build(shape)
+        self.head.build(shape)
+        self.built = True
+
+    def call(self, x):
+        for dense, norm in zip(self.dense, self.norm, strict=True):
+            x = keras.ops.gelu(norm(dense(x)))
+        return self.head(x)
+
+
+def equal_names():
+    model = EqualNames()
+    model.build((None, 5))
+    return model, RNG.normal(size=(64, 5)).astype("float32")
+
+
+def mobilenet():
+    model = keras.applications.MobileNetV2(
+        (32, 32, 3), alpha=0.35, weights=None, classes=3, classifier_activation=None
+    )
+    return model, RNG.normal(size=(16, 32, 32, 3)).astype("float32")
+
+
+NETWORKS = [transformer, sequential, equal_names, mobilenet]
+LABELS = RNG.integers(0, 3, 64)
+
+
+def compile_it(model, **options):
+    model.compile(
+        tf_bdecay.Lamb(0.01, **options),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    return model
+
+
+def fit(model, x, epochs=1):
+    y = LABELS[: len(x)]
+    return model.fit(x, y, batch_size=len(x) // 2, epochs=epochs, shuffle=False, verbose=0)
+
+
+@pytest.mark.parametrize("make", NETWORKS)
+def test_every_gamma_and_beta_is_found_by_fit(make):
+    model, x = make()
+    expected = sum(
+        getattr(layer, "gamma", None) is not None and getattr(layer, "beta", None) is not None
+        for layer in model._flatten_layers()
+    )
+    compile_it(model)
+    fit(model, x)
+    decision = model.optimizer.decision()
+    assert len(decision.layers) == len(set(decision.layers)) == expected
+    assert np.isfinite(decision.sensitivity).all()
+    c = dict(zip(decision.labels, decision.sensitivity, strict=True))
+    for pair, r in zip(model.optimizer.roles.pairs, decision.bias_ratio, strict=True):
+        gamma, beta = decision.labels[pair.gamma], decision.labels[pair.beta]
+        if c[gamma] > 0:
+            assert r == pytest.approx(c[beta] / c[gamma], rel=1e-5)
+
+
+@pytest.mark.parametrize("make", [transformer, sequential, equal_names])
+def test_saved_loaded_and_gone_on_is_not_stopping(make, tmp_path):
+    model, x = make()
+    compile_it(model, compile_update=False, weight_decay=decay.AdaptiveBetaDecay(threshold=0.05))
+    fit(model, x, epochs=2)
+    path = tmp_path / "model.keras"
+    model.save(path)
+    again = keras.models.load_model(path)
+    assert again.optimizer.get_config() == model.optimizer.get_config()
+    for a, b in zip(model.optimizer.variables, again.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    for m in (model, again):
+        for layer in m._flatten_layers():
+            if isinstance(layer, layers.Dropout):  # Keras' saving leaves its state out
+                layer.rate = 0.0
+        m.make_train_function(force=True)
+        fit(m, x, epochs=2)
+    for a, b in zip(model.variables, again.variables, strict=True):
+        if "seed" not in a.path:
+            np.testing.assert_array_equal(a.numpy(), b.numpy())
+    np.testing.assert_array_equal(
+        model.optimizer.decision().bias_ratio, again.optimizer.decision().bias_ratio
+    )
+    assert model.optimizer.totals()["updates"] == again.optimizer.totals()["updates"] == 8
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_the_compiled_update_is_the_plain_one(jit_compile):
+    results = []
+    for compile_update in (False, True):
+        keras.utils.set_random_seed(3)
+        model, _ = sequential()
+        x = np.random.default_rng(5).normal(size=(64, 8, 8, 1)).astype("float32")
+        compile_it(model, compile_update=compile_update)
+        model.jit_compile = jit_compile
+        fit(model, x, epochs=3)
+        results.append(model)
+    for a, b in zip(results[0].weights, results[1].weights, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "bfloat16"])
+def test_mixed_precision(policy):
+    keras.config.set_dtype_policy(policy)
+    model, x = sequential()
+    compile_it(model)
+    fit(model, x, epochs=2)
+    scaled = policy == "mixed_float16"
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) == scaled
+    inner = model.optimizer.inner_optimizer if scaled else model.optimizer
+    # With a scale of 2^15 the first updates may overflow; the stock wrapper then skips them.
+    assert np.isfinite(inner.decision().sensitivity).all()
+    assert all(np.isfinite(np.asarray(w.numpy(), "float32")).all() for w in model.weights)
+
+
+def test_inside_a_loss_scale_optimizer_the_update_sees_unscaled_gradients():
+    shared = [keras.Variable(np.ones((4, 3), "float32") * 0.2, name="kernel") for _ in "ab"]
+    gradient = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
+    plain = tf_bdecay.Lamb(0.1, decay.NoBiasDecay(), compile_update=False)
+    inner = tf_bdecay.Lamb(0.1, decay.NoBiasDecay(), compile_update=False)
+    scaled = keras.optimizers.LossScaleOptimizer(inner, initial_scale=1024.0)
+    plain.apply([keras.ops.convert_to_tensor(gradient)], [shared[0]])
+    scaled.apply([keras.ops.convert_to_tensor(gradient * 1024)], [shared[1]])
+    np.testing.assert_allclose(shared[0].numpy(), shared[1].numpy(), rtol=1e-6)
+    before = shared[1].numpy()
+    scaled.apply([keras.ops.convert_to_tensor(gradient * np.nan)], [shared[1]])
+    np.testing.assert_array_equal(shared[1].numpy(), before)
+    assert int(inner.iterations.numpy()) == 1
+
+
+def test_sparse_gradients_are_those_of_the_dense_table():
+    import tensorflow as tf
+
+    dense = np.zeros((9, 5), "float32")
+    rows = np.random.default_rng(0).normal(size=(3, 5)).astype("float32")
+    np.add.at(dense, [2, 7, 2], rows)  # a row twice: its gradients add up
+    results = []
+    for gradient in (
+        tf.IndexedSlices(tf.constant(rows), tf.constant([2, 7, 2]), tf.constant([9, 5])),
+        tf.constant(dense),
+    ):
+        table = keras.Variable(np.full((9, 5), 0.3, "float32"), name="embeddings")
+        optimizer = tf_bdecay.Lamb(0.1, decay.NoBiasDecay(), compile_update=False)
+        for _ in range(2):
+            optimizer.apply([gradient], [table])
+        results.append(table.numpy())
+    np.testing.assert_array_equal(*results)
+
+
+def test_embeddings_train_in_fit():
+    model, x = transformer()
+    before = model.layers[1].embeddings.numpy()
+    compile_it(model)
+    fit(model, x)
+    assert not np.array_equal(model.layers[1].embeddings.numpy(), before)

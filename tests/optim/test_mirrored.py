@@ -1,0 +1,56 @@
+"""Two replicas are one device with the same global batch, and their copies stay bitwise equal."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = pathlib.Path(__file__).with_name("mirrored_script.py")
+ROOT = SCRIPT.parents[2]
+
+
+def run(**arguments):
+    defaults = {"poison": False, "wrapped": False, "clip": 0, "compile_update": True}
+    command = [sys.executable, str(SCRIPT), json.dumps({**defaults, **arguments})]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=600, env=_environment(), check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _environment():
+    return {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"clip": 0.05},
+        pytest.param({"compile_update": False}, marks=pytest.mark.slow),
+        pytest.param({"wrapped": True}, marks=pytest.mark.slow),
+    ],
+    ids=["compiled and clipped", "plain", "in a LossScaleOptimizer"],
+)
+def test_two_replicas_equal_one_device(arguments):
+    result = run(**arguments)
+    assert result["change"] < 1e-4
+    assert result["decisions_equal"]
+    assert result["seen"] == ["False", "True"]  # decay switched: deciding was put to the test
+    assert result["margin"] > 1e-3
+    assert result["losses"] < 1e-5
+    assert result["apart"] == 0
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_nan_on_one_replica_is_skipped_by_both(wrapped):
+    result = run(poison=True, wrapped=wrapped)
+    assert result["finite"]
+    assert result["apart"] == 0
+    assert result["skipped"][1] == 3
+    if not wrapped:
+        assert result["skipped"][0] == 3
+        assert result["change"] < 1e-4
