@@ -1,0 +1,60 @@
+# `make` lists the targets. Needs Python >= 3.11 with pip, and nothing else.
+#
+# PYTHON  the interpreter that makes the environment
+# EXTRAS  which TensorFlow, and what else, as in setup.py: cpu, gpu or tpu; dev for the tests
+# ARGS    flags of main.py: make train ARGS="--config.epochs=5"
+PYTHON ?= python3
+EXTRAS ?= cpu,dev
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed-$(EXTRAS)
+PARITY := .venv-parity
+PARITY_PYTHON ?= python3.11
+# The TensorFlow of TPUs is a version behind, and so are its companions.
+PINS := $(if $(findstring tpu,$(EXTRAS)),,-c constraints.txt)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train test test-all parity lint clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: $(INSTALLED)  ## make the environment in .venv (a few minutes, 2 GB)
+
+# `--without-pip`, then pip from outside: Debian's Python has no ensurepip.
+$(INSTALLED): setup.py constraints.txt
+	@echo "Installing into $(VENV): a few minutes."
+	test -x $(BIN)/python || $(PYTHON) -m venv --without-pip $(VENV)
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --upgrade pip
+	$(BIN)/python -m pip install -qq $(PINS) --editable '.[$(EXTRAS)]'
+	touch $@
+
+train: $(INSTALLED)  ## train ResNet18 on the digits and report; ARGS="..." for another run
+	$(BIN)/python main.py $(ARGS)
+
+test: lint  ## style, then the tests that are not slow, under TensorFlow and JAX
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -m "not slow"
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -m "not slow"
+
+test-all: lint  ## style, then all tests, under TensorFlow and JAX
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest
+	KERAS_BACKEND=jax $(BIN)/python -m pytest
+
+# TensorFlow Addons ended with TensorFlow 2.15, which has no build for later Pythons than 3.11.
+$(PARITY)/installed: tools/parity/requirements.txt
+	test -x $(PARITY)/bin/python || $(PARITY_PYTHON) -m venv --without-pip $(PARITY)
+	$(PYTHON) -m pip --python $(PARITY)/bin/python install -qq -r $<
+	touch $@
+
+parity: $(INSTALLED) $(PARITY)/installed  ## compare with TensorFlow Addons' LAMB and optax.lamb
+	$(BIN)/python tools/parity/run.py --addons_python=$(PARITY)/bin/python
+
+lint: $(INSTALLED)  ## style alone
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:  ## remove environments, caches and builds; runs stay
+	rm -rf $(VENV) $(PARITY) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +

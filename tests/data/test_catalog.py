@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from tf_bdecay.data import load
+from tf_bdecay.errors import BadInput
+
+
+def rows(split):
+    return {
+        (*image.ravel(), label) for image, label in zip(split.images, split.labels, strict=True)
+    }
+
+
+def test_digits_are_the_set_that_needs_nothing():
+    images = load("digits")
+    assert (images.name, images.num_classes, images.image_shape) == ("digits", 10, (8, 8, 1))
+    assert images.validation is None
+    assert (images.augmentation.padding, images.augmentation.flip) == (1, False)
+
+
+def test_validation_comes_out_of_training_and_leaves_the_test_split_alone():
+    whole, divided = load("digits", seed=5), load("digits", seed=5, validation=0.1)
+    assert len(divided.validation) == 144
+    np.testing.assert_array_equal(divided.test.images, whole.test.images)
+    train, validation = rows(divided.train), rows(divided.validation)
+    assert not train & validation
+    assert train | validation == rows(whole.train)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"name": "cifr10"}, "Unknown dataset 'cifr10': did you mean 'cifar10'"),
+        ({"validation": 1.0}, r"in \[0, 1\). Received: validation=1.0"),
+        ({"validation": -0.1}, "validation=-0.1"),
+        ({"validation": float("nan")}, "validation=nan"),
+        ({"validation": "0.1"}, "validation='0.1'"),
+        ({"seed": -1}, "seed=-1"),
+        ({"seed": 2**32}, "seed=4294967296"),
+        ({"seed": 1.5}, "seed=1.5"),
+        ({"data_dir": "somewhere"}, "leave data_dir out"),
+    ],
+)
+def test_arguments_that_are_not_right_are_refused(arguments, sentence):
+    with pytest.raises(BadInput, match=sentence):
+        load(**{"name": "digits", **arguments})

@@ -1,0 +1,100 @@
+"""The data sets by name."""
+
+import dataclasses
+import numbers
+from collections.abc import Callable
+
+from tf_bdecay.data import cifar, digits
+from tf_bdecay.data.image_set import Augmentation, ImageSet, channel_statistics, set_aside
+from tf_bdecay.data.order import check_seed
+from tf_bdecay.errors import require, unknown
+
+
+@dataclasses.dataclass(frozen=True)
+class _Source:
+    """Where a set comes from and how it is treated.
+
+    Attributes:
+        read: (data_dir, download, seed) -> (train, test).
+        num_classes: of its labels.
+        augmentation: of its training images.
+        statistics: (mean, deviation) as published; None for those of the training images.
+        bundled: whether it comes with a library, so that no folder has it.
+    """
+
+    read: Callable
+    num_classes: int
+    augmentation: Augmentation
+    statistics: tuple | None = None
+    bundled: bool = False
+
+
+_CIFAR = Augmentation(padding=4, flip=True)
+_SOURCES = {
+    "digits": _Source(
+        lambda data_dir, download, seed: digits.read(seed),
+        num_classes=10,
+        augmentation=Augmentation(padding=1, flip=False),  # a mirrored digit is another or none
+        bundled=True,
+    ),
+    "cifar10": _Source(
+        lambda data_dir, download, seed: cifar.read("cifar10", data_dir, download),
+        num_classes=10,
+        augmentation=_CIFAR,
+        statistics=((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    ),
+    "cifar100": _Source(
+        lambda data_dir, download, seed: cifar.read("cifar100", data_dir, download),
+        num_classes=100,
+        augmentation=_CIFAR,
+        statistics=((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+    ),
+}
+NAMES = tuple(_SOURCES)
+
+
+def load(name, data_dir=None, download=False, seed=0, validation=0.0):
+    """Loads a data set into memory.
+
+    Args:
+        name: "digits" (comes with scikit-learn), "cifar10" or "cifar100".
+        data_dir: folder of the sets that tensorflow-datasets prepared; None for its own default.
+        download: whether a set that is not there may be downloaded.
+        seed: in [0, 2^32); of the digits' division into training and test, and of which training
+            images are set aside for validation.
+        validation: fraction in [0, 1) of the training images that is set aside, by class.
+
+    Returns:
+        An `ImageSet`. Its `validation` is None where `validation` is 0.
+
+    Raises:
+        BadInput: an unknown name, a set that is missing or broken, or an argument out of range.
+    """
+    if name not in _SOURCES:
+        raise unknown("dataset", name, NAMES)
+    require(
+        isinstance(validation, numbers.Real) and 0 <= validation < 1,
+        f"`validation` must be a fraction in [0, 1). Received: validation={validation!r}",
+    )
+    check_seed(seed)
+    source = _SOURCES[name]
+    require(
+        not (source.bundled and data_dir),
+        f"{name} comes with a library and is in no folder: leave data_dir out. Received: "
+        f"data_dir={data_dir!r}",
+    )
+    train, test = source.read(data_dir, download, seed)
+    kept = None
+    if validation:
+        train, kept = set_aside(train, validation, seed)
+    mean, deviation = source.statistics or channel_statistics(train.images)
+    return ImageSet(
+        name=name,
+        num_classes=source.num_classes,
+        train=train,
+        test=test,
+        validation=kept,
+        mean=mean,
+        deviation=deviation,
+        augmentation=source.augmentation,
+    )

@@ -1,0 +1,90 @@
+"""The order of training examples: which are in update u, as a function of seed and epoch alone."""
+
+import numbers
+
+import tensorflow as tf
+
+from tf_bdecay.errors import require, unknown
+
+REMAINDERS = ("drop", "keep")
+
+# Named, since the default differs between devices, and so would the order.
+ALGORITHM = "philox"
+
+# What a key is for: keys of different purposes are independent.
+ORDER, SHIFT, FLIP = range(3)
+
+
+def updates_per_epoch(num_examples, batch_size, remainder):
+    """The number of batches that an epoch is cut into.
+
+    Args:
+        num_examples: n >= 1.
+        batch_size: global batch B, at most n.
+        remainder: "drop": floor(n / B); the n mod B examples that an epoch leaves out are others
+            in each epoch. "keep": ceil(n / B); the last batch may be smaller.
+
+    Returns:
+        An int.
+
+    Raises:
+        BadInput: an argument of another type or range.
+    """
+    check_count("num_examples", num_examples)
+    check_count("batch_size", batch_size)
+    if remainder not in REMAINDERS:
+        raise unknown("remainder", remainder, REMAINDERS)
+    require(
+        batch_size <= num_examples,
+        f"`batch_size` must be at most the number of examples, {num_examples}. Received: "
+        f"batch_size={batch_size}",
+    )
+    whole, rest = divmod(int(num_examples), int(batch_size))
+    return whole + (remainder == "keep" and rest > 0)
+
+
+def key(seed, epoch, purpose):
+    """The key of an epoch's draws for a purpose.
+
+    Args:
+        seed: int.
+        epoch: int64 scalar.
+        purpose: `ORDER`, `SHIFT` or `FLIP`.
+
+    Returns:
+        An int64 [2], for TensorFlow's stateless operations.
+    """
+    base = tf.constant([seed, purpose], tf.int64)
+    return tf.random.experimental.stateless_fold_in(base, epoch, alg=ALGORITHM)
+
+
+def epoch_order(num_examples, seed, epoch):
+    """The order in which an epoch visits the examples.
+
+    Args:
+        num_examples: n.
+        seed: int.
+        epoch: int64 scalar, from 0.
+
+    Returns:
+        An int64 [n], a permutation of 0, ..., n - 1.
+    """
+    return tf.random.experimental.stateless_shuffle(
+        tf.range(num_examples, dtype=tf.int64), key(seed, epoch, ORDER), alg=ALGORITHM
+    )
+
+
+def check_count(name, value, least=1):
+    """Raises `BadInput` unless the value is a whole number from `least` on."""
+    require(
+        isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= least,
+        f"`{name}` must be a whole number >= {least}. Received: {name}={value!r}",
+    )
+
+
+def check_seed(seed):
+    """Raises `BadInput` unless the seed is one that every library here takes."""
+    require(
+        isinstance(seed, numbers.Integral) and not isinstance(seed, bool) and 0 <= seed < 2**32,
+        f"`seed` must be a whole number in [0, 2^32). Received: seed={seed!r}",
+    )

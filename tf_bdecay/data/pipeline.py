@@ -1,0 +1,109 @@
+"""A batch's way: images in memory -> order of the epoch -> augmented -> standardised.
+
+Order and augmentation of an example are functions of (seed, epoch, example index) alone. So a run
+that was cut off goes on at any update with the very batches that it would have had.
+"""
+
+import tensorflow as tf
+
+from tf_bdecay.data.augment import crop_and_flip, draws, standardise
+from tf_bdecay.data.order import check_count, check_seed, epoch_order, updates_per_epoch
+
+BUFFERED = 2  # batches made ahead; one of 8,192 CIFAR images takes 100 MB
+
+
+def training_batches(image_set, batch_size, seed, start_update=0, remainder="drop", augment=True):
+    """Shuffled, augmented batches, epoch after epoch without end.
+
+    Give `fit` its `steps_per_epoch`, `updates_per_epoch(len(image_set.train), ...)`: without it the
+    first epoch would never end.
+
+    Args:
+        image_set: an `ImageSet`.
+        batch_size: images of a global batch; a strategy cuts it into replicas.
+        seed: in [0, 2^32), of order and augmentation.
+        start_update: updates already done, k: the stream is the tail, from batch k on, of the
+            stream that starts at 0. No skipped image is touched.
+        remainder: what becomes of an epoch's last images where batches of `batch_size` do not use
+            them up: "drop", or "keep" as a smaller batch.
+        augment: whether to crop and flip as the set's `augmentation` says.
+
+    Returns:
+        An infinite `tf.data.Dataset` of (float32 [b, height, width, channels] standardised,
+        int64 [b]); b is static where all batches have one size.
+
+    Raises:
+        BadInput: an argument out of range, or a batch larger than the set.
+    """
+    count = len(image_set.train)
+    per_epoch = updates_per_epoch(count, batch_size, remainder)
+    check_seed(seed)
+    check_count("start_update", start_update, least=0)
+    first_epoch, done = divmod(int(start_update), per_epoch)
+    even = per_epoch * batch_size <= count
+    images, labels = _in_host_memory(image_set.train)
+
+    def epoch_batches(epoch):
+        order = epoch_order(count, seed, epoch)
+        choices = draws(count, image_set.augmentation, seed, epoch) if augment else ()
+
+        def choose(update):
+            chosen = order[update * batch_size : (update + 1) * batch_size]
+            if even:
+                chosen = tf.ensure_shape(chosen, [batch_size])
+            return chosen, tuple(tf.gather(choice, chosen) for choice in choices)
+
+        first = tf.where(epoch == first_epoch, tf.constant(done, tf.int64), 0)
+        return tf.data.Dataset.range(first, per_epoch).map(choose)
+
+    def make(chosen, choices):
+        x = tf.gather(images, chosen)
+        if augment:
+            x = crop_and_flip(x, *choices, image_set.augmentation.padding)
+        x = standardise(x, image_set.mean, image_set.deviation)
+        return x, tf.gather(labels, chosen)
+
+    return (
+        tf.data.Dataset.counter(first_epoch)
+        .flat_map(epoch_batches)
+        .map(make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(BUFFERED)
+    )
+
+
+def evaluation_batches(image_set, split_name, batch_size):
+    """Every example of a split once, in its order, as it is.
+
+    Args:
+        image_set: an `ImageSet`.
+        split_name: "train", "validation" or "test".
+        batch_size: images of a batch; the last batch has those that are left.
+
+    Returns:
+        A finite `tf.data.Dataset` of known cardinality, of batches like `training_batches`'.
+
+    Raises:
+        BadInput: no such split, or a batch size that is no whole number >= 1.
+    """
+    split = image_set.split(split_name)
+    check_count("batch_size", batch_size)
+    size = min(int(batch_size), len(split))
+    images, labels = _in_host_memory(split)
+
+    def make(start):
+        x, y = images[start : start + size], labels[start : start + size]
+        if len(split) % size == 0:
+            x, y = tf.ensure_shape(x, [size, *x.shape[1:]]), tf.ensure_shape(y, [size])
+        return standardise(x, image_set.mean, image_set.deviation), y
+
+    return (
+        tf.data.Dataset.range(0, len(split), size)
+        .map(make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(BUFFERED)
+    )
+
+
+def _in_host_memory(split):
+    # Left alone, TensorFlow would put the whole set into an accelerator's memory.
+    with tf.device("CPU:0"):
+        return tf.constant(split.images), tf.constant(split.labels)
