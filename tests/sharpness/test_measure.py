@@ -1,0 +1,485 @@
+import gc
+import math
+import weakref
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+import tf_bdecay
+from tf_bdecay.errors import BadInput
+from tf_bdecay.layers import GhostBatchNormalization
+from tf_bdecay.sharpness import connectivity, measure
+
+CLASSES, EXAMPLES = 3, 11
+
+
+def crossentropy(y, logits):
+    return keras.losses.sparse_categorical_crossentropy(y, logits, from_logits=True)
+
+
+def randomized(model, seed=0):
+    """Every variable away from its initial value: betas from 0, moving statistics too."""
+    rng = np.random.default_rng(seed)
+    for v in model.weights:
+        positive = v.path.endswith(("gamma", "moving_variance"))
+        v.assign(rng.uniform(0.5, 1.5, v.shape) if positive else rng.normal(0, 0.5, v.shape))
+    return model
+
+
+def convolutional(normalization=layers.BatchNormalization, **kwargs):
+    return randomized(
+        keras.Sequential(
+            [
+                keras.Input((5, 5, 2)),
+                layers.Conv2D(3, 3, use_bias=False, name="conv"),
+                normalization(name="norm", **kwargs),
+                layers.Activation("tanh"),
+                layers.Flatten(),
+                layers.Dense(CLASSES, name="fc", kernel_regularizer=keras.regularizers.L2(0.1)),
+            ]
+        )
+    )
+
+
+def transformer():
+    x = inputs = keras.Input((4, 6))
+    x = layers.LayerNormalization(name="norm1")(x)
+    x = x + layers.MultiHeadAttention(2, 3, dropout=0.1)(x, x)
+    x = layers.LayerNormalization(name="norm2")(x)
+    x = layers.GlobalAveragePooling1D()(x)
+    x = layers.Dropout(0.5)(x)
+    return randomized(keras.Model(inputs, layers.Dense(CLASSES)(x)))
+
+
+def examples_for(model, n=EXAMPLES, seed=1):
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, *model.input_shape[1:])), rng.integers(0, CLASSES, n)
+
+
+@pytest.fixture
+def double():
+    keras.config.set_dtype_policy("float64")
+
+
+def loop_over_examples(model, x, y):
+    """Eq. 4 to the letter: one tape an example, in plain Python."""
+    total = np.zeros(len(model.trainable_variables))
+    for xi, yi in zip(x, y, strict=True):
+        with tf.GradientTape() as tape:
+            loss = crossentropy(yi[None], model(xi[None], training=False))[0]
+        gradients = tape.gradient(
+            loss, model.trainable_variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        total += [
+            np.abs(tf.convert_to_tensor(g).numpy() * v.numpy()).sum()
+            for g, v in zip(gradients, model.trainable_variables, strict=True)
+        ]
+    return total / len(x)
+
+
+@pytest.mark.parametrize(
+    "make, tolerance",
+    [
+        (convolutional, 1e-10),
+        (lambda: convolutional(GhostBatchNormalization), 1e-10),
+        (transformer, 1e-6),  # Keras' LayerNormalization works in float32
+    ],
+    ids=["batch", "ghost batch", "layer"],
+)
+def test_per_example_equals_a_loop(double, make, tolerance):
+    model = make()
+    x, y = examples_for(model)
+    result = connectivity(model, crossentropy, (x, y))
+    expected = loop_over_examples(model, x, y)
+    np.testing.assert_allclose(
+        list(result.by_variable.values()), expected, rtol=tolerance, atol=1e-12
+    )
+
+
+def test_per_example_equals_finite_differences_of_the_connections(double):
+    """Eq. 4 and 5: l(c * theta) differenced in every c_i at c = 1, example by example."""
+    model = convolutional()
+    x, y = examples_for(model, 5)
+    h, expected = 1e-5, []
+    for v in model.trainable_variables:
+        theta, sensitivity = v.numpy(), 0.0
+        for i in np.ndindex(theta.shape):
+            sides = []
+            for c in (1 + h, 1 - h):
+                cut = theta.copy()
+                cut[i] *= c
+                v.assign(cut)
+                sides.append(crossentropy(y, model(x, training=False)).numpy())
+            v.assign(theta)
+            sensitivity += np.abs(sides[0] - sides[1]) / (2 * h)
+        expected.append(np.mean(sensitivity))
+    result = connectivity(model, crossentropy, (x, y))
+    np.testing.assert_allclose(list(result.by_variable.values()), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_batch_measure_is_of_the_mean_loss(double, training):
+    model = convolutional()
+    x, y = examples_for(model)
+    result = connectivity(model, crossentropy, (x, y), per_example=False, training=training)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(crossentropy(y, model(x, training=training)))
+    gradients = tape.gradient(loss, model.trainable_variables)
+    assert result.loss == pytest.approx(float(loss), rel=1e-12)
+    for got, g in zip(result.gradients, gradients, strict=True):
+        np.testing.assert_allclose(got, g, rtol=1e-9, atol=1e-15)
+    expected = [
+        np.abs(g * v.numpy()).sum()
+        for g, v in zip(gradients, model.trainable_variables, strict=True)
+    ]
+    np.testing.assert_allclose(list(result.by_variable.values()), expected, rtol=1e-10)
+
+
+def test_per_example_gradients_average_to_the_batch_gradient(double):
+    model = convolutional()
+    data = examples_for(model)
+    single = connectivity(model, crossentropy, data)
+    batch = connectivity(model, crossentropy, data, per_example=False)
+    assert single.loss == pytest.approx(batch.loss, rel=1e-12)
+    for a, b in zip(single.gradients, batch.gradients, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-15)
+    assert single.total > batch.total  # mean|.| >= |mean|, and these examples disagree
+
+
+@pytest.mark.parametrize("per_example", [True, False])
+@pytest.mark.parametrize("at_once", [1, 4, EXAMPLES, 100])
+def test_cutting_the_batch_changes_nothing(double, per_example, at_once):
+    model = convolutional()
+    data = examples_for(model)
+    whole = connectivity(model, crossentropy, data, per_example)
+    cut = connectivity(model, crossentropy, data, per_example, examples_at_once=at_once)
+    assert cut.loss == pytest.approx(whole.loss, rel=1e-12)
+    np.testing.assert_allclose(
+        list(cut.by_variable.values()), list(whole.by_variable.values()), rtol=1e-9
+    )
+    for a, b in zip(cut.gradients, whole.gradients, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-15)
+
+
+def test_memory_budget_cuts_the_batch(monkeypatch):
+    model = convolutional()
+    data = examples_for(model)
+    whole = connectivity(model, crossentropy, data)
+    parameters = sum(math.prod(v.shape) for v in model.trainable_variables)
+    monkeypatch.setattr(measure, "GRADIENT_MEMORY", 4 * parameters * 3)
+    seen = []
+
+    def loss(y, logits):
+        return crossentropy(y, logits)
+
+    gather = tf.gather
+    monkeypatch.setattr(tf, "gather", lambda t, i, **k: (seen.append(len(i)), gather(t, i, **k))[1])
+    cut = connectivity(model, loss, data)
+    assert set(seen) == {3} and len(seen) == 2 * 4  # x and y of 4 chunks of at most 3
+    assert cut.total == pytest.approx(whole.total, rel=1e-5)
+
+
+def bytes_of(*owners):
+    return [v.numpy().tobytes() for owner in owners for v in owner.variables]
+
+
+@pytest.mark.parametrize("make", [convolutional, transformer])
+@pytest.mark.parametrize(
+    "mode",
+    [
+        dict(per_example=True),
+        dict(per_example=False),
+        dict(per_example=False, training=True),
+    ],
+    ids=str,
+)
+def test_measuring_changes_no_byte(make, mode):
+    model = make()
+    model.compile(tf_bdecay.Lamb(0.01), keras.losses.SparseCategoricalCrossentropy(True))
+    data = examples_for(model)
+    model.fit(*data, verbose=0)
+    before = bytes_of(model, model.optimizer)
+    losses = [float(loss) for loss in model.losses]
+    connectivity(model, None, data, **mode)
+    assert bytes_of(model, model.optimizer) == before
+    assert [float(loss) for loss in model.losses] == losses
+
+
+def test_training_goes_on_as_if_nothing_had_been_measured():
+    def final_weights(measured):
+        keras.utils.set_random_seed(3)
+        model = transformer()
+        model.compile(tf_bdecay.Lamb(0.01), keras.losses.SparseCategoricalCrossentropy(True))
+        data = examples_for(model)
+        for _ in range(2):
+            model.fit(*data, verbose=0)
+            if measured:
+                connectivity(model, None, data, training=True)
+        return bytes_of(model)
+
+    assert final_weights(True) == final_weights(False)
+
+
+def test_regularisation_is_left_out(double):
+    model = convolutional()
+    plain = convolutional()
+    plain.layers[-1].kernel_regularizer = None
+    data = examples_for(model)
+    a, b = (connectivity(m, crossentropy, data, per_example=False) for m in (model, plain))
+    assert model.losses and not plain.losses
+    assert (a.loss, a.total) == (b.loss, b.total)
+
+
+def test_losses_added_in_a_call_are_left_out_and_not_left_behind():
+    class AddsLoss(layers.Layer):
+        def call(self, x):
+            self.add_loss(tf.reduce_sum(x))
+            return x
+
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(CLASSES), AddsLoss()])
+    data = examples_for(model)
+    kernel, _ = model.trainable_variables
+    result = connectivity(model, crossentropy, data, per_example=False)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(crossentropy(data[1], model(data[0])))
+    np.testing.assert_allclose(result.gradients[0], tape.gradient(loss, kernel.value), rtol=1e-5)
+    assert all(np.isfinite(float(loss)) for loss in model.losses)
+
+
+def test_dropout_in_training_mode_measures_one_thinned_network(double):
+    """One mask for all examples, so that cutting the batch changes nothing."""
+    model = transformer()
+    data = examples_for(model)
+    whole = connectivity(model, crossentropy, data, training=True)
+    cut = connectivity(model, crossentropy, data, training=True, examples_at_once=3)
+    plain = connectivity(model, crossentropy, data)
+    assert cut.total == pytest.approx(whole.total, rel=1e-9)
+    assert plain.total != pytest.approx(whole.total, rel=1e-3)
+
+
+@pytest.mark.parametrize("normalization", [layers.BatchNormalization, GhostBatchNormalization])
+def test_per_example_in_training_mode_is_refused_with_batch_statistics(normalization):
+    model = convolutional(normalization)
+    data = examples_for(model)
+    with pytest.raises(BadInput, match="does not exist in training mode .*'norm'"):
+        connectivity(model, crossentropy, data, training=True)
+    model.get_layer("norm").trainable = False  # which runs on accumulated statistics
+    assert connectivity(model, crossentropy, data, training=True).total > 0
+
+
+def test_per_example_in_training_mode_is_refused_with_statistics_of_other_names():
+    class Centred(layers.Layer):
+        def build(self, shape):
+            self.running = self.add_weight(shape=shape[1:], trainable=False, name="running")
+
+        def call(self, x, training=False):
+            if training:
+                self.running.assign(keras.ops.mean(x, axis=0))
+            return x - self.running
+
+    model = keras.Sequential([keras.Input((3,)), Centred(), layers.Dense(CLASSES)])
+    with pytest.raises(BadInput, match="does not exist in training mode .*running'"):
+        connectivity(model, crossentropy, examples_for(model), training=True)
+
+
+def test_ratio_is_that_of_the_shares(double):
+    model = convolutional()
+    result = connectivity(model, crossentropy, examples_for(model))
+    (ratio,) = result.bias_ratio.values()
+    c = result.by_variable
+    beta, gamma = (c[v.path] for v in (model.get_layer("norm").beta, model.get_layer("norm").gamma))
+    assert ratio == pytest.approx(beta / gamma, rel=1e-6)
+
+
+def test_roles_may_be_given():
+    class Affine(layers.Layer):
+        def build(self, shape):
+            self.stretch = self.add_weight(shape=shape[-1:], initializer="ones", name="stretch")
+            self.shift = self.add_weight(shape=shape[-1:], initializer="ones", name="shift")
+
+        def call(self, x):
+            return x * self.stretch + self.shift
+
+    model = keras.Sequential([keras.Input((3,)), Affine(), layers.Dense(CLASSES)])
+    data = examples_for(model)
+    roles = tf_bdecay.roles_of(model, {".*stretch": "gamma", ".*shift": "beta"})
+    assert connectivity(model, crossentropy, data).bias_ratio == {}
+    assert len(connectivity(model, crossentropy, data, roles=roles).bias_ratio) == 1
+    with pytest.raises(BadInput, match="`roles` must be of this model's 4 .*Received: roles of 3"):
+        connectivity(
+            model, crossentropy, data, roles=tf_bdecay.roles_of(model.trainable_variables[:3])
+        )
+
+
+def test_equals_what_the_optimizer_sees_in_an_update():
+    model = convolutional(GhostBatchNormalization, ghost_batch_size=4)
+    model.layers[-1].kernel_regularizer = None
+    x, y = examples_for(model, 12)
+    result = connectivity(model, crossentropy, (x, y), per_example=False, training=True)
+    model.compile(tf_bdecay.Lamb(0.01), keras.losses.SparseCategoricalCrossentropy(True))
+    model.fit(x, y, batch_size=12, verbose=0)
+    decision = model.optimizer.decision()
+    np.testing.assert_allclose(decision.sensitivity, list(result.by_variable.values()), rtol=1e-4)
+    np.testing.assert_allclose(decision.bias_ratio, list(result.bias_ratio.values()), rtol=1e-4)
+
+
+def test_sparse_unused_scalar_and_empty_variables():
+    class Odd(layers.Layer):
+        def build(self, shape):
+            self.unused = self.add_weight(shape=(2,), initializer="ones", name="unused")
+            self.scalar = self.add_weight(shape=(), initializer="ones", name="scalar")
+            self.empty = self.add_weight(shape=(0, 3), name="empty")
+
+        def call(self, x):
+            return x * self.scalar + keras.ops.sum(self.empty)
+
+    model = keras.Sequential(
+        [keras.Input((4,), dtype="int32"), layers.Embedding(6, 3), Odd(), layers.Flatten()]
+    )
+    model.add(layers.Dense(CLASSES))
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 6, (EXAMPLES, 4)), rng.integers(0, CLASSES, EXAMPLES)
+    result = connectivity(model, crossentropy, (x, y))
+    by_name = {path.split("/")[-1]: c for path, c in result.by_variable.items()}
+    assert by_name["unused"] == by_name["empty"] == 0
+    np.testing.assert_allclose(
+        list(result.by_variable.values()), loop_over_examples(model, x, y), rtol=1e-4
+    )
+
+
+def test_several_inputs_and_outputs():
+    a, b = keras.Input((2,), name="a"), keras.Input((3,), name="b")
+    hidden = layers.Concatenate()([a, b])
+    model = keras.Model({"a": a, "b": b}, [layers.Dense(1)(hidden), layers.Dense(2)(hidden)])
+    rng = np.random.default_rng(0)
+    x = {"a": rng.normal(size=(5, 2)), "b": rng.normal(size=(5, 3))}
+    y = (rng.normal(size=(5, 1)), rng.normal(size=(5, 2)))
+
+    def loss(targets, outputs):
+        return sum(tf.reduce_sum((t - o) ** 2, 1) for t, o in zip(targets, outputs, strict=True))
+
+    y = tuple(part.astype("float32") for part in y)
+    result = connectivity(model, loss, (x, y))
+    outputs = model(x)
+    assert result.loss == pytest.approx(float(tf.reduce_mean(loss(y, outputs))), rel=1e-5)
+    with pytest.raises(BadInput, match="Received: 5, 4 and 5, 5"):
+        connectivity(model, loss, ({**x, "b": x["b"][:4]}, y))
+
+
+class CountsCalls(layers.Layer):
+    """Python runs at tracing only, so that traces can be counted."""
+
+    calls = 0
+
+    def call(self, x):
+        self.calls += 1
+        return x
+
+
+def test_equal_shapes_are_traced_once():
+    counter = CountsCalls()
+    model = keras.Sequential([keras.Input((3,)), counter, layers.Dense(CLASSES)])
+    counter.calls = 0
+    for seed in range(3):
+        data = examples_for(model, seed=seed)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)  # made anew
+        connectivity(model, loss, data, examples_at_once=4)
+    assert counter.calls == 1
+    connectivity(model, loss, data, per_example=False)
+    assert counter.calls == 2
+
+
+def test_a_change_of_what_is_trainable_is_seen():
+    model = convolutional()
+    data = examples_for(model)
+    before = connectivity(model, crossentropy, data)
+    model.get_layer("conv").trainable = False
+    after = connectivity(model, crossentropy, data)
+    assert before.by_variable.keys() - after.by_variable.keys() == {"conv/kernel"} or (
+        len(before.by_variable) - len(after.by_variable) == 1
+    )
+
+
+def test_traced_functions_do_not_keep_a_model_alive():
+    model = convolutional()
+    connectivity(model, crossentropy, examples_for(model))
+    dead = weakref.ref(model)
+    del model
+    gc.collect()
+    assert dead() is None
+
+
+def test_functions_of_passing_losses_are_not_kept_for_ever():
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(CLASSES)])
+    data = examples_for(model)
+    passing = []
+    for _ in range(measure._FUNCTIONS_KEPT + 3):
+
+        def loss(y, logits):
+            return crossentropy(y, logits)
+
+        passing.append(weakref.ref(loss))
+        connectivity(model, loss, data, per_example=False)
+    del loss
+    gc.collect()
+    assert sum(reference() is not None for reference in passing) <= measure._FUNCTIONS_KEPT
+
+
+@pytest.mark.parametrize(
+    "data, sentence",
+    [
+        (np.ones((4, 5, 5, 2)), "must be a pair .x, y.*Received: ndarray"),
+        ((1, 2, 3), "must be a pair .x, y.*Received: tuple of 3"),
+        ((np.ones((4, 5, 5, 2)), np.zeros(3, int)), "as many .*Received: 4 and 3"),
+        ((np.ones((4, 5, 5, 2)), 3), "as many .*Received: 4 and a scalar"),
+        ((np.ones((0, 5, 5, 2)), np.zeros(0, int)), "hold no examples"),
+    ],
+)
+def test_data_that_cannot_be_measured_are_refused(data, sentence):
+    with pytest.raises(BadInput, match=sentence):
+        connectivity(convolutional(), crossentropy, data)
+
+
+def test_models_that_cannot_be_measured_are_refused():
+    data = np.ones((2, 3)), np.zeros(2, int)
+    with pytest.raises(BadInput, match="is not built"):
+        connectivity(keras.Sequential([layers.Dense(3)]), crossentropy, data)
+    with pytest.raises(BadInput, match="no trainable variable"):
+        connectivity(keras.Sequential([keras.Input((3,)), layers.ReLU()]), crossentropy, data)
+    with pytest.raises(BadInput, match="measured of a Keras model. Received: 'resnet'"):
+        connectivity("resnet", crossentropy, data)
+
+
+@pytest.mark.parametrize("at_once", [0, -1, 2.5, True, "all"])
+def test_examples_at_once_must_be_a_number_of_examples(at_once):
+    model = convolutional()
+    with pytest.raises(BadInput, match="whole number >= 1"):
+        connectivity(model, crossentropy, examples_for(model), examples_at_once=at_once)
+
+
+def test_a_batch_in_training_mode_is_not_cut():
+    model = convolutional()
+    with pytest.raises(BadInput, match="needs its batch of 11 whole"):
+        connectivity(
+            model,
+            crossentropy,
+            examples_for(model),
+            per_example=False,
+            training=True,
+            examples_at_once=4,
+        )
+
+
+@pytest.mark.parametrize("per_example", [True, False])
+def test_a_loss_that_averages_is_refused(per_example):
+    model = convolutional()
+    with pytest.raises(BadInput, match="already averages"):
+        connectivity(
+            model,
+            lambda y, logits: tf.reduce_mean(crossentropy(y, logits)),
+            examples_for(model),
+            per_example=per_example,
+        )

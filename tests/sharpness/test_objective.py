@@ -1,0 +1,122 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_bdecay.errors import BadInput
+from tf_bdecay.sharpness import objective
+
+Y = np.array([0, 2, 1, 2])
+LOGITS = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
+
+
+def crossentropies(y, logits):
+    logits = logits.astype("float64")
+    return np.log(np.exp(logits).sum(-1)) - np.take_along_axis(logits, y[:, None], -1)[:, 0]
+
+
+def losses(loss, y=Y, outputs=LOGITS):
+    resolved = objective.resolve_loss(loss)
+    y, outputs = tf.convert_to_tensor(y), tf.convert_to_tensor(outputs)
+    return objective.example_losses(resolved, y, outputs, len(y)).numpy()
+
+
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum", "mean", None])
+def test_reduction_over_examples_is_undone(reduction):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=reduction)
+    np.testing.assert_allclose(losses(loss), crossentropies(Y, LOGITS), rtol=1e-5)
+
+
+def test_names_mean_what_they_mean_in_compile():
+    probabilities = np.exp(LOGITS) / np.exp(LOGITS).sum(-1, keepdims=True)
+    values = losses("sparse_categorical_crossentropy", outputs=probabilities)
+    np.testing.assert_allclose(values, crossentropies(Y, LOGITS), rtol=1e-4)
+
+
+def test_any_callable_of_targets_and_outputs():
+    values = losses(lambda y, logits: tf.gather(logits, y, batch_dims=1))
+    np.testing.assert_array_equal(values, np.take_along_axis(LOGITS, Y[:, None], -1)[:, 0])
+
+
+@pytest.mark.parametrize("reduction, factor", [("sum_over_batch_size", 1), ("sum", 5)])
+def test_positions_of_an_example_are_reduced_as_the_loss_does(reduction, factor):
+    y, outputs = np.zeros((4, 5, 2), "float32"), np.ones((4, 5, 2), "float32")
+    outputs *= np.arange(4).reshape(4, 1, 1)
+    values = losses(keras.losses.MeanSquaredError(reduction=reduction), y, outputs)
+    np.testing.assert_allclose(values, factor * np.arange(4) ** 2)
+
+
+def test_double_precision_is_kept():
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    values = losses(loss, outputs=LOGITS.astype("float64"))
+    np.testing.assert_allclose(values, crossentropies(Y, LOGITS), rtol=1e-12)
+
+
+def test_half_precision_outputs_give_float32_losses():
+    values = losses(lambda y, logits: logits[:, 0], outputs=LOGITS.astype("float16"))
+    assert values.dtype == "float32"
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda y, logits: tf.reduce_mean(logits),
+        lambda y, logits: tf.reduce_mean(logits, 0),
+        lambda y, logits: tf.reduce_mean(logits, keepdims=True),
+    ],
+)
+def test_a_loss_that_averages_is_refused(loss):
+    with pytest.raises(BadInput, match="a value for each example, of shape .4. .*averages"):
+        losses(loss)
+
+
+def test_a_loss_that_leaves_classes_out_is_refused():
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=2)
+    with pytest.raises(BadInput, match="leaves masked values out"):
+        losses(loss)
+
+
+@pytest.mark.parametrize(
+    "loss, sentence",
+    [
+        ("mean_squarred_error", "did you mean 'mean_squared_error'"),
+        (3, "must be a callable .y, outputs.*Received: loss=3"),
+        (keras.losses.MeanSquaredError, "must be a callable .y, outputs"),
+    ],
+)
+def test_what_is_no_loss_is_refused(loss, sentence):
+    with pytest.raises(BadInput, match=sentence):
+        objective.resolve_loss(loss)
+
+
+def dense_model(outputs=1):
+    inputs = keras.Input((2,))
+    heads = [keras.layers.Dense(1, name=f"head{i}")(inputs) for i in range(outputs)]
+    return keras.Model(inputs, heads if outputs > 1 else heads[0])
+
+
+def test_compiled_loss_is_found():
+    model = dense_model()
+    model.compile(loss="mse")
+    assert objective.compiled_loss(model) == "mse"
+
+
+def test_models_without_one_compiled_loss_are_refused():
+    with pytest.raises(BadInput, match="compiled without a loss: pass `loss`"):
+        objective.compiled_loss(dense_model())
+    model = dense_model(outputs=2)
+    model.compile(loss=["mse", "mae"])
+    with pytest.raises(BadInput, match="a loss for each of several outputs"):
+        objective.compiled_loss(model)
+
+
+def test_keys_tell_losses_apart_by_what_they_compute():
+    key, kind = objective.loss_key, keras.losses.SparseCategoricalCrossentropy
+    assert key(kind(from_logits=True)) == key(kind(from_logits=True))
+    assert key(kind(from_logits=True)) != key(kind(from_logits=False))
+
+    class Mine(keras.losses.MeanSquaredError):
+        pass
+
+    first, second = Mine(), Mine()  # whatever they hold is not in their configuration
+    assert key(first) != key(second)

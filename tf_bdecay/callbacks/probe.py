@@ -1,0 +1,145 @@
+"""Decisions of adaptive beta decay from a batch of their own, not from each update's gradients."""
+
+import math
+import numbers
+import warnings
+
+import keras
+import numpy as np
+from keras import ops
+
+from tf_bdecay.errors import BadInput, require
+from tf_bdecay.optim.base import DecayByRole
+
+
+class ProbeDecision(keras.callbacks.Callback):
+    """Decides which betas decay from r_l = C_m(beta_l) / C_m(gamma_l) on a probe batch.
+
+    Before update 1, and then after every `every` updates, it measures C_m in training mode
+    (`tf_bdecay.sharpness.connectivity`) and writes the decisions into the optimizer, which applies
+    them until the next ones come. On the training batch itself, every update, without regularisers,
+    that is `source="update"` at twice the cost. A run that is resumed between two measurements goes
+    on with the decisions of its checkpoint.
+
+    Args:
+        data: pair (x, y) of arrays, the probe batch; m is its length. Under a strategy every
+            replica measures all of it.
+        every: number of updates between measurements, skipped ones included; with
+            `steps_per_execution`, a measurement waits for the execution to end.
+        loss: as in `connectivity`; None for the loss that the model was compiled with. The loss by
+            example is what counts: an extra term of the objective has no part in the decision.
+
+    Raises:
+        BadInput: `every` is not a whole number >= 1; at the start of `fit`, the model's optimizer
+            is not one of tf_bdecay, or its policy does not ask for a probe's decisions.
+
+    Example:
+
+        policy = tf_bdecay.decay.AdaptiveBetaDecay(source="probe")
+        model.compile(tf_bdecay.Lamb(0.01, weight_decay=policy), loss=loss)
+        model.fit(x, y, callbacks=[tf_bdecay.callbacks.ProbeDecision((x[:512], y[:512]), every=10)])
+    """
+
+    def __init__(self, data, every, loss=None):
+        super().__init__()
+        require(
+            isinstance(every, numbers.Integral) and not isinstance(every, bool) and every >= 1,
+            f"`every` of ProbeDecision must be a whole number of updates >= 1. Received: {every!r}",
+        )
+        self.data = data
+        self.every = int(every)
+        self.loss = loss
+
+    def on_train_begin(self, logs=None):
+        """Checks the optimizer, before anything is trained."""
+        self._optimizer = _probed_optimizer(self.model)
+        self._epoch_start = None  # number of updates; read when all callbacks have begun
+        self._next = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts counting the epoch's updates, without fetching anything from the device."""
+        if self._epoch_start is not None:
+            self._epoch_start = self._updates
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Measures and decides, where it is time."""
+        if self._epoch_start is None:
+            self._begin(batch)
+        updates = self._epoch_start + batch
+        if updates >= self._next:
+            self._decide()
+            self._next = self._following(updates)
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Counts the updates that the train function has done."""
+        self._updates = self._epoch_start + batch + 1
+
+    def _begin(self, batch):
+        optimizer = self._optimizer
+        if not optimizer.built:
+            with self.model.distribute_strategy.scope():
+                optimizer.build(self.model)
+        totals = optimizer.totals()
+        updates = totals["updates"] + totals["skipped_updates"]
+        self._epoch_start = updates - batch
+        self._next = updates
+        if updates % self.every:  # a resumed run: the decision in force is in its state
+            decision = optimizer.decision()
+            optimizer.set_decision(decision.decay_on, decision.bias_ratio)
+            self._next = self._following(updates)
+
+    def _following(self, updates):
+        return (updates // self.every + 1) * self.every
+
+    def _decide(self):
+        from tf_bdecay.sharpness import connectivity  # needs TensorFlow
+
+        optimizer = self._optimizer
+        result = connectivity(
+            self.model,
+            self.loss,
+            self.data,
+            per_example=False,
+            training=True,
+            roles=optimizer.roles,
+        )
+        if not math.isfinite(result.total):
+            self._keep(optimizer)
+            return
+        ratio = np.array(list(result.bias_ratio.values()), "float32")
+        policy, roles = optimizer.weight_decay, optimizer.roles
+        decays = [policy.coefficient(roles.variables[pair.beta]) > 0 for pair in roles.pairs]
+        over = ops.convert_to_numpy(policy.decide(ops.convert_to_tensor(ratio)))
+        optimizer.set_decision(np.logical_and(over, decays), ratio)
+
+    def _keep(self, optimizer):
+        """A measurement that is not finite decides nothing, as an update's gradients do not."""
+        if self._next == 0:
+            raise BadInput(
+                "ProbeDecision has no first decision: the sensitivities on the probe batch are not "
+                "finite; look for NaN or infinity in the probe data and in the weights."
+            )
+        warnings.warn(
+            f"The sensitivities on the probe batch are not finite before update {self._next + 1}: "
+            "ProbeDecision keeps its last decision.",
+            stacklevel=2,
+        )
+
+
+def _probed_optimizer(model):
+    """Our optimizer inside a model's, if its policy takes decisions from a probe."""
+    optimizer = model.optimizer
+    while hasattr(optimizer, "inner_optimizer"):  # LossScaleOptimizer
+        optimizer = optimizer.inner_optimizer
+    require(
+        isinstance(optimizer, DecayByRole),
+        "ProbeDecision writes decisions into tf_bdecay.Lamb or tf_bdecay.SGD: compile the model "
+        f"with one of them. Received: optimizer={type(optimizer).__name__}",
+    )
+    policy = optimizer.weight_decay
+    require(
+        policy.adaptive and policy.source == "probe",
+        "ProbeDecision needs a policy that takes its decisions: "
+        f"AdaptiveBetaDecay(source='probe'). Received: weight_decay={policy!r}",
+    )
+    return optimizer
