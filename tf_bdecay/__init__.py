@@ -5,9 +5,7 @@ sharpness ratio r_l = C(beta_l) / C(gamma_l) is large.
 """
 
 import importlib
-
-from tf_bdecay import decay, schedules
-from tf_bdecay.optim import SGD, Lamb, describe, roles_of
+import os
 
 __version__ = "0.1.0"
 __all__ = [
@@ -24,11 +22,24 @@ __all__ = [
     "sharpness",
 ]
 
-_SUBPACKAGES = ("callbacks", "data", "layers", "models", "sharpness")
+_HOMES = {
+    **dict.fromkeys(("callbacks", "data", "layers", "models", "sharpness"), None),
+    **dict.fromkeys(("SGD", "Lamb", "decay", "describe", "roles_of", "schedules"), "optim"),
+}
 
 
 def __getattr__(name):
-    """Imports the other parts when they are first asked for: some need TensorFlow."""
-    if name in _SUBPACKAGES:
+    """Imports a part when it is first asked for: some need TensorFlow, some take seconds."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tf_bdecay' has no attribute {name!r}")
+    home = _HOMES[name]
+    if home is None:
         return importlib.import_module(f"tf_bdecay.{name}")
-    raise AttributeError(f"module 'tf_bdecay' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"tf_bdecay.{home}"), name)
+
+
+# `import tf_bdecay` is enough for keras.models.load_model to know our classes. Only main.py asks to
+# wait with that, as it checks its command line before it loads TensorFlow.
+if not os.environ.pop("TF_BDECAY_LAZY_IMPORT", None):
+    importlib.import_module("tf_bdecay.layers")
+    importlib.import_module("tf_bdecay.optim")

@@ -1,0 +1,1 @@
+"""One file an experiment; `common` holds the paper's constants once."""

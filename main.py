@@ -1,0 +1,107 @@
+"""Trains a network with adaptive beta decay and reports what was measured: `main.py --help`."""
+
+import contextlib
+import os
+import pathlib
+import sys
+
+os.environ["TF_BDECAY_LAZY_IMPORT"] = "1"  # the command line is checked before TensorFlow loads
+
+from tf_bdecay.errors import BadInput
+from tf_bdecay.training import command_line
+from tf_bdecay.training import config as checks
+from tf_bdecay.training.workdir import Workdir
+
+os.environ.pop("TF_BDECAY_LAZY_IMPORT", None)
+
+ROOT = pathlib.Path(__file__).resolve().parent
+BAD_INPUT, DIVERGED, INTERRUPTED = 2, 3, 130
+
+
+def main(arguments=None):
+    """Runs the command line.
+
+    Args:
+        arguments: list of strings, without the program's name; those of the process if None.
+
+    Returns:
+        The exit code: 0 for success, 2 for input that cannot be used, 3 for a run that stopped
+        because loss or gradients were not finite, 130 for one that was interrupted.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        if command_line.asks_for_help(arguments):
+            print(command_line.help_page(arguments, ROOT))
+            return 0
+        return run(command_line.parse(arguments, ROOT))
+    except BadInput as error:
+        print(f"main.py: {error}", file=sys.stderr)
+        return BAD_INPUT
+
+
+def run(options):
+    """Checks the experiment, then describes it or trains it.
+
+    Args:
+        options: `command_line.Options`.
+
+    Returns:
+        The exit code.
+    """
+    checks.check(options.config)
+    workdir = None
+    if not options.dry_run:
+        workdir = Workdir(options.workdir, checks.flatten(options.config))
+        if workdir.result:
+            accuracy = workdir.result["test_accuracy"]
+            print(f"{workdir.path} is finished: test accuracy {accuracy:.2%}. Nothing was changed.")
+            return 0
+
+    with _quiet():  # TensorFlow takes seconds to import, so what can be refused before it is
+        from tf_bdecay.training import experiment, record, strategies
+
+        strategy = strategies.make(options.strategy, options.devices, options.logical_devices)
+    made = experiment.build(options.config, strategy, options.data_dir, options.download)
+    print(experiment.describe(made), flush=True)
+    if options.dry_run:
+        return 0
+    print(f"workdir        {workdir.path}", flush=True)
+    try:
+        experiment.train(made, workdir)
+    except record.Diverged as stop:
+        print(f"main.py: {stop} {_kept(workdir)}", file=sys.stderr)
+        return DIVERGED
+    except KeyboardInterrupt:
+        again = "To go on, run the same command again."
+        print(f"\nmain.py: Interrupted. {_kept(workdir)} {again}", file=sys.stderr)
+        return INTERRUPTED
+    print(f"Result, curves, metrics and TensorBoard events are in {workdir.path}")
+    print(f"  tensorboard --logdir={workdir.tensorboard}")
+    return 0
+
+
+def _kept(workdir):
+    from tf_bdecay.training import checkpoints
+
+    newest = checkpoints.newest(workdir.checkpoints)
+    since = f"the newest checkpoint is {newest}" if newest else "there is no checkpoint yet"
+    return f"Everything so far is kept in {workdir.path}; {since}."
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Silences the notices that TensorFlow's C++ prints to stderr whatever its log level is."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

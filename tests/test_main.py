@@ -1,0 +1,225 @@
+"""The command from outside: exit codes, sentences, files, and a run that is interrupted."""
+
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from main import main
+from tf_bdecay.training import checkpoints
+
+ROOT = pathlib.Path(__file__).parents[1]
+TINY = [
+    "--config.model.width=4",
+    "--config.epochs=4",
+    "--config.batch_size=448",
+    "--config.learning_rate.peak=0.02",
+    "--config.decay.threshold=0.01",
+    "--config.log.summaries_every=1",
+]
+
+
+def start(*arguments):
+    return subprocess.Popen(
+        [sys.executable, "main.py", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def contents(path):
+    return {p: p.read_bytes() for p in sorted(path.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The workdir of a short run that was not interrupted."""
+    path = tmp_path_factory.mktemp("runs") / "whole"
+    assert main([f"--workdir={path}", *TINY]) == 0
+    return path
+
+
+def test_a_run_leaves_what_it_promises(finished):
+    names = {p.name for p in finished.iterdir()}
+    assert names == {
+        "config.json", "versions.json", "metrics.csv", "layers.csv", "result.json", "curves.png",
+        "model.keras", "checkpoints", "tensorboard",
+    }  # fmt: skip
+    result = json.loads((finished / "result.json").read_text())
+    assert result["updates"] == 12 and result["epochs"] == 4
+    assert len(result["layers"]) == 20
+    assert 0 < result["decay_on_fraction"] < 1
+    metrics = pd.read_csv(finished / "metrics.csv")
+    assert metrics["update"].tolist() == [3, 6, 9, 12]
+    assert metrics["test_accuracy"].iloc[-1] == pytest.approx(result["test_accuracy"])
+    layers = pd.read_csv(finished / "layers.csv")
+    assert len(layers) == 12 * 20
+    on = layers["decay_on"].mean()
+    assert on == pytest.approx(result["decay_on_fraction"])
+    assert len(list((finished / "checkpoints").iterdir())) == 3
+
+
+def test_tensorboard_reads_the_same_numbers_as_the_csv(finished):
+    events = EventAccumulator(str(finished / "tensorboard"))
+    events.Reload()
+    layers = pd.read_csv(finished / "layers.csv")
+    for layer, rows in layers.groupby("layer"):
+        read = events.Scalars(f"r/{layer}")
+        assert [e.step for e in read] == rows["update"].tolist()
+        np.testing.assert_allclose([e.value for e in read], rows["r"], rtol=1e-6)
+    page = events.Tensors("config")[0].tensor_proto.string_val[0].decode()
+    assert "decay.threshold = 0.01" in page
+    roles = events.Tensors("roles")[0].tensor_proto.string_val[0].decode()
+    assert "stage4_block2_bn2/beta" in roles and "if r >= 0.01" in roles
+
+
+def test_the_saved_model_is_the_one_that_was_measured(finished):
+    import keras
+
+    from tf_bdecay import data
+
+    model = keras.models.load_model(finished / "model.keras", compile=False)
+    images = data.load("digits", seed=0)
+    right = total = 0
+    for x, y in data.evaluation_batches(images, "test", 360):
+        right += int((np.argmax(model(x, training=False), -1) == np.asarray(y)).sum())
+        total += len(y)
+    result = json.loads((finished / "result.json").read_text())
+    assert right / total == pytest.approx(result["test_accuracy"])
+
+
+def test_a_finished_run_says_so_and_touches_nothing(finished, capsys):
+    before = contents(finished)
+    assert main([f"--workdir={finished}", *TINY]) == 0
+    assert "is finished: test accuracy" in capsys.readouterr().out
+    assert contents(finished) == before
+
+
+def test_another_experiment_is_refused_and_touches_nothing(finished, capsys):
+    before = contents(finished)
+    assert main([f"--workdir={finished}", *TINY, "--config.decay.threshold=0.2"]) == 2
+    error = capsys.readouterr().err
+    assert "decay.threshold is 0.01 there and 0.2 here" in error
+    assert contents(finished) == before
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bits(finished, tmp_path):
+    path = tmp_path / "cut"
+    process = start(f"--workdir={path}", *TINY)
+    deadline = time.monotonic() + 120
+    while checkpoints.newest(path / "checkpoints") is None and time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, error = process.communicate(timeout=60)
+    if process.returncode == 0:
+        pytest.skip("the run was over before it could be interrupted")
+    assert process.returncode == 130, error
+    assert error.strip().startswith("main.py: Interrupted.") and "Traceback" not in error
+    assert "run the same command again." in error
+    assert not (path / "result.json").exists()
+
+    assert main([f"--workdir={path}", *TINY]) == 0
+    ours, whole = (np.load(checkpoints.newest(p / "checkpoints")) for p in (path, finished))
+    assert ours.files == whole.files
+    for name in whole.files:
+        np.testing.assert_array_equal(ours[name], whole[name], name)
+    times = ["images_per_second", "seconds"]
+    pd.testing.assert_frame_equal(
+        pd.read_csv(path / "metrics.csv").drop(columns=times),
+        pd.read_csv(finished / "metrics.csv").drop(columns=times),
+    )
+    assert (path / "layers.csv").read_text() == (finished / "layers.csv").read_text()
+    assert json.loads((path / "result.json").read_text()) == json.loads(
+        (finished / "result.json").read_text()
+    )
+
+
+def test_a_diverging_run_stops_with_code_3_and_keeps_everything(tmp_path, capsys):
+    path = tmp_path / "nan"
+    arguments = ["--config.learning_rate.peak=1e30", "--config.max_skipped_updates=2"]
+    assert main([f"--workdir={path}", *TINY, *arguments]) == 3
+    error = capsys.readouterr().err
+    assert "not finite in 2 updates in a row, the last of them update " in error
+    assert "Traceback" not in error and len(error.strip().splitlines()) == 1
+    assert (path / "layers.csv").stat().st_size > 100
+    assert not (path / "result.json").exists()
+
+
+def test_dry_run_describes_and_leaves_no_workdir(tmp_path, capsys):
+    path = tmp_path / "dry"
+    assert main(["--dry_run", f"--workdir={path}", *TINY]) == 0
+    page = capsys.readouterr().out
+    for part in ("1,438 images", "3 an epoch, 4 epochs: 12", "peak 0.02", "20 gamma-beta pairs"):
+        assert part in page
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["--confg=x"], "did you mean '--config'"),
+        (["--config.batch_size=1440"], "larger than the 1438 training images of digits"),
+        (["--config.batch_size=100"], "multiple of config.model.ghost_batch_size=32"),
+        (["--config.decay.threshold=nan"], "config.decay.threshold must be"),
+        (["--config.data.remainder=keep"], "use config.data.remainder=drop"),
+        (["--config.steps_per_execution=2"], "does not divide the 3 updates"),
+        (["--config.model.frozen=beta"], "no such pair"),
+        (["--strategy=mirrored"], "two devices or more"),
+        (["--strategy=tpu"], "this machine has none"),
+        (["--config=configs/cifar10_resnet18.py", "--data_dir=/nowhere"], "--download"),
+        (["--workdir=main.py/below"], "is not a folder"),
+        (["--workdir=."], "holds no run of main.py"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_code_2(arguments, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.delenv("TPU_NAME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "main.py").write_text("")
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert len(captured.err.strip().splitlines()) == 1
+    assert captured.out == ""
+    assert [p.name for p in tmp_path.iterdir()] == ["main.py"]
+
+
+def test_help_is_a_page_on_stdout(capsys):
+    assert main(["--help"]) == 0
+    assert "Exit codes" in capsys.readouterr().out
+
+
+def test_what_is_wrong_on_the_command_line_needs_no_tensorflow():
+    code = "import sys, main; sys.exit(10 * ('tensorflow' in sys.modules) + main.main(['--help']))"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+def test_a_real_process_fails_with_a_clean_stderr(tmp_path):
+    process = start(f"--workdir={tmp_path / 'x'}", "--config.batch_size=2048")
+    out, error = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert error.startswith("main.py: config.batch_size=2048 is larger than")
+    assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.slow
+def test_two_replicas_measure_what_one_device_does(finished, tmp_path):
+    path = tmp_path / "mirrored"
+    arguments = ["--strategy=mirrored", "--logical_devices=2", "--config.epochs=4"]
+    process = start(f"--workdir={path}", *TINY, *arguments)
+    out, error = process.communicate(timeout=300)
+    assert process.returncode == 0, error
+    ours, one = (pd.read_csv(p / "metrics.csv") for p in (path, finished))
+    for name in ("loss", "test_loss", "decay_on_fraction", "learning_rate"):
+        np.testing.assert_allclose(ours[name], one[name], rtol=1e-4, err_msg=name)

@@ -1,0 +1,157 @@
+"""Flags over configs: overrides, defaults, and one sentence for each mistake."""
+
+import pathlib
+
+import pytest
+
+from tf_bdecay.errors import BadInput
+from tf_bdecay.training import command_line
+from tf_bdecay.training.config import flatten
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def parse(*arguments):
+    return command_line.parse(list(arguments), ROOT)
+
+
+def refused(*arguments):
+    with pytest.raises(BadInput) as caught:
+        parse(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_default_is_the_digits_experiment():
+    options = parse()
+    assert options.config.experiment == "digits_resnet18"
+    assert options.workdir == pathlib.Path("runs/digits_resnet18-adaptive-seed0")
+    assert (options.strategy, options.dry_run, options.data_dir) == ("none", False, None)
+
+
+def test_overrides_reach_the_config_in_any_order_and_form():
+    spec = "configs/cifar10_resnet18.py:beta"
+    for arguments in (
+        ["--config.batch_size=512", f"--config={spec}", "--config.data.augment=false"],
+        ["--config", spec, "--config.batch_size", "512", "--noconfig.data.augment"],
+        [f"-config={spec}", "-config.batch_size=512", "--config.data.augment=False"],
+    ):
+        config = parse(*arguments).config
+        assert config.experiment == "cifar10_resnet18"
+        assert config.decay.policy == "beta"
+        assert config.batch_size == 512
+        assert config.data.augment is False
+
+
+def test_an_unset_number_can_be_set():
+    assert parse().config.optimizer.trust_clip is None
+    assert parse("--config.optimizer.trust_clip=10").config.optimizer.trust_clip == 10.0
+
+
+def test_the_last_of_several_values_counts():
+    assert parse("--config.epochs=3", "--config.epochs=4").config.epochs == 4
+
+
+def test_the_seed_flag_is_the_configs_seed():
+    options = parse("--seed=7")
+    assert options.config.seed == 7
+    assert options.workdir.name == "digits_resnet18-adaptive-seed7"
+    assert parse("--seed=7", "--config.seed=7").config.seed == 7
+    assert "--seed=7 and --config.seed=8" in refused("--seed=7", "--config.seed=8")
+
+
+def test_one_call_leaves_nothing_behind_for_the_next():
+    parse("--config.epochs=3", "--seed=5")
+    options = parse()
+    assert (options.config.epochs, options.config.seed) != (3, 5)
+    assert options.config.seed == 0
+
+
+@pytest.mark.parametrize(
+    "argument, said",
+    [
+        ("--confg=x", "'--confg': did you mean '--config'"),
+        ("--worksdir=x", "did you mean '--workdir'"),
+        ("--config=configs/cifar10_resnt18.py", "did you mean 'configs/cifar10_resnet18.py'"),
+        ("--config=configs/cifar10_resnet18.py:adaptiv", "did you mean 'adaptive'"),
+        ("--config=configs/cifar10_vgg11.py:beta", "vgg11 has none: use one of none, full"),
+        ("--config", "--config needs a file"),
+        ("--config=", "--config needs a file"),
+        ("--config.batch_siz=3", "did you mean 'batch_size'"),
+        ("--config.optimizer.beta1=.9", "did you mean 'optimizer.beta_1'"),
+        ("--config.decay=3", "config.decay is a section"),
+        ("--config.optimizer.momentum=.9", "only with sgd"),
+        ("--config.batch_size=abc", "whole number >= 1. Received: 'abc'"),
+        ("--config.batch_size=12.5", "whole number >= 1. Received: '12.5'"),
+        ("--config.decay.threshold=much", "a number >= 0 (inf: never decay). Received: 'much'"),
+        ("--config.data.augment=maybe", "true or false. Received: 'maybe'"),
+        ("--seed=x", "--seed must be a whole number. Received: 'x'"),
+        ("--download=maybe", "--download must be true or false. Received: 'maybe'"),
+        ("--strategy=miror", "did you mean 'mirrored'"),
+        ("--config.batch_size", "Missing value"),
+        ("digits", "takes flags only"),
+    ],
+)
+def test_a_mistake_is_one_sentence_that_says_what_would_be_right(argument, said):
+    assert said in refused(argument)
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("import nothing_of_that_name", "ModuleNotFoundError"),
+        ("def get_config(:", "SyntaxError"),
+        ("x = 1", "KeyError: 'get_config'"),
+        ("def get_config():\n    return {}", "must return an ml_collections ConfigDict"),
+        ("def get_config():\n    return 1 / 0", "ZeroDivisionError"),
+    ],
+)
+def test_a_users_own_config_file_that_is_broken(tmp_path, text, said):
+    file = tmp_path / "mine.py"
+    file.write_text(text)
+    assert said in refused(f"--config={file}")
+
+
+def test_a_users_own_config_file_works(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from configs import digits_resnet18\n"
+        "def get_config():\n"
+        "    config = digits_resnet18.get_config()\n"
+        "    config.experiment = 'mine'\n"
+        "    return config\n"
+    )
+    assert parse(f"--config={file}", "--config.epochs=2").config.experiment == "mine"
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h", "--helpfull", "-help"])
+def test_help_is_asked_for(flag):
+    assert command_line.asks_for_help(["--dry_run", flag])
+    assert not command_line.asks_for_help(["--dry_run"])
+
+
+def test_help_has_every_flag_experiment_and_key_and_fits_a_screen():
+    page = command_line.help_page(["--help"], ROOT)
+    for _, name, _, _ in command_line._FLAGS:
+        assert f"--{name}" in page
+    for file in (ROOT / "configs").glob("*_*.py"):
+        if not file.stem.startswith("_"):
+            assert f"configs/{file.name}" in page
+    for path in flatten(parse().config):
+        assert f"  {path} = " in page
+    assert max(map(len, page.splitlines())) <= 100
+    assert len(page.splitlines()) < 90
+    assert "alsologtostderr" not in page  # absl's own flags
+
+
+def test_help_shows_the_keys_of_the_config_that_is_named():
+    page = command_line.help_page(["--config=configs/cifar10_resnet18_sgd.py", "--help"], ROOT)
+    assert "optimizer.momentum = 0.9" in page
+    assert "optimizer.trust_clip" not in page
+
+
+def test_help_lists_every_variant():
+    from configs.common import VARIANTS
+
+    page = command_line.help_page(["--help"], ROOT)
+    assert ", ".join(VARIANTS) in page

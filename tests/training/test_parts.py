@@ -1,0 +1,71 @@
+"""What follows from a config and its data."""
+
+import types
+
+import pytest
+
+from configs import cifar10_resnet18, digits_resnet18
+from tf_bdecay.errors import BadInput
+from tf_bdecay.training import parts
+
+
+def images(count, name="digits"):
+    return types.SimpleNamespace(name=name, train=range(count))
+
+
+@pytest.mark.parametrize("examples", [1, 7, 359, 360, 361, 1000])
+@pytest.mark.parametrize("asked", [16, 358, 1000])
+@pytest.mark.parametrize("replicas", [1, 2, 3, 4])
+def test_every_replica_gets_a_part_of_every_evaluation_batch(examples, asked, replicas):
+    if examples < replicas:
+        with pytest.raises(BadInput, match=f"each of {replicas} replicas"):
+            parts.evaluation_batch_size(examples, asked, replicas)
+        return
+    size = parts.evaluation_batch_size(examples, asked, replicas)
+    assert 1 <= size <= asked
+    batches = [size] * (examples // size) + [examples % size] * (examples % size > 0)
+    for batch in batches:
+        each = -(-batch // replicas)
+        left = batch
+        for _ in range(replicas):
+            assert left > 0, (size, batch)
+            left -= min(each, left)
+
+
+def test_without_replicas_the_evaluation_batch_is_the_one_asked_for():
+    assert parts.evaluation_batch_size(10_000, 1000, 1) == 1000
+    assert parts.evaluation_batch_size(359, 1000, 1) == 359
+
+
+def test_a_batch_larger_than_the_set_is_refused():
+    with pytest.raises(BadInput, match="batch_size=8192 is larger than the 1438 training images"):
+        parts.make_plan(cifar10_resnet18.get_config(), images(1438))
+
+
+@pytest.mark.parametrize("replicas, rest_fits", [(1, True), (2, False)])
+def test_a_kept_remainder_must_be_whole_ghost_batches(replicas, rest_fits):
+    config = digits_resnet18.get_config()
+    config.data.remainder = "keep"
+    count = 3 * config.batch_size + 32
+    if rest_fits:
+        plan = parts.make_plan(config, images(count), replicas)
+        assert plan.updates_per_epoch == 4
+    else:
+        with pytest.raises(BadInput, match="leaves 32 images"):
+            parts.make_plan(config, images(count), replicas)
+
+
+def test_updates_an_execution_must_divide_an_epoch():
+    config = digits_resnet18.get_config()
+    config.steps_per_execution = 2
+    with pytest.raises(BadInput, match="does not divide the 3 updates"):
+        parts.make_plan(config, images(1438))
+    config.steps_per_execution = 3
+    assert parts.make_plan(config, images(1438)).updates_per_epoch == 3
+
+
+def test_epochs_are_evaluated_on_what_was_set_aside():
+    config = digits_resnet18.get_config()
+    assert parts.make_plan(config, images(1438)).split == "test"
+    config.data.validation = 0.2
+    assert parts.make_plan(config, images(1438)).split == "validation"

@@ -1,0 +1,111 @@
+"""TensorBoard events are read back by TensorBoard's own loader."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import tf_bdecay
+from tests.training.small import digits, trainer
+from tf_bdecay.optim.schedules import PolynomialWarmupDecay
+from tf_bdecay.training.summaries import Events, UpdateSummaries, last_learning_rate
+from tf_bdecay.training.workdir import Workdir
+
+
+def load(folder):
+    accumulator = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    accumulator.Reload()
+    return accumulator
+
+
+def steps(accumulator, tag):
+    return [event.step for event in accumulator.Scalars(tag)]
+
+
+def watched_fit(path, every=2, steps_per_execution=1, epochs=2):
+    """Four updates an epoch under a schedule, summarised."""
+    schedule = PolynomialWarmupDecay(0.02, 4 * epochs, warmup=0.5)
+    policy = tf_bdecay.decay.AdaptiveBetaDecay(threshold=0.05)
+    made = trainer(
+        tf_bdecay.Lamb(schedule, weight_decay=policy), steps_per_execution=steps_per_execution
+    )
+    workdir = Workdir(path, {})
+    workdir.open({})
+    summaries = UpdateSummaries(workdir, schedule, every, 4, pages={"config": "    epochs = 2"})
+    x, y = digits()
+    made.fit(x, y, batch_size=64, epochs=epochs, verbose=0, callbacks=[summaries])
+    summaries.close()
+    return made, workdir, schedule
+
+
+def test_a_resumed_run_hides_what_was_written_beyond_its_checkpoint(tmp_path):
+    events = Events(tmp_path)
+    for update in (1, 2, 3, 4):
+        events.scalars(update, {"x": update})
+    events.close()
+    events = Events(tmp_path, after=2)
+    for update in (3, 4, 5):
+        events.scalars(update, {"x": 10 * update})
+    events.close()
+    read = load(tmp_path).Scalars("x")
+    assert [(e.step, e.value) for e in read] == [(1, 1), (2, 2), (3, 30), (4, 40), (5, 50)]
+
+
+def test_text_is_a_page_of_tensorboards_text_dashboard(tmp_path):
+    events = Events(tmp_path)
+    events.text("config", "    a = 1")
+    events.close()
+    accumulator = load(tmp_path)
+    assert accumulator.Tensors("config")[0].tensor_proto.string_val[0] == b"    a = 1"
+    assert accumulator.SummaryMetadata("config").plugin_data.plugin_name == "text"
+
+
+def test_every_layer_kind_and_adapted_variable_has_its_tag(tmp_path):
+    made, workdir, _ = watched_fit(tmp_path)
+    accumulator = load(workdir.tensorboard)
+    tags = set(accumulator.Tags()["scalars"])
+    for layer in ("norm_1", "norm_2"):
+        for name in ("C_beta", "C_gamma", "r", "decay_on"):
+            assert f"{name}/{layer}" in tags
+    assert {"C/Conv", "C/gamma", "C/beta", "C/FC(w)", "C/FC(b)", "C/Total"} <= tags
+    assert {"learning_rate", "decay_on_fraction", "epoch/loss", "epoch/accuracy"} <= tags
+    ratios = {tag for tag in tags if tag.startswith("trust_ratio/")}
+    assert ratios == {f"trust_ratio/{n}/kernel" for n in ("conv_1", "conv_2", "head")}
+    assert steps(accumulator, "r/norm_1") == [2, 4, 6, 8]
+
+
+def test_what_is_written_is_the_optimizers_decision(tmp_path):
+    made, workdir, schedule = watched_fit(tmp_path)
+    decision = made.optimizer.decision()
+    last = {
+        tag: load(workdir.tensorboard).Scalars(tag)[-1].value for tag in ("r/norm_2", "C/Total")
+    }
+    assert last["r/norm_2"] == pytest.approx(decision.bias_ratio[1], rel=1e-6)
+    assert last["C/Total"] == pytest.approx(decision.sensitivity.sum(), rel=1e-6)
+    rows = pd.read_csv(tmp_path / "layers.csv")
+    assert rows["update"].tolist() == [2, 2, 4, 4, 6, 6, 8, 8]
+    end = rows[rows["update"] == 8].set_index("layer")
+    np.testing.assert_allclose(end["r"], decision.bias_ratio, rtol=1e-6)
+    np.testing.assert_allclose(end["r"], end["C_beta"] / end["C_gamma"], rtol=1e-5)
+    np.testing.assert_array_equal(end["decay_on"].astype(bool), decision.decay_on)
+
+
+def test_by_kind_adds_up_to_the_total(tmp_path):
+    _, workdir, _ = watched_fit(tmp_path)
+    accumulator = load(workdir.tensorboard)
+    kinds = [t for t in accumulator.Tags()["scalars"] if t.startswith("C/") and t != "C/Total"]
+    total = sum(accumulator.Scalars(kind)[-1].value for kind in kinds)
+    assert total == pytest.approx(accumulator.Scalars("C/Total")[-1].value, rel=1e-5)
+
+
+def test_the_learning_rate_is_that_of_the_update_it_stands_at(tmp_path):
+    made, workdir, schedule = watched_fit(tmp_path, every=1)
+    written = [e.value for e in load(workdir.tensorboard).Scalars("learning_rate")]
+    np.testing.assert_allclose(written, [float(schedule(t)) for t in range(8)], rtol=1e-6)
+    assert made.optimizer.totals()["learning_rate_sum"] == pytest.approx(sum(written), rel=1e-5)
+    assert last_learning_rate(schedule, made.optimizer) == pytest.approx(written[-1])
+
+
+def test_several_updates_an_execution_are_numbered_right(tmp_path):
+    _, workdir, _ = watched_fit(tmp_path, every=3, steps_per_execution=2)
+    assert steps(load(workdir.tensorboard), "r/norm_1") == [4, 6]

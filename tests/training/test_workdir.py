@@ -1,0 +1,111 @@
+"""A workdir belongs to one experiment: it goes on with that one and refuses any other."""
+
+import json
+import math
+
+import pytest
+
+from tf_bdecay.errors import BadInput
+from tf_bdecay.training import workdir as workdirs
+from tf_bdecay.training.workdir import Workdir
+
+CONFIG = {"batch_size": 256, "decay.threshold": 0.1, "data.name": "digits"}
+
+
+def contents(path):
+    return {p: p.read_bytes() for p in path.rglob("*") if p.is_file()}
+
+
+def test_nothing_is_written_before_it_is_opened(tmp_path):
+    workdir = Workdir(tmp_path / "a" / "b", CONFIG)
+    assert list(tmp_path.iterdir()) == []
+    workdir.open({"strategy": "none"})
+    assert json.loads((tmp_path / "a/b/config.json").read_text()) == CONFIG
+    starts = json.loads((tmp_path / "a/b/versions.json").read_text())
+    assert starts[0]["strategy"] == "none"
+    assert {"python", "tensorflow", "keras"} <= set(starts[0])
+
+
+def test_the_same_experiment_may_go_on_and_every_start_is_recorded(tmp_path):
+    for _ in range(2):
+        Workdir(tmp_path, CONFIG).open({})
+    assert len(json.loads((tmp_path / "versions.json").read_text())) == 2
+
+
+def test_infinite_values_survive_the_comparison(tmp_path):
+    config = {**CONFIG, "decay.threshold": math.inf}
+    Workdir(tmp_path, config).open({})
+    Workdir(tmp_path, config)
+    with pytest.raises(BadInput, match="decay.threshold is inf there and 0.1 here"):
+        Workdir(tmp_path, CONFIG)
+
+
+def test_another_experiment_is_refused_by_the_keys_that_differ(tmp_path):
+    Workdir(tmp_path, CONFIG).open({})
+    before = contents(tmp_path)
+    other = {**CONFIG, "batch_size": 512, "model.width": 8}
+    with pytest.raises(BadInput) as caught:
+        Workdir(tmp_path, other)
+    assert "batch_size is 256 there and 512 here" in str(caught.value)
+    assert "model.width is (not there) there and 8 here" in str(caught.value)
+    assert "data.name" not in str(caught.value)
+    assert contents(tmp_path) == before
+
+
+def test_many_differences_are_counted_not_listed(tmp_path):
+    Workdir(tmp_path, {f"key{i}": 0 for i in range(10)}).open({})
+    with pytest.raises(BadInput, match=r"and 6 more"):
+        Workdir(tmp_path, {f"key{i}": 1 for i in range(10)})
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(BadInput, match="not empty and holds no run"):
+        Workdir(tmp_path, CONFIG)
+    assert contents(tmp_path) == {tmp_path / "thesis.tex": b"precious"}
+
+
+def test_a_damaged_config_is_named(tmp_path):
+    (tmp_path / "config.json").write_text('{"batch_size": 25')
+    with pytest.raises(BadInput, match="config.json is damaged"):
+        Workdir(tmp_path, CONFIG)
+
+
+def test_a_file_in_the_way_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(BadInput, match="is not a folder"):
+            Workdir(path, CONFIG)
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
+    def denied(**_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(workdirs.tempfile, "TemporaryFile", denied)  # root may write anywhere
+    with pytest.raises(BadInput, match="not writable .Permission denied"):
+        Workdir(tmp_path, CONFIG)
+
+
+def test_an_interrupted_write_leaves_the_old_file_whole(tmp_path):
+    file = tmp_path / "file"
+    workdirs.write_whole(file, lambda f: f.write(b"old"))
+
+    def fails(f):
+        f.write(b"new, half wr")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        workdirs.write_whole(file, fails)
+    assert file.read_bytes() == b"old"
+
+
+def test_json_never_holds_numbers_that_json_does_not_know(tmp_path):
+    value = workdirs.plain({"a": math.nan, "b": {"c": math.inf, "d": 1.5}, "e": [1]})
+    workdirs.write_json(tmp_path / "x.json", value)
+
+    def refuse(name):
+        raise AssertionError(name)
+
+    read = json.loads((tmp_path / "x.json").read_text(), parse_constant=refuse)
+    assert read == {"a": "nan", "b": {"c": "inf", "d": 1.5}, "e": [1]}

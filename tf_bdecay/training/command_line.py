@@ -1,0 +1,253 @@
+"""Flags of main.py: absl flags over an ml_collections config, and sentences for what is wrong."""
+
+import ast
+import dataclasses
+import pathlib
+import re
+import runpy
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from tf_bdecay.errors import BadInput, require, unknown
+from tf_bdecay.training import schema
+from tf_bdecay.training.config import flatten, misplaced
+
+DEFAULT_CONFIG = "configs/digits_resnet18.py"
+
+# How absl defines it, name, default, help.
+_FLAGS = (
+    (flags.DEFINE_string, "workdir", None, "the run's folder; runs/EXPERIMENT-VARIANT-seedN"),
+    (flags.DEFINE_integer, "seed", None, "the same as --config.seed"),
+    (flags.DEFINE_string, "strategy", "none", ", ".join(schema.STRATEGIES) + " (tpu is untried)"),
+    (flags.DEFINE_string, "devices", "", "of the strategy, such as GPU:0,GPU:1; all by default"),
+    (flags.DEFINE_integer, "logical_devices", 0, "cut the CPU into so many, to try mirrored"),
+    (flags.DEFINE_string, "data_dir", None, "folder with the prepared CIFAR sets"),
+    (flags.DEFINE_boolean, "download", False, "download the data set where it is missing"),
+    (flags.DEFINE_boolean, "dry_run", False, "print the resolved experiment and stop"),
+)
+_HELP = ("help", "h", "helpshort", "helpfull", "?")
+
+_PAGE = """\
+Trains a network by Keras' fit with LAMB and adaptive beta decay, and reports what it measured.
+
+  python main.py                                    digits, in minutes on a CPU
+  python main.py --config=configs/cifar10_resnet18.py:beta --data_dir=DIR --config.epochs=20
+  python main.py --config=configs/cifar10_resnet18.py:adaptive --dry_run
+
+Flags
+{flags}
+
+Experiments, for --config=FILE or --config=FILE:VARIANT
+{files}
+  variants: none, full, no_bias, bias, gamma, beta, adaptive, beta_frozen, gamma_frozen, bn_frozen
+
+Keys of {spec}, set by --config.KEY=VALUE
+{keys}
+
+Exit codes: 0 done, 2 input that cannot be used, 3 stopped as loss or gradients were not finite,
+130 interrupted; run the same command again to go on."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What the command line says.
+
+    Attributes:
+        config: the ConfigDict, overrides and seed applied.
+        workdir: path of the run's folder.
+        dry_run: whether to print the resolved experiment and stop.
+        strategy, devices, logical_devices: for `strategies.make`.
+        data_dir, download: for `data.load`.
+    """
+
+    config: ConfigDict
+    workdir: pathlib.Path
+    dry_run: bool
+    strategy: str
+    devices: str
+    logical_devices: int
+    data_dir: str | None
+    download: bool
+
+
+def asks_for_help(arguments):
+    """Whether one of them is --help or a form of it."""
+    return any(a.startswith("-") and a.lstrip("-") in _HELP for a in arguments)
+
+
+def parse(arguments, root):
+    """Parses the command line.
+
+    Args:
+        arguments: list of strings, without the program's name.
+        root: the folder that has `configs/`.
+
+    Returns:
+        `Options`. The config's values have their types; whether they are right is `config.check`'s
+        business.
+
+    Raises:
+        BadInput: an unknown flag, key, config file or variant, or a value of the wrong type.
+    """
+    spec, rest = _split_off_config(arguments)
+    config = load_config(spec, root)
+    _check_keys(rest, flatten(config))
+    values = _parsed(config, rest)
+    if values.strategy not in schema.STRATEGIES:
+        raise unknown("strategy", values.strategy, schema.STRATEGIES)
+    require(
+        values.seed is None or not _given("config.seed", rest) or values.seed == config.seed,
+        f"--seed={values.seed} and --config.seed={config.seed} set the same thing: give one.",
+    )
+    if values.seed is not None:
+        config.seed = values.seed
+    name = f"{config.experiment}-{config.variant}-seed{config.seed}"
+    return Options(
+        config=config,
+        workdir=pathlib.Path(values.workdir or pathlib.Path("runs", name)),
+        **{field.name: values[field.name].value for field in dataclasses.fields(Options)[2:]},
+    )
+
+
+def load_config(spec, root):
+    """The ConfigDict of `FILE` or `FILE:VARIANT`, before any override.
+
+    Raises:
+        BadInput: no such file or variant, or a file that does not make a config.
+    """
+    path, _, variant = spec.partition(":")
+    file = _find(path, root)
+    try:
+        get_config = runpy.run_path(str(file))["get_config"]
+        config = get_config(variant) if variant else get_config()
+    except BadInput:
+        raise
+    except Exception as error:
+        raise BadInput(
+            f"The config file {path} does not make a config: {type(error).__name__}: {error}."
+        ) from error
+    require(
+        isinstance(config, ConfigDict),
+        f"get_config of {path} must return an ml_collections ConfigDict. Received: {config!r}",
+    )
+    return config
+
+
+def help_page(arguments, root):
+    """The text of --help: flags, experiments, and the keys of the experiment that was named.
+
+    Args:
+        arguments: as for `parse`.
+        root: as for `parse`.
+
+    Raises:
+        BadInput: an unknown config file or variant.
+    """
+    spec, _ = _split_off_config([a for a in arguments if not asks_for_help([a])])
+    flat = flatten(load_config(spec, root))
+    table = schema.keys(flat)
+    defaults = {path: "unset" if value is None else value for path, value in flat.items()}
+    return _PAGE.format(
+        flags=_columns([(f"--{name}", text) for _, name, _, text in _FLAGS], 18),
+        files=_columns([(path, _first_line(path, root)) for path in _config_files(root)], 34),
+        spec=spec,
+        keys=_columns([(f"{k} = {defaults[k]}", table[k].doc) for k in flat if k in table], 38),
+    )
+
+
+def _columns(rows, width):
+    return "\n".join(f"  {name:{width}} {text}" for name, text in rows)
+
+
+def _split_off_config(arguments):
+    """The value of --config, the last one given or the default, and the other arguments."""
+    spec, rest, waiting = DEFAULT_CONFIG, [], False
+    for argument in arguments:
+        if waiting:
+            spec, waiting = argument, False
+        elif argument in ("--config", "-config"):
+            waiting = True
+        elif argument.startswith(("--config=", "-config=")):
+            spec = argument.partition("=")[2]
+        else:
+            rest.append(argument)
+    require(not waiting and spec, f"--config needs a file, such as --config={DEFAULT_CONFIG}.")
+    return spec, rest
+
+
+def _config_files(root):
+    """Paths of the experiments, relative to the root."""
+    files = sorted(pathlib.Path(root, "configs").glob("*.py"))
+    return [f"configs/{f.name}" for f in files if f.stem not in ("__init__", "common")]
+
+
+def _first_line(path, root):
+    text = ast.get_docstring(ast.parse(pathlib.Path(root, path).read_text())) or ""
+    return text.split("\n")[0]
+
+
+def _find(path, root):
+    for file in (pathlib.Path(path), pathlib.Path(root, path)):
+        if file.is_file():
+            return file.resolve()
+    raise unknown("config file", path, _config_files(root))
+
+
+def _given(name, arguments):
+    return any(re.match(rf"--?(no)?{re.escape(name)}(=|$)", a) for a in arguments)
+
+
+def _check_keys(arguments, flat):
+    """Raises `BadInput` for an override of a key that the config does not have."""
+    for argument in arguments:
+        found = re.match(r"--?(?:no)?config\.([^=]*)", argument)
+        if not found or found[1] in flat:
+            continue
+        inside = [path for path in flat if path.startswith(f"{found[1]}.")]
+        require(
+            not inside,
+            f"config.{found[1]} is a section: set its keys one by one: {', '.join(inside)}.",
+        )
+        raise misplaced(found[1], flat)
+
+
+def _parsed(config, arguments):
+    """Parses the flags into a FlagValues of their own, overrides into the config.
+
+    absl's global flags stay out of it: dozens of them come with the libraries.
+    """
+    argv = ["main.py", *arguments]
+    values = flags.FlagValues()
+    for define, name, default, text in _FLAGS:
+        define(name, default, text, flag_values=values)
+    try:
+        config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
+        rest = values(argv)[1:]
+    except flags.UnrecognizedFlagError as error:
+        name = error.flagname
+        raise unknown("flag", f"--{name}", [f"--{n}" for n in (*values, "help")]) from error
+    except flags.IllegalFlagValueError as error:
+        raise _wrong_type(str(error), config) from error
+    except flags.Error as error:
+        raise BadInput(f"The command line cannot be read: {str(error).rstrip('.')}.") from error
+    require(
+        not rest,
+        f"main.py takes flags only, such as --workdir=DIR. Received: {' '.join(rest)}",
+    )
+    return values
+
+
+def _wrong_type(message, config):
+    """The error for "flag --NAME=VALUE: why"."""
+    found = re.match(r"flag --([^=]*)=(.*?): ", message, re.DOTALL)
+    if not found:
+        return BadInput(f"The command line cannot be read: {message}.")
+    name, value = found.groups()
+    flat = flatten(config)
+    key = schema.keys(flat).get(name.removeprefix("config."))
+    kinds = {flags.DEFINE_integer: int, flags.DEFINE_boolean: bool}
+    plain = {n: schema.Key(kinds.get(define, str), text) for define, n, _, text in _FLAGS}
+    key = key if name.startswith("config.") else plain.get(name)
+    must = key.right if key else "something else"
+    return BadInput(f"--{name} must be {must}. Received: {value!r}")

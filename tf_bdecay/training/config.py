@@ -1,0 +1,120 @@
+"""Checks of a resolved config: names, types, ranges, and what does not go together.
+
+Nothing here needs TensorFlow, so that a wrong value is refused at once. A key for which the chosen
+model, optimizer, schedule or policy has no use is refused too: nothing is silently ignored.
+"""
+
+from tf_bdecay.errors import BadInput, nearest, require
+from tf_bdecay.training.schema import CHOICES, keys
+
+
+def flatten(config):
+    """Dict of dotted path to value, of a nested dict or a ConfigDict.
+
+    Args:
+        config: the dict; sections are dicts in it.
+
+    Returns:
+        The flat dict, in the config's order.
+    """
+    nested = config.to_dict() if hasattr(config, "to_dict") else config
+    flat = {}
+    for name, value in nested.items():
+        if isinstance(value, dict):
+            flat.update({f"{name}.{key}": v for key, v in flatten(value).items()})
+        else:
+            flat[name] = value
+    return flat
+
+
+def ghost_batch_size(flat):
+    """The number of images that any part of a batch must be a multiple of: 1 for any.
+
+    Args:
+        flat: dict of dotted path to value.
+    """
+    return flat["model.ghost_batch_size"] if flat.get("model.normalization") == "ghost" else 1
+
+
+def check(config):
+    """Checks a resolved config: names, types, ranges, and what does not go together.
+
+    Args:
+        config: a ConfigDict, overrides applied.
+
+    Raises:
+        BadInput: the first thing that is wrong, in one sentence.
+    """
+    flat = flatten(config)
+    table = keys(flat)
+    for path in flat:
+        if path not in table:
+            raise misplaced(path, flat)
+    for path, key in table.items():
+        require(path in flat, f"The config lacks {path!r}: {key.doc}.")
+        key.check(path, flat[path])
+    _check_together(flat)
+
+
+def misplaced(path, flat):
+    """The error for a key that this config has no use for, or that nothing knows.
+
+    Args:
+        path: the dotted path of the key.
+        flat: dict of dotted path to value, the config without it.
+    """
+    for chooser, (_, branches) in CHOICES.items():
+        homes = [name for name, branch in branches.items() if path in branch]
+        if homes:
+            return BadInput(
+                f"config.{path} has no meaning with config.{chooser}={flat[chooser]}, only with "
+                f"{', '.join(homes)}: start from a config file or variant that has it, in place of "
+                f"changing config.{chooser}."
+            )
+    guess = nearest(path, keys(flat))
+    hint = f"did you mean {guess!r}? " if guess else ""
+    return BadInput(f"Unknown config key {path!r}: {hint}main.py --help lists them all.")
+
+
+def _check_together(flat):
+    batch, ghost = flat["batch_size"], ghost_batch_size(flat)
+    near = " or ".join(str(n) for n in (batch // ghost * ghost, (batch // ghost + 1) * ghost) if n)
+    require(
+        batch % ghost == 0,
+        f"config.batch_size={batch} is not a multiple of config.model.ghost_batch_size={ghost}, as "
+        f"{near} would be.",
+    )
+    normalized = "model.normalization" in flat
+    whole = flat.get("model.frozen") == "none"
+    policy = flat["decay.policy"]
+    require(
+        policy != "adaptive" or (normalized and whole),
+        f"config.decay.policy=adaptive decides by gamma and beta of each normalization layer, and "
+        f"{flat['model.name']} has no such pair"
+        + (f" with config.model.frozen={flat['model.frozen']}" if normalized else "")
+        + ": use decay.policy=no_bias or bias.",
+    )
+    if policy == "adaptive":
+        _check_probe(flat)
+    if "learning_rate.warmup_epochs" in flat:
+        require(
+            flat["learning_rate.warmup_epochs"] <= flat["epochs"],
+            f"config.learning_rate.warmup_epochs={flat['learning_rate.warmup_epochs']} is more "
+            f"than config.epochs={flat['epochs']}.",
+        )
+
+
+def _check_probe(flat):
+    probed = flat["decay.source"] == "probe"
+    for path in ("decay.probe_every", "decay.probe_examples"):
+        require(
+            bool(flat[path]) == probed,
+            f"config.{path} must be {'>= 1' if probed else '0'} with config.decay.source="
+            f"{flat['decay.source']}. Received: {flat[path]}",
+        )
+    ghost = ghost_batch_size(flat)
+    require(
+        flat["decay.probe_examples"] % ghost == 0,
+        f"config.decay.probe_examples={flat['decay.probe_examples']} is not a multiple of "
+        f"config.model.ghost_batch_size={ghost}.",
+    )

@@ -1,0 +1,240 @@
+"""One run: config -> data, model, optimizer, strategy -> fit -> report."""
+
+import dataclasses
+
+import keras
+import pandas as pd
+from rich.console import Console
+
+import tf_bdecay
+from tf_bdecay import callbacks, data
+from tf_bdecay.training import checkpoints, parts, report, strategies
+from tf_bdecay.training.progress import ProgressLine
+from tf_bdecay.training.record import Checkpoints, EpochRows, StopDiverged
+from tf_bdecay.training.summaries import UpdateSummaries
+from tf_bdecay.training.trainer import SmoothedCrossentropy, Trainer
+from tf_bdecay.training.workdir import plain, write_json
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """Everything that is trained, made and checked, before a first update.
+
+    Attributes:
+        config: the resolved ConfigDict.
+        images: the `ImageSet`.
+        plan: the `Plan`.
+        schedule: the learning rate by updates done.
+        strategy: a `tf.distribute.Strategy` or None.
+        model: the plain functional model.
+        trainer: the compiled `Trainer` of the same layers, its optimizer built.
+    """
+
+    config: object
+    images: object
+    plan: parts.Plan
+    schedule: object
+    strategy: object
+    model: keras.Model
+    trainer: Trainer
+
+
+def build(config, strategy=None, data_dir=None, download=False):
+    """Makes data, model and optimizer of a checked config.
+
+    Args:
+        config: a ConfigDict that passed `config.check`.
+        strategy: from `strategies.make`.
+        data_dir: where prepared data sets are; None for the library's own place.
+        download: whether a missing data set may be downloaded.
+
+    Returns:
+        An `Experiment`.
+
+    Raises:
+        BadInput: data that is missing, or that the batch does not fit.
+    """
+    strategies.check(config, strategy)
+    images = data.load(
+        config.data.name,
+        data_dir=data_dir,
+        download=download,
+        seed=config.seed,
+        validation=config.data.validation,
+    )
+    plan = parts.make_plan(config, images, strategies.replicas(strategy))
+    schedule = parts.make_schedule(config, plan)
+    keras.utils.set_random_seed(config.seed)
+    with strategies.scope(strategy):
+        model = parts.make_model(config, images)
+        trainer = Trainer(model.input, model.output, name=model.name)
+        trainer.compile(
+            optimizer=parts.make_optimizer(config, schedule),
+            loss=SmoothedCrossentropy(config.label_smoothing),
+            metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            steps_per_execution=config.steps_per_execution,
+            jit_compile=config.jit_compile,
+        )
+        trainer.optimizer.build(trainer)
+    return Experiment(config, images, plan, schedule, strategy, model, trainer)
+
+
+def describe(experiment):
+    """The resolved experiment in words and tables: what `--dry_run` prints.
+
+    Args:
+        experiment: from `build`.
+
+    Returns:
+        A string of several lines.
+    """
+    config, plan, images = experiment.config, experiment.plan, experiment.images
+    shape = "x".join(map(str, images.image_shape))
+    replicas = strategies.replicas(experiment.strategy)
+    lines = {
+        "experiment": f"{config.experiment}, variant {config.variant}, seed {config.seed}",
+        "data": f"{images.name}: {plan.images:,} images to train on, {len(images.test):,} to test "
+        f"on, {shape}, {images.num_classes} classes; epochs are evaluated on {plan.split}",
+        "model": f"{config.model.name}, width {config.model.width}: "
+        f"{parts.trainable_parameters(experiment.model):,} trainable parameters",
+        "batch": f"{config.batch_size:,} images on {replicas} replica{'s' * (replicas > 1)}",
+        "updates": f"{plan.updates_per_epoch} an epoch, {config.epochs} epochs: "
+        f"{plan.total_updates:,}",
+        "learning rate": f"peak {plan.peak:.6g} after {experiment.schedule.warmup_updates:,} "
+        "updates of warm-up",
+        "optimizer": config.optimizer.name,
+    }
+    table = str(tf_bdecay.describe(experiment.trainer))
+    return "\n".join([*(f"{name:15}{text}" for name, text in lines.items()), table])
+
+
+def train(experiment, workdir, console=None):
+    """Fits, from the newest checkpoint on where there is one, and reports.
+
+    Args:
+        experiment: from `build`.
+        workdir: its `Workdir`.
+        console: the `rich.console.Console` to talk to; stdout by default.
+
+    Returns:
+        The result, as written to result.json.
+
+    Raises:
+        BadInput: a checkpoint that cannot be used.
+        Diverged: too many updates in a row were not finite.
+    """
+    console = console or Console()
+    trainer = experiment.trainer
+    state = checkpoints.state_of(trainer, trainer.optimizer)
+    newest = checkpoints.newest(workdir.checkpoints)
+    done = checkpoints.restore(newest, state) if newest else {"epoch": 0, "update": 0}
+    workdir.open({"strategy": strategies.name(experiment.strategy), "from": done})
+    if newest:
+        console.print(f"Going on from {newest}, after epoch {done['epoch']}.", highlight=False)
+    watchers = _watchers(experiment, workdir, state, done["update"], console)
+    try:
+        _fit(experiment, done, watchers)
+    finally:
+        for watcher in watchers:
+            getattr(watcher, "close", lambda: None)()
+    result = _result(experiment)
+    _report(experiment, workdir, result)
+    console.print(report.render(result))
+    return result
+
+
+def _fit(experiment, done, watchers):
+    """The epochs that are not done yet."""
+    config, plan = experiment.config, experiment.plan
+    every = config.log.evaluate_every
+    experiment.trainer.fit(
+        data.training_batches(
+            experiment.images,
+            config.batch_size,
+            config.seed,
+            start_update=done["update"],
+            remainder=config.data.remainder,
+            augment=config.data.augment,
+        ),
+        initial_epoch=done["epoch"],
+        epochs=config.epochs,
+        steps_per_epoch=plan.updates_per_epoch,
+        validation_data=_evaluation_batches(experiment, plan.split),
+        validation_freq=[*range(every, config.epochs, every), config.epochs],
+        callbacks=watchers,
+        shuffle=False,  # the order is the data's own
+        verbose=0,
+    )
+
+
+def _watchers(experiment, workdir, state, after, console):
+    """The callbacks, in the order in which they must act: the checkpoint comes last."""
+    config, plan, optimizer = experiment.config, experiment.plan, experiment.trainer.optimizer
+    per_epoch = plan.updates_per_epoch
+    found = []
+    if optimizer.weight_decay.source == "probe":
+        batches = data.evaluation_batches(experiment.images, "train", config.decay.probe_examples)
+        found.append(callbacks.ProbeDecision(next(iter(batches)), config.decay.probe_every))
+    pages = {
+        "config": "\n".join(f"    {key} = {value}" for key, value in workdir.config.items()),
+        "roles": _preformatted(str(tf_bdecay.describe(experiment.trainer))),
+    }
+    return [
+        *found,
+        StopDiverged(config.max_skipped_updates, per_epoch),
+        UpdateSummaries(
+            workdir, experiment.schedule, config.log.summaries_every, per_epoch, after, pages
+        ),
+        EpochRows(workdir, experiment.schedule, plan.split, per_epoch, config.batch_size, after),
+        ProgressLine(per_epoch, config.epochs, config.batch_size, console),
+        Checkpoints(
+            workdir.checkpoints,
+            state,
+            config.log.checkpoint_every,
+            config.log.checkpoints_kept,
+            per_epoch,
+            config.epochs,
+        ),
+    ]
+
+
+def _preformatted(text):
+    return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+def _evaluation_batches(experiment, split):
+    size = parts.evaluation_batch_size(
+        len(experiment.images.split(split)),
+        experiment.config.evaluation_batch_size,
+        strategies.replicas(experiment.strategy),
+    )
+    return data.evaluation_batches(experiment.images, split, size)
+
+
+def _result(experiment):
+    """What was measured, and the mechanism behind it."""
+    config, trainer = experiment.config, experiment.trainer
+    tested = trainer.evaluate(_evaluation_batches(experiment, "test"), verbose=0, return_dict=True)
+    result = {
+        "experiment": config.experiment,
+        "variant": config.variant,
+        "seed": config.seed,
+        "epochs": config.epochs,
+        **{f"test_{name}": value for name, value in tested.items()},
+        **report.mechanism(trainer.optimizer, trainer.trainable_variables),
+    }
+    adaptive = trainer.optimizer.weight_decay.adaptive
+    return {**result, "warnings": report.warnings_of(result, adaptive)}
+
+
+def _report(experiment, workdir, result):
+    """Writes model, picture and result; the result last, as it says that the run is finished."""
+    experiment.model.save(workdir.path / "model.keras")
+    report.draw(
+        workdir.path / "curves.png",
+        pd.read_csv(workdir.path / "metrics.csv"),
+        pd.read_csv(workdir.path / "layers.csv"),
+        experiment.plan.split,
+        experiment.config.decay.get("threshold"),
+    )
+    write_json(workdir.path / "result.json", plain(result))

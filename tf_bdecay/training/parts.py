@@ -1,0 +1,146 @@
+"""From a checked config to its parts: numbers, network, schedule, optimizer."""
+
+import dataclasses
+import math
+
+import tf_bdecay
+from tf_bdecay import data, decay, models
+from tf_bdecay.errors import BadInput, require
+from tf_bdecay.optim.schedules import (
+    LinearWarmupCosine,
+    PolynomialWarmupDecay,
+    scale_learning_rate,
+)
+from tf_bdecay.training.config import flatten, ghost_batch_size
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The numbers that follow from a config and its data.
+
+    Attributes:
+        images: training images.
+        updates_per_epoch: of which the last may be smaller where the remainder is kept.
+        total_updates: T.
+        peak: eta_peak.
+        split: "validation" or "test", on which epochs are evaluated.
+    """
+
+    images: int
+    updates_per_epoch: int
+    total_updates: int
+    peak: float
+    split: str
+
+
+def make_plan(config, images, replicas=1):
+    """The `Plan` of a config on its data.
+
+    Raises:
+        BadInput: a batch larger than the set, or an epoch that cannot be cut as asked.
+    """
+    count, batch = len(images.train), config.batch_size
+    require(
+        batch <= count,
+        f"config.batch_size={batch} is larger than the {count} training images of {images.name}.",
+    )
+    ghost = ghost_batch_size(flatten(config))
+    rest = count % batch if config.data.remainder == "keep" else 0
+    require(
+        rest % (ghost * replicas) == 0,
+        f"config.data.remainder=keep leaves {rest} images for an epoch's last batch, which "
+        f"{replicas} replicas of whole ghost batches of {ghost} do not divide: use "
+        "config.data.remainder=drop.",
+    )
+    per_epoch = data.updates_per_epoch(count, batch, config.data.remainder)
+    require(
+        per_epoch % config.steps_per_execution == 0,
+        f"config.steps_per_execution={config.steps_per_execution} does not divide the {per_epoch} "
+        "updates of an epoch, and Keras would run more than an epoch has.",
+    )
+    rate = config.learning_rate
+    peak = rate.peak
+    if peak is None:
+        peak = scale_learning_rate(rate.base_peak, batch, rate.base_batch)
+    return Plan(
+        images=count,
+        updates_per_epoch=per_epoch,
+        total_updates=per_epoch * config.epochs,
+        peak=peak,
+        split="validation" if config.data.validation else "test",
+    )
+
+
+def make_model(config, images):
+    """The network of a config, for the images' shape and classes."""
+    arguments = dict(config.model)
+    name = arguments.pop("name")
+    frozen = arguments.pop("frozen", None)
+    if frozen is not None:
+        # Frozen parameters are not there: `trainable=False` would stop the statistics too.
+        arguments["center"] = frozen not in ("beta", "bn")
+        arguments["scale"] = frozen not in ("gamma", "bn")
+    return models.build(
+        name, num_classes=images.num_classes, input_shape=images.image_shape, **arguments
+    )
+
+
+def make_optimizer(config, schedule):
+    """The optimizer of a config, with its decay policy."""
+    arguments = dict(config.optimizer)
+    kind = {"lamb": tf_bdecay.Lamb, "sgd": tf_bdecay.SGD}[arguments.pop("name")]
+    policy = {k: v for k, v in config.decay.items() if not k.startswith("probe_")}
+    return kind(
+        schedule,
+        weight_decay=decay.get(policy.pop("policy"), **policy),
+        **arguments,
+    )
+
+
+def make_schedule(config, plan):
+    """The learning rate of a config by updates done."""
+    rate = config.learning_rate
+    if rate.schedule == "cosine":
+        return LinearWarmupCosine(
+            plan.peak, plan.total_updates, rate.warmup_epochs * plan.updates_per_epoch
+        )
+    names = ("warmup", "power_warmup", "power_decay", "initial", "final")
+    return PolynomialWarmupDecay(
+        plan.peak, plan.total_updates, **{name: rate[name] for name in names}
+    )
+
+
+def evaluation_batch_size(examples, asked, replicas):
+    """The largest batch up to `asked` of which every replica gets a part, the last batch's too.
+
+    TensorFlow gives each replica ceil(n / replicas) of n examples while there are any, and its
+    convolutions fail on none.
+
+    Args:
+        examples: of the split.
+        asked: the evaluation batch of the config.
+        replicas: that share a batch.
+
+    Returns:
+        The batch size.
+
+    Raises:
+        BadInput: there is none.
+    """
+
+    def shared(n):
+        return math.ceil(n / replicas) * (replicas - 1) < n
+
+    for size in range(min(asked, examples), 0, -1):
+        rest = examples % size
+        if shared(size) and (rest == 0 or shared(rest)):
+            return size
+    raise BadInput(
+        f"No evaluation batch of up to config.evaluation_batch_size={asked} images gives each of "
+        f"{replicas} replicas a part of every batch of {examples} images: choose a larger one."
+    )
+
+
+def trainable_parameters(model):
+    """The number of trainable parameters of a model."""
+    return sum(math.prod(v.shape) for v in model.trainable_variables)

@@ -1,0 +1,122 @@
+"""What a person sees while it trains: one live line on a terminal, plain lines elsewhere."""
+
+import time
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+REFRESH_SECONDS = 0.2
+LINE_SECONDS = 2.0
+
+
+class Speed:
+    """Images per second over an epoch, without the very first update, which traces and compiles.
+
+    Args:
+        batch_size: images an update.
+    """
+
+    def __init__(self, batch_size):
+        self.batch_size = batch_size
+        self.images_per_second = 0.0
+        self._started = None
+        self._not_timed = 0
+
+    def begin_epoch(self):
+        """Starts the clock, but for the first epoch: `count` does that after its first update."""
+        if self._started is not None:
+            self._started, self._not_timed = time.perf_counter(), 0
+
+    def count(self, updates):
+        """Tells how many updates of the epoch are done."""
+        now = time.perf_counter()
+        if self._started is None:
+            self._started, self._not_timed = now, updates
+        elif now > self._started:
+            timed = (updates - self._not_timed) * self.batch_size
+            self.images_per_second = timed / (now - self._started)
+
+
+class ProgressLine(keras.callbacks.Callback):
+    """Shows updates, images/s, loss, accuracy, how many layers decay, and the time left.
+
+    It looks at the device at most five times a second.
+
+    Args:
+        updates_per_epoch, epochs, batch_size: of the run.
+        console: a `rich.console.Console`; a terminal gets a bar, anything else plain lines.
+    """
+
+    def __init__(self, updates_per_epoch, epochs, batch_size, console=None):
+        super().__init__()
+        self.updates_per_epoch = updates_per_epoch
+        self.epochs = epochs
+        self.total = updates_per_epoch * epochs
+        self.console = console or Console()
+        self.speed = Speed(batch_size)
+        self._bar = None
+        self._shown = 0.0
+        self._first = 0
+        self._evaluated = ""
+
+    def on_train_begin(self, logs=None):
+        if self.console.is_terminal:
+            self._bar = Progress(
+                BarColumn(bar_width=20),
+                TextColumn("{task.description}"),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                console=self.console,
+                refresh_per_second=1 / REFRESH_SECONDS,
+            )
+            self._task = self._bar.add_task("first update: tracing, compiling", total=self.total)
+            self._bar.start()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._first = epoch * self.updates_per_epoch
+        self.speed.begin_epoch()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.speed.count(batch + 1)
+        if self._bar and time.monotonic() - self._shown > REFRESH_SECONDS:
+            self._shown = time.monotonic()
+            done = self._first + batch + 1
+            self._bar.update(self._task, completed=done, description=self._line(done, logs))
+
+    def on_epoch_end(self, epoch, logs=None):
+        done = self._first + self.updates_per_epoch
+        if "val_accuracy" in (logs or {}):
+            self._evaluated = f", evaluated {logs['val_accuracy']:.4f}"
+        if self._bar:
+            self._bar.update(self._task, completed=done, description=self._line(done, logs))
+        elif time.monotonic() - self._shown > LINE_SECONDS or epoch + 1 == self.epochs:
+            self._shown = time.monotonic()
+            line = f"epoch {epoch + 1}/{self.epochs}, {self._line(done, logs)}"
+            self.console.print(line, soft_wrap=True, highlight=False)
+
+    def on_train_end(self, logs=None):
+        self.close()
+
+    def close(self):
+        """Leaves the bar as it stands and gives the terminal back, however the run ends."""
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
+
+    def _line(self, done, logs):
+        logs = logs or {}
+        return (
+            f"update {done}/{self.total}, {self.speed.images_per_second:,.0f} images/s, "
+            f"loss {logs.get('loss', float('nan')):.4f}, "
+            f"accuracy {logs.get('accuracy', float('nan')):.4f}{self._evaluated}"
+            f"{decay_line(self.model.optimizer)}"
+        )
+
+
+def decay_line(optimizer):
+    """ ", beta decay on in 12 of 20 layers", or nothing where no policy switches."""
+    if not optimizer.weight_decay.adaptive:
+        return ""
+    on = optimizer.decay_on.numpy()
+    return f", beta decay on in {int(on.sum())} of {len(on)} layers"

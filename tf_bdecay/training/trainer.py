@@ -1,0 +1,105 @@
+"""A model whose train step is one backward pass: for loss, gradients, sensitivity and update."""
+
+import keras
+import tensorflow as tf
+
+from tf_bdecay.sharpness import loss_gradients_and_sensitivity
+
+
+@keras.saving.register_keras_serializable("tf_bdecay")
+class Trainer(keras.Model):
+    """A functional model with our train step; everything else is stock Keras.
+
+        model = tf_bdecay.models.resnet18()
+        trainer = Trainer(model.input, model.output)      # shares the model's layers
+        trainer.compile(optimizer=tf_bdecay.Lamb(...), loss=..., metrics=[...])
+        trainer.fit(...)
+
+    With weights on the examples, loss and metrics are weighted as in any Keras model. Under a
+    strategy gradients are this replica's own; the optimizer sums them.
+    """
+
+    _symbolically_built = False
+
+    def train_step(self, data):
+        """One update.
+
+        Args:
+            data: (x, y) or (x, y, sample_weight), this replica's part of the global batch.
+
+        Returns:
+            Dict of metric to its value over the epoch so far.
+        """
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+
+        def objective():
+            y_pred = self(x, training=True)
+            return self.compute_loss(x, y, y_pred, sample_weight, training=True), y_pred
+
+        # Sensitivities of the local gradient are of no use here: the optimizer takes C and r from
+        # the reduced one.
+        loss, y_pred, gradients, _ = loss_gradients_and_sensitivity(
+            objective,
+            self.trainable_variables,
+            scale_loss=self.optimizer.scale_loss,
+            sensitivities=False,
+        )
+        self.optimizer.apply(gradients, self.trainable_variables)
+        self._track_loss(loss, y)
+        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+    def test_step(self, data):
+        """Loss and metrics of a batch in inference mode; a replica's part of it may be empty."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        y_pred = self(x, training=False)
+        self._track_loss(self.compute_loss(x, y, y_pred, sample_weight, training=False), y)
+        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+    def _track_loss(self, loss, y):
+        """Adds a replica's loss to the mean over examples that `fit` reports."""
+        examples = tf.shape(y)[0]
+        # Keras' compute_loss divides by the number of replicas; the mean over no example is NaN.
+        mean = loss * tf.cast(self.distribute_strategy.num_replicas_in_sync, loss.dtype)
+        mean = tf.where(examples > 0, mean, tf.zeros_like(mean))
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(mean, sample_weight=examples)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Keras' building of metrics under a strategy, once: it averages a batch over replicas,
+        which one of unequal parts, such as an evaluation's last, cannot be."""
+        if not self._symbolically_built:
+            self._symbolically_built = True
+            super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
+
+
+@keras.saving.register_keras_serializable("tf_bdecay")
+class SmoothedCrossentropy(keras.losses.Loss):
+    """Cross-entropy of logits against integer labels, with label smoothing.
+
+        target = (1 - s) onehot(y) + s / classes
+
+    Args:
+        label_smoothing: s in [0, 1); the paper states none, so 0.
+        **kwargs: as in every Keras loss.
+    """
+
+    def __init__(self, label_smoothing=0.0, name="crossentropy", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.label_smoothing = label_smoothing
+
+    def call(self, y_true, y_pred):
+        """Loss of each example: labels [n] or [n, 1] and logits [n, classes] to [n]."""
+        labels = keras.ops.reshape(y_true, keras.ops.shape(y_pred)[:-1])
+        if not self.label_smoothing:
+            return keras.losses.sparse_categorical_crossentropy(labels, y_pred, from_logits=True)
+        return keras.losses.categorical_crossentropy(
+            keras.ops.one_hot(labels, y_pred.shape[-1]),
+            y_pred,
+            from_logits=True,
+            label_smoothing=self.label_smoothing,
+        )
+
+    def get_config(self):
+        """The arguments that make this loss again."""
+        return {**super().get_config(), "label_smoothing": self.label_smoothing}

@@ -1,0 +1,150 @@
+"""The folder of one run: what belongs there, and the refusal to mix two experiments in it.
+
+config.json    the resolved experiment     checkpoints/   the newest k
+versions.json  of every start              tensorboard/   event files
+metrics.csv    a row an epoch              result.json    once it is finished
+layers.csv     a row a layer and summary   curves.png
+"""
+
+import importlib.metadata
+import json
+import math
+import os
+import pathlib
+import platform
+import tempfile
+
+from tf_bdecay.errors import BadInput, require
+
+_LIBRARIES = ("tensorflow", "keras", "numpy", "tensorflow-datasets", "tf-bdecay")
+_UNSET = "(not there)"
+
+
+class Workdir:
+    """Paths of a run, and what state it is in. Nothing is written before `open`.
+
+    Args:
+        path: the folder; it need not exist.
+        config: dict of dotted path to value, the resolved experiment.
+
+    Raises:
+        BadInput: it belongs to another experiment or to something else, or cannot be written.
+    """
+
+    def __init__(self, path, config):
+        self.path = pathlib.Path(path)
+        self.config = plain(config)
+        self._check_writable()
+        if self.path.is_dir() and any(self.path.iterdir()):
+            self._check_same()
+
+    @property
+    def checkpoints(self):
+        """The folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def tensorboard(self):
+        """The folder of event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def result(self):
+        """The result of a finished run, or None."""
+        file = self.path / "result.json"
+        return json.loads(file.read_text()) if file.exists() else None
+
+    def open(self, start):
+        """Creates the folder where it is not there, and records a start.
+
+        Args:
+            start: dict of what to record besides the versions, such as the strategy.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not (self.path / "config.json").exists():
+            write_json(self.path / "config.json", self.config)
+        file = self.path / "versions.json"
+        starts = json.loads(file.read_text()) if file.exists() else []
+        write_json(file, [*starts, {**start, **versions()}])
+
+    def _check_writable(self):
+        existing = self.path
+        while not existing.exists() and existing != existing.parent:
+            existing = existing.parent
+        require(existing.is_dir(), f"--workdir={self.path}: {existing} is not a folder.")
+        try:
+            with tempfile.TemporaryFile(dir=existing):  # as root os.access says yes to everything
+                pass
+        except OSError as error:
+            raise BadInput(
+                f"--workdir={self.path} is not writable ({error.strerror}): choose another."
+            ) from error
+
+    def _check_same(self):
+        file = self.path / "config.json"
+        require(
+            file.exists(),
+            f"--workdir={self.path} is not empty and holds no run of main.py: choose another.",
+        )
+        try:
+            before = json.loads(file.read_text())
+        except ValueError as error:
+            raise BadInput(f"{file} is damaged ({error}): choose another --workdir.") from error
+        differing = [
+            f"{key} is {there} there and {here} here"
+            for key in {**before, **self.config}
+            for there, here in [(before.get(key, _UNSET), self.config.get(key, _UNSET))]
+            if there != here
+        ]
+        more = f" (and {len(differing) - 4} more)" if len(differing) > 4 else ""
+        require(
+            not differing,
+            f"--workdir={self.path} holds another experiment: {', '.join(differing[:4])}{more}; "
+            "choose another --workdir.",
+        )
+
+
+def plain(value):
+    """A value that JSON can hold: numbers that are not finite become words, in dicts too."""
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def versions():
+    """Versions of Python and of the libraries that a result depends on."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # tensorflow goes by other names on TPU hosts; we may run from a clone
+    return found
+
+
+def write_json(path, value):
+    """Writes JSON that is either whole or not there."""
+    write_whole(path, lambda file: file.write(json.dumps(value, indent=2).encode() + b"\n"))
+
+
+def write_whole(path, write):
+    """Writes a file aside, flushes it to the disk and renames it, so that it is never half there.
+
+    Args:
+        path: where it goes.
+        write: called with the open binary file.
+    """
+    path = pathlib.Path(path)
+    aside = path.with_name(f".{path.name}.part")
+    with open(aside, "wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(aside, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # else the rename itself may be lost with the power
+    finally:
+        os.close(folder)

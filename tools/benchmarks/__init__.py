@@ -1,0 +1,1 @@
+"""One module a benchmark; each has `run(options) -> list of Row`."""
