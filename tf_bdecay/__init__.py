@@ -22,20 +22,17 @@ __all__ = [
     "sharpness",
 ]
 
-_HOMES = {
-    **dict.fromkeys(("callbacks", "data", "layers", "models", "sharpness"), None),
-    **dict.fromkeys(("SGD", "Lamb", "decay", "describe", "roles_of", "schedules"), "optim"),
-}
+_SUBMODULES = ("callbacks", "data", "decay", "layers", "models", "schedules", "sharpness")
+_FROM_OPTIM = ("SGD", "Lamb", "describe", "roles_of")
 
 
 def __getattr__(name):
     """Imports a part when it is first asked for: some need TensorFlow, some take seconds."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'tf_bdecay' has no attribute {name!r}")
-    home = _HOMES[name]
-    if home is None:
+    if name in _SUBMODULES:
         return importlib.import_module(f"tf_bdecay.{name}")
-    return getattr(importlib.import_module(f"tf_bdecay.{home}"), name)
+    if name in _FROM_OPTIM:
+        return getattr(importlib.import_module("tf_bdecay.optim"), name)
+    raise AttributeError(f"module 'tf_bdecay' has no attribute {name!r}")
 
 
 # `import tf_bdecay` is enough for keras.models.load_model to know our classes. Only main.py asks to

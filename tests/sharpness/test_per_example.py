@@ -1,6 +1,8 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
+from tf_bdecay.errors import BadInput
 from tf_bdecay.sharpness.per_example import map_over_examples
 
 
@@ -25,8 +27,9 @@ def test_values_are_those_of_single_examples():
     assert not any("While" in kind for kind in operations(run, x, y))
 
 
-def test_products_that_oneDNN_gets_wrong_run_one_by_one():
+def test_products_that_oneDNN_gets_wrong_run_one_by_one(monkeypatch):
     """Written out of bounds, this product aborts the process within a few hundred runs."""
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
     rng = np.random.default_rng(0)
     x, w = rng.normal(size=(13, 3, 4)).astype("float32"), rng.normal(size=(4, 16))
     weight = tf.constant(w.astype("float32"))
@@ -35,3 +38,20 @@ def test_products_that_oneDNN_gets_wrong_run_one_by_one():
     for _ in range(500):
         run(tf.constant(x))
     assert any("While" in kind for kind in operations(run, x))
+
+
+def test_convolutions_that_oneDNN_gets_wrong_are_refused(monkeypatch):
+    """Differentiated for one example, this convolution aborts the process likewise."""
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+
+    def strided(channels, size):
+        kernel = tf.ones((size, size, channels, 8))
+        images = np.ones((2, 8, 8, channels), "float32")
+        return mapped(lambda e: tf.nn.conv2d(e[0][None], kernel, 2, "SAME"), images)
+
+    with pytest.raises(BadInput, match="set the environment variable TF_ENABLE_ONEDNN_OPTS=0"):
+        strided(channels=4, size=1)
+    strided(channels=16, size=1)
+    strided(channels=4, size=3)
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    strided(channels=4, size=1)
