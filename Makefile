@@ -10,6 +10,8 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed-$(EXTRAS)
+# Two processes: tests are mostly tracing, which takes one core. Files stay whole.
+PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 PARITY := .venv-parity
 PARITY_PYTHON ?= python3.11
 # The TensorFlow of TPUs is a version behind, and so are its companions.
@@ -35,12 +37,12 @@ train: $(INSTALLED)  ## train ResNet18 on the digits and report; ARGS="..." for 
 	$(BIN)/python main.py $(ARGS)
 
 test: lint  ## style, then the tests that are not slow, under TensorFlow and JAX
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -m "not slow"
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -m "not slow"
+	KERAS_BACKEND=tensorflow $(PYTEST) -m "not slow"
+	KERAS_BACKEND=jax $(PYTEST) -m "not slow"
 
 test-all: lint  ## style, then all tests, under TensorFlow and JAX
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest
-	KERAS_BACKEND=jax $(BIN)/python -m pytest
+	KERAS_BACKEND=tensorflow $(PYTEST)
+	KERAS_BACKEND=jax $(PYTEST)
 
 # TensorFlow Addons ended with TensorFlow 2.15, which has no build for later Pythons than 3.11.
 $(PARITY)/installed: tools/parity/requirements.txt

@@ -42,6 +42,7 @@ EXTRAS["dev"] = [
     "optax>=0.2.8,<0.3",
     "pillow>=11",
     "pytest>=9,<10",
+    "pytest-xdist>=3.8,<4",
     "ruff>=0.17.6,<0.18",
 ]
 

@@ -5,9 +5,16 @@ import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+# TensorFlow 2.21's oneDNN kernels write out of bounds in gradients of narrow strided convolutions.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
+import hypothesis
 import keras
 import pytest
+
+# The first example of a test traces and compiles: its time says nothing.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 
 def pytest_ignore_collect(collection_path):

@@ -1,6 +1,7 @@
 """Decay policies: `tf_bdecay.optim.decay` under a short name."""
 
 from tf_bdecay.optim.decay import (
+    POLICIES,
     AdaptiveBetaDecay,
     BetaDecay,
     BiasDecay,
@@ -13,6 +14,7 @@ from tf_bdecay.optim.decay import (
 )
 
 __all__ = [
+    "POLICIES",
     "AdaptiveBetaDecay",
     "BetaDecay",
     "BiasDecay",

@@ -133,7 +133,7 @@ def test_second_derivatives_by_reverse_over_reverse():
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(
     batch=st.integers(1, 9),
     ghost=st.integers(1, 10),
@@ -157,7 +157,7 @@ def test_remainder_is_one_smaller_ghost_batch(batch, ghost, positions, seed):
         np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-8)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(
     seed=st.integers(0, 1000),
     scale=st.floats(1e-2, 1e2),

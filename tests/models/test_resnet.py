@@ -39,7 +39,7 @@ def test_parameters_at_full_width():
     assert model.output_shape == (None, 10)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(width=st.integers(1, 6), classes=st.integers(2, 20), channels=st.integers(1, 4))
 def test_parameters_at_any_width(width, classes, channels):
     """Counted by hand: 3x3 kernels in, within and between stages, shortcuts, two per channel."""

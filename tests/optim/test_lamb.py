@@ -214,7 +214,7 @@ def test_zero_gradients_move_nothing_but_by_decay():
     np.testing.assert_allclose(by_name["norm/gamma"], 1 - 0.01 * 0.5, rtol=1e-6)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(scale=st.floats(1e-3, 1e3), seed=st.integers(0, 100))
 def test_scale_of_the_loss_matters_to_nothing_at_epsilon_0(scale, seed):
     policy = decay.AdaptiveBetaDecay()
@@ -225,7 +225,7 @@ def test_scale_of_the_loss_matters_to_nothing_at_epsilon_0(scale, seed):
         np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     gradient=st.floats(-15, 15).map(lambda e: 10.0**e),
     theta=st.floats(-15, 15).map(lambda e: 10.0**e),
@@ -242,7 +242,7 @@ def test_finite_in_finite_out(gradient, theta, layer_adaptation):
     assert optimizer.totals()["skipped_updates"] == 0
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(order=st.permutations(["conv", "norm", "wide", "wide_norm", "head"]))
 def test_order_of_layers_does_not_matter(order):
     thetas, gradients = problem.initial(), problem.gradients(4)

@@ -15,7 +15,7 @@ SHAPES = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SHAPES, st.sampled_from([0, 4, 1000]), st.integers(0, 99))
 def test_blocks_partition_and_reduce(shapes, pack_below, seed):
     rng = np.random.default_rng(seed)

@@ -15,7 +15,7 @@ from tf_bdecay.schedules import LinearWarmupCosine, PolynomialWarmupDecay, scale
 pytestmark = pytest.mark.any_backend
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.integers(1, 5000),
     st.floats(0, 1),
@@ -54,7 +54,7 @@ def test_sum_of_rates_is_what_method_says():
         assert total == pytest.approx(expected, rel=0.02)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 1000), st.data())
 def test_cosine(total, data):
     w = data.draw(st.integers(0, total))

@@ -24,7 +24,7 @@ def test_moments():
     np.testing.assert_allclose(new_v, 0.99 * v**2 + 0.01 * g**2, rtol=1e-5)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.sampled_from([0.9, 0.99, 0.999, 0.9999]), st.integers(1, 100_000))
 def test_bias_correction_keeps_its_digits(beta, t):
     exact = 1 - math.exp(t * math.log(beta)) if t > 100 else -math.expm1(t * math.log(beta))
@@ -63,7 +63,7 @@ def test_trust_ratio(theta, u, clip, ratio):
     assert float(update.trust_ratio(tensor(theta), tensor(u), clip)) == ratio
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.floats(0, 1e3), min_size=1, max_size=5), st.floats(1e-3, 1e3))
 def test_clipping_brings_the_norm_to_the_limit_and_leaves_shorter_ones(norms, limit):
     squares = tensor(np.square(norms))

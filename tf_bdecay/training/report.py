@@ -146,7 +146,7 @@ def draw(path, epochs, layers, split, threshold=None):
         axis.plot(epochs["epoch"], epochs[name], label="training")
         seen = epochs.dropna(subset=[f"{split}_{name}"])
         axis.plot(seen["epoch"], seen[f"{split}_{name}"], label=split)
-        axis.set(xlabel="epoch", ylabel=name)
+        axis.set(xlabel="epoch", ylabel=name, yscale="log" if name == "loss" else "linear")
         axis.legend()
     names = list(dict.fromkeys(layers["layer"]))
     for i, name in enumerate(names):

@@ -1,0 +1,206 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import tf_bdecay
+from tf_bdecay.callbacks import ProbeDecision
+from tf_bdecay.decay import AdaptiveBetaDecay, BetaDecay
+from tf_bdecay.errors import BadInput
+from tf_bdecay.layers import GhostBatchNormalization
+
+THRESHOLD, BATCH = 0.05, 16
+
+
+def network(seed=1):
+    keras.utils.set_random_seed(seed)
+    hidden = []
+    for width in (12, 10):
+        hidden += [
+            layers.Dense(width, use_bias=False),
+            GhostBatchNormalization(4),
+            layers.Activation("tanh"),
+        ]
+    return keras.Sequential([keras.Input((6,)), *hidden, layers.Dense(3)])
+
+
+def images(batches=1, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(batches * BATCH, 6)).astype("float32")
+    return x, np.argmax(x[:, :3] + rng.normal(size=(len(x), 3)), -1)
+
+
+def loss():
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def compiled(source="probe", kind=tf_bdecay.Lamb, seed=1, rate=0.05, **kwargs):
+    model = network(seed)
+    policy = AdaptiveBetaDecay(threshold=THRESHOLD, source=source)
+    model.compile(kind(rate, weight_decay=policy), loss=loss(), **kwargs)
+    return model
+
+
+def fit(model, data, epochs=1, callbacks=(), **kwargs):
+    model.fit(
+        *data,
+        batch_size=BATCH,
+        epochs=epochs,
+        shuffle=False,
+        callbacks=list(callbacks),
+        verbose=0,
+        **kwargs,
+    )
+    return model
+
+
+class Decisions(keras.callbacks.Callback):
+    """Copies the decision after every update."""
+
+    def __init__(self):
+        super().__init__()
+        self.on, self.ratio = [], []
+
+    def on_train_batch_end(self, batch, logs=None):
+        decision = self.model.optimizer.decision()
+        self.on.append(tuple(decision.decay_on))
+        self.ratio.append(decision.bias_ratio)
+
+
+@pytest.mark.parametrize("kind", [tf_bdecay.Lamb, tf_bdecay.SGD])
+def test_probing_every_update_on_the_training_batch_is_deciding_by_the_update(kind):
+    data, seen = images(), {}
+    models = {}
+    for source in ("update", "probe"):
+        seen[source] = Decisions()
+        callbacks = [seen[source]] + [ProbeDecision(data, every=1)] * (source == "probe")
+        models[source] = fit(compiled(source, kind), data, 25, callbacks)
+    assert seen["probe"].on == seen["update"].on
+    assert len(set(seen["update"].on)) > 1  # decay does switch
+    np.testing.assert_allclose(seen["probe"].ratio, seen["update"].ratio, rtol=1e-3, atol=1e-6)
+    for a, b in zip(*(models[s].get_weights() for s in ("update", "probe")), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+class CountsProbes(ProbeDecision):
+    """Notes before which update it measured."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.at = []
+
+    def _decide(self):
+        self.at.append(self.model.optimizer.totals()["updates"] + 1)
+        super()._decide()
+
+
+@pytest.mark.parametrize(
+    "every, expected", [(1, [1, 2, 3, 4, 5, 6, 7, 8]), (3, [1, 4, 7]), (100, [1])]
+)
+def test_measures_before_the_first_update_and_then_every_k(every, expected):
+    probe = CountsProbes(images(seed=5), every)
+    fit(compiled(), images(batches=4), epochs=2, callbacks=[probe])
+    assert probe.at == expected
+
+
+def test_steps_per_execution_delay_a_measurement_to_the_next_execution():
+    probe = CountsProbes(images(seed=5), every=3)
+    fit(compiled(steps_per_execution=2), images(batches=8), callbacks=[probe])
+    assert probe.at == [1, 5, 7]
+
+
+def test_decision_is_of_the_probe_batch_and_lasts():
+    probe, decisions = images(seed=9), Decisions()
+    model = compiled()
+    expected = tf_bdecay.sharpness.connectivity(
+        model, loss(), probe, per_example=False, training=True
+    )
+    fit(model, images(batches=3), callbacks=[ProbeDecision(probe, every=3), decisions])
+    for ratio in decisions.ratio:
+        np.testing.assert_allclose(ratio, list(expected.bias_ratio.values()), rtol=1e-5)
+
+
+def test_probing_changes_nothing_but_the_decision():
+    """With R = inf no decision matters, so that the run equals one of fixed decay without it."""
+    weights = []
+    for policy in (AdaptiveBetaDecay(threshold=np.inf, source="probe"), BetaDecay(beta=0.0)):
+        model = network()
+        model.compile(tf_bdecay.Lamb(0.05, weight_decay=policy), loss=loss())
+        probed = isinstance(policy, AdaptiveBetaDecay)
+        callbacks = [ProbeDecision(images(seed=7), every=2)] if probed else []
+        fit(model, images(batches=4), callbacks=callbacks)
+        weights.append([w.tobytes() for w in model.get_weights()])
+    assert weights[0] == weights[1]
+
+
+def test_resuming_between_measurements_equals_not_stopping(tmp_path):
+    probe, data = images(seed=9), images(batches=4)
+    straight = fit(compiled(), data, epochs=3, callbacks=[ProbeDecision(probe, every=5)])
+    stopped = fit(compiled(), data, epochs=1, callbacks=[ProbeDecision(probe, every=5)])
+    stopped.save(tmp_path / "model.keras")
+    resumed = keras.models.load_model(tmp_path / "model.keras")
+    counts = CountsProbes(probe, every=5)
+    fit(resumed, data, epochs=2, callbacks=[counts])
+    assert counts.at == [6, 11]  # not before update 5, whose decision is in the file
+    for a, b in zip(straight.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_sees_through_loss_scaling():
+    inner = tf_bdecay.Lamb(0.01, weight_decay=AdaptiveBetaDecay(source="probe"))
+    model = network()
+    model.compile(keras.optimizers.LossScaleOptimizer(inner), loss=loss())
+    data = images()
+    fit(model, data, epochs=2, callbacks=[ProbeDecision(data, every=1)])
+    assert inner.totals()["updates"] == 2
+    assert (inner.decision().bias_ratio >= 0).all()
+
+
+def test_a_probe_that_is_not_finite_keeps_the_last_decision():
+    x, y = images(seed=9)
+    probe, decisions = ProbeDecision((x, y), every=1), Decisions()
+
+    class Spoil(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            probe.data = (np.full_like(x, np.nan), y)
+
+    model = compiled()
+    with pytest.warns(UserWarning, match="not finite before update 2: .*keeps its last decision"):
+        fit(model, images(batches=2), callbacks=[probe, Spoil(), decisions])
+    assert len(set(decisions.on)) == 1
+    assert np.isfinite(decisions.ratio).all()
+
+
+def test_a_first_probe_that_is_not_finite_is_an_error():
+    x, y = images()
+    with pytest.raises(BadInput, match="no first decision"):
+        fit(compiled(), (x, y), callbacks=[ProbeDecision((np.full_like(x, np.nan), y), every=1)])
+
+
+def test_other_optimizers_are_refused():
+    model = network()
+    model.compile("adam", loss=loss())
+    with pytest.raises(BadInput, match="tf_bdecay.Lamb or tf_bdecay.SGD.*Received: optimizer=Adam"):
+        fit(model, images(), callbacks=[ProbeDecision(images(), every=1)])
+
+
+@pytest.mark.parametrize("policy", [AdaptiveBetaDecay(), BetaDecay()])
+def test_policies_that_decide_otherwise_are_refused(policy):
+    model = network()
+    model.compile(tf_bdecay.Lamb(0.01, weight_decay=policy), loss=loss())
+    before = model.get_weights()
+    with pytest.raises(BadInput, match="AdaptiveBetaDecay.source='probe'.. Received: weight_decay"):
+        fit(model, images(), callbacks=[ProbeDecision(images(), every=1)])
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("every", [0, -3, 1.5, True, "epoch"])
+def test_every_must_be_a_number_of_updates(every):
+    with pytest.raises(BadInput, match="`every` of ProbeDecision must be a whole number"):
+        ProbeDecision(images(), every)
+
+
+def test_without_the_callback_the_first_update_is_an_error():
+    with pytest.raises(BadInput, match="give `fit` the callback"):
+        fit(compiled(), images())

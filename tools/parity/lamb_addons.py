@@ -1,0 +1,57 @@
+"""Runs TensorFlow Addons' LAMB; a program of the environment in which that can be imported.
+
+python lamb_addons.py OUT.npz: writes the change of every parameter in every case, as float64 and
+float32.
+"""
+
+import functools
+import sys
+import warnings
+
+import lamb_cases
+import numpy as np
+
+warnings.filterwarnings("ignore")  # Addons' notice that it has ended
+
+import tensorflow as tf
+import tensorflow_addons as tfa
+
+
+def changes(case, dtype):
+    """Change of every parameter after all updates of a case."""
+    parameters, gradients = lamb_cases.arrays()
+    variables = {k: tf.Variable(v.astype(dtype), name=k) for k, v in parameters.items()}
+    without_decay, not_adapted = lamb_cases.excluded(case)
+    optimizer = tfa.optimizers.LAMB(
+        lamb_cases.RATE,
+        weight_decay=lamb_cases.weight(case),
+        exclude_from_weight_decay=list(without_decay),
+        # An empty list would mean "as excluded from decay".
+        exclude_from_layer_adaptation=list(not_adapted) or ["nothing at all"],
+    )
+    # A plain number would be kept in float32, which alone differs by 5e-8.
+    for name, value in {
+        "beta_1": 0.9,
+        "beta_2": 0.999,
+        "weight_decay": lamb_cases.weight(case),
+    }.items():
+        optimizer._set_hyper(name, functools.partial(tf.constant, value, dtype))
+    for t in range(lamb_cases.UPDATES):
+        optimizer.apply_gradients(
+            (tf.constant(gradients[k][t].astype(dtype)), v) for k, v in variables.items()
+        )
+    return {k: v.numpy() - parameters[k] for k, v in variables.items()}
+
+
+def main():
+    """Runs all cases in both precisions."""
+    results = {}
+    for dtype in ("float64", "float32"):
+        for case in lamb_cases.CASES:
+            for path, change in changes(case, dtype).items():
+                results[f"{dtype}|{case}|{path}"] = change
+    np.savez(sys.argv[1], **results)
+
+
+if __name__ == "__main__":
+    main()
