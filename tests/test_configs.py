@@ -117,7 +117,7 @@ def test_sgd_has_rate_a_tenth_and_ten_epochs_of_warmup(batch):
     ],
 )
 def test_variants_decay_what_the_tables_say(variant, role_decay):
-    from tf_bdecay.optim.roles import VariableRole
+    from tf_bdecay.roles import VariableRole
 
     config = get_config("cifar10_resnet18", variant)
     policy = parts.make_optimizer(config, 0.1).weight_decay

@@ -62,6 +62,7 @@ def train(strategy, poison, wrapped, **options):
         if wrapped:
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=8.0)
         model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    tf_bdecay.describe(model)  # as README does: it must not build the optimizer out of its scope
     start = [w.numpy() for w in model.trainable_variables]
     data = batches()
     if poison:  # a NaN among the second half of every fourth batch: on replica 1 alone
@@ -83,10 +84,27 @@ def train(strategy, poison, wrapped, **options):
     return {"change": change, "recorder": recorder, "apart": apart, "totals": inner.totals()}
 
 
-def main(poison, wrapped, clip, compile_update):
+def built_outside():
+    """The sentence that `fit` gives for an optimizer built out of the strategy's scope."""
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    with strategy.scope():
+        model = network()
+        optimizer = tf_bdecay.Lamb(0.01, compile_update=False)
+        model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    optimizer.build(model)
+    try:
+        model.fit(batches(), verbose=0)
+    except ValueError as error:
+        return {"error": str(error)}
+    return {"error": ""}
+
+
+def main(poison, wrapped, clip, compile_update, outside):
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
     )
+    if outside:
+        return built_outside()
     options = {"global_clipnorm": clip or None, "compile_update": compile_update}
     one = train(tf.distribute.get_strategy(), poison, wrapped, **options)
     two = train(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), poison, wrapped, **options)

@@ -130,6 +130,27 @@ def test_weights_are_overwritten_by_their_average_when_it_is_time():
         assert same == (t == 1 or t % 2 == 0)  # the first average is theta
 
 
+def test_weights_survive_a_fit_that_only_skipped():
+    optimizer, variables = made(use_ema=True)
+    before = problem.values(variables)
+    problem.apply(optimizer, variables, {k: np.nan * np.ones(s) for k, s in problem.SHAPES.items()})
+    optimizer.finalize_variable_values(variables)
+    for value, old in zip(problem.values(variables), before, strict=True):
+        np.testing.assert_array_equal(value, old)
+
+
+def test_saved_state_of_other_variables_is_skipped_with_a_warning():
+    optimizer, _ = made()
+    optimizer.build(problem.make_variables(problem.initial()))
+    other, _ = made()
+    thetas = {**problem.initial(), "head/bias": np.ones(7)}
+    other.build(problem.make_variables(thetas))
+    store = {}
+    other.save_own_variables(store)
+    with pytest.warns(UserWarning, match="other trainable variables"):
+        optimizer.load_own_variables(store)
+
+
 def test_constraints_hold_after_every_update():
     variable = keras.Variable(np.ones((3, 2), "float32"), name="kernel")
     variable.constraint = keras.constraints.UnitNorm(axis=0)

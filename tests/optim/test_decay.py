@@ -9,7 +9,7 @@ from keras import ops
 
 from tf_bdecay import decay
 from tf_bdecay.errors import BadInput
-from tf_bdecay.optim.roles import VariableRole
+from tf_bdecay.roles import VariableRole
 
 pytestmark = pytest.mark.any_backend
 

@@ -61,3 +61,31 @@ def test_the_compiled_optimizer_is_described_with_its_decision():
 def test_a_model_that_is_not_built_is_an_error():
     with pytest.raises(BadInput, match="not built"):
         tf_bdecay.describe(keras.Sequential([layers.Dense(2)]))
+
+
+def test_describing_leaves_the_compiled_optimizer_unbuilt():
+    """Under a strategy it must be built in the strategy's scope, which `fit` enters."""
+    model = network()
+    model.compile(tf_bdecay.Lamb(0.1), loss="mse")
+    tf_bdecay.describe(model)
+    assert not model.optimizer.built
+
+
+def test_what_is_not_given_is_the_compiled_optimizers():
+    model = network()
+    model.compile(tf_bdecay.Lamb(0.1, decay.FullDecay(0.3), roles={"head/bias": "kernel"}))
+    rows = tf_bdecay.describe(model, layer_adaptation="kernels").rows
+    assert {r.decay for r in rows} == {0.3}
+    assert [r.role for r in rows][-1] == "kernel"
+    assert rows[-1].adapted
+
+
+def test_long_names_are_printed_whole():
+    name = "a_long_name_" * 15
+    model = keras.Sequential([keras.Input((4,)), layers.LayerNormalization(name=name)])
+    assert str(tf_bdecay.describe(model)).count(name) == 4  # variable and partner, of two rows
+
+
+def test_a_beta_that_never_decays_is_said_to():
+    policy = decay.AdaptiveBetaDecay(threshold=float("inf"))
+    assert "if r" not in str(tf_bdecay.describe(network(), policy)).split("\n", 1)[1]

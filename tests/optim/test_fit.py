@@ -1,5 +1,10 @@
 """Lamb in a user's own `compile` and `fit`: every pair found, saved, loaded, gone on with."""
 
+import os
+import pathlib
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -158,14 +163,19 @@ def test_the_compiled_update_is_the_plain_one(jit_compile):
 def test_mixed_precision(policy):
     keras.config.set_dtype_policy(policy)
     model, x = sequential()
+    before = [np.asarray(w.numpy(), "float32") for w in model.trainable_weights]
     compile_it(model)
-    fit(model, x, epochs=2)
+    fit(model, x, epochs=4)
     scaled = policy == "mixed_float16"
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) == scaled
     inner = model.optimizer.inner_optimizer if scaled else model.optimizer
     # With a scale of 2^15 the first updates may overflow; the stock wrapper then skips them.
     assert np.isfinite(inner.decision().sensitivity).all()
-    assert all(np.isfinite(np.asarray(w.numpy(), "float32")).all() for w in model.weights)
+    assert inner.totals()["updates"] > 0
+    for weight, old in zip(model.trainable_weights, before, strict=True):
+        new = np.asarray(weight.numpy(), "float32")
+        assert np.isfinite(new).all()
+        assert not np.array_equal(new, old), weight.path
 
 
 def test_inside_a_loss_scale_optimizer_the_update_sees_unscaled_gradients():
@@ -208,3 +218,60 @@ def test_embeddings_train_in_fit():
     compile_it(model)
     fit(model, x)
     assert not np.array_equal(model.layers[1].embeddings.numpy(), before)
+
+
+def test_import_tf_bdecay_is_all_that_loading_a_model_needs(tmp_path):
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            layers.Dense(8, use_bias=False),
+            tf_bdecay.layers.GhostBatchNormalization(8),
+            layers.Dense(3),
+        ]
+    )
+    schedule = tf_bdecay.schedules.PolynomialWarmupDecay(0.1, 10)
+    model.compile(tf_bdecay.Lamb(schedule, compile_update=False), "mse")
+    model.fit(np.ones((16, 4)), np.ones((16, 3)), batch_size=16, verbose=0)
+    model.save(tmp_path / "model.keras")
+    code = (
+        "import tf_bdecay, keras; m = keras.models.load_model('model.keras'); "
+        "print(m.optimizer.totals()['updates'], m.optimizer.weight_decay)"
+    )
+    root = pathlib.Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split(" ", 1)[0] == "1", done.stderr[-2000:]
+    assert repr(model.optimizer.weight_decay) in done.stdout
+
+
+@pytest.mark.parametrize("how", [{"run_eagerly": True}, {"steps_per_execution": 4}], ids=str)
+def test_however_fit_calls_the_step_the_weights_are_the_same(how):
+    results = []
+    for options in ({}, how):
+        keras.utils.set_random_seed(2)
+        model, x = equal_names()
+        model.compile(
+            tf_bdecay.Lamb(tf_bdecay.schedules.PolynomialWarmupDecay(0.05, 8)),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            **options,
+        )
+        x = np.random.default_rng(3).normal(size=(64, 5)).astype("float32")
+        model.fit(x, LABELS, batch_size=16, epochs=2, shuffle=False, verbose=0)
+        assert model.optimizer.totals()["updates"] == 8
+        results.append([w.numpy() for w in model.weights])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_the_rate_can_be_set_between_epochs():
+    model, x = equal_names()
+    compile_it(model, compile_update=False)
+    rates = keras.callbacks.LearningRateScheduler(lambda epoch: [0.5, 0.25][epoch])
+    model.fit(x, LABELS, batch_size=64, epochs=2, verbose=0, callbacks=[rates])
+    assert model.optimizer.totals()["learning_rate_sum"] == 0.75

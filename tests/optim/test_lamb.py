@@ -131,7 +131,7 @@ def run(policy, thetas=None, gradients=None, **options):
     return problem.values(variables), optimizer
 
 
-@pytest.mark.parametrize("layer_adaptation", ["kernels", "all"])
+@pytest.mark.parametrize("layer_adaptation", ["kernels", "all", "decayed"])
 def test_threshold_0_is_fixed_beta_decay_bit_for_bit(layer_adaptation):
     adaptive, _ = run(decay.AdaptiveBetaDecay(threshold=0.0), layer_adaptation=layer_adaptation)
     fixed, _ = run(decay.BetaDecay(), layer_adaptation=layer_adaptation)
@@ -139,7 +139,7 @@ def test_threshold_0_is_fixed_beta_decay_bit_for_bit(layer_adaptation):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("layer_adaptation", ["kernels", "all"])
+@pytest.mark.parametrize("layer_adaptation", ["kernels", "all", "decayed"])
 def test_threshold_infinite_is_no_beta_decay_bit_for_bit(layer_adaptation):
     never, _ = run(decay.AdaptiveBetaDecay(threshold=math.inf), layer_adaptation=layer_adaptation)
     zero, _ = run(decay.BetaDecay(beta=0.0), layer_adaptation=layer_adaptation)
@@ -259,6 +259,79 @@ def test_order_of_layers_does_not_matter(order):
         np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-7)
 
 
+@settings(max_examples=10)
+@given(scale=st.floats(1e-3, 1e3), seed=st.integers(0, 100))
+def test_scale_of_the_loss_never_matters_to_the_ratio(scale, seed):
+    _, a = run("default", gradients=problem.gradients(1, seed))
+    _, b = run("default", gradients=problem.gradients(1, seed, scale))
+    np.testing.assert_allclose(a.decision().bias_ratio, b.decision().bias_ratio, rtol=1e-5)
+
+
+def test_sensitivity_is_measured_before_clipping():
+    gradient = problem.gradients(1)[0]
+    _, plain = run("default", gradients=[gradient])
+    _, clipped = run("default", gradients=[gradient], global_clipnorm=1e-3)
+    np.testing.assert_array_equal(plain.decision().sensitivity, clipped.decision().sensitivity)
+
+
+def test_embeddings_and_other_variables_decay_and_adapt_as_kernels():
+    thetas = {name: np.full((3, 2), 0.5) for name in ("a/kernel", "b/embeddings", "c/token")}
+    variables = problem.make_variables(thetas)
+    optimizer = tf_bdecay.Lamb(0.1, decay.NoBiasDecay(0.3), compile_update=False)
+    problem.apply(optimizer, variables, {k: np.ones((3, 2)) for k in thetas})
+    one, *others = problem.values(variables)
+    assert optimizer.decision().trust_ratio[0] != 1
+    for other in others:
+        np.testing.assert_array_equal(other, one)
+
+
+@pytest.mark.parametrize("unpaired", [0.0, 0.5])
+def test_a_beta_without_gamma_decays_as_asked_and_is_said(unpaired):
+    thetas = {**problem.initial(), "lone/beta": np.ones(3)}
+    variables = problem.make_variables(thetas)
+    optimizer = tf_bdecay.Lamb(
+        0.1, decay.AdaptiveBetaDecay(unpaired=unpaired), compile_update=False
+    )
+    with pytest.warns(UserWarning, match="lone/beta"):
+        optimizer.build(variables)
+    problem.apply(optimizer, variables, {k: np.zeros_like(v) for k, v in thetas.items()})
+    np.testing.assert_allclose(problem.values(variables)[-1], 1 - 0.1 * unpaired, rtol=1e-6)
+
+
+def test_a_gamma_frozen_since_leaves_its_beta_undecided():
+    thetas = problem.initial()
+    variables = problem.make_variables(thetas)
+    optimizer = tf_bdecay.Lamb(0.01, compile_update=False)
+    optimizer.build(variables)
+    kept = [k for k in thetas if k != "norm/gamma"]
+    gradient = problem.gradients(1)[0]
+    optimizer.apply(
+        [keras.ops.convert_to_tensor(gradient[k].astype("float32")) for k in kept],
+        [v for k, v in zip(thetas, variables, strict=True) if k in kept],
+    )
+    assert optimizer.decision().bias_ratio[0] == 0
+    assert not optimizer.decision().decay_on[0]
+    assert optimizer.decision().bias_ratio[1] > 0
+
+
+@pytest.mark.parametrize("coefficient", [-1.0, float("nan"), None])
+def test_a_coefficient_of_ones_own_policy_is_checked(coefficient):
+    class Own(decay.DecayPolicy):
+        def coefficient(self, variable):
+            return coefficient
+
+    with pytest.raises(BadInput, match="Own"):
+        tf_bdecay.Lamb(weight_decay=Own()).build(problem.make_variables(problem.initial()))
+
+
+def test_an_error_in_build_does_not_leave_it_half_built():
+    variables = problem.make_variables({"a/kernel": np.ones((2, 2))})
+    optimizer = tf_bdecay.Lamb(weight_decay=decay.AdaptiveBetaDecay())
+    for _ in range(2):
+        with pytest.raises(BadInput, match="no layer of this model has both"):
+            optimizer.build(variables)
+
+
 @pytest.mark.parametrize("kind", ["float", "schedule", "callable"])
 def test_learning_rate_counts_updates(kind):
     seen = keras.optimizers.schedules.PiecewiseConstantDecay([0, 1], [0.0, 0.25, 0.5])
@@ -289,6 +362,8 @@ def test_learning_rate_counts_updates(kind):
         ({"global_clipnorm": -1.0}, "global_clipnorm"),
         ({"learning_rate": -0.1}, "learning_rate"),
         ({"compile_update": "yes"}, "compile_update"),
+        ({"bias_correction": "no"}, "bias_correction"),
+        ({"skip_nonfinite": 1}, "skip_nonfinite"),
         ({"use_emma": True}, "did you mean 'use_ema'"),
         ({"roles": {"nothing/.*": "beta"}}, "matches no trainable variable"),
         ({"roles": {"norm/gamma": "gama"}}, "did you mean 'gamma'"),

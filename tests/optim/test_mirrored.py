@@ -13,7 +13,13 @@ ROOT = SCRIPT.parents[2]
 
 
 def run(**arguments):
-    defaults = {"poison": False, "wrapped": False, "clip": 0, "compile_update": True}
+    defaults = {
+        "poison": False,
+        "wrapped": False,
+        "clip": 0,
+        "compile_update": True,
+        "outside": False,
+    }
     command = [sys.executable, str(SCRIPT), json.dumps({**defaults, **arguments})]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=600, env=_environment(), check=False
@@ -54,3 +60,7 @@ def test_a_nan_on_one_replica_is_skipped_by_both(wrapped):
     if not wrapped:
         assert result["skipped"][0] == 3
         assert result["change"] < 1e-4
+
+
+def test_an_optimizer_built_out_of_scope_is_refused():
+    assert "outside the scope of the strategy" in run(outside=True)["error"]

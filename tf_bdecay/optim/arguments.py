@@ -48,6 +48,14 @@ def in_range(kind, name, value, low, high=math.inf, open_below=False):
     require(inside, f"`{name}` of {kind} must be a number {bounds}. Received: {name}={value!r}")
 
 
+def is_flag(kind, name, value):
+    """Raises `BadInput` unless the value is True or False."""
+    require(
+        isinstance(value, bool),
+        f"`{name}` of {kind} must be True or False. Received: {name}={value!r}",
+    )
+
+
 def policy(kind, weight_decay):
     """The policy that was given, or that a config describes.
 

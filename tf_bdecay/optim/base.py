@@ -12,7 +12,6 @@ back. How that is done fast and under a distribution strategy is TensorFlow's bu
 import functools
 import numbers
 import warnings
-from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -20,29 +19,10 @@ from keras import tree
 
 from tf_bdecay.errors import BadInput, require
 from tf_bdecay.optim import arguments
+from tf_bdecay.optim.decision import Decision
 from tf_bdecay.optim.plan import Plan
-from tf_bdecay.optim.roles import roles_of
 from tf_bdecay.optim.step import step as pure_step
-
-
-class Decision(NamedTuple):
-    """What the last update measured and decided, as NumPy arrays.
-
-    Attributes:
-        layers: labels of the L paired normalization layers.
-        bias_ratio: [L] float32, r_l of training.
-        decay_on: [L] bool, whether the layer's beta decayed.
-        labels: labels of the V trainable variables.
-        sensitivity: [V] float32, C_m of each variable, m the global batch; in units of the loss.
-        trust_ratio: [V] float32, 1 for a variable that is not adapted.
-    """
-
-    layers: tuple
-    bias_ratio: np.ndarray
-    decay_on: np.ndarray
-    labels: tuple
-    sensitivity: np.ndarray
-    trust_ratio: np.ndarray
+from tf_bdecay.roles import roles_of
 
 
 class DecayByRole(keras.optimizers.Optimizer):
@@ -53,7 +33,8 @@ class DecayByRole(keras.optimizers.Optimizer):
         weight_decay: a `tf_bdecay.decay` policy, or "default".
         global_clipnorm: float, limit of the norm of all reduced gradients together; None for none.
         skip_nonfinite: whether an update whose reduced gradients are not all finite is skipped
-            whole: weights, moments, decision, averages and `iterations` stay as they were.
+            whole: weights, moments, decision, averages and `iterations` stay as they were. What a
+            stock LossScaleOptimizer around this one skips by itself never comes here to be counted.
         roles: dict of regular expression to role, for variables with names of their own.
         compile_update: "auto", True or False: whether XLA compiles the update (TensorFlow only).
         name: name of the optimizer.
@@ -89,18 +70,19 @@ class DecayByRole(keras.optimizers.Optimizer):
             learning_rate = float(learning_rate)
         if global_clipnorm is not None:
             arguments.in_range(kind, "global_clipnorm", global_clipnorm, 0, open_below=True)
+        arguments.is_flag(kind, "skip_nonfinite", skip_nonfinite)
         require(
             compile_update in ("auto", True, False),
             f"`compile_update` of {kind} must be 'auto', True or False. "
             f"Received: compile_update={compile_update!r}",
         )
         super().__init__(learning_rate=learning_rate, name=name, **kept)
-        self.global_clipnorm = global_clipnorm
-        self.skip_nonfinite = bool(skip_nonfinite)
+        self.global_clipnorm = None if global_clipnorm is None else float(global_clipnorm)
+        self.skip_nonfinite = skip_nonfinite
         self.compile_update = compile_update
         self.role_overrides = dict(roles or {})
-        self._policy_is_default = isinstance(weight_decay, str) and weight_decay == "default"
-        if self._policy_is_default:
+        self.policy_is_default = isinstance(weight_decay, str) and weight_decay == "default"
+        if self.policy_is_default:
             weight_decay = self.default_policy()
         self.weight_decay = arguments.policy(kind, weight_decay)
         self._decided_by_probe = False
@@ -118,12 +100,12 @@ class DecayByRole(keras.optimizers.Optimizer):
         if self.built:
             return
         roles = roles_of(model_or_variables, self.role_overrides)
+        self.check_pairs(roles)
         variables = list(getattr(model_or_variables, "trainable_variables", model_or_variables))
-        super().build(variables)
-        self.roles = roles
-        self._check_pairs()
         dtypes = [keras.backend.standardize_dtype(v.dtype) for v in variables]
-        self.plan = Plan(roles, dtypes, self.weight_decay)
+        plan = Plan(roles, dtypes, self.weight_decay)
+        super().build(variables)
+        self.roles, self.plan = roles, plan
         self._slot_variables = tuple(
             tuple(
                 self.add_variable(block.shape, "zeros", block.compute_dtype, name=f"{slot}_{i}")
@@ -238,12 +220,32 @@ class DecayByRole(keras.optimizers.Optimizer):
         policy = keras.saving.serialize_keras_object(self.weight_decay)
         return {
             **super().get_config(),
-            "weight_decay": "default" if self._policy_is_default else policy,
+            "weight_decay": "default" if self.policy_is_default else policy,
             "global_clipnorm": self.global_clipnorm,
             "skip_nonfinite": self.skip_nonfinite,
             "roles": self.role_overrides,
             "compile_update": self.compile_update,
         }
+
+    def finalize_variable_values(self, var_list):
+        """Copies the moving averages into the weights, as `fit` asks at its end."""
+        if self._iterations.numpy() > 0:  # before the first update they are not averages yet
+            super().finalize_variable_values(var_list)
+
+    def load_own_variables(self, store):
+        """Reads the state back; one of other shapes is skipped with a warning, as Keras does."""
+        variables = self.variables
+        if len(store.keys()) == len(variables):
+            for i, variable in enumerate(variables):
+                if tuple(store[str(i)].shape) != tuple(variable.shape):
+                    warnings.warn(
+                        f"Skipping the saved state of optimizer {self.name!r}: it was of other "
+                        f"trainable variables, as {variable.path} has shape {variable.shape} and "
+                        f"not {tuple(store[str(i)].shape)}.",
+                        stacklevel=2,
+                    )
+                    return
+        super().load_own_variables(store)
 
     def exclude_from_weight_decay(self, var_list=None, var_names=None):
         """Refused: what decays is the policy's."""
@@ -322,23 +324,31 @@ class DecayByRole(keras.optimizers.Optimizer):
         aligned = dict(zip(indices, grads, strict=True))
         return {i: aligned[i] for i in sorted(aligned)}
 
-    def _check_pairs(self):
+    def check_pairs(self, roles):
+        """Warns, or raises where it was asked for, if a policy has betas that it cannot decide.
+
+        Args:
+            roles: the `Roles` of the variables to be updated.
+
+        Raises:
+            BadInput: an adaptive policy was asked for, and no layer has both gamma and beta.
+        """
         if not self.weight_decay.adaptive:
             return
-        if not self.roles.pairs:
+        if not roles.pairs:
             sentence = (
                 "Adaptive beta decay has nothing to decide: no layer of this model has both a "
-                f"trainable gamma and a trainable beta among its {len(self.roles)} variables."
+                f"trainable gamma and a trainable beta among its {len(roles)} variables."
             )
             require(
-                self._policy_is_default,
+                self.policy_is_default,
                 f"{sentence} Use tf_bdecay.decay.NoBiasDecay, BiasDecay or another fixed policy.",
             )
             warnings.warn(
                 f"{sentence} The default policy decays its kernels and biases only.", stacklevel=3
             )
-        elif self.roles.unpaired:
-            names = ", ".join(self.roles.variables[i].label for i in self.roles.unpaired)
+        elif roles.unpaired:
+            names = ", ".join(roles.variables[i].label for i in roles.unpaired)
             decays = getattr(self.weight_decay, "unpaired", 0.0)
             warnings.warn(
                 f"Betas without a gamma have no ratio r; they decay by {decays}: {names}.",

@@ -5,8 +5,8 @@ own, subclass `DecayPolicy` and register it with `keras.saving.register_keras_se
 
     @keras.saving.register_keras_serializable("mine")
     class DeepLayersOnly(tf_bdecay.decay.DecayPolicy):
-        def coefficient(self, variable):        # a `VariableRole`; called once, when building
-            deep = variable.path.startswith("stage4/")
+        def coefficient(self, variable):  # a `VariableRole`; asked when building, not in an update
+            deep = "stage4" in variable.path  # not startswith: a model's name changes on load
             return 0.01 if variable.role == "kernel" and deep else 0.0
 
 Override `decide(ratio)` as well, and set `adaptive = True`, for a decision that depends on r_l.
@@ -47,6 +47,10 @@ class DecayPolicy:
         del variable
         return 0.0
 
+    def may_decay(self, variable):
+        """Whether a variable, given as its `VariableRole`, ever decays."""
+        return self.coefficient(variable) > 0
+
     def decide(self, ratio):
         """Whether each paired beta decays in this update.
 
@@ -82,9 +86,9 @@ class _ByRole(DecayPolicy):
     """A constant coefficient for each role; `other` goes with the kernels (Algorithm 1)."""
 
     def __init__(self, **coefficients):
-        self._given = coefficients
+        self._names = tuple(coefficients)
         for name, value in coefficients.items():
-            setattr(self, name, _coefficient(type(self).__name__, name, value))
+            setattr(self, name, checked_coefficient(type(self).__name__, name, value))
 
     kernel = bias = gamma = beta = 0.0
 
@@ -92,7 +96,7 @@ class _ByRole(DecayPolicy):
         return self.kernel if variable.role == "other" else getattr(self, variable.role)
 
     def get_config(self):
-        return {name: getattr(self, name) for name in self._given}
+        return {name: getattr(self, name) for name in self._names}
 
 
 @keras.saving.register_keras_serializable(_PACKAGE)
@@ -223,6 +227,12 @@ class AdaptiveBetaDecay(_ByRole):
             return self.unpaired
         return super().coefficient(variable)
 
+    def may_decay(self, variable):
+        never = (
+            math.isinf(self.threshold) and variable.role == "beta" and variable.partner is not None
+        )
+        return super().may_decay(variable) and not never
+
     def decide(self, ratio):
         if math.isinf(self.threshold):  # never, even where r is infinite itself
             return ops.zeros_like(ratio, dtype="bool")
@@ -261,7 +271,12 @@ def get(name, **arguments):
         raise BadInput(f"The decay policy {name!r} cannot take these arguments: {error}") from error
 
 
-def _coefficient(policy, name, value):
+def checked_coefficient(policy, name, value):
+    """A coefficient as a float.
+
+    Raises:
+        BadInput: it is not a finite number >= 0.
+    """
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not number or not math.isfinite(value) or value < 0:
         raise BadInput(

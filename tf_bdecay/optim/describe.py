@@ -3,9 +3,9 @@
 import io
 from typing import NamedTuple
 
-from tf_bdecay.errors import require
 from tf_bdecay.optim.base import DecayByRole
 from tf_bdecay.optim.lamb import Lamb
+from tf_bdecay.roles import roles_of
 
 
 class Row(NamedTuple):
@@ -17,7 +17,7 @@ class Row(NamedTuple):
         role: kernel, bias, gamma, beta or other.
         partner: label of a beta's gamma or a gamma's beta, or "".
         decay: the coefficient while decay is on.
-        rule: "always", "r >= R" or "never".
+        rule: "always", "never", or when: "if r >= 0.1".
         on: whether it decays now; None before the first decision of an adaptive policy.
         adapted: whether it has a trust ratio of its own.
     """
@@ -53,7 +53,8 @@ class Description(NamedTuple):
             adapted = "yes" if row.adapted else "no"
             table.add_row(row.variable, shape, row.role, row.partner, decay, now, adapted)
         page = io.StringIO()
-        Console(file=page, width=240).print(table)
+        width = 80 + 2 * max((len(row.variable) for row in self.rows), default=0)
+        Console(file=page, width=width).print(table)
         lines = [line.rstrip() for line in page.getvalue().splitlines()]
         return "\n".join([*lines, self._summary()])
 
@@ -81,33 +82,44 @@ def describe(model, weight_decay=None, layer_adaptation=None):
     Raises:
         BadInput: the model is not built; a policy that has nothing to decide.
     """
+    compiled = _compiled_optimizer(model)
+    settings = compiled or Lamb()
+    if weight_decay is not None or layer_adaptation is not None:
+        compiled = None
+        policy = "default" if settings.policy_is_default else settings.weight_decay
+        settings = Lamb(
+            weight_decay=policy if weight_decay is None else weight_decay,
+            layer_adaptation=layer_adaptation or getattr(settings, "layer_adaptation", "kernels"),
+            roles=settings.role_overrides,
+        )
+    # The user's optimizer is never built here: under a strategy that needs its scope.
+    roles = roles_of(model, settings.role_overrides)
+    settings.check_pairs(roles)
+    decided = compiled is not None and compiled.built and compiled.totals()["updates"] > 0
+    on = compiled.decision().decay_on if decided else [None] * len(roles.pairs)
+    return Description(repr(settings.weight_decay), tuple(_rows(settings, roles, on)))
+
+
+def _compiled_optimizer(model):
+    """Our optimizer that a model was compiled with, out of a LossScaleOptimizer too; or None."""
     optimizer = getattr(model, "optimizer", None)
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    given = weight_decay is not None or layer_adaptation is not None
-    if given or not isinstance(optimizer, DecayByRole):
-        require(model.built, f"The model {model.name!r} is not built: call it on data first.")
-        optimizer = Lamb(
-            weight_decay="default" if weight_decay is None else weight_decay,
-            layer_adaptation=layer_adaptation or "kernels",
-        )
-    if not optimizer.built:
-        optimizer.build(model)
-    return Description(repr(optimizer.weight_decay), tuple(_rows(optimizer)))
+    return optimizer if isinstance(optimizer, DecayByRole) else None
 
 
-def _rows(optimizer):
-    roles, policy = optimizer.roles, optimizer.weight_decay
-    decided = dict(zip((p.beta for p in roles.pairs), optimizer.decay_on.numpy(), strict=True))
-    started = optimizer.totals()["updates"] > 0
+def _rows(optimizer, roles, on_by_pair):
+    """A `Row` of every variable; `on_by_pair` has a boolean or None a pair."""
+    policy = optimizer.weight_decay
+    decided = dict(zip((p.beta for p in roles.pairs), on_by_pair, strict=True))
     for variable in roles.variables:
         coefficient = policy.coefficient(variable)
-        switched = policy.adaptive and variable.index in decided
-        if coefficient == 0:
+        if not policy.may_decay(variable):
             rule, on = "never", False
-        elif switched:
+        elif policy.adaptive and variable.index in decided:
             threshold = getattr(policy, "threshold", None)
             rule = "if decided" if threshold is None else f"if r >= {threshold:g}"
-            on = bool(decided[variable.index]) if started else None
+            on = decided[variable.index]
+            on = None if on is None else bool(on)
         else:
             rule, on = "always", True
         partner = "" if variable.partner is None else roles.variables[variable.partner].label

@@ -7,7 +7,7 @@ from keras import ops
 from tf_bdecay.errors import unknown
 from tf_bdecay.optim import decay as decay_policies
 from tf_bdecay.optim import update
-from tf_bdecay.optim.arguments import in_range
+from tf_bdecay.optim.arguments import in_range, is_flag
 from tf_bdecay.optim.base import DecayByRole
 
 ADAPTATIONS = ("kernels", "all", "decayed")
@@ -56,7 +56,7 @@ class Lamb(DecayByRole):
 
         model.compile(tf_bdecay.Lamb(0.01), loss="sparse_categorical_crossentropy")
         model.fit(x, y, batch_size=1024)
-        print(model.optimizer.decision())
+        print(model.optimizer.decision())  # model.optimizer.inner_optimizer under mixed_float16
     """
 
     slots = ("momentum", "velocity")
@@ -83,6 +83,7 @@ class Lamb(DecayByRole):
         in_range("Lamb", "beta_1", beta_1, 0, 1)
         in_range("Lamb", "beta_2", beta_2, 0, 1)
         in_range("Lamb", "epsilon", epsilon, 0)
+        is_flag("Lamb", "bias_correction", bias_correction)
         if trust_clip is not None:
             in_range("Lamb", "trust_clip", trust_clip, 0, open_below=True)
         super().__init__(
@@ -96,11 +97,11 @@ class Lamb(DecayByRole):
             **kwargs,
         )
         self.layer_adaptation = layer_adaptation
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
+        self.beta_1 = float(beta_1)
+        self.beta_2 = float(beta_2)
+        self.epsilon = float(epsilon)
         self.bias_correction = bias_correction
-        self.trust_clip = trust_clip
+        self.trust_clip = None if trust_clip is None else float(trust_clip)
 
     @staticmethod
     def default_policy():
@@ -110,7 +111,7 @@ class Lamb(DecayByRole):
     def adapts(self, variable):
         """Whether a variable, given as its `VariableRole`, has a trust ratio of its own."""
         if self.layer_adaptation == "decayed":
-            return self.weight_decay.coefficient(variable) > 0
+            return self.weight_decay.may_decay(variable)
         return self.layer_adaptation == "all" or variable.role in ("kernel", "other")
 
     def update_block(self, block, parameter, gradient, slots, decay, learning_rate, updates):

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from tf_bdecay.optim import packing, update
+from tf_bdecay.optim.decay import checked_coefficient
 from tf_bdecay.sharpness.sensitivity import bias_ratio, connection_sensitivity
 
 
@@ -24,7 +25,11 @@ class Plan:
         self.roles = roles
         self.policy = policy
         self.blocks = packing.make_blocks([v.shape for v in roles.variables], dtypes)
-        self.coefficients = np.array([policy.coefficient(v) for v in roles.variables])
+        kind = type(policy).__name__
+        self.coefficients = np.array(
+            [checked_coefficient(kind, v.label, policy.coefficient(v)) for v in roles.variables],
+            "float64",
+        )
         self._gammas = np.array([pair.gamma for pair in roles.pairs], "int32")
         self._betas = np.array([pair.beta for pair in roles.pairs], "int32")
 
@@ -44,17 +49,25 @@ class Plan:
             [block.sums(ops.abs(s)) for block, s in zip(self.blocks, products, strict=True)],
         )
 
-    def decide(self, sensitivity):
+    def decide(self, sensitivity, present):
         """r_l of every pair, and whether its beta decays (sec. 4.2).
+
+        A pair of which one has no gradient (frozen since) has no ratio: 0, and no adaptive decay.
 
         Args:
             sensitivity: [V], from `sensitivity`.
+            present: indices of the variables that have a gradient.
 
         Returns:
             Tensors [L]: r_l, and booleans.
         """
         ratio = bias_ratio(ops.take(sensitivity, self._betas), ops.take(sensitivity, self._gammas))
+        whole = np.isin(self._gammas, present) & np.isin(self._betas, present)
+        if not whole.all():
+            ratio = ops.where(whole, ratio, ops.zeros_like(ratio))
         decays = self.coefficients[self._betas] != 0
+        if self.policy.adaptive:
+            decays = decays & whole
         return ratio, ops.logical_and(self.policy.decide(ratio), decays)
 
     def decay(self, block, on):

@@ -37,7 +37,8 @@ class _Warmup(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step):
         """The rate of the update before which `step` updates were done: a scalar tensor."""
-        t = ops.cast(step, keras.config.floatx())
+        # At least float32: fewer bits cannot count updates.
+        t = ops.cast(step, "float64" if keras.config.floatx() == "float64" else "float32")
         rising = ops.clip(t / max(self.warmup_updates, 1), 0, 1)
         falling = (t - self.warmup_updates) / max(self.total_updates - self.warmup_updates, 1)
         return ops.where(

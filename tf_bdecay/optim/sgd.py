@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from tf_bdecay.optim import decay as decay_policies
-from tf_bdecay.optim.arguments import in_range
+from tf_bdecay.optim.arguments import in_range, is_flag
 from tf_bdecay.optim.base import DecayByRole
 
 
@@ -47,6 +47,8 @@ class SGD(DecayByRole):
         **kwargs,
     ):
         in_range("SGD", "momentum", momentum, 0, 1)
+        is_flag("SGD", "nesterov", nesterov)
+        is_flag("SGD", "coupled", coupled)
         super().__init__(
             learning_rate,
             weight_decay,
@@ -57,7 +59,7 @@ class SGD(DecayByRole):
             name,
             **kwargs,
         )
-        self.momentum = momentum
+        self.momentum = float(momentum)
         self.nesterov = nesterov
         self.coupled = coupled
 

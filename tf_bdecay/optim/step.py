@@ -14,6 +14,9 @@ from tf_bdecay.optim import packing
 def step(optimizer, state, gradients, learning_rate, present):
     """All new state of an update, or the old one and its count where the gradients are not finite.
 
+    "Finite" is tested on the sums of |g theta|, which are not where g is not (0 * inf is NaN), or
+    theta is not, or their product leaves float32.
+
     Args:
         optimizer: a built `DecayByRole`: its plan, settings and `update_block`.
         state: structure of tensors, as `DecayByRole` keeps it.
@@ -36,7 +39,6 @@ def step(optimizer, state, gradients, learning_rate, present):
     )
     if not optimizer.skip_nonfinite:
         return update_all()
-    # g * theta is not finite wherever g is not (0 * inf is NaN): the test needs no pass of its own.
     finite = ops.all(ops.isfinite(sensitivity))
     return ops.cond(finite, update_all, functools.partial(_skipped, state))
 
@@ -47,7 +49,7 @@ def _updated(optimizer, state, gradients, parameters, sensitivity, learning_rate
     if optimizer.weight_decay.source == "probe":
         ratio, on = state["bias_ratio"], state["decay_on"]
     else:
-        ratio, on = plan.decide(sensitivity)
+        ratio, on = plan.decide(sensitivity, present)
     gradients = plan.clip(gradients, optimizer.global_clipnorm)
     updates = state["iterations"] + 1
     weights, slots, trust = list(state["parameters"]), [], []

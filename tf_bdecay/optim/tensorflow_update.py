@@ -26,10 +26,16 @@ def run(optimizer, step, variables, inputs, key):
         "`apply` was called in a cross-replica context: call it inside strategy.run(...), as "
         "`fit` does.",
     )
+    replicas = context.strategy.num_replicas_in_sync
+    require(
+        replicas == 1 or context.strategy.extended.variable_created_in_scope(_raw(optimizer)),
+        f"The optimizer was built outside the scope of the strategy, so its {replicas} replicas "
+        "would share one state: build it, or compile the model, inside `with strategy.scope():`.",
+    )
     gradients, learning_rate = inputs
     # LAMB's norms need every row: the sparse gradient of an embedding is made dense.
     gradients = [tf.convert_to_tensor(g) for g in gradients]
-    if context.strategy.num_replicas_in_sync > 1:
+    if replicas > 1:
         gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
     replica = int(tf.get_static_value(context.replica_id_in_sync_group) or 0)
     functions = optimizer.__dict__.setdefault("_update_functions", {})
@@ -49,8 +55,15 @@ def _update_function(step, copies, compile_it):
     return update
 
 
+def _raw(optimizer):
+    """The TensorFlow variable of a piece of state that building makes."""
+    return optimizer.skipped_updates.value
+
+
 def _own_copy(variable, strategy, replica):
     """This replica's copy of a variable, which a nested function may read and assign."""
+    if isinstance(strategy, tf.distribute.TPUStrategy):  # untried
+        return variable.value
     results = strategy.experimental_local_results(variable.value)
     return results[replica % len(results)]
 

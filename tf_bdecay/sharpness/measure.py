@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import tree
 
 from tf_bdecay.errors import require
-from tf_bdecay.optim.roles import roles_of
+from tf_bdecay.roles import roles_of
 from tf_bdecay.sharpness import inputs, objective
 from tf_bdecay.sharpness.kinds import kinds_of
 from tf_bdecay.sharpness.per_example import map_over_examples

@@ -6,7 +6,7 @@ import pytest
 from keras import layers
 
 from tf_bdecay.errors import BadInput
-from tf_bdecay.optim.roles import roles_of, unique_labels
+from tf_bdecay.roles import roles_of, unique_labels
 
 pytestmark = pytest.mark.any_backend
 
@@ -143,6 +143,22 @@ def test_embeddings_and_unknown_variables_go_with_kernels():
     assert [v.role for v in roles_of(model).variables] == ["kernel", "other"]
 
 
+def test_a_scale_is_a_gamma_of_rms_normalization_only():
+    query = keras.Input((3, 4))
+    x = layers.RMSNormalization()(layers.AdditiveAttention()([query, query]))
+    model = keras.Model(query, layers.Attention(use_scale=True)([x, x]))
+    for source in (model, model.trainable_variables):
+        roles = [v.role for v in roles_of(source).variables]
+        assert sorted(roles) == ["gamma", "other", "other"]
+
+
+def test_neighbours_of_other_shapes_are_no_pair():
+    with keras.name_scope("norm"):
+        gamma = keras.Variable(np.ones(5, "float32"), name="gamma")
+        beta = keras.Variable(np.ones((3, 5), "float32"), name="beta")
+    assert not roles_of([gamma, beta]).pairs
+
+
 def test_a_frozen_gamma_leaves_beta_unpaired():
     model = keras.Sequential([keras.Input((4,)), layers.LayerNormalization()])
     model.layers[0].gamma.trainable = False
@@ -169,7 +185,7 @@ def test_overrides_make_pairs(from_model):
     model = custom()
     source = model if from_model else model.trainable_variables
     assert not roles_of(source).pairs
-    roles = roles_of(source, {".*/slope": "gamma", ".*/offset": "beta"})
+    roles = roles_of(source, {"(one|two)/slope": "gamma", ".*/offset": "beta"})
     assert [(p.gamma, p.beta) for p in roles.pairs] == [(0, 1), (2, 3)]
 
 

@@ -8,6 +8,8 @@ import dataclasses
 import re
 from collections import Counter
 
+import keras
+
 from tf_bdecay.errors import BadInput, unknown
 
 ROLES = ("kernel", "bias", "gamma", "beta", "other")
@@ -70,13 +72,15 @@ def roles_of(model_or_variables, overrides=None):
     """Assigns a role to every trainable variable, and every beta its gamma.
 
     From a model, a variable belongs to the layer object that owns it. From variables alone, as an
-    optimizer gets them, neighbours with one path prefix and no leaf name twice are one layer.
-    Within a layer gammas and betas pair in their order if they are equally many.
+    optimizer gets them, neighbours with one path prefix and no leaf name twice are one layer, and
+    a pair has one shape. Within a layer gammas and betas pair in their order if they are equally
+    many; if not, none of them pairs.
 
     Args:
         model_or_variables: a built `keras.Model` or `Layer`, or a list of variables.
-        overrides: dict of regular expression to role, for custom layers with other names; it is
-            matched against the whole path.
+        overrides: dict of regular expression to role, for custom layers with other names. It is
+            matched against the path, whole or from a "/" on: leave the model's name out, for Keras
+            changes it on load.
 
     Returns:
         `Roles`, in the order of the trainable variables.
@@ -85,7 +89,8 @@ def roles_of(model_or_variables, overrides=None):
         BadInput: an override that names no role, matches no variable, or matches a path that
             several variables share; a model that has not been built.
     """
-    if hasattr(model_or_variables, "trainable_variables"):
+    from_model = hasattr(model_or_variables, "trainable_variables")
+    if from_model:
         variables = list(model_or_variables.trainable_variables)
         if not model_or_variables.built:
             raise BadInput(
@@ -96,21 +101,23 @@ def roles_of(model_or_variables, overrides=None):
     else:
         variables = list(model_or_variables)
         groups = _groups_by_path(variables)
-    roles = [role_of_name(_path(v)) for v in variables]
+    roles = [role_of_name(_path(v), tuple(v.shape)) for v in variables]
+    if from_model:
+        _correct_scales(model_or_variables, variables, roles)
     _apply_overrides(roles, [_path(v) for v in variables], overrides or {})
-    return _assemble(variables, roles, groups)
+    return _assemble(variables, roles, groups, equal_shapes=not from_model)
 
 
-def role_of_name(path):
-    """The role that the last part of a variable's path stands for.
+def role_of_name(path, shape):
+    """The role that a variable's path and shape stand for.
 
     `gamma` and `beta` are Keras' names in every normalization layer and in LayerScale, `scale` the
-    one in RMSNormalization.
+    one in RMSNormalization; in attention layers it is a temperature.
     """
     leaf = path.rsplit("/", 1)[-1]
     if leaf in ("gamma", "beta"):
         return leaf
-    if leaf == "scale":
+    if leaf == "scale" and shape and "attention" not in path:
         return "gamma"
     if leaf.endswith("bias"):
         return "bias"
@@ -168,12 +175,24 @@ def _groups_by_path(variables):
     return groups
 
 
+def _correct_scales(model, variables, roles):
+    """A `scale` is a gamma in RMSNormalization only, which the layer object tells."""
+    scales = {
+        id(layer.scale)
+        for layer in model._flatten_layers(include_self=True, recursive=True)
+        if isinstance(layer, keras.layers.RMSNormalization)
+    }
+    for i, variable in enumerate(variables):
+        if _path(variable).rsplit("/", 1)[-1] == "scale":
+            roles[i] = "gamma" if id(variable) in scales else "other"
+
+
 def _apply_overrides(roles, paths, overrides):
     counts = Counter(paths)
     for pattern, role in overrides.items():
         if role not in ROLES:
             raise unknown(f"role for the pattern {pattern!r}", role, ROLES)
-        hits = [i for i, path in enumerate(paths) if re.fullmatch(pattern, path)]
+        hits = [i for i, path in enumerate(paths) if re.fullmatch(rf"(?:.*/)?(?:{pattern})", path)]
         if not hits:
             raise BadInput(
                 f"The pattern {pattern!r} in `roles` matches no trainable variable; the paths are "
@@ -189,7 +208,7 @@ def _apply_overrides(roles, paths, overrides):
             roles[i] = role
 
 
-def _assemble(variables, roles, groups):
+def _assemble(variables, roles, groups, equal_shapes):
     labels = unique_labels([_path(v) for v in variables])
     layers = unique_labels([_prefix(_path(variables[group[0]])) for group in groups])
     layer_of, partner, pairs = {}, {}, []
@@ -197,7 +216,13 @@ def _assemble(variables, roles, groups):
         layer_of.update(dict.fromkeys(group, layer))
         gammas = [i for i in group if roles[i] == "gamma"]
         betas = [i for i in group if roles[i] == "beta"]
-        if len(gammas) == len(betas):
+        alike = len(gammas) == len(betas) and not (
+            equal_shapes
+            and any(
+                variables[g].shape != variables[b].shape for g, b in zip(gammas, betas, strict=True)
+            )
+        )
+        if alike:
             for n, (gamma, beta) in enumerate(zip(gammas, betas, strict=True), start=1):
                 partner[gamma], partner[beta] = beta, gamma
                 pairs.append(Pair(layer if len(gammas) == 1 else f"{layer}/{n}", gamma, beta))
