@@ -256,7 +256,7 @@ def test_dropout_in_training_mode_measures_one_thinned_network(double):
     whole = connectivity(model, crossentropy, data, training=True)
     cut = connectivity(model, crossentropy, data, training=True, examples_at_once=3)
     plain = connectivity(model, crossentropy, data)
-    assert cut.total == pytest.approx(whole.total, rel=1e-9)
+    assert cut.total == pytest.approx(whole.total, rel=1e-6)  # kernels sum in another order
     assert plain.total != pytest.approx(whole.total, rel=1e-3)
 
 
