@@ -15,7 +15,7 @@ from tf_bdecay.training.workdir import Workdir
 os.environ.pop("TF_BDECAY_LAZY_IMPORT", None)
 
 ROOT = pathlib.Path(__file__).resolve().parent
-BAD_INPUT, DIVERGED, INTERRUPTED = 2, 3, 130
+FAILED, BAD_INPUT, DIVERGED, INTERRUPTED = 1, 2, 3, 130
 
 
 def main(arguments=None):
@@ -25,8 +25,9 @@ def main(arguments=None):
         arguments: list of strings, without the program's name; those of the process if None.
 
     Returns:
-        The exit code: 0 for success, 2 for input that cannot be used, 3 for a run that stopped
-        because loss or gradients were not finite, 130 for one that was interrupted.
+        The exit code: 0 for success, 1 where a file could not be written, 2 for input that cannot
+        be used, 3 for a run that stopped because loss or gradients were not finite, 130 for one
+        that was interrupted.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
@@ -37,6 +38,9 @@ def main(arguments=None):
     except BadInput as error:
         print(f"main.py: {error}", file=sys.stderr)
         return BAD_INPUT
+    except KeyboardInterrupt:
+        print("\nmain.py: Interrupted before the first update.", file=sys.stderr)
+        return INTERRUPTED
 
 
 def run(options):
@@ -53,7 +57,7 @@ def run(options):
     if not options.dry_run:
         workdir = Workdir(options.workdir, checks.flatten(options.config))
         if workdir.result:
-            accuracy = workdir.result["test_accuracy"]
+            accuracy = workdir.result.get("test_accuracy", float("nan"))
             print(f"{workdir.path} is finished: test accuracy {accuracy:.2%}. Nothing was changed.")
             return 0
 
@@ -75,6 +79,9 @@ def run(options):
     except record.Diverged as stop:
         print(f"main.py: {stop} {_kept(workdir)}", file=sys.stderr)
         return DIVERGED
+    except OSError as error:
+        print(f"main.py: The run stops: {error}. {_kept(workdir)}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         again = "To go on, run the same command again."
         print(f"\nmain.py: Interrupted. {_kept(workdir)} {again}", file=sys.stderr)

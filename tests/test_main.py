@@ -16,6 +16,7 @@ from main import main
 from tf_bdecay.training import checkpoints
 
 ROOT = pathlib.Path(__file__).parents[1]
+DIGITS = "--config=configs/digits_resnet18.py"
 TINY = [
     "--config.model.width=4",
     "--config.epochs=4",
@@ -52,7 +53,7 @@ def test_a_run_leaves_what_it_promises(finished):
     names = {p.name for p in finished.iterdir()}
     assert names == {
         "config.json", "versions.json", "metrics.csv", "layers.csv", "result.json", "curves.png",
-        "model.keras", "checkpoints", "tensorboard",
+        "model.keras", "checkpoints", "tensorboard", ".lock",
     }  # fmt: skip
     result = json.loads((finished / "result.json").read_text())
     assert result["updates"] == 12 and result["epochs"] == 4
@@ -159,7 +160,14 @@ def test_dry_run_describes_and_leaves_no_workdir(tmp_path, capsys):
     path = tmp_path / "dry"
     assert main(["--dry_run", f"--workdir={path}", *TINY]) == 0
     page = capsys.readouterr().out
-    for part in ("1,438 images", "3 an epoch, 4 epochs: 12", "peak 0.02", "20 gamma-beta pairs"):
+    for part in (
+        "1,438 images",
+        "3 an epoch, 4 epochs: 12",
+        "peak 0.02",
+        "20 gamma-beta pairs",
+        "config.label_smoothing = 0.0",
+        "config.decay.threshold = 0.01",
+    ):
         assert part in page
     assert not path.exists()
 
@@ -174,6 +182,29 @@ def test_dry_run_describes_and_leaves_no_workdir(tmp_path, capsys):
         (["--config.data.remainder=keep"], "use config.data.remainder=drop"),
         (["--config.steps_per_execution=2"], "does not divide the 3 updates"),
         (["--config.model.frozen=beta"], "no such pair"),
+        (
+            [f"{DIGITS}:beta_frozen", "--config.model.frozen=none"],
+            "config.model.frozen=beta",
+        ),
+        (
+            [f"{DIGITS}:none", "--config.variant=adaptive"],
+            "--config=FILE:none",
+        ),
+        (
+            [f"{DIGITS}:beta", "--config.model.frozen=beta"],
+            "is the variant beta_frozen",
+        ),
+        (
+            [
+                "--config.decay.source=probe",
+                "--config.decay.probe_every=3",
+                "--config.decay.probe_examples=3200",
+            ],
+            "more than the 1438 training images",
+        ),
+        (["--logical_devices=2"], "add --strategy=mirrored"),
+        (["--workdir="], "--workdir is empty"),
+        (["--workdir=" + "a" * 300], "File name too long"),
         (["--strategy=mirrored"], "two devices or more"),
         (["--strategy=tpu"], "this machine has none"),
         (["--config=configs/cifar10_resnet18.py", "--data_dir=/nowhere"], "--download"),
@@ -211,6 +242,19 @@ def test_a_real_process_fails_with_a_clean_stderr(tmp_path):
     assert error.startswith("main.py: config.batch_size=2048 is larger than")
     assert len(error.strip().splitlines()) == 1
     assert not (tmp_path / "x").exists()
+
+
+def test_a_run_of_nan_without_skipping_is_no_success(tmp_path, capsys):
+    code = main(
+        [
+            *TINY,
+            "--config.optimizer.skip_nonfinite=false",
+            "--config.learning_rate.peak=1e30",
+            f"--workdir={tmp_path / 'run'}",
+        ]
+    )
+    assert code == 3
+    assert "skip_nonfinite is off" in capsys.readouterr().err
 
 
 @pytest.mark.slow

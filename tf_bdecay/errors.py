@@ -15,8 +15,9 @@ class BadInput(ValueError):
 
 def nearest(name, valid):
     """The valid name closest to `name` in spelling, or None where nothing is close."""
-    close = difflib.get_close_matches(str(name), [str(v) for v in valid], n=1, cutoff=0.5)
-    return close[0] if close else None
+    spelt = {str(v).lstrip("-"): str(v) for v in valid}  # what flags have in common says nothing
+    close = difflib.get_close_matches(str(name).lstrip("-"), spelt, n=1, cutoff=0.5)
+    return spelt[close[0]] if close else None
 
 
 def unknown(kind, name, valid):

@@ -19,7 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import app, flags
 
-from tf_bdecay.errors import BadInput, unknown
+from tf_bdecay.errors import BadInput, require, unknown
 
 BENCHMARKS = ("optimizer",)
 
@@ -28,13 +28,28 @@ _REPEATS = flags.DEFINE_integer("repeats", 20, "Timed calls of each alternative.
 _JSON = flags.DEFINE_string("json", None, "A file to write the figures to, beside the table.")
 
 
-def main(argv):
+def main(names):
     """Runs the benchmarks that the command line names."""
     try:
-        _run(argv[1:])
+        _run(names)
     except BadInput as error:
-        print(f"benchmark.py: {error}", file=sys.stderr)
-        sys.exit(2)
+        _refuse(error)
+
+
+def _names(argv):
+    """Parses the flags; what is left names benchmarks. absl itself would exit with code 1."""
+    try:
+        return flags.FLAGS(argv)[1:]
+    except flags.UnrecognizedFlagError as error:
+        valid = [f"--{name}" for name in (_PROBLEMS.name, _REPEATS.name, _JSON.name, "help")]
+        _refuse(unknown("flag", f"--{error.flagname}", valid))
+    except flags.Error as error:
+        _refuse(f"The command line cannot be read: {str(error).rstrip('.')}.")
+
+
+def _refuse(sentence):
+    print(f"benchmark.py: {sentence}", file=sys.stderr)
+    sys.exit(2)
 
 
 def _run(names):
@@ -43,6 +58,8 @@ def _run(names):
     for name in names:
         if name not in BENCHMARKS:
             raise unknown("benchmark", name, BENCHMARKS)
+    if _JSON.value is not None:
+        _check_writable(pathlib.Path(_JSON.value))
     from benchmarks import optimizer, timing
 
     problems = _PROBLEMS.value or optimizer.PROBLEMS
@@ -51,10 +68,19 @@ def _run(names):
             raise unknown("problem", problem, optimizer.PROBLEMS)
     rows = optimizer.run(problems, _REPEATS.value)
     timing.print_table(rows)
-    if _JSON.value:
+    if _JSON.value is not None:
         figures = [dataclasses.asdict(row) for row in rows]
         pathlib.Path(_JSON.value).write_text(json.dumps(figures, indent=2) + "\n")
 
 
+def _check_writable(path):
+    target = path if path.exists() else path.parent
+    require(
+        not path.is_dir() and path.parent.is_dir() and os.access(target, os.W_OK),
+        "--json must be a file that can be written, in a folder that exists. "
+        f"Received: {_JSON.value!r}",
+    )
+
+
 if __name__ == "__main__":
-    app.run(main)
+    app.run(main, flags_parser=_names)

@@ -195,6 +195,21 @@ def test_policies_that_decide_otherwise_are_refused(policy):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize(
+    "data, sentence",
+    [
+        (images()[0], "must be a pair .x, y.*Received: ndarray"),
+        ((images()[0], None), "Received: ndarray and NoneType"),
+        ((images()[0], images()[1][:-1]), "as many .*Received: 16 and 15"),
+    ],
+)
+def test_probe_data_are_checked_when_fit_begins(data, sentence):
+    model = compiled()
+    with pytest.raises(BadInput, match=sentence):
+        fit(model, images(), callbacks=[ProbeDecision(data, every=1)])
+    assert not model.optimizer.built  # nothing was made ready for training yet
+
+
 @pytest.mark.parametrize("every", [0, -3, 1.5, True, "epoch"])
 def test_every_must_be_a_number_of_updates(every):
     with pytest.raises(BadInput, match="`every` of ProbeDecision must be a whole number"):

@@ -31,6 +31,8 @@ def test_validation_comes_out_of_training_and_leaves_the_test_split_alone():
     ("arguments", "sentence"),
     [
         ({"name": "cifr10"}, "Unknown dataset 'cifr10': did you mean 'cifar10'"),
+        ({"name": ["cifar10"]}, r"Unknown dataset \['cifar10'\]: did you mean 'cifar10'"),
+        ({"name": None}, "Unknown dataset None: valid: digits"),
         ({"validation": 1.0}, r"in \[0, 1\). Received: validation=1.0"),
         ({"validation": -0.1}, "validation=-0.1"),
         ({"validation": float("nan")}, "validation=nan"),
@@ -39,6 +41,7 @@ def test_validation_comes_out_of_training_and_leaves_the_test_split_alone():
         ({"seed": 2**32}, "seed=4294967296"),
         ({"seed": 1.5}, "seed=1.5"),
         ({"data_dir": "somewhere"}, "leave data_dir out"),
+        ({"download": True}, "leave download out. Received: download=True"),
     ],
 )
 def test_arguments_that_are_not_right_are_refused(arguments, sentence):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.sets import image_set_of, split_of
-from tf_bdecay.data import Split
+from tf_bdecay.data import Augmentation, Split
 from tf_bdecay.data.image_set import channel_statistics, set_aside
 from tf_bdecay.errors import BadInput
 
@@ -23,12 +23,29 @@ def images_of(count, shape=(2, 2, 1), dtype=np.uint8):
         (images_of(3), np.zeros(4, np.int64), r"Labels of 3 images.*\[4\]"),
         (images_of(3), np.zeros((3, 1), np.int64), r"Labels of 3 images.*\[3, 1\]"),
         (images_of(3), np.zeros(3, np.float32), "int64.*float32"),
+        (images_of(3).tolist(), np.zeros(3, np.int64), "`images` of a split.*Received: list"),
+        (images_of(3), [0, 1, 2], "`labels` of a split.*Received: list"),
         (images_of(0), np.zeros(0, np.int64), r"needs images.*\[0, 2, 2, 1\]"),
     ],
 )
 def test_arrays_that_are_no_split_are_refused(images, labels, sentence):
     with pytest.raises(BadInput, match=sentence):
         Split(images, labels)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"padding": -1}, "whole number >= 0. Received: padding=-1"),
+        ({"padding": 1.5}, "padding=1.5"),
+        ({"padding": "4"}, "padding='4'"),
+        ({"padding": True}, "padding=True"),
+        ({"flip": "no"}, "`flip` must be True or False. Received: flip='no'"),
+    ],
+)
+def test_augmentation_that_cannot_be_done_is_refused(arguments, sentence):
+    with pytest.raises(BadInput, match=sentence):
+        Augmentation(**{"padding": 4, "flip": True, **arguments})
 
 
 @pytest.mark.parametrize(

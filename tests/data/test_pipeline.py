@@ -128,6 +128,7 @@ def test_shapes_are_static_where_all_batches_have_one_size():
         ({"start_update": -1}, "start_update=-1"),
         ({"start_update": 1.0}, "start_update=1.0"),
         ({"seed": -3}, "seed=-3"),
+        ({"augment": "no"}, "`augment` must be True or False. Received: augment='no'"),
     ],
 )
 def test_training_arguments_that_are_not_right_are_refused(arguments, sentence):

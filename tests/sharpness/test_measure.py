@@ -434,6 +434,8 @@ def test_functions_of_passing_losses_are_not_kept_for_ever():
         ((np.ones((4, 5, 5, 2)), np.zeros(3, int)), "as many .*Received: 4 and 3"),
         ((np.ones((4, 5, 5, 2)), 3), "as many .*Received: 4 and a scalar"),
         ((np.ones((0, 5, 5, 2)), np.zeros(0, int)), "hold no examples"),
+        ((np.ones((4, 5, 5, 2)), None), "made tensors. Received: ndarray and NoneType"),
+        ((np.array([{}] * 4), np.zeros(4, int)), "made tensors. Received: ndarray and ndarray"),
     ],
 )
 def test_data_that_cannot_be_measured_are_refused(data, sentence):
@@ -449,6 +451,37 @@ def test_models_that_cannot_be_measured_are_refused():
         connectivity(keras.Sequential([keras.Input((3,)), layers.ReLU()]), crossentropy, data)
     with pytest.raises(BadInput, match="measured of a Keras model. Received: 'resnet'"):
         connectivity("resnet", crossentropy, data)
+
+
+@pytest.mark.parametrize("argument", ["per_example", "training"])
+@pytest.mark.parametrize("value", ["no", 1, None])
+def test_modes_must_be_true_or_false(argument, value):
+    model = convolutional()
+    with pytest.raises(BadInput, match=f"`{argument}` must be True or False.*={value!r}"):
+        connectivity(model, crossentropy, examples_for(model), **{argument: value})
+
+
+@pytest.mark.parametrize("kind", [list, dict])
+def test_roles_must_be_roles(kind):
+    model = convolutional()
+    roles = kind((v.label, v.role) for v in tf_bdecay.roles_of(model).variables)
+    with pytest.raises(BadInput, match=f"`roles` must be a Roles.*Received: {kind.__name__}"):
+        connectivity(model, crossentropy, examples_for(model), roles=roles)
+
+
+@pytest.mark.parametrize("per_example", [True, False])
+@pytest.mark.parametrize("where", ["model", "data"])
+def test_nan_gives_nan(where, per_example):
+    model = convolutional()
+    x, y = examples_for(model)
+    if where == "data":
+        x[2, 0, 0, 0] = np.nan
+    else:
+        kernel = model.get_layer("fc").kernel
+        kernel.assign(np.full(kernel.shape, np.nan))
+    result = connectivity(model, crossentropy, (x, y), per_example)
+    assert math.isnan(result.loss)
+    assert math.isnan(result.total)
 
 
 @pytest.mark.parametrize("at_once", [0, -1, 2.5, True, "all"])

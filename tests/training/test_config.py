@@ -170,7 +170,7 @@ def test_adaptive_decay_without_a_pair_is_refused(frozen):
 
 def test_adaptive_decay_without_normalization_is_refused():
     config = cifar10_vgg11.get_config()
-    config.decay = resnet().decay
+    config.decay, config.variant = resnet().decay, "adaptive"
     refuse(config, "adaptive", "vgg11 has no such pair")
 
 

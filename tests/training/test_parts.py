@@ -51,7 +51,7 @@ def test_a_kept_remainder_must_be_whole_ghost_batches(replicas, rest_fits):
         plan = parts.make_plan(config, images(count), replicas)
         assert plan.updates_per_epoch == 4
     else:
-        with pytest.raises(BadInput, match="leaves 32 images"):
+        with pytest.raises(BadInput, match="leaves 32 of 1376 images"):
             parts.make_plan(config, images(count), replicas)
 
 

@@ -83,7 +83,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(workdirs.tempfile, "TemporaryFile", denied)  # root may write anywhere
-    with pytest.raises(BadInput, match="not writable .Permission denied"):
+    with pytest.raises(BadInput, match="cannot be used .Permission denied"):
         Workdir(tmp_path, CONFIG)
 
 
@@ -109,3 +109,27 @@ def test_json_never_holds_numbers_that_json_does_not_know(tmp_path):
 
     read = json.loads((tmp_path / "x.json").read_text(), parse_constant=refuse)
     assert read == {"a": "nan", "b": {"c": "inf", "d": 1.5}, "e": [1]}
+
+
+def test_one_run_at_a_time(tmp_path):
+    with (
+        Workdir(tmp_path / "run", CONFIG).lock(),
+        pytest.raises(BadInput, match="in use by another run"),
+        Workdir(tmp_path / "run", CONFIG).lock(),
+    ):
+        pass
+    with Workdir(tmp_path / "run", CONFIG).lock():  # and after it the next
+        pass
+
+
+@pytest.mark.parametrize("name", ["config.json", "result.json"])
+@pytest.mark.parametrize("content", ["[1]", "{", "directory"])
+def test_files_of_something_else_are_named(tmp_path, name, content):
+    Workdir(tmp_path, CONFIG).open({})
+    (tmp_path / name).unlink(missing_ok=True)
+    if content == "directory":
+        (tmp_path / name).mkdir()
+    else:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(BadInput, match=name):
+        _ = Workdir(tmp_path, CONFIG).result

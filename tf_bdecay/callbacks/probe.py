@@ -30,8 +30,11 @@ class ProbeDecision(keras.callbacks.Callback):
             example is what counts: an extra term of the objective has no part in the decision.
 
     Raises:
-        BadInput: `every` is not a whole number >= 1; at the start of `fit`, the model's optimizer
-            is not one of tf_bdecay, or its policy does not ask for a probe's decisions.
+        BadInput: `every` is not a whole number >= 1; when `fit` begins, the model's optimizer is
+            not one of tf_bdecay, its policy does not ask for a probe's decisions, Keras runs on
+            another backend than TensorFlow, or the data are not a pair of as many x as y; at a
+            measurement, the loss has no value for each example, or the first sensitivities are not
+            finite.
 
     Example:
 
@@ -51,8 +54,13 @@ class ProbeDecision(keras.callbacks.Callback):
         self.loss = loss
 
     def on_train_begin(self, logs=None):
-        """Checks the optimizer, before anything is trained."""
+        """Checks the optimizer and the probe data, before anything is trained."""
+        from tf_bdecay.sharpness import connectivity  # first: needs TensorFlow, and says so
+        from tf_bdecay.sharpness.inputs import examples_of
+
         self._optimizer = _probed_optimizer(self.model)
+        self._measure = connectivity
+        examples_of(self.data)
         self._epoch_start = None  # number of updates; read when all callbacks have begun
         self._next = None
 
@@ -92,10 +100,8 @@ class ProbeDecision(keras.callbacks.Callback):
         return (updates // self.every + 1) * self.every
 
     def _decide(self):
-        from tf_bdecay.sharpness import connectivity  # needs TensorFlow
-
         optimizer = self._optimizer
-        result = connectivity(
+        result = self._measure(
             self.model,
             self.loss,
             self.data,

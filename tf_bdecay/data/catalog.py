@@ -70,7 +70,7 @@ def load(name, data_dir=None, download=False, seed=0, validation=0.0):
     Raises:
         BadInput: an unknown name, a set that is missing or broken, or an argument out of range.
     """
-    if name not in _SOURCES:
+    if not isinstance(name, str) or name not in _SOURCES:
         raise unknown("dataset", name, NAMES)
     require(
         isinstance(validation, numbers.Real) and 0 <= validation < 1,
@@ -82,6 +82,11 @@ def load(name, data_dir=None, download=False, seed=0, validation=0.0):
         not (source.bundled and data_dir),
         f"{name} comes with a library and is in no folder: leave data_dir out. Received: "
         f"data_dir={data_dir!r}",
+    )
+    require(
+        not (source.bundled and download),
+        f"{name} comes with a library and is not downloaded: leave download out. Received: "
+        f"download={download!r}",
     )
     train, test = source.read(data_dir, download, seed)
     kept = None

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from tf_bdecay.data.order import check_count
 from tf_bdecay.errors import BadInput, require, unknown
 
 SPLITS = ("train", "validation", "test")
@@ -27,6 +28,11 @@ class Split:
 
     def __post_init__(self):
         images, labels = self.images, self.labels
+        for name, value in (("images", images), ("labels", labels)):
+            require(
+                isinstance(value, np.ndarray),
+                f"`{name}` of a split must be a NumPy array. Received: {type(value).__name__}",
+            )
         require(
             images.dtype == np.uint8 and images.ndim == 4,
             "Images must be uint8 [n, height, width, channels]. Received: "
@@ -51,10 +57,21 @@ class Augmentation:
         padding: pixels of black on each side, from which a crop of the image's size is taken: the
             image is shifted by at most so many pixels each way.
         flip: whether half of the images are mirrored left to right.
+
+    Raises:
+        BadInput: on construction, for a padding that is no whole number >= 0, or a flip that is not
+            True or False.
     """
 
     padding: int
     flip: bool
+
+    def __post_init__(self):
+        check_count("padding", self.padding, least=0)
+        require(
+            isinstance(self.flip, bool),
+            f"`flip` must be True or False. Received: flip={self.flip!r}",
+        )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tf_bdecay.data.augment import crop_and_flip, draws, standardise
 from tf_bdecay.data.order import check_count, check_seed, epoch_order, updates_per_epoch
+from tf_bdecay.errors import require
 
 BUFFERED = 2  # batches made ahead; one of 8,192 CIFAR images takes 100 MB
 
@@ -33,12 +34,15 @@ def training_batches(image_set, batch_size, seed, start_update=0, remainder="dro
         int64 [b]); b is static where all batches have one size.
 
     Raises:
-        BadInput: an argument out of range, or a batch larger than the set.
+        BadInput: an argument of another type or range, or a batch larger than the set.
     """
     count = len(image_set.train)
     per_epoch = updates_per_epoch(count, batch_size, remainder)
     check_seed(seed)
     check_count("start_update", start_update, least=0)
+    require(
+        isinstance(augment, bool), f"`augment` must be True or False. Received: augment={augment!r}"
+    )
     first_epoch, done = divmod(int(start_update), per_epoch)
     even = per_epoch * batch_size <= count
     images, labels = _in_host_memory(image_set.train)

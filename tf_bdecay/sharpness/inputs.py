@@ -32,7 +32,14 @@ def examples_of(data):
         f"Received: {type(data).__name__}"
         + (f" of {len(data)}" if isinstance(data, (tuple, list)) else ""),
     )
-    x, y = tree.map_structure(tf.convert_to_tensor, tuple(data))
+    try:
+        x, y = tree.map_structure(tf.convert_to_tensor, tuple(data))
+    except (TypeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise BadInput(
+            "x and y must be arrays, or structures of arrays, that can be made tensors. "
+            f"Received: {_types(data[0])} and {_types(data[1])} ({reason})"
+        ) from error
     lengths = [
         [t.shape[0] if t.shape.rank else None for t in tree.flatten(part)] for part in (x, y)
     ]
@@ -44,6 +51,10 @@ def examples_of(data):
     )
     require(known != {0}, "The data hold no examples: x and y are empty.")
     return x, y, known.pop()
+
+
+def _types(part):
+    return ", ".join(type(leaf).__name__ for leaf in tree.flatten(part)) or "none"
 
 
 def _listed(lengths):

@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import tree
 
 from tf_bdecay.errors import require
-from tf_bdecay.roles import roles_of
+from tf_bdecay.roles import Roles, roles_of
 from tf_bdecay.sharpness import inputs, objective
 from tf_bdecay.sharpness.kinds import kinds_of
 from tf_bdecay.sharpness.per_example import map_over_examples
@@ -53,12 +53,12 @@ def connectivity(
         roles: `Roles` of the model's variables, as `optimizer.roles`; by default `roles_of(model)`.
 
     Returns:
-        A `ConnectivityResult`.
+        A `ConnectivityResult`. NaN in the model or in the data gives NaN.
 
     Raises:
-        BadInput: a model that is not built or has nothing to train; no examples, or unequal numbers
-            of x and y; a loss without a value for each example; C in training mode of a model that
-            uses batch statistics.
+        BadInput: a model that is not built or has nothing to train; data that are no tensors, no
+            examples, or unequal numbers of x and y; a loss without a value for each example; C in
+            training mode of a model that uses batch statistics; an argument of another type.
 
     Example:
 
@@ -68,10 +68,19 @@ def connectivity(
         result.total, result.by_kind["beta"], result.bias_ratio
     """
     inputs.check_model(model)
+    for name, value in (("per_example", per_example), ("training", training)):
+        require(
+            isinstance(value, bool), f"`{name}` must be True or False. Received: {name}={value!r}"
+        )
     x, y, examples = inputs.examples_of(data)
     if per_example and training:
         inputs.refuse_batch_statistics(model)
     roles = roles_of(model) if roles is None else roles
+    require(
+        isinstance(roles, Roles),
+        "`roles` must be a Roles, from roles_of(model) or optimizer.roles. "
+        f"Received: {type(roles).__name__}",
+    )
     require(
         len(roles) == len(model.trainable_variables),
         f"`roles` must be of this model's {len(model.trainable_variables)} trainable variables. "

@@ -45,8 +45,8 @@ Experiments, for --config=FILE or --config=FILE:VARIANT
 Keys of {spec}, set by --config.KEY=VALUE
 {keys}
 
-Exit codes: 0 done, 2 input that cannot be used, 3 stopped as loss or gradients were not finite,
-130 interrupted; run the same command again to go on."""
+Exit codes: 0 done, 1 a file could not be written, 2 input that cannot be used, 3 stopped as loss
+or gradients were not finite, 130 interrupted; run the same command again to go on."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +97,11 @@ def parse(arguments, root):
     if values.strategy not in schema.STRATEGIES:
         raise unknown("strategy", values.strategy, schema.STRATEGIES)
     require(
+        not values.logical_devices or values.strategy != "none",
+        f"--logical_devices={values.logical_devices} has no effect without a strategy: add "
+        "--strategy=mirrored.",
+    )
+    require(
         values.seed is None or not _given("config.seed", rest) or values.seed == config.seed,
         f"--seed={values.seed} and --config.seed={config.seed} set the same thing: give one.",
     )
@@ -105,9 +110,14 @@ def parse(arguments, root):
     name = f"{config.experiment}-{config.variant}-seed{config.seed}"
     return Options(
         config=config,
-        workdir=pathlib.Path(values.workdir or pathlib.Path("runs", name)),
+        workdir=pathlib.Path("runs", name) if values.workdir is None else _path(values.workdir),
         **{field.name: values[field.name].value for field in dataclasses.fields(Options)[2:]},
     )
+
+
+def _path(workdir):
+    require(workdir, "--workdir is empty: name a folder, or leave it out for runs/EXPERIMENT-...")
+    return pathlib.Path(workdir)
 
 
 def load_config(spec, root):

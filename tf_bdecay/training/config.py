@@ -5,7 +5,7 @@ model, optimizer, schedule or policy has no use is refused too: nothing is silen
 """
 
 from tf_bdecay.errors import BadInput, nearest, require
-from tf_bdecay.training.schema import CHOICES, keys
+from tf_bdecay.training.schema import CHOICES, POLICIES, keys
 
 
 def flatten(config):
@@ -84,6 +84,7 @@ def _check_together(flat):
         f"config.batch_size={batch} is not a multiple of config.model.ghost_batch_size={ghost}, as "
         f"{near} would be.",
     )
+    _check_variant(flat)
     normalized = "model.normalization" in flat
     whole = flat.get("model.frozen") == "none"
     policy = flat["decay.policy"]
@@ -92,7 +93,8 @@ def _check_together(flat):
         f"config.decay.policy=adaptive decides by gamma and beta of each normalization layer, and "
         f"{flat['model.name']} has no such pair"
         + (f" with config.model.frozen={flat['model.frozen']}" if normalized else "")
-        + ": use decay.policy=no_bias or bias.",
+        + ": start from the variant no_bias, bias or, to freeze, "
+        "beta_frozen, gamma_frozen or bn_frozen.",
     )
     if policy == "adaptive":
         _check_probe(flat)
@@ -102,6 +104,29 @@ def _check_together(flat):
             f"config.learning_rate.warmup_epochs={flat['learning_rate.warmup_epochs']} is more "
             f"than config.epochs={flat['epochs']}.",
         )
+
+
+def _check_variant(flat):
+    """The variant's name must say what is trained: results are filed under it."""
+    variant, policy = flat["variant"], flat["decay.policy"]
+    frozen = flat.get("model.frozen", "none")
+    if variant.endswith("_frozen"):
+        require(
+            f"{frozen}_frozen" == variant,
+            f"The variant {variant} freezes by config.model.frozen="
+            f"{variant.removesuffix('_frozen')}. Received: config.model.frozen={frozen}",
+        )
+        return
+    require(
+        frozen == "none" or policy == "adaptive",  # which is told apart below
+        f"config.model.frozen={frozen} is the variant {frozen}_frozen: start from it. Received: "
+        f"variant {variant}",
+    )
+    require(
+        variant not in POLICIES or variant == policy,
+        f"config.variant={variant} is not what config.decay.policy={policy} trains: choose the "
+        f"variant after the config file, as in --config=FILE:{policy}.",
+    )
 
 
 def _check_probe(flat):

@@ -9,6 +9,7 @@ from rich.console import Console
 import tf_bdecay
 from tf_bdecay import callbacks, data
 from tf_bdecay.training import checkpoints, parts, report, strategies
+from tf_bdecay.training.config import flatten
 from tf_bdecay.training.progress import ProgressLine
 from tf_bdecay.training.record import Checkpoints, EpochRows, StopDiverged
 from tf_bdecay.training.summaries import UpdateSummaries
@@ -104,8 +105,9 @@ def describe(experiment):
         "updates of warm-up",
         "optimizer": config.optimizer.name,
     }
+    values = [f"config.{path} = {value}" for path, value in flatten(config).items()]
     table = str(tf_bdecay.describe(experiment.trainer))
-    return "\n".join([*(f"{name:15}{text}" for name, text in lines.items()), table])
+    return "\n".join([*values, "", *(f"{n:15}{text}" for n, text in lines.items()), table])
 
 
 def train(experiment, workdir, console=None):
@@ -124,6 +126,12 @@ def train(experiment, workdir, console=None):
         Diverged: too many updates in a row were not finite.
     """
     console = console or Console()
+    with workdir.lock():
+        return _train(experiment, workdir, console)
+
+
+def _train(experiment, workdir, console):
+    """`train`, in a workdir that nobody else is in."""
     trainer = experiment.trainer
     state = checkpoints.state_of(trainer, trainer.optimizer)
     newest = checkpoints.newest(workdir.checkpoints)

@@ -44,13 +44,19 @@ def make_plan(config, images, replicas=1):
         batch <= count,
         f"config.batch_size={batch} is larger than the {count} training images of {images.name}.",
     )
+    probed = config.decay.get("probe_examples", 0)
+    require(
+        probed <= count,
+        f"config.decay.probe_examples={probed} is more than the {count} training images of "
+        f"{images.name}.",
+    )
     ghost = ghost_batch_size(flatten(config))
     rest = count % batch if config.data.remainder == "keep" else 0
     require(
         rest % (ghost * replicas) == 0,
-        f"config.data.remainder=keep leaves {rest} images for an epoch's last batch, which "
-        f"{replicas} replicas of whole ghost batches of {ghost} do not divide: use "
-        "config.data.remainder=drop.",
+        f"config.data.remainder=keep leaves {rest} of {count} images for an epoch's last batch, "
+        f"which is no multiple of {ghost * replicas} (ghost batch {ghost}, {replicas} replica"
+        f"{'s' * (replicas > 1)}): use config.data.remainder=drop.",
     )
     per_epoch = data.updates_per_epoch(count, batch, config.data.remainder)
     require(

@@ -4,6 +4,7 @@ import math
 import time
 
 import keras
+import numpy as np
 
 from tf_bdecay.training import checkpoints
 from tf_bdecay.training.progress import Speed
@@ -131,7 +132,14 @@ class StopDiverged(keras.callbacks.Callback):
         finite = math.isfinite((logs or {}).get("loss", 0.0))
         if finite and update % self.limit and batch + 1 < self.updates_per_epoch:
             return
-        in_a_row = self.model.optimizer.totals()["skipped_in_a_row"]
+        optimizer = self.model.optimizer
+        in_a_row = optimizer.totals()["skipped_in_a_row"]
+        if not optimizer.skip_nonfinite and not np.isfinite(optimizer.decision().sensitivity).all():
+            raise Diverged(
+                f"Loss or gradients are not finite at update {update}, and config.optimizer."
+                "skip_nonfinite is off, so the weights are lost: the run stops.",
+                update,
+            )
         if in_a_row >= self.limit:
             reached = update - in_a_row + self.limit
             raise Diverged(

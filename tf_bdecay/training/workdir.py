@@ -6,6 +6,8 @@ metrics.csv    a row an epoch              result.json    once it is finished
 layers.csv     a row a layer and summary   curves.png
 """
 
+import contextlib
+import fcntl
 import importlib.metadata
 import json
 import math
@@ -35,7 +37,7 @@ class Workdir:
         self.path = pathlib.Path(path)
         self.config = plain(config)
         self._check_writable()
-        if self.path.is_dir() and any(self.path.iterdir()):
+        if self.path.is_dir() and any(f.name != ".lock" for f in self.path.iterdir()):
             self._check_same()
 
     @property
@@ -52,7 +54,25 @@ class Workdir:
     def result(self):
         """The result of a finished run, or None."""
         file = self.path / "result.json"
-        return json.loads(file.read_text()) if file.exists() else None
+        return read_json(file, dict) if file.exists() else None
+
+    @contextlib.contextmanager
+    def lock(self):
+        """Keeps other processes out of the folder, which it makes, for as long as the context.
+
+        Raises:
+            BadInput: another run is in it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with open(self.path / ".lock", "w") as held:  # a process that dies lets go of it
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise BadInput(
+                    f"--workdir={self.path} is in use by another run: wait for it, or choose "
+                    "another."
+                ) from error
+            yield
 
     def open(self, start):
         """Creates the folder where it is not there, and records a start.
@@ -64,20 +84,20 @@ class Workdir:
         if not (self.path / "config.json").exists():
             write_json(self.path / "config.json", self.config)
         file = self.path / "versions.json"
-        starts = json.loads(file.read_text()) if file.exists() else []
+        starts = read_json(file, list) if file.exists() else []
         write_json(file, [*starts, {**start, **versions()}])
 
     def _check_writable(self):
         existing = self.path
-        while not existing.exists() and existing != existing.parent:
-            existing = existing.parent
-        require(existing.is_dir(), f"--workdir={self.path}: {existing} is not a folder.")
         try:
+            while not existing.exists() and existing != existing.parent:
+                existing = existing.parent
+            require(existing.is_dir(), f"--workdir={self.path}: {existing} is not a folder.")
             with tempfile.TemporaryFile(dir=existing):  # as root os.access says yes to everything
                 pass
         except OSError as error:
             raise BadInput(
-                f"--workdir={self.path} is not writable ({error.strerror}): choose another."
+                f"--workdir={self.path} cannot be used ({error.strerror}): choose another."
             ) from error
 
     def _check_same(self):
@@ -86,10 +106,7 @@ class Workdir:
             file.exists(),
             f"--workdir={self.path} is not empty and holds no run of main.py: choose another.",
         )
-        try:
-            before = json.loads(file.read_text())
-        except ValueError as error:
-            raise BadInput(f"{file} is damaged ({error}): choose another --workdir.") from error
+        before = read_json(file, dict)
         differing = [
             f"{key} is {there} there and {here} here"
             for key in {**before, **self.config}
@@ -102,6 +119,27 @@ class Workdir:
             f"--workdir={self.path} holds another experiment: {', '.join(differing[:4])}{more}; "
             "choose another --workdir.",
         )
+
+
+def read_json(path, kind):
+    """What a JSON file of a workdir holds.
+
+    Args:
+        path: the file.
+        kind: the type that it must hold, dict or list.
+
+    Raises:
+        BadInput: it cannot be read, or holds something else.
+    """
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} is damaged ({error}): choose another --workdir.") from error
+    require(
+        isinstance(value, kind),
+        f"{path} is not of a run of main.py: choose another --workdir.",
+    )
+    return value
 
 
 def plain(value):
