@@ -112,11 +112,11 @@ class ProbeDecision(keras.callbacks.Callback):
         if not math.isfinite(result.total):
             self._keep(optimizer)
             return
-        ratio = np.array(list(result.bias_ratio.values()), "float32")
-        policy, roles = optimizer.weight_decay, optimizer.roles
-        decays = [policy.coefficient(roles.variables[pair.beta]) > 0 for pair in roles.pairs]
-        over = ops.convert_to_numpy(policy.decide(ops.convert_to_tensor(ratio)))
-        optimizer.set_decision(np.logical_and(over, decays), ratio)
+        sensitivity = np.array([share.value for share in result.shares], "float32")
+        ratio, on = optimizer.plan.decide(
+            ops.convert_to_tensor(sensitivity), present=range(len(sensitivity))
+        )
+        optimizer.set_decision(ops.convert_to_numpy(on), ops.convert_to_numpy(ratio))
 
     def _keep(self, optimizer):
         """A measurement that is not finite decides nothing, as an update's gradients do not."""

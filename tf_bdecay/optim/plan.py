@@ -62,7 +62,7 @@ class Plan:
             Tensors [L]: r_l, and booleans.
         """
         ratio = bias_ratio(ops.take(sensitivity, self._betas), ops.take(sensitivity, self._gammas))
-        whole = np.isin(self._gammas, present) & np.isin(self._betas, present)
+        whole = np.isin(self._gammas, list(present)) & np.isin(self._betas, list(present))
         if not whole.all():
             ratio = ops.where(whole, ratio, ops.zeros_like(ratio))
         decays = self.coefficients[self._betas] != 0
