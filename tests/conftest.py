@@ -1,5 +1,6 @@
 """What every test shares: one backend a process, quiet logs, the choice of tests by backend."""
 
+import gc
 import os
 import pathlib
 
@@ -41,4 +42,11 @@ def fresh_keras_state():
     yield
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)  # collecting garbage takes half a second
+
+
+@pytest.fixture(autouse=True, scope="module")
+def collected_garbage():
+    """What a file's tests leave behind is freed once, after the last of them."""
+    yield
+    gc.collect()

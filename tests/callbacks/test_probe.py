@@ -198,7 +198,7 @@ def test_policies_that_decide_otherwise_are_refused(policy):
 @pytest.mark.parametrize(
     "data, sentence",
     [
-        (images()[0], "must be a pair .x, y.*Received: ndarray"),
+        (images()[0], "must be examples with targets.*Received: ndarray"),
         ((images()[0], None), "Received: ndarray and NoneType"),
         ((images()[0], images()[1][:-1]), "as many .*Received: 16 and 15"),
     ],

@@ -1,7 +1,3 @@
-import gc
-import math
-import weakref
-
 import keras
 import numpy as np
 import pytest
@@ -9,59 +5,17 @@ import tensorflow as tf
 from keras import layers
 
 import tf_bdecay
+from tests.sharpness.networks import (
+    CLASSES,
+    EXAMPLES,
+    convolutional,
+    crossentropy,
+    examples_for,
+    transformer,
+)
 from tf_bdecay.errors import BadInput
 from tf_bdecay.layers import GhostBatchNormalization
-from tf_bdecay.sharpness import connectivity, measure
-
-CLASSES, EXAMPLES = 3, 11
-
-
-def crossentropy(y, logits):
-    return keras.losses.sparse_categorical_crossentropy(y, logits, from_logits=True)
-
-
-def randomized(model, seed=0):
-    """Every variable away from its initial value: betas from 0, moving statistics too."""
-    rng = np.random.default_rng(seed)
-    for v in model.weights:
-        positive = v.path.endswith(("gamma", "moving_variance"))
-        v.assign(rng.uniform(0.5, 1.5, v.shape) if positive else rng.normal(0, 0.5, v.shape))
-    return model
-
-
-def convolutional(normalization=layers.BatchNormalization, regularizer=None, **kwargs):
-    return randomized(
-        keras.Sequential(
-            [
-                keras.Input((5, 5, 2)),
-                layers.Conv2D(3, 3, use_bias=False, name="conv"),
-                normalization(name="norm", **kwargs),
-                layers.Activation("tanh"),
-                layers.Flatten(),
-                layers.Dense(CLASSES, name="fc", kernel_regularizer=regularizer),
-            ]
-        )
-    )
-
-
-def transformer():
-    x = inputs = keras.Input((4, 6))
-    x = layers.LayerNormalization(name="norm1")(x)
-    x = x + layers.MultiHeadAttention(2, 3, dropout=0.1)(x, x)
-    x = layers.LayerNormalization(name="norm2")(x)
-    x = layers.GlobalAveragePooling1D()(x)
-    x = layers.Dropout(0.5)(x)
-    return randomized(keras.Model(inputs, layers.Dense(CLASSES)(x)))
-
-
-def examples_for(model, n=EXAMPLES, seed=1):
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(n, *model.input_shape[1:])), rng.integers(0, CLASSES, n)
-
-
-@pytest.fixture
-def double():
-    keras.config.set_dtype_policy("float64")
+from tf_bdecay.sharpness import connectivity
 
 
 def loop_over_examples(model, x, y):
@@ -166,65 +120,6 @@ def test_cutting_the_batch_changes_nothing(double, per_example, at_once):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-15)
 
 
-def test_memory_budget_cuts_the_batch(monkeypatch):
-    model = convolutional()
-    data = examples_for(model)
-    whole = connectivity(model, crossentropy, data)
-    parameters = sum(math.prod(v.shape) for v in model.trainable_variables)
-    monkeypatch.setattr(measure, "GRADIENT_MEMORY", 4 * parameters * 3)
-    seen = []
-
-    def loss(y, logits):
-        return crossentropy(y, logits)
-
-    gather = tf.gather
-    monkeypatch.setattr(tf, "gather", lambda t, i, **k: (seen.append(len(i)), gather(t, i, **k))[1])
-    cut = connectivity(model, loss, data)
-    assert set(seen) == {3} and len(seen) == 2 * 4  # x and y of 4 chunks of at most 3
-    assert cut.total == pytest.approx(whole.total, rel=1e-5)
-
-
-def bytes_of(*owners):
-    return [v.numpy().tobytes() for owner in owners for v in owner.variables]
-
-
-@pytest.mark.parametrize("make", [lambda: convolutional(regularizer="l2"), transformer])
-@pytest.mark.parametrize(
-    "mode",
-    [
-        dict(per_example=True),
-        dict(per_example=False),
-        dict(per_example=False, training=True),
-    ],
-    ids=str,
-)
-def test_measuring_changes_no_byte(make, mode):
-    model = make()
-    model.compile(tf_bdecay.Lamb(0.01), keras.losses.SparseCategoricalCrossentropy(True))
-    data = examples_for(model)
-    model.fit(*data, verbose=0)
-    before = bytes_of(model, model.optimizer)
-    losses = [float(loss) for loss in model.losses]
-    connectivity(model, None, data, **mode)
-    assert bytes_of(model, model.optimizer) == before
-    assert [float(loss) for loss in model.losses] == losses
-
-
-def test_training_goes_on_as_if_nothing_had_been_measured():
-    def final_weights(measured):
-        keras.utils.set_random_seed(3)
-        model = transformer()
-        model.compile(tf_bdecay.Lamb(0.01), keras.losses.SparseCategoricalCrossentropy(True))
-        data = examples_for(model)
-        for _ in range(2):
-            model.fit(*data, verbose=0)
-            if measured:
-                connectivity(model, None, data, training=True)
-        return bytes_of(model)
-
-    assert final_weights(True) == final_weights(False)
-
-
 def test_regularisation_is_left_out(double):
     model, plain = convolutional(regularizer="l2"), convolutional()
     data = examples_for(model)
@@ -294,26 +189,6 @@ def test_ratio_is_that_of_the_shares(double):
     assert ratio == pytest.approx(beta / gamma, rel=1e-6)
 
 
-def test_roles_may_be_given():
-    class Affine(layers.Layer):
-        def build(self, shape):
-            self.stretch = self.add_weight(shape=shape[-1:], initializer="ones", name="stretch")
-            self.shift = self.add_weight(shape=shape[-1:], initializer="ones", name="shift")
-
-        def call(self, x):
-            return x * self.stretch + self.shift
-
-    model = keras.Sequential([keras.Input((3,)), Affine(), layers.Dense(CLASSES)])
-    data = examples_for(model)
-    roles = tf_bdecay.roles_of(model, {".*stretch": "gamma", ".*shift": "beta"})
-    assert connectivity(model, crossentropy, data).bias_ratio == {}
-    assert len(connectivity(model, crossentropy, data, roles=roles).bias_ratio) == 1
-    with pytest.raises(BadInput, match="`roles` must be of this model's 4 .*Received: roles of 3"):
-        connectivity(
-            model, crossentropy, data, roles=tf_bdecay.roles_of(model.trainable_variables[:3])
-        )
-
-
 def test_equals_what_the_optimizer_sees_in_an_update():
     model = convolutional(GhostBatchNormalization, ghost_batch_size=4)
     x, y = examples_for(model, 12)
@@ -366,122 +241,6 @@ def test_several_inputs_and_outputs():
     assert result.loss == pytest.approx(float(tf.reduce_mean(loss(y, outputs))), rel=1e-5)
     with pytest.raises(BadInput, match="Received: 5, 4 and 5, 5"):
         connectivity(model, loss, ({**x, "b": x["b"][:4]}, y))
-
-
-class CountsCalls(layers.Layer):
-    """Python runs at tracing only, so that traces can be counted."""
-
-    calls = 0
-
-    def call(self, x):
-        self.calls += 1
-        return x
-
-
-def test_equal_shapes_are_traced_once():
-    counter = CountsCalls()
-    model = keras.Sequential([keras.Input((3,)), counter, layers.Dense(CLASSES)])
-    counter.calls = 0
-    for seed in range(3):
-        data = examples_for(model, seed=seed)
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)  # made anew
-        connectivity(model, loss, data, examples_at_once=4)
-    assert counter.calls == 1
-    connectivity(model, loss, data, per_example=False)
-    assert counter.calls == 2
-
-
-def test_a_change_of_what_is_trainable_is_seen():
-    model = convolutional()
-    data = examples_for(model)
-    before = connectivity(model, crossentropy, data)
-    kernel = model.get_layer("conv").kernel.path
-    model.get_layer("conv").trainable = False
-    after = connectivity(model, crossentropy, data)
-    assert before.by_variable.keys() - after.by_variable.keys() == {kernel}
-
-
-def test_traced_functions_do_not_keep_a_model_alive():
-    model = convolutional()
-    connectivity(model, crossentropy, examples_for(model))
-    dead = weakref.ref(model)
-    del model
-    gc.collect()
-    assert dead() is None
-
-
-def test_functions_of_passing_losses_are_not_kept_for_ever():
-    model = keras.Sequential([keras.Input((3,)), layers.Dense(CLASSES)])
-    data = examples_for(model)
-    passing = []
-    for _ in range(measure._FUNCTIONS_KEPT + 3):
-
-        def loss(y, logits):
-            return crossentropy(y, logits)
-
-        passing.append(weakref.ref(loss))
-        connectivity(model, loss, data, per_example=False)
-    del loss
-    gc.collect()
-    assert sum(reference() is not None for reference in passing) <= measure._FUNCTIONS_KEPT
-
-
-@pytest.mark.parametrize(
-    "data, sentence",
-    [
-        (np.ones((4, 5, 5, 2)), "must be a pair .x, y.*Received: ndarray"),
-        ((1, 2, 3), "must be a pair .x, y.*Received: tuple of 3"),
-        ((np.ones((4, 5, 5, 2)), np.zeros(3, int)), "as many .*Received: 4 and 3"),
-        ((np.ones((4, 5, 5, 2)), 3), "as many .*Received: 4 and a scalar"),
-        ((np.ones((0, 5, 5, 2)), np.zeros(0, int)), "hold no examples"),
-        ((np.ones((4, 5, 5, 2)), None), "made tensors. Received: ndarray and NoneType"),
-        ((np.array([{}] * 4), np.zeros(4, int)), "made tensors. Received: ndarray and ndarray"),
-    ],
-)
-def test_data_that_cannot_be_measured_are_refused(data, sentence):
-    with pytest.raises(BadInput, match=sentence):
-        connectivity(convolutional(), crossentropy, data)
-
-
-def test_models_that_cannot_be_measured_are_refused():
-    data = np.ones((2, 3)), np.zeros(2, int)
-    with pytest.raises(BadInput, match="is not built"):
-        connectivity(keras.Sequential([layers.Dense(3)]), crossentropy, data)
-    with pytest.raises(BadInput, match="no trainable variable"):
-        connectivity(keras.Sequential([keras.Input((3,)), layers.ReLU()]), crossentropy, data)
-    with pytest.raises(BadInput, match="measured of a Keras model. Received: 'resnet'"):
-        connectivity("resnet", crossentropy, data)
-
-
-@pytest.mark.parametrize("argument", ["per_example", "training"])
-@pytest.mark.parametrize("value", ["no", 1, None])
-def test_modes_must_be_true_or_false(argument, value):
-    model = convolutional()
-    with pytest.raises(BadInput, match=f"`{argument}` must be True or False.*={value!r}"):
-        connectivity(model, crossentropy, examples_for(model), **{argument: value})
-
-
-@pytest.mark.parametrize("kind", [list, dict])
-def test_roles_must_be_roles(kind):
-    model = convolutional()
-    roles = kind((v.label, v.role) for v in tf_bdecay.roles_of(model).variables)
-    with pytest.raises(BadInput, match=f"`roles` must be a Roles.*Received: {kind.__name__}"):
-        connectivity(model, crossentropy, examples_for(model), roles=roles)
-
-
-@pytest.mark.parametrize("per_example", [True, False])
-@pytest.mark.parametrize("where", ["model", "data"])
-def test_nan_gives_nan(where, per_example):
-    model = convolutional()
-    x, y = examples_for(model)
-    if where == "data":
-        x[2, 0, 0, 0] = np.nan
-    else:
-        kernel = model.get_layer("fc").kernel
-        kernel.assign(np.full(kernel.shape, np.nan))
-    result = connectivity(model, crossentropy, (x, y), per_example)
-    assert math.isnan(result.loss)
-    assert math.isnan(result.total)
 
 
 @pytest.mark.parametrize("at_once", [0, -1, 2.5, True, "all"])

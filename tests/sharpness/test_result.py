@@ -1,29 +1,34 @@
+import json
+
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from keras import layers
 
 from tf_bdecay.sharpness import ConnectivityResult, connectivity
-from tf_bdecay.sharpness.result import Share
+from tf_bdecay.sharpness.partition import Partition
 
-SHARES = (
-    Share("conv/kernel", "conv", "Conv", 2.0),
-    Share("norm/gamma", "norm", "gamma", 0.5),
-    Share("norm/beta", "norm", "beta", 0.25),
-    Share("fc/kernel", "fc", "FC(w)", 1.0),
-    Share("fc/bias", "fc", "FC(b)", 0.25),
+PARTITION = Partition(
+    variables=("conv/kernel", "norm/gamma", "norm/beta", "fc/kernel", "fc/bias"),
+    layers=("conv", "norm", "norm", "fc", "fc"),
+    kinds=("Conv", "gamma", "beta", "FC(w)", "FC(b)"),
 )
 
 
-def result(shares=SHARES, **kwargs):
+def result(shares=(2.0, 0.5, 0.25, 1.0, 0.25), errors=None, **kwargs):
     arguments = dict(
+        partition=PARTITION,
+        shares=np.array(shares),
+        errors=np.full(14, 0.125) if errors is None else errors,
         loss=1.5,
-        gradients=[],
-        shares=shares,
-        bias_ratio={"norm": 0.5},
         examples=8,
-        per_example=True,
         training=False,
+        gradients=[],
+        bias_ratio={"norm": 0.5},
+        per_example=True,
+        batch_size=1,
     )
     return ConnectivityResult(**{**arguments, **kwargs})
 
@@ -36,17 +41,33 @@ def test_every_split_adds_up():
     assert r.by_kind == {
         "Conv": 2.0, "gamma": 0.5, "beta": 0.25, "FC(w)": 1.0, "FC(b)": 0.25, "Total": 4.0
     }  # fmt: skip
+    assert r.standard_errors("layer") == {"conv": 0.125, "norm": 0.125, "fc": 0.125}
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=5, max_size=5))
+def test_every_split_adds_up_whatever_the_shares(shares):
+    r = result(shares)
+    for split in (r.by_variable, r.by_layer, r.by_kind):
+        parts = [value for name, value in split.items() if name != "Total"]
+        assert sum(parts) == pytest.approx(r.total, abs=1e-8)
 
 
 def test_the_print_names_what_was_measured():
     lines = str(result()).splitlines()
-    assert lines[0] == ("Connectivity sharpness C: 4 (8 examples, inference mode, loss 1.5)")
+    assert lines[0] == ("Connectivity sharpness C: 4 +- 0.1 (8 examples, inference mode, loss 1.5)")
     rows = [line.split() for line in lines]
-    assert ["Conv", "2.000e+00", "50.0%"] in rows
-    assert ["norm", "7.500e-01", "18.8%", "0.5"] in rows
-    assert ["Total", "4.000e+00", "100.0%"] in rows
-    training = str(result(per_example=False, training=True))
-    assert "C_m, m = 8" in training and "r of training" in training
+    assert ["Conv", "2.000e+00", "1.2e-01", "50.0%"] in rows
+    assert ["norm", "7.500e-01", "1.2e-01", "18.8%", "0.5"] in rows
+    training = str(result(per_example=False, training=True, batch_size=8, left_out=3))
+    assert "C_m, m = 8:" in training and "r of training" in training
+    assert "3 examples that fill no mini-batch were left out" in training
+
+
+def test_without_errors_there_is_no_column_of_them():
+    text = str(result(errors=np.full(14, np.nan)))
+    assert "+-" not in text and ["Total", "4.000e+00", "100.0%"] in [
+        line.split() for line in text.splitlines()
+    ]
 
 
 def test_pairs_that_share_a_layer_are_printed_too():
@@ -55,7 +76,19 @@ def test_pairs_that_share_a_layer_are_printed_too():
 
 
 def test_nothing_sharp_prints():
-    assert "Total" in str(result([Share("a", "a", "other", 0.0)], bias_ratio={}))
+    assert "Total" in str(result(np.zeros(5), bias_ratio={}))
+    assert result(np.zeros(5)).to_pandas()["share"].isna().all()
+
+
+def test_json_and_pandas_hold_the_same_figures():
+    r = result(bias_ratio={"norm": np.inf})
+    told = json.loads(r.to_json())
+    assert told["total"] == 4.0 and told["bias_ratio"] == {"norm": None}
+    assert told["by_layer"]["norm"] == {"value": 0.75, "standard_error": 0.125}
+    frame = r.to_pandas()
+    row = frame[(frame["level"] == "layer") & (frame["name"] == "norm")].iloc[0]
+    assert (row["measure"], row["value"], row["share"]) == ("C", 0.75, 0.1875)
+    assert len(frame) == 5 + 3 + 6
 
 
 def test_equal_names_do_not_overwrite_each_other():

@@ -1,11 +1,9 @@
 """Decisions of adaptive beta decay from a batch of their own, not from each update's gradients."""
 
-import math
 import numbers
 import warnings
 
 import keras
-import numpy as np
 from keras import ops
 
 from tf_bdecay.errors import BadInput, require
@@ -56,11 +54,11 @@ class ProbeDecision(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """Checks the optimizer and the probe data, before anything is trained."""
         from tf_bdecay.sharpness import connectivity  # first: needs TensorFlow, and says so
-        from tf_bdecay.sharpness.inputs import examples_of
+        from tf_bdecay.sharpness.stream import Stream
 
         self._optimizer = _probed_optimizer(self.model)
         self._measure = connectivity
-        examples_of(self.data)
+        Stream(self.data)
         self._epoch_start = None  # number of updates; read when all callbacks have begun
         self._next = None
 
@@ -100,34 +98,38 @@ class ProbeDecision(keras.callbacks.Callback):
         return (updates // self.every + 1) * self.every
 
     def _decide(self):
+        from tf_bdecay.sharpness.network import NotFinite
+
         optimizer = self._optimizer
-        result = self._measure(
-            self.model,
-            self.loss,
-            self.data,
-            per_example=False,
-            training=True,
-            roles=optimizer.roles,
-        )
-        if not math.isfinite(result.total):
-            self._keep(optimizer)
+        try:
+            result = self._measure(
+                self.model,
+                self.loss,
+                self.data,
+                per_example=False,
+                training=True,
+                full_precision=False,  # as the updates compute
+                roles=optimizer.roles,
+            )
+        except NotFinite as error:
+            self._keep(error)
             return
-        sensitivity = np.array([share.value for share in result.shares], "float32")
+        sensitivity = result.shares.astype("float32")
         ratio, on = optimizer.plan.decide(
             ops.convert_to_tensor(sensitivity), present=range(len(sensitivity))
         )
         optimizer.set_decision(ops.convert_to_numpy(on), ops.convert_to_numpy(ratio))
 
-    def _keep(self, optimizer):
+    def _keep(self, error):
         """A measurement that is not finite decides nothing, as an update's gradients do not."""
         if self._next == 0:
             raise BadInput(
                 "ProbeDecision has no first decision: the sensitivities on the probe batch are not "
-                "finite; look for NaN or infinity in the probe data and in the weights."
-            )
+                f"finite. {error}"
+            ) from error
         warnings.warn(
             f"The sensitivities on the probe batch are not finite before update {self._next + 1}: "
-            "ProbeDecision keeps its last decision.",
+            f"ProbeDecision keeps its last decision. {error}",
             stacklevel=2,
         )
 

@@ -1,44 +1,66 @@
-"""Connectivity sharpness: its formulas for any backend, and its measurement with TensorFlow."""
+"""Sharpness: the formulas of connectivity sharpness for any backend, and TensorFlow's measures."""
 
 import importlib
-
-from tf_bdecay.sharpness.sensitivity import bias_ratio, connection_sensitivity, l1_norms
 
 __all__ = [
     "ConnectivityResult",
     "bias_ratio",
     "connection_sensitivity",
     "connectivity",
+    "fisher_rao",
+    "hessian",
+    "hessian_spectrum",
+    "hessian_top_eigenvalue",
+    "hessian_trace",
+    "invariance",
     "l1_norms",
     "loss_gradients_and_sensitivity",
+    "perturbation",
+    "reparameterize",
+    "rescalable_units",
 ]
 
-# Where the names that need TensorFlow are defined. No module here may be called as a name of this
-# table: importing it would put the module in the name's place.
+# Where the names are defined that are imported when they are first asked for. No module here may be
+# called as a name of these tables: importing it would put the module in the name's place.
+_ANY_BACKEND = {
+    "bias_ratio": "sensitivity",
+    "connection_sensitivity": "sensitivity",
+    "l1_norms": "sensitivity",
+    "reparameterize": "rescale",
+    "rescalable_units": "rescale",
+}
 _NEED_TENSORFLOW = {
     "ConnectivityResult": "result",
     "connectivity": "measure",
+    "fisher_rao": "fisher",
+    "hessian": "curvature",
+    "hessian_spectrum": "trace",
+    "hessian_top_eigenvalue": "eigenvalue",
+    "hessian_trace": "trace",
+    "invariance": "theorem",
     "loss_gradients_and_sensitivity": "tape",
+    "perturbation": "ascent",
 }
 
 
 def __getattr__(name):
-    """Imports what needs TensorFlow when it is first asked for.
+    """Imports a name of the tables.
 
     Raises:
-        BadInput: Keras runs on another backend.
+        BadInput: it measures with TensorFlow, and Keras runs on another backend.
     """
-    if name not in _NEED_TENSORFLOW:
+    home = _ANY_BACKEND.get(name) or _NEED_TENSORFLOW.get(name)
+    if home is None:
         raise AttributeError(f"module 'tf_bdecay.sharpness' has no attribute {name!r}")
-    import keras
+    if name in _NEED_TENSORFLOW:
+        import keras
 
-    from tf_bdecay.errors import require
+        from tf_bdecay.errors import require
 
-    backend = keras.backend.backend()
-    require(
-        backend == "tensorflow",
-        f"tf_bdecay.sharpness.{name} measures with TensorFlow: set KERAS_BACKEND=tensorflow before "
-        f"Keras is imported. Received: KERAS_BACKEND={backend}",
-    )
-    module = importlib.import_module(f"tf_bdecay.sharpness.{_NEED_TENSORFLOW[name]}")
-    return getattr(module, name)
+        backend = keras.backend.backend()
+        require(
+            backend == "tensorflow",
+            f"tf_bdecay.sharpness.{name} measures with TensorFlow: set KERAS_BACKEND=tensorflow "
+            f"before Keras is imported. Received: KERAS_BACKEND={backend}",
+        )
+    return getattr(importlib.import_module(f"tf_bdecay.sharpness.{home}"), name)

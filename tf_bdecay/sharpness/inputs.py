@@ -1,8 +1,9 @@
-"""What every measure asks of a model and of its data, and the sentences that say so."""
+"""What every measure asks of a model and of its arguments, and the sentences that say so."""
+
+import math
+import numbers
 
 import keras
-import tensorflow as tf
-from keras import tree
 
 from tf_bdecay.errors import BadInput, require
 
@@ -11,7 +12,7 @@ def check_model(model):
     """Raises `BadInput` unless it is a built Keras model with something to train."""
     require(
         isinstance(model, keras.layers.Layer),
-        f"Connectivity sharpness is measured of a Keras model. Received: {model!r}",
+        f"Sharpness is measured of a Keras model. Received: {model!r}",
     )
     require(
         model.built,
@@ -24,41 +25,25 @@ def check_model(model):
     )
 
 
-def examples_of(data):
-    """x and y as structures of tensors, and how many examples they hold."""
+def check_flag(name, value):
+    """Raises `BadInput` unless the value is True or False."""
+    require(isinstance(value, bool), f"`{name}` must be True or False. Received: {name}={value!r}")
+
+
+def check_count(name, value, least=1):
+    """Raises `BadInput` unless the value is a whole number of at least `least`."""
     require(
-        isinstance(data, (tuple, list)) and len(data) == 2,
-        "The data must be a pair (x, y) of arrays with one entry an example. "
-        f"Received: {type(data).__name__}"
-        + (f" of {len(data)}" if isinstance(data, (tuple, list)) else ""),
+        isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= least,
+        f"`{name}` must be a whole number >= {least}. Received: {value!r}",
     )
-    try:
-        x, y = tree.map_structure(tf.convert_to_tensor, tuple(data))
-    except (TypeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise BadInput(
-            "x and y must be arrays, or structures of arrays, that can be made tensors. "
-            f"Received: {_types(data[0])} and {_types(data[1])} ({reason})"
-        ) from error
-    lengths = [
-        [t.shape[0] if t.shape.rank else None for t in tree.flatten(part)] for part in (x, y)
-    ]
-    known = set(lengths[0] + lengths[1])
+
+
+def check_positive(name, value):
+    """Raises `BadInput` unless the value is a finite number above 0."""
     require(
-        len(known) == 1 and None not in known,
-        "x and y must hold as many examples as each other, along their first axis. "
-        f"Received: {_listed(lengths[0])} and {_listed(lengths[1])}",
+        isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 < value < math.inf,
+        f"`{name}` must be a number > 0. Received: {value!r}",
     )
-    require(known != {0}, "The data hold no examples: x and y are empty.")
-    return x, y, known.pop()
-
-
-def _types(part):
-    return ", ".join(type(leaf).__name__ for leaf in tree.flatten(part)) or "none"
-
-
-def _listed(lengths):
-    return ", ".join("a scalar" if n is None else str(n) for n in lengths) or "none"
 
 
 def refuse_batch_statistics(model):
@@ -73,6 +58,22 @@ def refuse_updates(model, scope):
     for weight in model.non_trainable_weights:
         if id(weight) in scope.state_mapping:
             raise _coupled(weight.path)
+
+
+def refuse_wrong_curvature(model):
+    """Names a layer whose second derivatives TensorFlow gets wrong in training mode.
+
+    `tf.nn.moments` stops the gradient of the mean inside the variance, which is right for a first
+    derivative and wrong for a second.
+    """
+    for layer in model._flatten_layers(include_self=True, recursive=True):
+        stock = type(layer) is keras.layers.BatchNormalization
+        require(
+            not (stock and layer.trainable),
+            f"The curvature in training mode is wrong for keras.layers.BatchNormalization, as "
+            f"{layer.name!r} is, whose second derivatives stop at the mean: use training=False, or "
+            "tf_bdecay.layers.GhostBatchNormalization with the batch as its ghost batch.",
+        )
 
 
 def _coupled(name):

@@ -1,64 +1,73 @@
 """Measuring connectivity sharpness: eq. 4 and C_m of any Keras model, without changing it."""
 
-import collections
-import math
-import numbers
-import weakref
-
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import tree
 
 from tf_bdecay.errors import require
-from tf_bdecay.roles import Roles, roles_of
-from tf_bdecay.sharpness import inputs, objective
-from tf_bdecay.sharpness.kinds import kinds_of
+from tf_bdecay.sharpness import inputs
+from tf_bdecay.sharpness.memory import examples_at_once as fitting
+from tf_bdecay.sharpness.network import Network
 from tf_bdecay.sharpness.per_example import map_over_examples
-from tf_bdecay.sharpness.result import ConnectivityResult, Share
+from tf_bdecay.sharpness.result import ConnectivityResult
 from tf_bdecay.sharpness.sensitivity import bias_ratio, connection_sensitivity, l1_norms
+from tf_bdecay.sharpness.session import SILENT
+from tf_bdecay.sharpness.stream import Stream
 from tf_bdecay.sharpness.tape import dense_gradients, loss_gradients_and_sensitivity
-
-GRADIENT_MEMORY = 2**30  # bytes that the gradients of the examples at once may take
-MOST_AT_ONCE = 256  # examples: a small network's activations outweigh its gradients
-_FUNCTIONS_KEPT = 8  # traced functions a model, the last ones used
-
-_functions = weakref.WeakKeyDictionary()
 
 
 def connectivity(
-    model, loss, data, per_example=True, training=False, examples_at_once=None, roles=None
+    model,
+    loss,
+    data,
+    per_example=True,
+    training=False,
+    batch_size=None,
+    *,
+    examples_at_once=None,
+    memory_gb=None,
+    full_precision=True,
+    roles=None,
+    session=SILENT,
 ):
     """Connectivity sharpness of a model on a set of examples, and the gradient of its mean loss.
 
         C(theta)   = E_D || dl/dtheta * theta ||_1    (eq. 4; per_example=True)
-        C_m(theta) = || dL/dtheta * theta ||_1        L the mean loss of these m examples
+        C_m(theta) = E_B || dL_B/dtheta * theta ||_1  L_B the mean loss of a mini-batch B of m
 
     Both are sums over parameters, so they split exactly over variables, layers and kinds (eq. 11).
-    Regularisation losses are left out; weights, moving statistics and seeds stay as they were. The
-    model computes in its own precision. Dropout in training mode draws one mask from the seeds as
-    they are: with `per_example` the same for every example.
+    Standard errors are over the examples, or over the mini-batches. Regularisation losses are left
+    out; weights, moving statistics and seeds stay as they were. Dropout in training mode draws one
+    mask from the seeds as they are: with `per_example` the same for every example.
 
     Args:
-        model: a built Keras model.
+        model: a built Keras model. Under a strategy its replicas share the examples.
         loss: callable (y, outputs) that gives a value for each example, a Keras loss (its reduction
             over examples is undone) or the name of one, which means what it means in `compile`;
             None for the loss that the model was compiled with.
-        data: pair (x, y) of arrays, or of structures of arrays, with one entry an example.
+        data: pair (x, y) of arrays, or of structures of arrays, with one entry an example; a finite
+            `tf.data.Dataset` or `keras.utils.PyDataset` of batches of such pairs.
         per_example: whether to measure C or C_m.
         training: whether the model runs in training mode. Reports use inference mode, where
             accumulated statistics leave examples independent of each other (METHOD, section 1).
-        examples_at_once: how many examples to hold at a time. By default what keeps their gradients
-            within 1 GiB for C, and all of them for C_m.
+        batch_size: m of C_m; examples that do not fill a mini-batch are left out, and counted. None
+            for all examples as one batch.
+        examples_at_once: how many examples to hold at a time; it changes rounding only. By default
+            what `memory_gb` allows, up to 256.
+        memory_gb: the memory to stay within, in 1e9 bytes; by default a quarter of what is free.
+        full_precision: whether layers of mixed precision compute in float32.
         roles: `Roles` of the model's variables, as `optimizer.roles`; by default `roles_of(model)`.
+        session: a `Session`, for progress and partial results.
 
     Returns:
-        A `ConnectivityResult`. NaN in the model or in the data gives NaN.
+        A `ConnectivityResult`.
 
     Raises:
         BadInput: a model that is not built or has nothing to train; data that are no tensors, no
             examples, or unequal numbers of x and y; a loss without a value for each example; C in
-            training mode of a model that uses batch statistics; an argument of another type.
+            training mode of a model that uses batch statistics; an argument of another type; too
+            little memory; NaN or infinity in the model or the data (`NotFinite`).
 
     Example:
 
@@ -67,66 +76,147 @@ def connectivity(
         print(result)                                   # by kind and by layer
         result.total, result.by_kind["beta"], result.bias_ratio
     """
-    inputs.check_model(model)
-    for name, value in (("per_example", per_example), ("training", training)):
+    inputs.check_flag("per_example", per_example)
+    network = Network(model, loss, training, roles, full_precision)
+    stream = Stream(data)
+    if batch_size is not None:
+        inputs.check_count("batch_size", batch_size)
         require(
-            isinstance(value, bool), f"`{name}` must be True or False. Received: {name}={value!r}"
+            not per_example,
+            "`batch_size` is m of C_m, and C is of single examples: use per_example=False, or "
+            f"leave it out. Received: batch_size={batch_size}",
         )
-    x, y, examples = inputs.examples_of(data)
     if per_example and training:
         inputs.refuse_batch_statistics(model)
-    roles = roles_of(model) if roles is None else roles
-    require(
-        isinstance(roles, Roles),
-        "`roles` must be a Roles, from roles_of(model) or optimizer.roles. "
-        f"Received: {type(roles).__name__}",
-    )
-    require(
-        len(roles) == len(model.trainable_variables),
-        f"`roles` must be of this model's {len(model.trainable_variables)} trainable variables. "
-        f"Received: roles of {len(roles)}",
-    )
-    at_once = _examples_at_once(model, examples, per_example, training, examples_at_once)
-    loss = objective.compiled_loss(model) if loss is None else loss
-    function = _function(model, loss, per_example, training)
-    mean_loss, gradients, c = _sum_over_chunks(function, x, y, examples, at_once)
-    if not per_example:
-        values = [v.value for v in model.trainable_variables]
-        c = [float(norm) for norm in l1_norms(connection_sensitivity(gradients, values))]
+    whole = batch_size
+    if training and not per_example and whole is None:
+        whole = stream.count()
+    size = _chunk(network, stream, per_example, whole, examples_at_once, memory_gb)
+    measure = _of_examples if per_example else _of_batches
+    found = measure(network, stream, size, batch_size, session)
     return ConnectivityResult(
-        loss=mean_loss,
-        gradients=gradients,
-        shares=tuple(
-            Share(variable.label, variable.layer, kind, float(value))
-            for variable, kind, value in zip(
-                roles.variables, kinds_of(model, roles), c, strict=True
-            )
-        ),
-        bias_ratio=_bias_ratios(roles, np.asarray(c)),
-        examples=examples,
-        per_example=per_example,
+        partition=network.partition,
         training=training,
+        bias_ratio=_bias_ratios(network.roles, found["shares"]),
+        per_example=per_example,
+        **found,
     )
 
 
-def _examples_at_once(model, examples, per_example, training, given):
-    if given is None:
-        if not per_example:
-            return examples
-        size = sum(
-            math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in model.trainable_variables
+def _chunk(network, stream, per_example, batch, given, memory_gb):
+    """The number of examples to hold at once."""
+    most = stream.examples if batch is None else batch
+    one_batch = network.training and not per_example
+    if given is not None:
+        inputs.check_count("examples_at_once", given)
+        require(
+            not one_batch or given >= batch,
+            f"C_m in training mode needs its batch of {batch} whole, for batch statistics depend "
+            f"on all of it: leave `examples_at_once` out. Received: {given}",
         )
-        return min(examples, MOST_AT_ONCE, max(1, GRADIENT_MEMORY // max(size, 1)))
-    require(
-        isinstance(given, numbers.Integral) and not isinstance(given, bool) and given >= 1,
-        f"`examples_at_once` must be a whole number >= 1. Received: {given!r}",
+    if memory_gb is not None:
+        inputs.check_positive("memory_gb", memory_gb)
+    if one_batch:
+        return batch
+    if given is None:
+        given = fitting(network, 3, 2 if per_example else 0, memory_gb)
+    return min(given, most or given)
+
+
+def _of_examples(network, stream, size, batch_size, session):
+    """C: sums of each example's C, and of its square for the standard error, by group."""
+    loss, (gradients, c, squares) = network.mean(
+        _examples_kernel, stream, size, session=session, key="C"
     )
-    require(
-        per_example or not training or given >= examples,
-        f"C_m in training mode needs its batch of {examples} whole, for batch statistics depend on "
-        f"all of it: leave `examples_at_once` out. Received: {given}",
+    n = stream.examples
+    mean, square = c.numpy(), squares.numpy()
+    variance = np.maximum(square - mean**2, 0) / (n - 1) if n > 1 else np.full_like(mean, np.nan)
+    return dict(
+        loss=loss,
+        gradients=gradients,
+        shares=mean[: len(network.variables)],
+        errors=np.sqrt(variance),
+        examples=n,
+        batch_size=1,
     )
-    return min(int(given), examples)
+
+
+def _examples_kernel(network, x, y, weights):
+    matrix = network.partition.matrix
+
+    def one(example):
+        x, y = tree.map_structure(lambda t: t[tf.newaxis], example)
+        value, _, gradients, c = loss_gradients_and_sensitivity(
+            lambda: (network.losses(x, y, 1, independent=True)[0], None), network.variables
+        )
+        c = [tf.cast(norm, "float64") for norm in c]
+        return value, dense_gradients(gradients, network.variables), tf.stack(c)
+
+    values, gradients, c = map_over_examples(one, (x, y))
+    groups = tf.matmul(c, matrix)
+    weights = tf.convert_to_tensor(weights)
+    return tf.reduce_sum(values * tf.cast(weights, values.dtype)), (
+        [tf.tensordot(tf.cast(weights, g.dtype), g, 1) for g in gradients],
+        tf.linalg.matvec(groups, weights, transpose_a=True),
+        tf.linalg.matvec(tf.square(groups), weights, transpose_a=True),
+    )
+
+
+def _of_batches(network, stream, size, batch_size, session):
+    """C_m of every mini-batch, its gradient summed over chunks before its norm is taken."""
+    rows, losses, gradients, left_out = [], [], None, 0
+    if batch_size is None:
+        loss, gradients = network.mean(gradient_kernel, stream, size, session=session)
+        rows, losses = [_norms(network, gradients)], [loss]
+        batch_size = stream.examples
+    else:
+        for chunk in stream.chunks(batch_size):
+            if chunk.kept < batch_size:
+                left_out = chunk.kept
+                continue
+            batch = Stream((chunk.x, chunk.y))
+            loss, found = network.mean(gradient_kernel, batch, size)
+            rows.append(_norms(network, found))
+            losses.append(loss)
+            if gradients is None:
+                gradients = found
+            else:
+                gradients = [a + b for a, b in zip(gradients, found, strict=True)]
+            session.progress(len(rows), stream.examples and stream.examples // batch_size)
+        require(
+            rows,
+            f"The data do not fill one mini-batch: {left_out} examples. Received: "
+            f"batch_size={batch_size}",
+        )
+        gradients = [g / len(rows) for g in gradients]
+    rows, count = np.stack(rows), len(rows)
+    deviation = (rows @ network.partition.matrix).std(0, ddof=1) if count > 1 else np.nan
+    return dict(
+        loss=float(np.mean(losses)),
+        gradients=gradients,
+        shares=rows.mean(0),
+        errors=np.broadcast_to(deviation / count**0.5, len(network.partition.groups)),
+        examples=count * batch_size,
+        batch_size=batch_size,
+        left_out=left_out,
+    )
+
+
+def gradient_kernel(network, x, y, weights):
+    """Weighted sum of losses and its gradient, for `Network.mean`."""
+    mean, _, gradients, _ = loss_gradients_and_sensitivity(
+        lambda: (network.weighted_loss(x, y, weights), None),
+        network.variables,
+        sensitivities=False,
+    )
+    return mean, dense_gradients(gradients, network.variables)
+
+
+def _norms(network, gradients):
+    """C by variable of a gradient: float64 [variables]."""
+    values = [v.value for v in network.variables]
+    norms = l1_norms(connection_sensitivity(gradients, values))
+    return np.array([keras.ops.convert_to_numpy(norm) for norm in norms], "float64")
 
 
 def _bias_ratios(roles, c):
@@ -135,96 +225,3 @@ def _bias_ratios(roles, c):
     gammas = c[[pair.gamma for pair in roles.pairs]].astype("float32")
     ratios = np.asarray(bias_ratio(betas, gammas))
     return {pair.layer: float(r) for pair, r in zip(roles.pairs, ratios, strict=True)}
-
-
-def _sum_over_chunks(function, x, y, examples, at_once):
-    """Mean loss, mean gradients and mean C by variable (None for C_m) over all chunks.
-
-    Every chunk has the same shape, so that one trace serves all: the last is filled up with its
-    last example at weight 0.
-    """
-    loss, gradients, rows = 0.0, None, []
-    for start in range(0, examples, at_once):
-        kept = min(at_once, examples - start)
-        index = np.minimum(np.arange(start, start + at_once), examples - 1)
-        weights = np.where(np.arange(at_once) < kept, 1 / examples, 0.0)
-        whole = at_once == examples
-        chunk = (x, y) if whole else tree.map_structure(lambda t, i=index: tf.gather(t, i), (x, y))
-        part, part_gradients, c = function(*chunk, tf.constant(weights))
-        loss += float(part)
-        if gradients is None:
-            gradients = part_gradients
-        else:
-            gradients = [a + b for a, b in zip(gradients, part_gradients, strict=True)]
-        if c is not None:
-            rows.append(c.numpy()[:kept].astype("float64"))
-    return loss, gradients, np.concatenate(rows).mean(0) if rows else None
-
-
-def _function(model, loss, per_example, training):
-    """The `tf.function` of a model, a loss and a mode, kept for the next call.
-
-    It holds no reference to the model, which could then never be freed from the weak dictionary.
-    """
-    variables = list(model.trainable_variables)
-    layers = model._flatten_layers(include_self=True, recursive=True)
-    key = (
-        objective.loss_key(loss),
-        per_example,
-        training,
-        tuple(id(v) for v in variables),
-        tuple(layer.trainable for layer in layers),  # decides how normalization layers run
-    )
-    kept = _functions.setdefault(model, collections.OrderedDict())
-    if key not in kept:
-        # The losses and variables stay with the function: an id in the key is of a living object.
-        kept[key] = _make_function(weakref.ref(model), loss, variables, per_example, training), loss
-        while len(kept) > _FUNCTIONS_KEPT:
-            kept.popitem(last=False)
-    kept.move_to_end(key)
-    return kept[key][0]
-
-
-def _make_function(model_reference, loss, variables, per_example, training):
-    loss = objective.resolve_loss(loss)
-    strategy = getattr(model_reference(), "distribute_strategy", tf.distribute.get_strategy())
-
-    def losses(x, y, examples):
-        model = model_reference()
-        # Whatever a layer assigns (moving statistics, seeds) or adds as a loss stays in the scope.
-        with keras.StatelessScope(collect_losses=True) as scope:
-            outputs = model(x, training=training)
-        if per_example and training:
-            inputs.refuse_updates(model, scope)
-        return objective.example_losses(loss, y, outputs, examples)
-
-    def of_batch(x, y, weights):
-        def mean_loss():
-            values = losses(x, y, weights.shape[0])
-            return tf.reduce_sum(values * tf.cast(weights, values.dtype)), None
-
-        mean, _, gradients, _ = loss_gradients_and_sensitivity(
-            mean_loss, variables, sensitivities=False
-        )
-        return mean, dense_gradients(gradients, variables), None
-
-    def of_examples(x, y, weights):
-        def one(example):
-            x, y = tree.map_structure(lambda t: t[tf.newaxis], example)
-            value, _, gradients, c = loss_gradients_and_sensitivity(
-                lambda: (losses(x, y, 1)[0], None), variables
-            )
-            c = [tf.cast(norm, value.dtype) for norm in c]
-            return value, dense_gradients(gradients, variables), tf.stack(c)
-
-        values, gradients, c = map_over_examples(one, (x, y))
-        mean = tf.reduce_sum(values * tf.cast(weights, values.dtype))
-        return mean, [tf.tensordot(tf.cast(weights, g.dtype), g, 1) for g in gradients], c
-
-    @tf.function(autograph=False)
-    def function(x, y, weights):
-        # Each replica measures the same examples, in the replica context that layers may ask for.
-        results = strategy.run(of_examples if per_example else of_batch, args=(x, y, weights))
-        return tf.nest.map_structure(lambda t: strategy.experimental_local_results(t)[0], results)
-
-    return function

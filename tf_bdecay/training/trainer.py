@@ -84,6 +84,8 @@ class SmoothedCrossentropy(keras.losses.Loss):
         **kwargs: as in every Keras loss.
     """
 
+    from_logits = True
+
     def __init__(self, label_smoothing=0.0, name="crossentropy", **kwargs):
         super().__init__(name=name, **kwargs)
         self.label_smoothing = label_smoothing

@@ -1,0 +1,42 @@
+"""Run as a program, in a process of its own: one process, one strategy.
+
+Measures everything with as many replicas as its argument says, and prints the figures as JSON.
+"""
+
+import json
+import os
+import sys
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import tensorflow as tf
+
+
+def main(replicas):
+    """Prints totals, shares and standard errors of all measures."""
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(
+        cpu, [tf.config.LogicalDeviceConfiguration()] * replicas
+    )
+    from tests.sharpness.networks import convolutional, examples_for, ghost
+    from tests.sharpness.test_network import LOSS, MEASURES
+    from tf_bdecay.sharpness import connectivity
+
+    if replicas == 1:
+        strategy = tf.distribute.get_strategy()
+    else:
+        strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+    with strategy.scope():
+        model, ghosts = convolutional(), ghost()
+    data = examples_for(model)
+    report = {}
+    for name, measure in MEASURES.items():
+        result = measure(model, LOSS, data, examples_at_once=6)
+        report[name] = [*result.shares.tolist(), result.standard_error, result.loss]
+    whole = connectivity(ghosts, LOSS, data, per_example=False, training=True)
+    report["C_m of training"] = whole.shares.tolist()
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,129 @@
+import keras
+import numpy as np
+import pytest
+from scipy.sparse.linalg import LinearOperator, cg
+
+from tests.sharpness.networks import (
+    convolutional,
+    crossentropy,
+    dense,
+    dense_hessian,
+    examples_for,
+    ghost,
+    residual,
+)
+from tf_bdecay.errors import BadInput
+from tf_bdecay.layers import GhostBatchNormalization
+from tf_bdecay.sharpness import hessian
+
+
+@pytest.mark.parametrize(
+    "make, training",
+    [(dense, False), (convolutional, False), (ghost, False), (ghost, True), (residual, False)],
+    ids=["dense", "batch norm", "ghost", "ghost in training mode", "residual, layer norm, pool"],
+)
+def test_products_are_those_of_the_dense_matrix(double, make, training):
+    model = make()
+    x, y = examples_for(model)
+    expected = dense_hessian(model, x, y, training)
+    at_once = None if training else 4
+    operator = hessian(model, crossentropy, (x, y), training, examples_at_once=at_once)
+    assert isinstance(operator, LinearOperator)
+    assert operator.shape == expected.shape and operator.dtype == np.float64
+    vectors = np.random.default_rng(0).normal(size=(expected.shape[0], 2))
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(operator @ vectors, expected @ vectors, atol=1e-10 * scale)
+    np.testing.assert_allclose(operator.T @ vectors[:, 0], expected @ vectors[:, 0], atol=1e-9)
+    assert operator.products == 3
+
+
+def test_products_in_single_precision():
+    model = convolutional()
+    x, y = examples_for(model)
+    operator = hessian(model, crossentropy, (x, y))
+    assert operator.dtype == np.float32
+    vector = np.random.default_rng(0).normal(size=operator.shape[0])
+    expected = dense_hessian(model, x, y) @ vector
+    assert np.abs(operator @ vector - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+def test_works_with_scipys_solvers(double):
+    model = dense()
+    x, y = examples_for(model)
+    operator = hessian(model, crossentropy, (x, y))
+    size = operator.shape[0]
+    damped = LinearOperator((size, size), lambda v: operator @ v + 10 * v.reshape(-1), dtype=float)
+    right = np.ones(size)
+    solution, failed = cg(damped, right, rtol=1e-12)
+    assert not failed
+    expected = np.linalg.solve(dense_hessian(model, x, y) + 10 * np.eye(size), right)
+    np.testing.assert_allclose(solution, expected, rtol=1e-8, atol=1e-12)
+
+
+def test_shares_of_an_inner_product_add_up(double):
+    operator = hessian(dense(), crossentropy, examples_for(dense()))
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, operator.shape[0]))
+    shares = operator.shares(a, b)
+    assert shares.sum() == pytest.approx(a @ b)
+    pieces = zip(operator.split(a), operator.split(b), strict=True)
+    np.testing.assert_allclose(shares, [np.sum(p * q) for p, q in pieces])
+
+
+def test_batch_normalization_in_training_mode_is_refused():
+    model = convolutional()
+    with pytest.raises(BadInput, match="wrong for keras.layers.BatchNormalization, as 'norm' is"):
+        hessian(model, crossentropy, examples_for(model), training=True)
+    model.get_layer("norm").trainable = False  # then it uses its moving statistics
+    hessian(model, crossentropy, examples_for(model), training=True)
+
+
+def test_why_batch_normalization_in_training_mode_is_refused(double):
+    """Autodiff through Keras' layer, and through ours as one group, against finite differences."""
+
+    def error(layer):
+        model = convolutional(layer) if layer is keras.layers.BatchNormalization else ghost()
+        x, y = examples_for(model)
+        analytic = dense_hessian(model, x, y, training=True)
+        kernel = model.trainable_variables[0]
+        original, step = kernel.numpy(), 1e-5
+        change = np.zeros(analytic.shape[0])
+        change[0] = step
+        moved = original.copy()
+        moved.flat[0] += step
+        import tensorflow as tf
+
+        def gradient():
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean(crossentropy(y, model(x, training=True)))
+            return np.concatenate(
+                [g.numpy().reshape(-1) for g in tape.gradient(loss, model.trainable_variables)]
+            )
+
+        kernel.assign(moved)
+        above = gradient()
+        moved.flat[0] -= 2 * step
+        kernel.assign(moved)
+        below = gradient()
+        kernel.assign(original)
+        numeric = (above - below) / (2 * step)
+        return np.abs(analytic[:, 0] - numeric).max() / np.abs(numeric).max()
+
+    assert error(GhostBatchNormalization) < 1e-6
+    assert error(keras.layers.BatchNormalization) > 1e-3
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (dict(examples_at_once=0), "`examples_at_once` must be a whole number >= 1"),
+        (dict(training=True, examples_at_once=4), "the 11 examples are one batch"),
+        (dict(memory_gb=-1), "`memory_gb` must be a number > 0"),
+        (dict(memory_gb=1e-9), "One example at a time needs about .* GB.*memory_gb=1e-09"),
+        (dict(training="yes"), "`training` must be True or False"),
+    ],
+)
+def test_bad_arguments(arguments, sentence):
+    model = dense()
+    with pytest.raises(BadInput, match=sentence):
+        hessian(model, crossentropy, examples_for(model), **arguments)

@@ -1,0 +1,118 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers
+
+from tests.sharpness.networks import (
+    CLASSES,
+    convolutional,
+    crossentropy,
+    dense,
+    examples_for,
+    jacobian,
+    parameters,
+    residual,
+)
+from tf_bdecay.errors import BadInput
+from tf_bdecay.sharpness import fisher_rao
+
+LOGITS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def dense_fisher(model, x, log_probabilities):
+    """F = E_x sum_y p_y grad log p_y grad log p_y^T, and log p."""
+    log_p = log_probabilities().numpy()
+    rows = jacobian(model, log_probabilities).reshape(*log_p.shape, -1)
+    return np.einsum("ny,nyi,nyj->ij", np.exp(log_p), rows, rows) / len(x)
+
+
+@pytest.mark.parametrize("make", [dense, convolutional, residual])
+def test_equals_the_dense_matrix_by_variable(double, make):
+    model = make()
+    x, y = examples_for(model)
+    fisher = dense_fisher(model, x, lambda: tf.nn.log_softmax(model(x, training=False)))
+    theta = parameters(model)
+    result = fisher_rao(model, LOGITS, (x, y), examples_at_once=4)
+    assert result.total == pytest.approx(theta @ fisher @ theta)
+    assert result.norm == pytest.approx(np.sqrt(theta @ fisher @ theta))
+    ends = np.cumsum([int(np.prod(v.shape)) for v in model.trainable_variables])[:-1]
+    shares = [part.sum() for part in np.split(theta * (fisher @ theta), ends)]
+    np.testing.assert_allclose(result.shares, shares, atol=1e-10)
+
+
+def test_without_biases_they_are_held_fixed(double):
+    model = convolutional()
+    x, y = examples_for(model)
+    fisher = dense_fisher(model, x, lambda: tf.nn.log_softmax(model(x, training=False)))
+    theta = np.concatenate(
+        [
+            v.numpy().reshape(-1) * (v.name not in ("bias", "beta"))
+            for v in model.trainable_variables
+        ]
+    )
+    result = fisher_rao(model, LOGITS, (x, y), biases=False)
+    assert result.total == pytest.approx(theta @ fisher @ theta)
+    assert result.by_kind["beta"] == result.by_kind["FC(b)"] == 0
+
+
+@settings(max_examples=6)
+@given(depth=st.integers(1, 4), seed=st.integers(0, 100))
+def test_a_bias_free_relu_network_has_a_closed_form(depth, seed):
+    """u = L logits, so FR^2 = L^2 E_x Var_p(logits)."""
+    rng = np.random.default_rng(seed)
+    keras.utils.set_random_seed(seed)
+    model = keras.Sequential(
+        [keras.Input((5,), dtype="float64")]
+        + [layers.Dense(6, "relu", use_bias=False, dtype="float64") for _ in range(depth - 1)]
+        + [layers.Dense(CLASSES, use_bias=False, dtype="float64")]
+    )
+    x, y = rng.normal(size=(7, 5)), rng.integers(0, CLASSES, 7)
+    logits = np.asarray(model(x))
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    variance = (p * logits**2).sum(1) - (p * logits).sum(1) ** 2
+    result = fisher_rao(model, LOGITS, (x, y))
+    assert result.total == pytest.approx(depth**2 * variance.mean())
+    error = depth**2 * variance.std(ddof=1) / np.sqrt(7)
+    assert result.standard_error == pytest.approx(error)
+    # Homogeneous in every layer: each has an equal share.
+    assert list(result.by_layer.values()) == pytest.approx([result.total / depth] * depth)
+
+
+@pytest.mark.parametrize("classes", [CLASSES, 1])
+def test_probabilities_and_logits_agree(double, classes):
+    keras.utils.set_random_seed(1)
+    with_logits = keras.Sequential([keras.Input((4,)), layers.Dense(classes)])
+    last = layers.Activation("softmax" if classes > 1 else "sigmoid")
+    with_probabilities = keras.Sequential([keras.Input((4,)), *with_logits.layers, last])
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(8, 4)), rng.integers(0, 2, 8).reshape(-1, *([1] * (classes == 1)))
+    loss = LOGITS if classes > 1 else keras.losses.BinaryCrossentropy(from_logits=True)
+    name = "sparse_categorical_crossentropy" if classes > 1 else "binary_crossentropy"
+    logits = fisher_rao(with_logits, loss, (x, y))
+    probabilities = fisher_rao(with_probabilities, name, (x, y))
+    assert probabilities.total == pytest.approx(logits.total, rel=1e-6)
+    assert probabilities.loss == pytest.approx(logits.loss, rel=1e-5)
+    with_probabilities.compile(loss=name)
+    assert fisher_rao(with_probabilities, None, (x, y)).total == probabilities.total
+
+
+def test_what_the_outputs_are_must_be_known():
+    model = dense()
+    data = examples_for(model)
+    with pytest.raises(BadInput, match="does not say whether .* Received: loss=crossentropy"):
+        fisher_rao(model, crossentropy, data)
+    assert fisher_rao(model, crossentropy, data, from_logits=True).total == pytest.approx(
+        fisher_rao(model, LOGITS, data).total
+    )
+    with pytest.raises(BadInput, match="does not say whether .*mean_squared_error"):
+        fisher_rao(model, "mse", (data[0], np.zeros((11, CLASSES))))
+
+
+def test_outputs_must_be_classes():
+    model = keras.Sequential([keras.Input((4, 2)), layers.Dense(CLASSES)])
+    x, y = np.ones((3, 4, 2)), np.zeros((3, 4), int)
+    with pytest.raises(BadInput, match="outputs .examples, classes.. Received: .*4, 3"):
+        fisher_rao(model, LOGITS, (x, y))

@@ -1,0 +1,229 @@
+"""What all measures share: they change nothing, trace once, and say what they cannot measure."""
+
+import gc
+import weakref
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import tf_bdecay
+from tests.sharpness.networks import (
+    CLASSES,
+    bytes_of,
+    convolutional,
+    crossentropy,
+    examples_for,
+    ghost,
+    transformer,
+)
+from tf_bdecay import sharpness
+from tf_bdecay.errors import BadInput
+from tf_bdecay.sharpness import connectivity, network
+
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+MEASURES = {
+    "C": sharpness.connectivity,
+    "C_m": lambda *a, **k: sharpness.connectivity(*a, per_example=False, batch_size=4, **k),
+    "trace": lambda *a, **k: sharpness.hessian_trace(*a, num_probes=2, **k),
+    "eigenvalue": lambda *a, **k: sharpness.hessian_top_eigenvalue(*a, tolerance=0.1, **k),
+    "spectrum": lambda *a, **k: sharpness.hessian_spectrum(*a, steps=3, **k),
+    "fisher_rao": lambda *a, **k: sharpness.fisher_rao(*a, **k),
+    "sam": lambda *a, **k: sharpness.perturbation(*a, steps=2, **k),
+}
+
+
+@pytest.mark.parametrize(
+    "make, training",
+    [
+        (lambda: convolutional(regularizer="l2"), False),
+        (transformer, True),
+        (ghost, True),
+    ],
+    ids=["batch normalization", "dropout", "ghost"],
+)
+def test_measuring_changes_no_byte(make, training):
+    model = make()
+    model.compile(tf_bdecay.Lamb(0.01), keras.losses.SparseCategoricalCrossentropy(True))
+    data = examples_for(model)
+    model.fit(*data, batch_size=11, verbose=0)
+    before = bytes_of(model, model.optimizer)
+    losses = [float(loss) for loss in model.losses]
+    for name, measure in MEASURES.items():
+        if training and (name == "C_m" or (name == "C" and make is ghost)):
+            continue  # C_m in training mode is in test_measure.py; C does not exist there
+        measure(model, None, data, training=training)
+        assert bytes_of(model, model.optimizer) == before, name
+    assert [float(loss) for loss in model.losses] == losses
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_chunks_change_only_rounding(double, name):
+    model = convolutional()
+    data = examples_for(model)
+    whole, cut = (MEASURES[name](model, LOSS, data, examples_at_once=n) for n in (11, 4))
+    assert cut.loss == pytest.approx(whole.loss, rel=1e-12)
+    frames = whole.to_pandas(), cut.to_pandas()
+    scale = np.abs(frames[0]["value"]).max()
+    for column in ("value", "standard_error"):
+        a, b = (f[column].to_numpy() for f in frames)
+        np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-9 * scale)
+
+
+@pytest.mark.parametrize("name", ["C", "C_m", "trace", "fisher_rao", "sam"])
+@pytest.mark.parametrize(
+    "where, sentence",
+    [
+        ("model", "The variable '.*fc/kernel' holds NaN or infinity"),
+        ("data", "Example 2 of the data holds NaN or infinity"),
+        ("loss", "loss is NaN or infinite on these examples"),
+    ],
+)
+def test_what_is_not_finite_is_named(name, where, sentence):
+    model = convolutional()
+    x, y = examples_for(model)
+    if where == "data":
+        x[2, 0, 0, 0] = np.nan
+    elif where == "model":
+        kernel = model.get_layer("fc").kernel
+        kernel.assign(np.full(kernel.shape, np.inf))
+    else:  # the logits overflow
+        model.get_layer("fc").kernel.assign(model.get_layer("fc").kernel * 1e38)
+    with pytest.raises(network.NotFinite, match=sentence):
+        MEASURES[name](model, LOSS, (x, y))
+
+
+def test_mixed_precision_is_measured_in_full_unless_asked():
+    def measured(policy, **arguments):
+        keras.config.set_dtype_policy(policy)
+        model = convolutional()
+        found = connectivity(model, crossentropy, examples_for(model), **arguments)
+        assert {layer.compute_dtype for layer in model.layers} == {
+            keras.DTypePolicy(policy).compute_dtype
+        }
+        return found.total
+
+    full = measured("float32")
+    assert measured("mixed_bfloat16") == pytest.approx(full, rel=1e-6)
+    half = measured("mixed_bfloat16", full_precision=False)
+    assert 1e-5 < abs(half / full - 1) < 0.1
+
+
+def test_training_goes_on_as_if_nothing_had_been_measured():
+    def final_weights(measured):
+        keras.utils.set_random_seed(3)
+        model = transformer()
+        model.compile(tf_bdecay.Lamb(0.01), keras.losses.SparseCategoricalCrossentropy(True))
+        data = examples_for(model)
+        for _ in range(2):
+            model.fit(*data, verbose=0)
+            if measured:
+                connectivity(model, None, data, training=True)
+        return bytes_of(model)
+
+    assert final_weights(True) == final_weights(False)
+
+
+def test_roles_may_be_given():
+    class Affine(layers.Layer):
+        def build(self, shape):
+            self.stretch = self.add_weight(shape=shape[-1:], initializer="ones", name="stretch")
+            self.shift = self.add_weight(shape=shape[-1:], initializer="ones", name="shift")
+
+        def call(self, x):
+            return x * self.stretch + self.shift
+
+    model = keras.Sequential([keras.Input((3,)), Affine(), layers.Dense(CLASSES)])
+    data = examples_for(model)
+    roles = tf_bdecay.roles_of(model, {".*stretch": "gamma", ".*shift": "beta"})
+    assert connectivity(model, crossentropy, data).bias_ratio == {}
+    assert len(connectivity(model, crossentropy, data, roles=roles).bias_ratio) == 1
+    with pytest.raises(BadInput, match="`roles` must be of this model's 4 .*Received: roles of 3"):
+        connectivity(
+            model, crossentropy, data, roles=tf_bdecay.roles_of(model.trainable_variables[:3])
+        )
+
+
+class CountsCalls(layers.Layer):
+    """Python runs at tracing only, so that traces can be counted."""
+
+    calls = 0
+
+    def call(self, x):
+        self.calls += 1
+        return x
+
+
+def test_equal_shapes_are_traced_once():
+    counter = CountsCalls()
+    model = keras.Sequential([keras.Input((3,)), counter, layers.Dense(CLASSES)])
+    counter.calls = 0
+    for seed in range(3):
+        data = examples_for(model, seed=seed)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)  # made anew
+        connectivity(model, loss, data, examples_at_once=4)
+    assert counter.calls == 1
+    connectivity(model, loss, data, per_example=False)
+    assert counter.calls == 2
+
+
+def test_a_change_of_what_is_trainable_is_seen():
+    model = convolutional()
+    data = examples_for(model)
+    before = connectivity(model, crossentropy, data)
+    kernel = model.get_layer("conv").kernel.path
+    model.get_layer("conv").trainable = False
+    after = connectivity(model, crossentropy, data)
+    assert before.by_variable.keys() - after.by_variable.keys() == {kernel}
+
+
+def test_traced_functions_do_not_keep_a_model_alive():
+    model = convolutional()
+    connectivity(model, crossentropy, examples_for(model))
+    dead = weakref.ref(model)
+    del model
+    gc.collect()
+    assert dead() is None
+
+
+def test_functions_of_passing_losses_are_not_kept_for_ever():
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(CLASSES)])
+    data = examples_for(model)
+    passing = []
+    for _ in range(network._FUNCTIONS_KEPT + 3):
+
+        def loss(y, logits):
+            return crossentropy(y, logits)
+
+        passing.append(weakref.ref(loss))
+        connectivity(model, loss, data, per_example=False)
+    del loss
+    gc.collect()
+    assert sum(reference() is not None for reference in passing) <= network._FUNCTIONS_KEPT
+
+
+def test_models_that_cannot_be_measured_are_refused():
+    data = np.ones((2, 3)), np.zeros(2, int)
+    with pytest.raises(BadInput, match="is not built"):
+        connectivity(keras.Sequential([layers.Dense(3)]), crossentropy, data)
+    with pytest.raises(BadInput, match="no trainable variable"):
+        connectivity(keras.Sequential([keras.Input((3,)), layers.ReLU()]), crossentropy, data)
+    with pytest.raises(BadInput, match="measured of a Keras model. Received: 'resnet'"):
+        connectivity("resnet", crossentropy, data)
+
+
+@pytest.mark.parametrize("argument", ["per_example", "training"])
+@pytest.mark.parametrize("value", ["no", 1, None])
+def test_modes_must_be_true_or_false(argument, value):
+    model = convolutional()
+    with pytest.raises(BadInput, match=f"`{argument}` must be True or False.*={value!r}"):
+        connectivity(model, crossentropy, examples_for(model), **{argument: value})
+
+
+@pytest.mark.parametrize("kind", [list, dict])
+def test_roles_must_be_roles(kind):
+    model = convolutional()
+    roles = kind((v.label, v.role) for v in tf_bdecay.roles_of(model).variables)
+    with pytest.raises(BadInput, match=f"`roles` must be a Roles.*Received: {kind.__name__}"):
+        connectivity(model, crossentropy, examples_for(model), roles=roles)

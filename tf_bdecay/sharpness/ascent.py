@@ -1,0 +1,211 @@
+"""How far the loss rises within a small ball around the weights: SAM's and ASAM's sharpness."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from tf_bdecay.errors import unknown
+from tf_bdecay.sharpness import inputs
+from tf_bdecay.sharpness.curvature import chunk_size
+from tf_bdecay.sharpness.measure import gradient_kernel
+from tf_bdecay.sharpness.network import Network
+from tf_bdecay.sharpness.result import Result
+from tf_bdecay.sharpness.session import SILENT
+from tf_bdecay.sharpness.stream import Stream
+from tf_bdecay.sharpness.tape import dense_gradients
+
+KINDS = ("sam", "asam")
+RHO = {"sam": 0.05, "asam": 0.5}  # what Foret et al. and Kwon et al. train CIFAR-10 with
+ETA = 0.01  # Kwon et al.
+
+
+@dataclasses.dataclass(frozen=True)
+class PerturbationResult(Result):
+    """The rise of the loss by one ascent step, split along that step, and the most by several.
+
+    The share of a variable is `(g_l(theta) + g_l(theta + epsilon)) / 2 . epsilon_l`, its part of
+    the rise along the way, exact to second order; what is left of the rise is `remainder`.
+
+    Attributes:
+        kind: "sam" or "asam".
+        rho: the radius of the ball.
+        rise: L(theta + epsilon) - L(theta) of the one step; this is the total.
+        maximum: the largest rise seen in the ball, by one step or by several.
+        steps: of the several.
+    """
+
+    kind: str
+    rho: float
+    rise: float
+    maximum: float
+    steps: int
+
+    name = "Rise of the loss"
+
+    @property
+    def symbol(self):
+        return self.kind.upper()
+
+    @property
+    def total(self):
+        """The rise by one ascent step."""
+        return self.rise
+
+    @property
+    def remainder(self):
+        """What the shares leave of the rise: terms of third order and above."""
+        return self.rise - float(np.sum(self.shares))
+
+    @property
+    def _sums(self):
+        sums = np.array(self.shares @ self.partition.matrix)
+        sums[-1] = self.rise
+        return sums
+
+    def _remark(self):
+        return (
+            f"; rho {self.rho:g}, at most {self.maximum:.4g} in {self.steps} steps, "
+            f"{self.remainder:.2g} of it in no share"
+        )
+
+    def _facts(self):
+        return {
+            "rho": self.rho,
+            "maximum": self.maximum,
+            "steps": self.steps,
+            "remainder": self.remainder,
+        }
+
+
+def perturbation(
+    model,
+    loss,
+    data,
+    kind="sam",
+    rho=None,
+    steps=10,
+    eta=ETA,
+    training=False,
+    *,
+    examples_at_once=None,
+    memory_gb=None,
+    full_precision=True,
+    roles=None,
+    session=SILENT,
+):
+    """The rise of the mean loss within a ball around the weights, by gradient ascent.
+
+        sam:   epsilon = rho g / |g|              |epsilon| <= rho              (Foret et al., 2021)
+        asam:  epsilon = rho T^2 g / |T g|        |T^-1 epsilon| <= rho         (Kwon et al., 2021)
+
+    with T = diag(|theta| + eta) and g the gradient of the mean loss over all examples. The maximum
+    is sought by projected ascent, in steps of 2 rho / `steps` along the same directions: what it
+    finds is a lower bound.
+
+    Args:
+        model, loss, data, examples_at_once, memory_gb, full_precision, roles, session: as in
+            `connectivity`.
+        kind: "sam" or "asam".
+        rho: radius of the ball; None for 0.05 (sam) and 0.5 (asam), which the authors use.
+        steps: of the maximum; 0 to leave it at the one step. Each reads all examples.
+        eta: added to |theta| in T, so that parameters at 0 move too.
+        training: whether the model runs in training mode, where all examples are one batch.
+
+    Returns:
+        A `PerturbationResult`; its standard error is over examples, for the given step.
+
+    Raises:
+        BadInput: as in `connectivity`; an unknown kind; numbers out of range.
+    """
+    if kind not in KINDS:
+        raise unknown("kind of perturbation", kind, KINDS)
+    rho = RHO[kind] if rho is None else rho
+    inputs.check_positive("rho", rho)
+    inputs.check_positive("eta", eta)
+    inputs.check_count("steps", steps, least=0)
+    network = Network(model, loss, training, roles, full_precision)
+    stream = Stream(data)
+    size = chunk_size(network, stream, 3, examples_at_once, memory_gb)
+    total = steps + 1 + (steps > 0)
+
+    def told(done):
+        session.progress(done, total)
+
+    before, gradients = network.mean(gradient_kernel, stream, size)
+    told(1)
+    radii = [_radius(kind, v.value, eta) for v in network.variables]
+    step = _direction(gradients, radii, rho)
+    after, (square, at_step) = network.mean(_rise_kernel, stream, size, arguments=(step,))
+    told(2)
+    shares = [
+        float(tf.reduce_sum(tf.cast((a + b) / 2 * e, "float64")))
+        for a, b, e in zip(gradients, at_step, step, strict=True)
+    ]
+    rise, n = after - before, stream.examples
+    errors = np.full(len(network.partition.groups), np.nan)
+    if n > 1:
+        errors[-1] = max(float(square) - rise**2, 0.0) ** 0.5 / (n - 1) ** 0.5
+    highest = rise
+    position = [tf.zeros_like(e) for e in step]
+    for i in range(steps):
+        move = _direction(gradients, radii, 2 * rho / steps)
+        position = _projected([p + m for p, m in zip(position, move, strict=True)], radii, rho)
+        value, (_, gradients) = network.mean(_rise_kernel, stream, size, arguments=(position,))
+        highest = max(highest, value - before)
+        told(3 + i)
+    return PerturbationResult(
+        partition=network.partition,
+        shares=np.array(shares),
+        errors=errors,
+        loss=before,
+        examples=n,
+        training=training,
+        kind=kind,
+        rho=float(rho),
+        rise=rise,
+        maximum=highest,
+        steps=steps,
+    )
+
+
+def _radius(kind, value, eta):
+    """The diagonal of T."""
+    return tf.ones_like(value) if kind == "sam" else tf.abs(value) + tf.cast(eta, value.dtype)
+
+
+def _norm(tensors):
+    return tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(tf.cast(t, "float64"))) for t in tensors]))
+
+
+def _direction(gradients, radii, length):
+    """length T^2 g / |T g|; 0 where the gradient is 0."""
+    scale = tf.math.divide_no_nan(
+        tf.constant(length, "float64"),
+        _norm([g * t for g, t in zip(gradients, radii, strict=True)]),
+    )
+    return [
+        tf.square(t) * g * tf.cast(scale, g.dtype) for g, t in zip(gradients, radii, strict=True)
+    ]
+
+
+def _projected(position, radii, rho):
+    """The point scaled back onto the ball |T^-1 epsilon| <= rho, where it lies outside."""
+    length = _norm([p / t for p, t in zip(position, radii, strict=True)])
+    scale = tf.minimum(tf.constant(1.0, "float64"), tf.math.divide_no_nan(float(rho), length))
+    scale = tf.where(length > 0, scale, tf.ones_like(scale))
+    return [p * tf.cast(scale, p.dtype) for p in position]
+
+
+def _rise_kernel(network, x, y, weights, step):
+    """Loss and gradient at theta + step, and the mean square of the examples' rises."""
+    values = network.values()
+    moved = [v + e for v, e in zip(values, step, strict=True)]
+    with tf.GradientTape() as tape:
+        tape.watch(moved)
+        losses = network.losses(x, y, weights.shape[0], moved)
+        weights = tf.cast(weights, losses.dtype)
+        loss = tf.reduce_sum(losses * weights)
+    rises = losses - network.losses(x, y, weights.shape[0], values)
+    gradients = dense_gradients(tape.gradient(loss, moved), network.variables)
+    return loss, (tf.reduce_sum(tf.square(rises) * weights), gradients)

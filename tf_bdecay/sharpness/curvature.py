@@ -1,0 +1,174 @@
+"""The Hessian of the mean loss over a stream of examples, as a SciPy linear operator."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+from scipy.sparse.linalg import LinearOperator
+
+from tf_bdecay.errors import require
+from tf_bdecay.sharpness import inputs
+from tf_bdecay.sharpness.memory import examples_at_once as fitting
+from tf_bdecay.sharpness.network import Network
+from tf_bdecay.sharpness.session import SILENT
+from tf_bdecay.sharpness.stream import Stream
+from tf_bdecay.sharpness.tape import dense_gradients
+
+_SAME_LOSS = 1e-4  # relative; sums in another order differ by much less
+
+
+class HessianOperator(LinearOperator):
+    """The symmetric matrix H = d^2 L / dtheta^2, L the mean loss of all examples.
+
+    Vectors are the trainable variables flattened and joined, in their order. A product reads all
+    examples once and keeps nothing of them.
+
+    Attributes:
+        shape: (parameters, parameters).
+        dtype: of the variables.
+        products: how many vectors were multiplied so far.
+        loss: the mean loss; None before the first product.
+    """
+
+    def __init__(self, model, network, stream, size, session):
+        self.model = model  # the network refers to it weakly
+        self.network, self.stream = network, stream
+        self._size, self._session = size, session
+        self._shapes = [tuple(v.shape) for v in network.variables]
+        self._ends = np.cumsum([math.prod(shape) for shape in self._shapes])
+        dtypes = {np.dtype(v.dtype).name for v in network.variables}
+        double = dtypes == {"float64"}
+        self.products, self.loss = 0, None
+        super().__init__("float64" if double else "float32", (self._ends[-1],) * 2)
+
+    def split(self, vector):
+        """A vector of all parameters as a list of arrays shaped as the variables."""
+        pieces = np.split(np.asarray(vector).reshape(-1), self._ends[:-1])
+        return [piece.reshape(shape) for piece, shape in zip(pieces, self._shapes, strict=True)]
+
+    def shares(self, left, right):
+        """The inner product of two vectors by variable, float64: they sum to `left @ right`."""
+        products = np.asarray(left, "float64").reshape(-1) * np.asarray(right).reshape(-1)
+        return np.add.reduceat(products, np.concatenate([[0], self._ends[:-1]]))
+
+    def _matvec(self, vector):
+        pieces = [
+            tf.constant(piece, v.dtype)
+            for piece, v in zip(self.split(vector), self.network.variables, strict=True)
+        ]
+        loss, product = self.network.mean(
+            _product_kernel, self.stream, self._size, arguments=(pieces,)
+        )
+        self._check_same(loss)
+        self.products += 1
+        self._session.progress(self.products, None)
+        return np.concatenate([p.numpy().reshape(-1) for p in product]).astype(self.dtype)
+
+    def _matmat(self, vectors):
+        return np.stack([self._matvec(column) for column in vectors.T], axis=1)
+
+    def _adjoint(self):
+        return self
+
+    def _check_same(self, loss):
+        before, self.loss = self.loss, loss
+        require(
+            before is None or abs(loss - before) <= _SAME_LOSS * max(abs(before), 1e-3),
+            f"The mean loss was {before} at first and {loss} when the data were read again: "
+            "measure a data set that repeats itself exactly, without random augmentation and "
+            "without shuffling that changes which examples it has.",
+        )
+
+
+def hessian(
+    model,
+    loss,
+    data,
+    training=False,
+    *,
+    examples_at_once=None,
+    memory_gb=None,
+    full_precision=True,
+    roles=None,
+    session=SILENT,
+):
+    """The Hessian of the mean loss over all examples, as a `scipy.sparse.linalg.LinearOperator`.
+
+        (H v)_i = sum_j d^2 L / (dtheta_i dtheta_j) v_j
+
+    A product is exact: the gradient of the gradient's inner product with v, summed over all
+    examples (reverse over reverse, which measured faster here than forward over reverse). It works
+    with SciPy's solvers: `eigsh`, `cg`, `expm_multiply`, ...
+
+    Args:
+        model, loss, examples_at_once, memory_gb, full_precision, roles, session: as in
+            `connectivity`.
+        data: as in `connectivity`; it is read once for each product.
+        training: whether the model runs in training mode, where all examples are one batch.
+
+    Returns:
+        A `HessianOperator`.
+
+    Raises:
+        BadInput: as in `connectivity`; in training mode, a `keras.layers.BatchNormalization`, whose
+            second derivatives are wrong there. While products are computed: data that do not repeat
+            themselves, NaN or infinity (`NotFinite`).
+
+    Example:
+
+        H = tf_bdecay.sharpness.hessian(model, loss, (x, y))
+        scipy.sparse.linalg.eigsh(H, k=3, which="BE", return_eigenvectors=False)
+    """
+    network = Network(model, loss, training, roles, full_precision)
+    stream = Stream(data)
+    size = chunk_size(network, stream, 8, examples_at_once, memory_gb)
+    if training:
+        inputs.refuse_wrong_curvature(model)
+    return HessianOperator(model, network, stream, size, session)
+
+
+def chunk_size(network, stream, held, given, memory_gb):
+    """The number of examples of a chunk, for a measure that sums over examples.
+
+    Args:
+        network, stream: of the measure.
+        held: how many times it holds the activations of an example.
+        given: `examples_at_once`, or None.
+        memory_gb: the budget, or None.
+
+    Raises:
+        BadInput: numbers out of range; in training mode, less than the whole; too little memory.
+    """
+    if given is not None:
+        inputs.check_count("examples_at_once", given)
+    if memory_gb is not None:
+        inputs.check_positive("memory_gb", memory_gb)
+    if network.training:
+        whole = stream.count()
+        require(
+            given is None or given >= whole,
+            f"In training mode the {whole} examples are one batch: leave `examples_at_once` out. "
+            f"Received: {given}",
+        )
+        return whole
+    if given is None:
+        given = fitting(network, held, 0, memory_gb)
+    return min(given, stream.examples or given)
+
+
+def _product_kernel(network, x, y, weights, vectors):
+    values = network.values()
+    with tf.GradientTape() as outer:
+        outer.watch(values)
+        with tf.GradientTape() as inner:
+            inner.watch(values)
+            loss = network.weighted_loss(x, y, weights, values)
+        gradients = dense_gradients(inner.gradient(loss, values), network.variables)
+        slope = tf.add_n(
+            [
+                tf.reduce_sum(tf.cast(g * v, loss.dtype))
+                for g, v in zip(gradients, vectors, strict=True)
+            ]
+        )
+    products = outer.gradient(slope, values)
+    return loss, dense_gradients(products, network.variables)

@@ -1,0 +1,141 @@
+"""lambda(H), the largest eigenvalue of the Hessian, by SciPy's Lanczos solver."""
+
+import dataclasses
+import math
+
+import numpy as np
+from scipy.sparse.linalg import ArpackNoConvergence, eigsh
+
+from tf_bdecay.errors import require
+from tf_bdecay.sharpness import inputs
+from tf_bdecay.sharpness.curvature import hessian
+from tf_bdecay.sharpness.lanczos import lanczos, ritz
+from tf_bdecay.sharpness.result import Result
+from tf_bdecay.sharpness.session import SILENT
+
+
+@dataclasses.dataclass(frozen=True)
+class EigenvalueResult(Result):
+    """The largest eigenvalues of the Hessian; the shares are of the first.
+
+    The share of a variable is `<v_l, (H v)_l>`, v the unit eigenvector: lambda times the part of
+    |v|^2 that lies in it. They add up to lambda.
+
+    Attributes:
+        eigenvalues: float64 [k], descending.
+        residuals: float64 [k], |H v - lambda v|: an eigenvalue lies within it of each.
+        eigenvectors: list of k lists of arrays shaped as the variables, of unit norm together.
+        converged: whether every residual is within the tolerance.
+        tolerance: of a residual, as a fraction of the largest eigenvalue's absolute value.
+        products: Hessian-vector products that it took.
+    """
+
+    eigenvalues: np.ndarray
+    residuals: np.ndarray
+    eigenvectors: list = dataclasses.field(repr=False)
+    converged: bool
+    tolerance: float
+    products: int
+
+    symbol, name = "lambda(H)", "Largest eigenvalue of the Hessian"
+
+    @property
+    def log(self):
+        """Natural logarithm of the largest eigenvalue; None where it is not above 0."""
+        return math.log(self.total) if self.total > 0 else None
+
+    def _remark(self):
+        state = "" if self.converged else f", NOT CONVERGED to {self.tolerance:g}"
+        return f"; residual {self.residuals[0]:.2g}{state}, {self.products} products"
+
+    def _facts(self):
+        return {
+            "eigenvalues": list(map(float, self.eigenvalues)),
+            "residuals": list(map(float, self.residuals)),
+            "converged": self.converged,
+            "tolerance": self.tolerance,
+            "products": self.products,
+            "log": self.log,
+        }
+
+
+def hessian_top_eigenvalue(
+    model, loss, data, k=1, tolerance=1e-3, seed=0, max_restarts=100, *, session=SILENT, **arguments
+):
+    """The k largest (algebraic) eigenvalues of the Hessian of the mean loss, and eigenvectors.
+
+        H v = lambda v      by scipy.sparse.linalg.eigsh(which="LA")
+
+    Args:
+        model, loss, data: as in `connectivity`.
+        k: how many, fewer than there are parameters.
+        tolerance: residual norm over largest eigenvalue at which it is found. Products of float32
+            models are good to about 1e-6.
+        seed: of the start vector.
+        max_restarts: how often the solver may restart, of about 20 products each. What is found
+            then is returned with its residual and `converged=False`.
+        session: as in `connectivity`; its steps are products, without an end to tell.
+        **arguments: as in `hessian_trace`.
+
+    Returns:
+        An `EigenvalueResult`.
+
+    Raises:
+        BadInput: as in `hessian`; numbers out of range.
+    """
+    inputs.check_count("k", k)
+    inputs.check_positive("tolerance", tolerance)
+    inputs.check_count("seed", seed, least=0)
+    inputs.check_count("max_restarts", max_restarts)
+    operator = hessian(model, loss, data, session=session, **arguments)
+    size = operator.shape[0]
+    require(
+        k <= size,
+        f"The model has {size} parameters, so no more eigenvalues. Received: k={k}",
+    )
+    values, vectors = _solve(operator, k, tolerance, seed, max_restarts)
+    products = [operator.matvec(v) for v in vectors]
+    residuals = np.array(
+        [
+            np.linalg.norm(np.asarray(p, "float64") - value * np.asarray(v, "float64"))
+            for p, value, v in zip(products, values, vectors, strict=True)
+        ]
+    )
+    partition = operator.network.partition
+    return EigenvalueResult(
+        partition=partition,
+        shares=operator.shares(vectors[0], products[0]),
+        errors=np.full(len(partition.groups), np.nan),
+        loss=operator.loss,
+        examples=operator.stream.count(),
+        training=operator.network.training,
+        eigenvalues=values,
+        residuals=residuals,
+        eigenvectors=[operator.split(v) for v in vectors],
+        converged=bool((residuals <= 2 * tolerance * max(abs(values[0]), 1e-12)).all()),
+        tolerance=tolerance,
+        products=operator.products,
+    )
+
+
+def _solve(operator, k, tolerance, seed, max_restarts):
+    """Eigenvalues [k] descending, and their unit vectors, as good as they came."""
+    size = operator.shape[0]
+    start = np.random.default_rng(seed).standard_normal(size).astype(operator.dtype)
+    if size <= max(2 * k + 1, 20):  # smaller than the solver's own space
+        values, vectors = np.linalg.eigh(operator.matmat(np.eye(size, dtype=operator.dtype)))
+        return values[::-1][:k].astype("float64"), list(vectors.T[::-1][:k])
+    try:
+        values, vectors = eigsh(
+            operator, k=k, which="LA", tol=tolerance, v0=start, maxiter=max_restarts
+        )
+        found = list(vectors.T)
+    except ArpackNoConvergence as stop:
+        values, found = stop.eigenvalues, list(stop.eigenvectors.T)
+        if len(found) < k:  # the solver gives nothing of what it has not finished
+            alpha, beta, basis = lanczos(operator.matvec, start, 2 * k + 20)
+            values, vectors = ritz(alpha, beta)
+            values, found = values[-k:], list((basis @ vectors[:, -k:]).T)
+    order = np.argsort(values)[::-1]
+    found = [np.asarray(found[i]) / np.linalg.norm(found[i]) for i in order]
+    return np.asarray(values, "float64")[order], found

@@ -1,0 +1,194 @@
+"""The Fisher-Rao norm of a network, exact: one Jacobian-vector product and one of its transpose."""
+
+import dataclasses
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_bdecay.errors import require
+from tf_bdecay.sharpness import inputs, objective
+from tf_bdecay.sharpness.curvature import chunk_size
+from tf_bdecay.sharpness.network import Network
+from tf_bdecay.sharpness.result import Result
+from tf_bdecay.sharpness.session import SILENT
+from tf_bdecay.sharpness.stream import Stream
+from tf_bdecay.sharpness.tape import dense_gradients
+
+# Functions of keras.losses, as `compile` finds them by name.
+_TAKE_PROBABILITIES = (
+    keras.losses.sparse_categorical_crossentropy,
+    keras.losses.categorical_crossentropy,
+    keras.losses.binary_crossentropy,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class FisherRaoResult(Result):
+    """The Fisher-Rao norm: `norm` is FR, the total and its shares are of its square.
+
+    Attributes:
+        biases: whether biases and betas count.
+    """
+
+    biases: bool
+
+    symbol, name = "FR^2", "Fisher-Rao norm squared"
+
+    @property
+    def norm(self):
+        """FR = sqrt(theta^T F theta)."""
+        return math.sqrt(max(self.total, 0.0))
+
+    @property
+    def norm_standard_error(self):
+        """Standard error of the norm, to first order from that of its square."""
+        return self.standard_error / (2 * self.norm) if self.norm else float("nan")
+
+    def _remark(self):
+        left = "" if self.biases else ", biases left out"
+        return f"; norm FR {self.norm:.4g} +- {self.norm_standard_error:.1g}{left}"
+
+    def _facts(self):
+        return {
+            "norm": self.norm,
+            "norm_standard_error": self.norm_standard_error if self.norm else None,
+            "biases": self.biases,
+        }
+
+
+def fisher_rao(
+    model,
+    loss,
+    data,
+    biases=True,
+    from_logits=None,
+    training=False,
+    *,
+    examples_at_once=None,
+    memory_gb=None,
+    full_precision=True,
+    roles=None,
+    session=SILENT,
+):
+    """Fisher-Rao norm of a classifier, exact, labels from the model's own prediction (eq. 8).
+
+        FR^2 = theta^T F theta = E_x Var_{y ~ p(x)} (u_y),   u = J theta
+
+    J the Jacobian of the logits: no sampling, no matrix of parameters. By variable it splits into
+    `<theta_l, (F theta)_l>`, which may be negative, and adds up to FR^2.
+
+    Args:
+        model, loss, data, examples_at_once, memory_gb, full_precision, roles, session: as in
+            `connectivity`. Outputs are [examples, classes], or [examples, 1] for two classes.
+        biases: whether biases and betas are parameters here; Liang et al. (2019) have none.
+        from_logits: whether the model gives logits, or probabilities; None for what the loss says.
+        training: whether the model runs in training mode, where all examples are one batch.
+
+    Returns:
+        A `FisherRaoResult`; its standard error, over examples, is of the total alone.
+
+    Raises:
+        BadInput: as in `connectivity`; outputs of another shape; a loss that does not say what the
+            outputs are.
+    """
+    inputs.check_flag("biases", biases)
+    network = Network(model, loss, training, roles, full_precision)
+    if from_logits is None:
+        from_logits = _loss_takes_logits(network.loss)
+    inputs.check_flag("from_logits", from_logits)
+    stream = Stream(data)
+    size = chunk_size(network, stream, 6, examples_at_once, memory_gb)
+    counted = [biases or v.role not in ("bias", "beta") for v in network.roles.variables]
+    kernel = _from_logits if from_logits else _from_probabilities
+    loss_value, (square, of_squares, shares) = network.mean(
+        kernel,
+        stream,
+        size,
+        arguments=(tf.constant(counted),),
+        session=session,
+        key="fisher_rao",
+    )
+    n = stream.examples
+    errors = np.full(len(network.partition.groups), np.nan)
+    if n > 1:
+        errors[-1] = math.sqrt(max(float(of_squares) - float(square) ** 2, 0.0) / (n - 1))
+    return FisherRaoResult(
+        partition=network.partition,
+        shares=shares.numpy(),
+        errors=errors,
+        loss=loss_value,
+        examples=n,
+        training=training,
+        biases=biases,
+    )
+
+
+def _loss_takes_logits(loss):
+    """Whether a Keras cross-entropy expects logits."""
+    if loss in _TAKE_PROBABILITIES:
+        return False
+    found = getattr(loss, "from_logits", None)
+    require(
+        isinstance(found, bool),
+        "The Fisher-Rao norm is of class probabilities, and this loss does not say whether the "
+        "model gives logits: pass from_logits=True or False. Received: loss="
+        f"{getattr(loss, 'name', None) or getattr(loss, '__name__', None) or repr(loss)}",
+    )
+    return found
+
+
+def _kernel(from_logits, network, x, y, weights, counted):
+    values = network.values()
+    tangents = [v * tf.cast(counted[i], v.dtype) for i, v in enumerate(values)]
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        with tf.autodiff.ForwardAccumulator(values, tangents) as forward:
+            outputs = network.outputs(x, values)
+            scores = _scores(outputs, from_logits)
+        u = forward.jvp(scores, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        p = tf.nn.softmax(scores) if from_logits else scores
+        if from_logits:
+            u -= tf.reduce_sum(p * u, 1, keepdims=True)
+            pullback = p * u
+        else:
+            u = tf.math.divide_no_nan(u, p)  # d log p = dp / p
+            pullback = u
+        variances = tf.reduce_sum(p * tf.square(u), 1)
+        weights = tf.cast(weights, scores.dtype)
+        pulled = tf.reduce_sum(tf.stop_gradient(pullback) * scores * weights[:, tf.newaxis])
+    transposed = dense_gradients(tape.gradient(pulled, values), network.variables)
+    losses = objective.example_losses(network.loss, y, outputs, weights.shape[0])
+    return tf.reduce_sum(losses * tf.cast(weights, losses.dtype)), (
+        tf.reduce_sum(variances * weights),
+        tf.reduce_sum(tf.square(variances) * weights),
+        tf.stack(
+            [
+                tf.reduce_sum(tf.cast(t * g, "float64"))
+                for t, g in zip(tangents, transposed, strict=True)
+            ]
+        ),
+    )
+
+
+def _from_logits(network, x, y, weights, counted):
+    return _kernel(True, network, x, y, weights, counted)
+
+
+def _from_probabilities(network, x, y, weights, counted):
+    return _kernel(False, network, x, y, weights, counted)
+
+
+def _scores(outputs, from_logits):
+    """The outputs as logits or probabilities of two classes or more, at least float32."""
+    require(
+        isinstance(outputs, tf.Tensor) and outputs.shape.rank == 2,
+        "The Fisher-Rao norm is of a classifier's outputs [examples, classes]. Received: outputs "
+        f"of shape {getattr(outputs, 'shape', None) or type(outputs).__name__}",
+    )
+    scores = tf.cast(outputs, keras.backend.result_type(outputs.dtype, "float32"))
+    if scores.shape[1] != 1:
+        return scores
+    other = tf.zeros_like(scores) if from_logits else 1 - scores
+    return tf.concat([other, scores], 1)

@@ -1,0 +1,299 @@
+"""Eq. 9 layer by layer: which weights make a unit, and what becomes of a scaled one on its way.
+
+Nothing is assumed of a layer that is not listed here: a unit that meets one is refused.
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+from keras import layers
+
+from tf_bdecay.layers import GhostBatchNormalization
+
+
+def _of_each_rank(*names):
+    kinds = (getattr(layers, f"{name}{n}D", None) for name in names for n in (1, 2, 3))
+    return tuple(kind for kind in kinds if kind is not None)
+
+
+_CONVOLUTIONS = _of_each_rank("Conv")
+_TRANSPOSED = tuple(getattr(layers, f"Conv{n}DTranspose") for n in (1, 2, 3))
+_DEPTHWISE = _of_each_rank("DepthwiseConv")
+_SEPARABLE = _of_each_rank("SeparableConv")
+_WITH_KERNEL = (layers.Dense, *_CONVOLUTIONS, *_TRANSPOSED, *_DEPTHWISE, *_SEPARABLE)
+_NORMALIZATIONS = (
+    layers.BatchNormalization,
+    GhostBatchNormalization,
+    layers.LayerNormalization,
+    layers.GroupNormalization,
+    layers.RMSNormalization,
+)
+
+_ELEMENTWISE = (
+    layers.LeakyReLU,
+    layers.PReLU,
+    layers.Identity,
+    layers.Dropout,
+    layers.GaussianDropout,
+    layers.ActivityRegularization,
+    *_of_each_rank("SpatialDropout"),
+)
+_NOT_HOMOGENEOUS = (layers.ELU, layers.Softmax, layers.GaussianNoise, layers.AlphaDropout)
+_OVER_POSITIONS = _of_each_rank(
+    *("MaxPooling", "AveragePooling", "AdaptiveMaxPooling", "AdaptiveAveragePooling"),
+    *("ZeroPadding", "Cropping", "UpSampling"),
+)
+_GLOBAL_POOLS = _of_each_rank("GlobalMaxPooling", "GlobalAveragePooling")
+_HOMOGENEOUS_FUNCTIONS = (
+    keras.activations.linear,
+    keras.activations.relu,
+    keras.activations.leaky_relu,
+    keras.ops.relu,
+    keras.ops.leaky_relu,
+)
+
+
+class Refusal(Exception):
+    """Why a unit cannot be rescaled, and what could be: the end of a sentence."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Channels:
+    """What of a tensor is scaled: all at some indices along one axis, and nothing else."""
+
+    axis: int
+    indices: tuple
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A part of a variable: pairs (axis, indices along it); along other axes everything."""
+
+    variable: keras.Variable
+    where: tuple
+
+
+def units_of(layer):
+    """How many units a layer has.
+
+    Raises:
+        Refusal: it has none that could be rescaled.
+    """
+    if _is(layer, _NORMALIZATIONS):
+        gamma = _gamma(layer)
+        if gamma is None or len(gamma.shape) != 1:
+            raise Refusal(
+                f"{describe(layer)} has no gamma to scale along one axis; use scale=True and one "
+                "axis, or name another layer"
+            )
+        return gamma.shape[0]
+    if _is(layer, _DEPTHWISE):
+        return layer.kernel.shape[-2] * layer.kernel.shape[-1]
+    if _is(layer, _WITH_KERNEL):
+        return layer.units if isinstance(layer, layers.Dense) else layer.filters
+    raise Refusal(
+        f"{describe(layer)} has no units; name a Dense, a convolution or a normalization layer"
+    )
+
+
+def incoming(layer, unit, rank):
+    """The weights that make a unit, and the channel of the layer's output, of a rank, that it is.
+
+    Raises:
+        Refusal: the layer's activation is not homogeneous, or its kernel is not a plain variable.
+    """
+    if _is(layer, _NORMALIZATIONS):
+        axis = layer.axis[0] if isinstance(layer.axis, (list, tuple)) else layer.axis
+        beta = getattr(layer, "beta", None)
+        parts = [Part(v, ((0, (unit,)),)) for v in (_gamma(layer), beta) if v is not None]
+        return parts, Channels(axis % rank, (unit,))
+    _refuse_altered_kernel(layer)
+    _check_function(layer.activation, layer)
+    if _is(layer, _DEPTHWISE):
+        kernel, multiplier = layer.kernel, layer.kernel.shape[-1]
+        axes = ((-2, unit // multiplier), (-1, unit % multiplier))
+    elif _is(layer, _SEPARABLE):
+        kernel, axes = layer.pointwise_kernel, ((-1, unit),)
+    else:
+        kernel, axes = layer.kernel, ((-2 if _is(layer, _TRANSPOSED) else -1, unit),)
+    parts = [Part(kernel, tuple((axis % len(kernel.shape), (i,)) for axis, i in axes))]
+    if layer.bias is not None:
+        parts.append(Part(layer.bias, ((0, (unit,)),)))
+    return parts, Channels(_channel_axis(layer, rank), (unit,))
+
+
+def outgoing(operation, channels, rank):
+    """The weights that scaled channels of an input of a rank meet; None if there is no kernel."""
+    if not _is(operation, _WITH_KERNEL):
+        return None
+    _refuse_altered_kernel(operation)
+    _check_axis(operation, channels, rank)
+    if isinstance(operation, layers.Dense):
+        return [Part(operation.kernel, ((0, channels.indices),))]
+    kernel = operation.depthwise_kernel if _is(operation, _SEPARABLE) else operation.kernel
+    inputs, outputs = len(kernel.shape) - 2, len(kernel.shape) - 1
+    if _is(operation, _TRANSPOSED) or getattr(operation, "groups", 1) == 1:
+        axis = outputs if _is(operation, _TRANSPOSED) else inputs
+        return [Part(kernel, ((axis, channels.indices),))]
+    within, filters = kernel.shape[inputs], operation.filters // operation.groups
+    parts = []
+    for i in channels.indices:
+        first = i // within * filters
+        of_group = tuple(range(first, first + filters))
+        parts.append(Part(kernel, ((inputs, (i % within,)), (outputs, of_group))))
+    return parts
+
+
+def through(operation, channels, shapes, position):
+    """Which channels of an operation's output are scaled, given those of one of its inputs.
+
+    Args:
+        operation: a layer without a kernel, or a plain operation.
+        channels: `Channels` of the input.
+        shapes: shapes of all its inputs.
+        position: which of them is the scaled one.
+
+    Raises:
+        Refusal: the output is not the old one with some channels scaled.
+    """
+    shape = shapes[position]
+    if _is(operation, (layers.Concatenate,)) or _is_plain(operation, "Concatenate"):
+        return _concatenated(operation, channels, shapes, position)
+    if len(shapes) > 1:
+        raise Refusal(
+            f"it goes into {describe(operation)}, which combines it with another tensor, as a "
+            "residual sum does; name a layer whose every path leads to a Dense or a convolution"
+        )
+    if _is(operation, _NORMALIZATIONS):
+        raise Refusal(
+            f"it goes into {describe(operation)}, whose statistics are of what it is given; name "
+            f"{operation.name!r} itself"
+        )
+    if _is_activation(operation):
+        _check_function(operation, operation)
+        return channels
+    if _is(operation, _OVER_POSITIONS):
+        _check_axis(operation, channels, len(shape))
+        return channels
+    if _is(operation, _GLOBAL_POOLS):
+        _check_axis(operation, channels, len(shape))
+        return Channels(channels.axis if operation.keepdims else 1, channels.indices)
+    if _is(operation, (layers.Permute,)):
+        return Channels(operation.dims.index(channels.axis) + 1, channels.indices)
+    if _is(operation, (layers.Flatten, layers.Reshape)):
+        return _reshaped(operation, channels, shape)
+    raise Refusal(
+        f"it goes into {describe(operation)}, of which nothing is known; name a layer that only "
+        "relu, leaky_relu, pooling, padding, dropout and Flatten part from the next kernel"
+    )
+
+
+def describe(operation):
+    """An operation in a message: its name and its type."""
+    return f"{operation.name!r} ({type(operation).__name__})"
+
+
+def _is(operation, classes):
+    """Whether it is of one of these classes, and computes what that class computes."""
+    return any(isinstance(operation, k) and type(operation).call is k.call for k in classes)
+
+
+def _is_plain(operation, *names):
+    """Whether it is one of Keras' own operations that are no layers, as `keras.ops.relu`."""
+    kind = type(operation)
+    return (
+        not isinstance(operation, layers.Layer)
+        and kind.__module__.split(".")[0] == "keras"
+        and kind.__name__ in names
+    )
+
+
+def _is_activation(operation):
+    return _is(
+        operation, (layers.ReLU, layers.Activation, *_ELEMENTWISE, *_NOT_HOMOGENEOUS)
+    ) or _is_plain(
+        operation,
+        *("Relu", "ReLU", "LeakyRelu", "Relu6", "Elu", "Selu", "Gelu", "Silu", "Sigmoid", "Tanh"),
+        *("Softmax", "LogSoftmax", "Softplus", "Softsign", "HardSigmoid", "HardSilu"),
+    )
+
+
+def _check_function(function, owner):
+    """Raises `Refusal` unless an activation (function, layer or operation) is homogeneous."""
+    if _is(function, (layers.Activation,)):
+        function = function.activation
+    if function is None or function in _HOMOGENEOUS_FUNCTIONS:
+        return
+    name = getattr(function, "__name__", None) or type(function).__name__
+    if _is(function, (layers.ReLU,)) or _is_plain(function, "Relu", "ReLU"):
+        changed = [
+            f"{key}={value}"
+            for key, harmless in (("max_value", None), ("threshold", 0))
+            if (value := getattr(function, key, harmless)) != harmless
+        ]
+        if not changed:
+            return
+        name = f"{name} with {' and '.join(changed)}"
+    elif _is(function, _ELEMENTWISE) or _is_plain(function, "LeakyRelu"):
+        return
+    raise Refusal(
+        f"it passes through {name} in {owner.name!r}, which is not known to be homogeneous, "
+        "f(c z) = c f(z) for c > 0; use relu, leaky_relu or linear there, or name another layer"
+    )
+
+
+def _gamma(layer):
+    return layer.scale if isinstance(layer, layers.RMSNormalization) else layer.gamma
+
+
+def _refuse_altered_kernel(layer):
+    lora = getattr(layer, "lora_enabled", False) and "has LoRA weights"
+    how = lora or (getattr(layer, "quantization_mode", None) and "is quantized")
+    if how:
+        raise Refusal(
+            f"{describe(layer)} {how}, so that its kernel is more than one variable of floats; use "
+            "the model before that"
+        )
+
+
+def _channel_axis(layer, rank):
+    first = getattr(layer, "data_format", "channels_last") == "channels_first"
+    return 1 if first else rank - 1
+
+
+def _check_axis(operation, channels, rank):
+    expected = _channel_axis(operation, rank)
+    if channels.axis != expected:
+        raise Refusal(
+            f"it lies along axis {channels.axis} of the input of {describe(operation)}, whose "
+            f"channels are axis {expected}; name a layer that has them along the same axis"
+        )
+
+
+def _concatenated(operation, channels, shapes, position):
+    axis = operation.axis % len(shapes[0])
+    sizes = [shape[axis] for shape in shapes[:position]]
+    if axis != channels.axis or None in sizes:
+        raise Refusal(
+            f"it goes into {describe(operation)}, which joins tensors along axis {axis}, while its "
+            f"channels lie along axis {channels.axis}; name a layer with that axis of known size"
+        )
+    return Channels(axis, tuple(i + sum(sizes) for i in channels.indices))
+
+
+def _reshaped(layer, channels, shape):
+    """The channels after a layer that only moves entries: it is shown a tensor that marks them."""
+    if None not in shape[1:]:
+        mark = np.zeros((1, *shape[1:]), "float32")
+        np.moveaxis(mark, channels.axis, 0)[list(channels.indices)] = 1
+        moved = np.asarray(keras.ops.convert_to_numpy(layer(mark)), "float32")
+        # The axis it had, if that still tells: with a single channel several would.
+        for axis in sorted(range(1, moved.ndim), key=lambda a: (a != channels.axis, -a)):
+            along = np.moveaxis(moved, axis, 0).reshape(moved.shape[axis], -1)
+            if (along == along[:, :1]).all():
+                return Channels(axis, tuple(int(i) for i in np.flatnonzero(along[:, 0])))
+    raise Refusal(
+        f"it goes into {describe(layer)}, which takes {tuple(shape)} to a shape where no one axis "
+        "tells its entries from the rest; use Flatten with known sizes, or name another layer"
+    )

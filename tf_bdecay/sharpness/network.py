@@ -1,0 +1,261 @@
+"""A model as a function of its parameters, and the sums that measures take of it over a stream."""
+
+import collections
+import contextlib
+import math
+import weakref
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import tree
+
+from tf_bdecay.errors import BadInput, require
+from tf_bdecay.roles import Roles, roles_of
+from tf_bdecay.sharpness import inputs, objective
+from tf_bdecay.sharpness.partition import Partition
+from tf_bdecay.sharpness.session import SILENT
+
+_FUNCTIONS_KEPT = 12  # traced functions a model, the last ones used
+
+_functions = weakref.WeakKeyDictionary()
+
+
+class NotFinite(BadInput):
+    """The model or the data hold a NaN or an infinity, or the loss has become one."""
+
+
+class Network:
+    """A model, a loss and a mode: what every measure is of.
+
+    The model is called in a `StatelessScope`: whatever a layer assigns (moving statistics, seeds)
+    or adds as a loss is dropped, so measuring changes nothing.
+
+    Args:
+        model: a built Keras model. It is referred to weakly, for the functions traced of it are
+            kept in a dictionary by model.
+        loss: as `connectivity` takes it.
+        training: the mode.
+        roles: `Roles` of its variables; None for `roles_of(model)`.
+        full_precision: whether layers that compute in half precision measure in float32.
+
+    Attributes:
+        variables: list of the trainable Keras variables.
+        roles: their `Roles`.
+        partition: their `Partition`.
+
+    Raises:
+        BadInput: as `connectivity` does, of model, loss and roles.
+    """
+
+    def __init__(self, model, loss, training=False, roles=None, full_precision=True):
+        inputs.check_model(model)
+        inputs.check_flag("training", training)
+        inputs.check_flag("full_precision", full_precision)
+        self._model = weakref.ref(model)
+        self.given_loss = objective.compiled_loss(model) if loss is None else loss
+        self.loss = objective.resolve_loss(self.given_loss)
+        self.training = training
+        self.full_precision = full_precision
+        self.variables = list(model.trainable_variables)
+        self.roles = roles_of(model) if roles is None else roles
+        require(
+            isinstance(self.roles, Roles),
+            "`roles` must be a Roles, from roles_of(model) or optimizer.roles. "
+            f"Received: {type(roles).__name__}",
+        )
+        require(
+            len(self.roles) == len(self.variables),
+            f"`roles` must be of this model's {len(self.variables)} trainable variables. "
+            f"Received: roles of {len(self.roles)}",
+        )
+        self.partition = Partition.of(model, self.roles)
+        self.strategy = getattr(model, "distribute_strategy", tf.distribute.get_strategy())
+
+    @property
+    def model(self):
+        """The Keras model."""
+        return self._model()
+
+    def values(self):
+        """Tensors of the trainable variables, in a replica its own copies."""
+        return [tf.convert_to_tensor(v.value) for v in self.variables]
+
+    def outputs(self, x, values=None, independent=False):
+        """Outputs of the model.
+
+        Args:
+            x: inputs.
+            values: list of tensors, the parameters; None for the variables themselves.
+            independent: whether to raise `BadInput` where examples share what the model writes.
+        """
+        mapping = [] if values is None else list(zip(self.variables, values, strict=True))
+        with (
+            _full_precision(self.model) if self.full_precision else contextlib.nullcontext(),
+            keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope,
+        ):
+            outputs = self.model(x, training=self.training)
+        if independent and self.training:
+            inputs.refuse_updates(self.model, scope)
+        return outputs
+
+    def losses(self, x, y, examples, values=None, independent=False):
+        """Loss of each of so many examples: tensor [examples]; arguments as of `outputs`."""
+        outputs = self.outputs(x, values, independent)
+        return objective.example_losses(self.loss, y, outputs, examples)
+
+    def weighted_loss(self, x, y, weights, values=None):
+        """Sum of the examples' losses times their weights: a scalar tensor."""
+        losses = self.losses(x, y, weights.shape[0], values)
+        return tf.reduce_sum(losses * tf.cast(weights, losses.dtype))
+
+    def mean(self, kernel, stream, size, arguments=(), session=SILENT, key=None):
+        """The mean over all examples of what a kernel sums over a chunk.
+
+        Examples are split over the replicas of the model's strategy, but in training mode, where
+        the batch is a whole: there every replica computes all of it.
+
+        Args:
+            kernel: function (network, x, y, weights, *arguments) that returns a scalar, the
+                weighted sum of the losses, and a structure of tensors, weighted sums too.
+            stream: the `Stream`.
+            size: examples of a chunk.
+            arguments: structure of tensors for the kernel.
+            session: a `Session`.
+            key: a word to keep the partial sums under; None for not to keep them.
+
+        Returns:
+            The mean loss, a float, and the structure of means, as tensors.
+
+        Raises:
+            NotFinite: the loss is NaN or infinite; it names the variable or the example.
+            BadInput: the data set gave other examples than before.
+        """
+        model = self.model  # kept alive
+        size = self.chunk_size(size)
+        function = self._function(kernel)
+        total, start = None, 0
+        state = session.restore(key) if key else None
+        if state is not None:
+            size, start = int(state.pop("size")), int(state.pop("start"))
+            total = [tf.constant(state[f"{i:05d}"]) for i in range(len(state))]
+        for chunk in stream.chunks(size, start):
+            weights = np.where(np.arange(size) < chunk.kept, 1 / size, 0.0)
+            part = function(chunk.x, chunk.y, tf.constant(weights), *arguments)
+            structure, part = part, tf.nest.flatten(part)
+            total = part if total is None else [a + b for a, b in zip(total, part, strict=True)]
+            done = chunk.start + size
+            if key and done < (stream.examples or math.inf):  # a state is to go on from
+                session.keep(key, lambda t=total, n=done, s=size: _state(t, n, s))
+            session.progress(done // size, stream.examples and -(-stream.examples // size))
+        scale = size / stream.examples
+        means = [t * tf.constant(scale, t.dtype) for t in total]
+        mean_loss, result = tf.nest.pack_sequence_as(structure, means)
+        mean_loss = float(mean_loss)
+        if not math.isfinite(mean_loss):
+            raise self._not_finite(stream, size)
+        del model
+        return mean_loss, result
+
+    def chunk_size(self, size):
+        """`size` made a multiple of the replicas that split a chunk."""
+        replicas = self.strategy.num_replicas_in_sync if not self.training else 1
+        return -(-size // replicas) * replicas
+
+    def _function(self, kernel):
+        """The traced function of a kernel, kept for the next call.
+
+        It holds no reference to the model, which could then never be freed.
+        """
+        layers = self.model._flatten_layers(include_self=True, recursive=True)
+        key = (
+            objective.loss_key(self.given_loss),
+            kernel,
+            self.training,
+            self.full_precision,
+            self.partition,
+            tuple(id(v) for v in self.variables),
+            tuple(layer.trainable for layer in layers),  # decides how normalization layers run
+        )
+        kept = _functions.setdefault(self.model, collections.OrderedDict())
+        if key not in kept:
+            # Network, losses and variables stay with the function: an id in the key is of a living
+            # object.
+            kept[key] = self._traced(kernel), self
+            while len(kept) > _FUNCTIONS_KEPT:
+                kept.popitem(last=False)
+        kept.move_to_end(key)
+        return kept[key][0]
+
+    def _traced(self, kernel):
+        strategy, split = self.strategy, not self.training
+
+        def of_replica(x, y, weights, *arguments):
+            if split and strategy.num_replicas_in_sync > 1:
+                x, y, weights = _own_share((x, y, weights), strategy.num_replicas_in_sync)
+            return kernel(self, x, y, weights, *arguments)
+
+        @tf.function(autograph=False)
+        def function(x, y, weights, *arguments):
+            results = strategy.run(of_replica, args=(x, y, weights, *arguments))
+            if split:
+                return tf.nest.map_structure(
+                    lambda t: strategy.reduce("SUM", t, axis=None), results
+                )
+            return tf.nest.map_structure(
+                lambda t: strategy.experimental_local_results(t)[0], results
+            )
+
+        return function
+
+    def _not_finite(self, stream, size):
+        """The error that names the variable, or the example, that is not finite."""
+        for variable, role in zip(self.variables, self.roles.variables, strict=True):
+            if not np.isfinite(np.asarray(variable.numpy(), "float64")).all():
+                return NotFinite(f"The variable {role.label!r} holds NaN or infinity.")
+        for chunk in stream.chunks(size):
+            arrays = [a for a in tree.flatten((chunk.x, chunk.y)) if a.dtype.kind in "fV"]
+            for array in arrays:
+                bad = ~np.isfinite(array.astype("float64").reshape(size, -1)).all(1)
+                if bad.any():
+                    where = chunk.start + int(bad.argmax())
+                    return NotFinite(f"Example {where} of the data holds NaN or infinity.")
+        return NotFinite(
+            "The loss is NaN or infinite on these examples, although weights and data are finite: "
+            "look at the loss (labels within the classes, from_logits) and at the precision."
+        )
+
+
+def _own_share(structure, replicas):
+    """A replica's examples of a chunk, which the replicas divide."""
+    index = tf.distribute.get_replica_context().replica_id_in_sync_group
+
+    def share(tensor):
+        tensor = tf.convert_to_tensor(tensor)
+        own = tensor.shape[0] // replicas
+        begin = tf.cast(index, "int32") * own
+        rest = tensor.shape.rank - 1
+        return tf.slice(tensor, [begin] + [0] * rest, [own] + tensor.shape[1:].as_list())
+
+    return tf.nest.map_structure(share, structure)
+
+
+def _state(total, start, size):
+    arrays = {f"{i:05d}": t.numpy() for i, t in enumerate(total)}
+    return {"size": np.array(size), "start": np.array(start), **arrays}
+
+
+@contextlib.contextmanager
+def _full_precision(model):
+    """Lets layers of mixed precision compute in the dtype of their variables, while it traces."""
+    changed = []
+    for layer in model._flatten_layers(include_self=True, recursive=True):
+        if layer.compute_dtype in ("float16", "bfloat16") and layer.variable_dtype == "float32":
+            changed.append((layer, layer.dtype_policy))
+    try:
+        for layer, _ in changed:
+            layer.dtype_policy = "float32"
+        yield
+    finally:
+        for layer, policy in changed:
+            layer.dtype_policy = policy

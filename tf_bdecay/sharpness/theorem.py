@@ -1,0 +1,118 @@
+"""Theorem 3.1 as a table: every measure before and after a unit of a network is rescaled."""
+
+import dataclasses
+import io
+
+import numpy as np
+
+from tf_bdecay.errors import unknown
+from tf_bdecay.sharpness.ascent import perturbation
+from tf_bdecay.sharpness.eigenvalue import hessian_top_eigenvalue
+from tf_bdecay.sharpness.fisher import fisher_rao
+from tf_bdecay.sharpness.measure import connectivity
+from tf_bdecay.sharpness.rescale import reparameterize
+from tf_bdecay.sharpness.trace import hessian_trace
+
+# In the order of a table: measure, and whether the theorem (or homogeneity) says that it stays.
+MEASURES = {
+    "C": (connectivity, True),
+    "C_m": (lambda *a, **k: connectivity(*a, per_example=False, **k), True),
+    "FR^2": (fisher_rao, True),
+    "Tr(H)": (hessian_trace, False),
+    "lambda(H)": (hessian_top_eigenvalue, False),
+    "SAM": (lambda *a, **k: perturbation(*a, "sam", steps=0, **k), False),
+    "ASAM": (lambda *a, **k: perturbation(*a, "asam", steps=0, **k), False),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Invariance:
+    """Measures before and after a rescaling that leaves the network's function as it was.
+
+    Attributes:
+        layer, unit, c: what was rescaled, and by what.
+        before, after: dict of measure to its `Result`.
+    """
+
+    layer: str
+    unit: int
+    c: float
+    before: dict
+    after: dict
+
+    def ratios(self):
+        """Dict of measure to after / before; NaN for 0 / 0."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return {
+                name: float(np.float64(self.after[name].total) / self.before[name].total)
+                for name in self.before
+            }
+
+    def to_pandas(self):
+        """A DataFrame with a row a measure: before, after, ratio, and whether it is invariant."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "measure": list(self.before),
+                "before": [r.total for r in self.before.values()],
+                "after": [r.total for r in self.after.values()],
+                "ratio": list(self.ratios().values()),
+                "invariant": [MEASURES[name][1] for name in self.before],
+            }
+        )
+
+    def __str__(self):
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table
+
+        title = f"unit {self.unit} of {self.layer}: in by {self.c:g}, out by 1/{self.c:g} (eq. 9)"
+        table = Table("measure", "before", "after", "after / before", "in theory", box=box.SIMPLE)
+        for row in self.to_pandas().itertuples():
+            theory = "the same" if row.invariant else "not invariant"
+            numbers = f"{row.before:.6g}", f"{row.after:.6g}", f"{row.ratio:.6g}"
+            table.add_row(row.measure, *numbers, theory)
+        page = io.StringIO()
+        Console(file=page, width=100).print(title, table)
+        return "\n".join(line.rstrip() for line in page.getvalue().splitlines())
+
+
+def invariance(model, loss, data, layer, unit=0, c=10.0, measures=tuple(MEASURES), **arguments):
+    """Theorem 3.1 shown on a model: rescale one unit, and measure before and after.
+
+        rho_(c,l,k): incoming weights and bias times c, outgoing weights times 1/c    (eq. 9)
+
+    The function of the network stays as it was, and so do C, C_m and FR; Tr(H), lambda(H) and the
+    rise of the loss in a ball do not, ASAM's nearly (its ball is rescaled with the weights, but for
+    `eta`). The model's weights are put back, byte by byte.
+
+    Args:
+        model, loss, data: as in `connectivity`.
+        layer, unit, c: as in `reparameterize`.
+        measures: names out of C, C_m, FR^2, Tr(H), lambda(H), SAM, ASAM.
+        **arguments: `training`, `examples_at_once`, `memory_gb`, `full_precision`, as in
+            `connectivity`.
+
+    Returns:
+        An `Invariance`; its print is the table.
+
+    Raises:
+        BadInput: as in `reparameterize` and in the measures; an unknown measure.
+    """
+    for name in measures:
+        if name not in MEASURES:
+            raise unknown("measure", name, MEASURES)
+    kept = [v.numpy() for v in model.weights]
+    try:
+        rescaling = reparameterize(model, layer, unit, c)
+        after = _all(model, loss, data, measures, arguments)
+    finally:
+        for variable, value in zip(model.weights, kept, strict=True):
+            variable.assign(value)
+    before = _all(model, loss, data, measures, arguments)
+    return Invariance(rescaling.layer, unit, float(c), before, after)
+
+
+def _all(model, loss, data, measures, arguments):
+    return {name: MEASURES[name][0](model, loss, data, **arguments) for name in measures}
