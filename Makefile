@@ -14,14 +14,15 @@ INSTALLED := $(VENV)/installed-$(EXTRAS)
 PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 PARITY := .venv-parity
 PARITY_PYTHON ?= python3.11
+TORCH := .venv-torch
 # The TensorFlow of TPUs is a version behind, and so are its companions.
 PINS := $(if $(findstring tpu,$(EXTRAS)),,-c constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all parity lint clean
+.PHONY: help setup train test test-all parity parity-curvature lint clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 setup: $(INSTALLED)  ## make the environment in .venv (a few minutes, 2 GB)
 
@@ -53,10 +54,18 @@ $(PARITY)/installed: tools/parity/requirements.txt
 parity: $(INSTALLED) $(PARITY)/installed  ## compare with TensorFlow Addons' LAMB and optax.lamb
 	$(BIN)/python tools/parity/run.py --addons_python=$(PARITY)/bin/python
 
+$(TORCH)/installed: tools/parity/requirements-curvature.txt
+	test -x $(TORCH)/bin/python || $(PYTHON) -m venv --without-pip $(TORCH)
+	$(PYTHON) -m pip --python $(TORCH)/bin/python install -qq -r $<
+	touch $@
+
+parity-curvature: $(INSTALLED) $(TORCH)/installed  ## compare the Hessian measures with curvlinops
+	$(BIN)/python tools/parity/curvature.py --torch_python=$(TORCH)/bin/python
+
 lint: $(INSTALLED)  ## style alone
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 clean:  ## remove environments, caches and builds; runs stay
-	rm -rf $(VENV) $(PARITY) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PARITY) $(TORCH) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

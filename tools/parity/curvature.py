@@ -1,0 +1,166 @@
+"""Compares the curvature measures with curvlinops (PyTorch) on the same weights and data.
+
+    make parity-curvature
+
+A product H v, the trace and the largest eigenvalue of a small convolutional network with batch
+normalization, trained on scikit-learn's digits. PyTorch lives in an environment of its own
+(requirements-curvature.txt). Exit code 0: all agree; 1: some differ; 2: the comparison cannot run.
+"""
+
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # narrow convolutions: see per_example.py
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1]))
+
+import keras
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from sklearn.datasets import load_digits
+
+import tf_bdecay
+from tf_bdecay import sharpness
+
+EXAMPLES, PROBES, REPEATS = 1024, 50, 5
+PRODUCT, EIGENVALUE = 1e-4, 1e-3  # relative limits
+
+
+def trained():
+    """The network after a few epochs, its loss, and the examples."""
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Conv2D(16, 3, padding="same", use_bias=False, name="conv1"),
+            layers.BatchNormalization(epsilon=1e-3, name="norm1"),
+            layers.Activation("tanh"),
+            layers.Conv2D(32, 3, padding="valid", name="conv2"),
+            layers.BatchNormalization(epsilon=1e-3, name="norm2"),
+            layers.ReLU(),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(10, name="fc"),
+        ]
+    )
+    bunch = load_digits()
+    x = (bunch.images[:EXAMPLES, ..., None] / 16 - 0.3).astype("float32")
+    y = bunch.target[:EXAMPLES]
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(tf_bdecay.Lamb(0.01), loss)
+    model.fit(x, y, batch_size=128, epochs=8, verbose=0)
+    return model, loss, x, y
+
+
+def ours(model, loss, x, y, vector):
+    """Product, trace and eigenvalue by this project, and seconds of a product."""
+    operator = sharpness.hessian(model, loss, (x, y))
+    product = operator @ vector
+    seconds = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        operator @ vector
+        seconds.append(time.perf_counter() - start)
+    trace = sharpness.hessian_trace(model, loss, (x, y), num_probes=PROBES)
+    top = sharpness.hessian_top_eigenvalue(model, loss, (x, y), tolerance=1e-5)
+    return {
+        "product": product,
+        "trace": np.array([trace.total, trace.standard_error]),
+        "eigenvalue": np.array(top.total),
+        "seconds": np.median(seconds),
+    }
+
+
+def theirs(python, model, x, y, vector):
+    """The same by curvlinops, in its environment."""
+    if not pathlib.Path(python).exists():
+        _stop(
+            "curvlinops needs an environment of its own, with the packages of tools/parity/"
+            f"requirements-curvature.txt: run `make parity-curvature`. Received: {python}, not "
+            "there."
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        given, found = pathlib.Path(folder, "given.npz"), pathlib.Path(folder, "found.npz")
+        weights = {"/".join(v.path.split("/")[-2:]): v.numpy() for v in model.weights}
+        order = ["/".join(v.path.split("/")[-2:]) for v in model.trainable_variables]
+        np.savez(given, x=x, y=y, vector=vector, order=order, probes=PROBES, **weights)
+        done = subprocess.run(
+            [python, str(HERE / "curvature_torch.py"), str(given), str(found), str(REPEATS)],
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            _stop(f"curvlinops did not run in {python}:\n{done.stderr[-2000:]}")
+        return dict(np.load(found))
+
+
+def compare(mine, other):
+    """The table, and whether all agree."""
+    product = np.abs(mine["product"] - other["product"]).max() / np.abs(other["product"]).max()
+    errors = np.hypot(mine["trace"][1], other["trace"][1])
+    top = abs(mine["eigenvalue"] / other["eigenvalue"] - 1)
+    rows = [
+        ("H v, largest difference", "", "", f"{product:.1e}", product < PRODUCT),
+        (
+            "Tr(H)",
+            f"{mine['trace'][0]:.4g} +- {mine['trace'][1]:.1g}",
+            f"{other['trace'][0]:.4g} +- {other['trace'][1]:.1g}",
+            f"{abs(mine['trace'][0] - other['trace'][0]) / errors:.1f} standard errors",
+            abs(mine["trace"][0] - other["trace"][0]) < 3 * errors,
+        ),
+        (
+            "lambda(H)",
+            f"{mine['eigenvalue']:.6g}",
+            f"{other['eigenvalue']:.6g}",
+            f"{top:.1e}",
+            top < EIGENVALUE,
+        ),
+        (
+            "ms a product",
+            f"{mine['seconds'] * 1e3:.1f}",
+            f"{other['seconds'] * 1e3:.1f}",
+            f"{mine['seconds'] / other['seconds']:.2f} of its time",
+            True,
+        ),
+    ]
+    table = Table("measure", "tf_bdecay", "curvlinops", "difference", "agrees")
+    for *cells, agrees in rows:
+        table.add_row(*cells, "yes" if agrees else "NO")
+    return table, all(row[-1] for row in rows)
+
+
+def main():
+    """Prints the table and returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--torch_python",
+        default=str(HERE.parents[1] / ".venv-torch/bin/python"),
+        help="interpreter of the environment with curvlinops (default: what make makes)",
+    )
+    python = parser.parse_args().torch_python
+    model, loss, x, y = trained()
+    parameters = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+    vector = np.random.default_rng(0).standard_normal(parameters).astype("float32")
+    other = theirs(python, model, x, y, vector)
+    table, agree = compare(ours(model, loss, x, y, vector), other)
+    console = Console(width=110)
+    console.print(f"{parameters:,} parameters, {EXAMPLES} examples, {PROBES} probes, float32")
+    console.print(table)
+    console.print("All agree." if agree else "Some differ.")
+    return 0 if agree else 1
+
+
+def _stop(sentence):
+    print(sentence, file=sys.stderr)
+    raise SystemExit(2)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
