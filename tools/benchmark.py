@@ -2,11 +2,13 @@
 
     python tools/benchmark.py optimizer
     python tools/benchmark.py optimizer --problems=tiny --repeats=50 --json=optimizer.json
+    python tools/benchmark.py sharpness --problems=width16
 
-Benchmarks: optimizer. Nothing else should run on the machine meanwhile.
+Benchmarks: optimizer, sharpness. Nothing else should run on the machine meanwhile.
 """
 
 import dataclasses
+import importlib
 import json
 import os
 import pathlib
@@ -21,7 +23,7 @@ from absl import app, flags
 
 from tf_bdecay.errors import BadInput, require, unknown
 
-BENCHMARKS = ("optimizer",)
+BENCHMARKS = ("optimizer", "sharpness")
 
 _PROBLEMS = flags.DEFINE_list("problems", None, "Which problems; all by default.")
 _REPEATS = flags.DEFINE_integer("repeats", 20, "Timed calls of each alternative.", lower_bound=1)
@@ -60,14 +62,19 @@ def _run(names):
             raise unknown("benchmark", name, BENCHMARKS)
     if _JSON.value is not None:
         _check_writable(pathlib.Path(_JSON.value))
-    from benchmarks import optimizer, timing
+    from benchmarks import timing
 
-    problems = _PROBLEMS.value or optimizer.PROBLEMS
-    for problem in problems:
-        if problem not in optimizer.PROBLEMS:
-            raise unknown("problem", problem, optimizer.PROBLEMS)
-    rows = optimizer.run(problems, _REPEATS.value)
-    timing.print_table(rows)
+    modules = [importlib.import_module(f"benchmarks.{name}") for name in names]
+    known = {problem for module in modules for problem in module.PROBLEMS}
+    for problem in _PROBLEMS.value or ():
+        if problem not in known:
+            raise unknown("problem", problem, known)
+    rows = []
+    for module in modules:
+        asked = [p for p in module.PROBLEMS if p in (_PROBLEMS.value or known)]
+        found = module.run(asked, _REPEATS.value)
+        timing.print_table(found)
+        rows += found
     if _JSON.value is not None:
         figures = [dataclasses.asdict(row) for row in rows]
         pathlib.Path(_JSON.value).write_text(json.dumps(figures, indent=2) + "\n")

@@ -57,7 +57,7 @@ class HessianOperator(LinearOperator):
             for piece, v in zip(self.split(vector), self.network.variables, strict=True)
         ]
         loss, product = self.network.mean(
-            _product_kernel, self.stream, self._size, arguments=(pieces,)
+            product_kernel, self.stream, self._size, arguments=(pieces,)
         )
         self._check_same(loss)
         self.products += 1
@@ -156,7 +156,7 @@ def chunk_size(network, stream, held, given, memory_gb):
     return min(given, stream.examples or given)
 
 
-def _product_kernel(network, x, y, weights, vectors):
+def product_kernel(network, x, y, weights, vectors):
     values = network.values()
     with tf.GradientTape() as outer:
         outer.watch(values)

@@ -101,7 +101,7 @@ def fisher_rao(
     stream = Stream(data)
     size = chunk_size(network, stream, 6, examples_at_once, memory_gb)
     counted = [biases or v.role not in ("bias", "beta") for v in network.roles.variables]
-    kernel = _from_logits if from_logits else _from_probabilities
+    kernel = logits_kernel if from_logits else probabilities_kernel
     loss_value, (square, of_squares, shares) = network.mean(
         kernel,
         stream,
@@ -172,11 +172,11 @@ def _kernel(from_logits, network, x, y, weights, counted):
     )
 
 
-def _from_logits(network, x, y, weights, counted):
+def logits_kernel(network, x, y, weights, counted):
     return _kernel(True, network, x, y, weights, counted)
 
 
-def _from_probabilities(network, x, y, weights, counted):
+def probabilities_kernel(network, x, y, weights, counted):
     return _kernel(False, network, x, y, weights, counted)
 
 

@@ -126,7 +126,7 @@ def _chunk(network, stream, per_example, batch, given, memory_gb):
 def _of_examples(network, stream, size, batch_size, session):
     """C: sums of each example's C, and of its square for the standard error, by group."""
     loss, (gradients, c, squares) = network.mean(
-        _examples_kernel, stream, size, session=session, key="C"
+        examples_kernel, stream, size, session=session, key="C"
     )
     n = stream.examples
     mean, square = c.numpy(), squares.numpy()
@@ -141,7 +141,7 @@ def _of_examples(network, stream, size, batch_size, session):
     )
 
 
-def _examples_kernel(network, x, y, weights):
+def examples_kernel(network, x, y, weights):
     matrix = network.partition.matrix
 
     def one(example):

@@ -181,13 +181,14 @@ class Network:
         if key not in kept:
             # Network, losses and variables stay with the function: an id in the key is of a living
             # object.
-            kept[key] = self._traced(kernel), self
+            kept[key] = self.traced(kernel), self
             while len(kept) > _FUNCTIONS_KEPT:
                 kept.popitem(last=False)
         kept.move_to_end(key)
         return kept[key][0]
 
-    def _traced(self, kernel):
+    def traced(self, kernel):
+        """A `tf.function` (x, y, weights, *arguments) of the kernel, summed over the replicas."""
         strategy, split = self.strategy, not self.training
 
         def of_replica(x, y, weights, *arguments):

@@ -1,0 +1,156 @@
+"""Kills training runs with SIGKILL at random moments and compares them with runs never killed.
+
+    python tools/kill_test.py --kills=20
+    python tools/kill_test.py --kills=2 --cases=plain --seed=1
+
+Each case trains ResNet18 on the digits once undisturbed. Then the same command is killed while it
+starts, trains or saves, and given again until it finishes, in as many runs as the kills are enough
+for. Weights, moments, decisions, every CSV column but times and rates and every (tag, step, value)
+of the event files must be the same, bit for bit. Exit codes: 0 all the same, 1 a difference, 2
+input that cannot be used.
+"""
+
+import os
+import pathlib
+import random
+import shutil
+import sys
+import tempfile
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from absl import app, flags
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+os.environ["TF_BDECAY_LAZY_IMPORT"] = "1"  # wrong flags are refused before TensorFlow loads
+from tf_bdecay.errors import BadInput, require, unknown
+from tools.kills import victim
+
+os.environ.pop("TF_BDECAY_LAZY_IMPORT", None)
+
+SMALL = [
+    "--config.model.width=16",
+    "--config.batch_size=256",
+    "--config.epochs=4",
+    "--config.learning_rate.peak=0.02",
+    "--config.decay.threshold=0.01",
+    "--config.log.summaries_every=2",
+    "--config.log.checkpoint_updates=2",
+    "--config.log.evaluate_every=2",
+]
+# A case is a name and the flags of main.py that it adds.
+CASES = {
+    "plain": [],
+    "mirrored": ["--strategy=mirrored", "--logical_devices=2"],
+}
+
+_KILLS = flags.DEFINE_integer("kills", 20, "Kills of each case.")
+_CASES = flags.DEFINE_list("cases", list(CASES), f"Among {', '.join(CASES)}.")
+_SEED = flags.DEFINE_integer("seed", 0, "Of the moments.")
+_FOLDER = flags.DEFINE_string("folder", None, "Where the runs stay; a temporary one by default.")
+
+
+def main(rest):
+    """Runs the cases and prints a table."""
+    try:
+        require(len(rest) == 1, f"kill_test.py takes flags only. Received: {' '.join(rest[1:])}")
+        require(_KILLS.value > 0, f"--kills must be >= 1. Received: {_KILLS.value}")
+        for name in _CASES.value:
+            if name not in CASES:
+                raise unknown("case", name, CASES)
+        folder = pathlib.Path(_FOLDER.value or tempfile.mkdtemp(prefix="kill_test-")).resolve()
+        require(
+            not folder.exists() or not any(folder.iterdir()),
+            f"--folder must be new or empty. Received: {_FOLDER.value}",
+        )
+    except BadInput as error:
+        print(f"kill_test.py: {error}", file=sys.stderr)
+        sys.exit(2)
+    rows = [row for name in _CASES.value for row in run_case(name, folder / name)]
+    print_table(rows)
+    failed = any(row["differences"] for row in rows)
+    if not failed and not _FOLDER.value:
+        shutil.rmtree(folder)
+    else:
+        print(f"The runs are in {folder}.")
+    sys.exit(1 if failed else 0)
+
+
+def run_case(name, folder):
+    """Kills the runs of a case.
+
+    Args:
+        name: of the case.
+        folder: a `pathlib.Path` to make, for its runs.
+
+    Returns:
+        List of dicts, one a run.
+    """
+    from tools.kills import compare  # needs TensorFlow, which takes seconds
+
+    folder.mkdir(parents=True)
+    arguments = [*SMALL, *CASES[name]]
+    whole = victim.Victim(arguments, folder / "whole", folder / "whole.log")
+    code, times = whole.clock()
+    if code:
+        return [_row(name, 0, {}, 0, [f"the run without kills: {_how(code, whole)}"])]
+    print(f"{name}: {times.start:.0f} s to the first checkpoint, {times.training:.0f} s from there")
+    rng, left, rows = random.Random(f"{_SEED.value} {name}"), _KILLS.value, []
+    while left:
+        began = time.monotonic()
+        other = victim.Victim(arguments, folder / f"run{len(rows)}", folder / f"run{len(rows)}.log")
+        kills = dict.fromkeys(victim.MOMENTS, 0)
+        code = None
+        while code is None:
+            moment = rng.choice(victim.MOMENTS) if left else None
+            code = other.run(moment, rng.random(), times)
+            if code is None:
+                left -= 1
+                kills[moment] += 1
+                print(f"{name}: killed ({moment}), {left} kills left", flush=True)
+        found = [_how(code, other)] if code else compare.differences(whole.path, other.path)
+        rows.append(_row(name, len(rows), kills, time.monotonic() - began, found))
+    return rows
+
+
+def print_table(rows):
+    """Prints a row a run, and the differences below."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("case", "run", *victim.MOMENTS, "seconds", "differences"):
+        table.add_column(column, justify="left" if column == "case" else "right")
+    for row in rows:
+        kills = [str(row["kills"].get(moment, 0)) for moment in victim.MOMENTS]
+        numbers = (str(row["run"]), *kills, f"{row['seconds']:.0f}", str(len(row["differences"])))
+        table.add_row(row["case"], *numbers)
+    console = Console()
+    console.print(table)
+    for row in rows:
+        for sentence in row["differences"][:10]:
+            console.print(f"{row['case']} run {row['run']}: {sentence}", markup=False)
+
+
+def _row(case, run, kills, seconds, differences):
+    return dict(case=case, run=run, kills=kills, seconds=seconds, differences=differences)
+
+
+def _how(code, run):
+    last = run.logs.read_text().strip().splitlines()[-1:]
+    return f"exit code {victim.name_of(code)}: {' '.join(last)}"
+
+
+def _flags(argv):
+    """Parses the flags; absl itself would exit with code 1."""
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        print(f"kill_test.py: {str(error).rstrip('.')}.", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=_flags)

@@ -1,0 +1,131 @@
+"""Runs main.py and kills it at random moments, the same command again and again."""
+
+import contextlib
+import dataclasses
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MOMENTS = ("start", "training", "saving")
+LIMIT_SECONDS = 600
+
+
+@dataclasses.dataclass
+class Victim:
+    """A run that is killed.
+
+    Attributes:
+        flags: of main.py, its workdir left out.
+        path: its workdir, a `pathlib.Path`.
+        logs: file to which stdout and stderr go, a `pathlib.Path`.
+    """
+
+    flags: list
+    path: pathlib.Path
+    logs: pathlib.Path
+
+    def run(self, moment=None, share=0.0, times=None):
+        """Starts the command and waits for its end, or kills it.
+
+        Args:
+            moment: None for no kill; "start": within the time to the first checkpoint; "training":
+                after a checkpoint of this start; "saving": while a checkpoint is being written.
+            share: in [0, 1), when within that stretch.
+            times: `Times` of a run that was not killed; needed with a moment.
+
+        Returns:
+            The exit code, or None where it was killed.
+
+        Raises:
+            TimeoutError: it did not end.
+        """
+        with self._started() as process:
+            self._wait(process, moment, share, times)
+            killed = process.poll() is None
+        return None if killed else process.returncode
+
+    def clock(self):
+        """Runs without a kill.
+
+        Returns:
+            The exit code and the `Times`.
+        """
+        began = time.monotonic()
+        with self._started() as process:
+            _until(lambda: _over(process) or self._saved())
+            first = time.monotonic()
+            _until(lambda: _over(process))
+        return process.returncode, Times(first - began, time.monotonic() - first)
+
+    @contextlib.contextmanager
+    def _started(self):
+        """The process, dead after the context."""
+        command = [sys.executable, "main.py", f"--workdir={self.path}", *self.flags]
+        with open(self.logs, "a") as logs:
+            process = subprocess.Popen(command, cwd=ROOT, stdout=logs, stderr=logs)
+            try:
+                yield process
+            finally:
+                process.kill()
+                process.wait()
+
+    def _wait(self, process, moment, share, times):
+        """Waits for the moment, or for the end."""
+
+        def next_save():
+            before = self._saved()
+            _until(lambda: _over(process) or self._saved() != before)
+
+        def some_seconds(seconds):
+            deadline = time.monotonic() + seconds
+            _until(lambda: _over(process) or time.monotonic() > deadline)
+
+        if moment == "start":
+            some_seconds(share * times.start)
+        elif moment == "training":
+            next_save()
+            some_seconds(share * times.training)
+        elif moment == "saving":
+            for _ in range(1 + int(share * 4)):  # not the first, or the run would not advance
+                next_save()
+            _until(lambda: _over(process) or self._writing())
+        else:
+            _until(lambda: _over(process))
+
+    def _saved(self):
+        """Something that changes with every checkpoint."""
+        try:
+            return (self.path / "checkpoints" / "kept.json").stat().st_ino
+        except FileNotFoundError:
+            return None
+
+    def _writing(self):
+        return any((self.path / "checkpoints").glob(".*.part"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Times:
+    """Seconds to the first checkpoint, and from there to the end."""
+
+    start: float
+    training: float
+
+
+def name_of(code):
+    """An exit code in words."""
+    return signal.Signals(-code).name if code < 0 else str(code)
+
+
+def _over(process):
+    return process.poll() is not None
+
+
+def _until(condition):
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"The run did not end within {LIMIT_SECONDS} s.")
+        time.sleep(0.001)
