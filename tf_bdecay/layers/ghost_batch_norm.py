@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from tf_bdecay.errors import BadInput, require, unknown
-from tf_bdecay.layers import dynamic_batch, normalize
+from tf_bdecay.layers import dynamic_batch, moving_statistics, normalize
 
 PARTIAL = ("error", "smaller")
 
@@ -125,7 +125,7 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
         outputs, mean, variance = kernel(
             inputs, self.gamma, self.beta, self.ghost_batch_size, self._channel_axis, self.epsilon
         )
-        self._update_statistics(mean, variance)
+        self.update_statistics(mean, variance)
         return ops.cast(outputs, self.compute_dtype)
 
     def compute_mask(self, inputs, previous_mask=None):
@@ -136,16 +136,21 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
             "weight: use keras.layers.BatchNormalization, or stop the mask before this layer.",
         )
 
-    def _update_statistics(self, mean, variance):
+    def update_statistics(self, mean, variance):
         """One momentum step of the moving statistics: m <- momentum m + (1 - momentum) new.
 
-        Under a strategy the assignment averages over replicas, for which it must not stand inside
-        a `tf.cond` or a nested `tf.function`.
+        Of a micro-batch they are handed on instead, for one step of the whole batch. Under a
+        strategy the assignment averages over replicas, for which it must not stand inside a
+        `tf.cond` or a nested `tf.function`.
 
         Args:
             mean: tensor [channels], of this call's ghost batches.
             variance: tensor [channels], of this call's ghost batches, biased.
         """
+        statistics = moving_statistics.current()
+        if statistics is not None:
+            statistics.add(self, mean, variance)
+            return
         for moving, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
             old = ops.cast(moving, new.dtype)
             moving.assign(old * self.momentum + new * (1.0 - self.momentum))

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tf_bdecay.sharpness import loss_gradients_and_sensitivity
+from tf_bdecay.training import accumulation
 
 
 @keras.saving.register_keras_serializable("tf_bdecay")
@@ -12,14 +13,43 @@ class Trainer(keras.Model):
 
         model = tf_bdecay.models.resnet18()
         trainer = Trainer(model.input, model.output)      # shares the model's layers
-        trainer.compile(optimizer=tf_bdecay.Lamb(...), loss=..., metrics=[...])
+        trainer.compile(tf_bdecay.Lamb(...), loss=..., micro_batch_size=256)
         trainer.fit(...)
 
     With weights on the examples, loss and metrics are weighted as in any Keras model. Under a
     strategy gradients are this replica's own; the optimizer sums them.
     """
 
+    micro_batch_size = None
     _symbolically_built = False
+
+    def compile(self, *args, micro_batch_size=None, **kwargs):
+        """`keras.Model.compile`, and how large a batch a replica works on at a time.
+
+        Args:
+            *args, **kwargs: of `keras.Model.compile`.
+            micro_batch_size: examples of a micro-batch. A replica's batch is cut into micro-batches
+                of this size, whose gradients are summed for one update, the same as of the whole
+                batch: gradients, ghost batches, moving statistics, loss, metrics, decision. None
+                for the whole batch at once.
+
+        Raises:
+            BadInput: not a whole number >= 1, or a layer whose result would depend on how the batch
+                is cut.
+        """
+        accumulation.check(self, micro_batch_size)
+        self.micro_batch_size = micro_batch_size
+        super().compile(*args, **kwargs)
+
+    def get_compile_config(self):
+        """The arguments of `compile`, for saving."""
+        config = super().get_compile_config()
+        return config and {**config, "micro_batch_size": self.micro_batch_size}
+
+    def compile_from_config(self, config):
+        """Compiles as `get_compile_config` says, for loading."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self)
 
     def train_step(self, data):
         """One update.
@@ -31,6 +61,18 @@ class Trainer(keras.Model):
             Dict of metric to its value over the epoch so far.
         """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if self.micro_batch_size is None:
+            loss, y_pred, gradients = self.gradients(x, y, sample_weight)
+        else:
+            loss, y_pred, gradients = accumulation.accumulated(
+                self, (x, y, sample_weight), self.micro_batch_size
+            )
+        self.optimizer.apply(gradients, self.trainable_variables)
+        self._track_loss(loss, y)
+        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+    def gradients(self, x, y, sample_weight):
+        """Loss, outputs and gradients (scaled, where the optimizer scales) of one forward pass."""
 
         def objective():
             y_pred = self(x, training=True)
@@ -38,15 +80,12 @@ class Trainer(keras.Model):
 
         # Sensitivities of the local gradient are of no use here: the optimizer takes C and r from
         # the reduced one.
-        loss, y_pred, gradients, _ = loss_gradients_and_sensitivity(
+        return loss_gradients_and_sensitivity(
             objective,
             self.trainable_variables,
             scale_loss=self.optimizer.scale_loss,
             sensitivities=False,
-        )
-        self.optimizer.apply(gradients, self.trainable_variables)
-        self._track_loss(loss, y)
-        return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+        )[:3]
 
     def test_step(self, data):
         """Loss and metrics of a batch in inference mode; a replica's part of it may be empty."""
@@ -57,7 +96,7 @@ class Trainer(keras.Model):
 
     def _track_loss(self, loss, y):
         """Adds a replica's loss to the mean over examples that `fit` reports."""
-        examples = tf.shape(y)[0]
+        examples = tf.shape(keras.tree.flatten(y)[0])[0]
         # Keras' compute_loss divides by the number of replicas; the mean over no example is NaN.
         mean = loss * tf.cast(self.distribute_strategy.num_replicas_in_sync, loss.dtype)
         mean = tf.where(examples > 0, mean, tf.zeros_like(mean))

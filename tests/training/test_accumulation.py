@@ -1,0 +1,144 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tf_bdecay
+from tests.training import small
+from tf_bdecay import decay
+from tf_bdecay.errors import BadInput
+
+BATCH, UPDATES, THRESHOLD = 64, 20, 0.02
+
+
+def trained(micro_batch_size, dtype="float32", optimizer=None, run_eagerly=False, static=True):
+    """Weights, optimizer state, decisions and losses after some updates at a constant rate."""
+    keras.config.set_floatx(dtype)
+    keras.config.set_dtype_policy(dtype)
+    policy = decay.AdaptiveBetaDecay(threshold=THRESHOLD)
+    trainer = small.trainer(
+        optimizer or tf_bdecay.Lamb(0.01, policy),
+        micro_batch_size=micro_batch_size,
+        run_eagerly=run_eagerly,
+    )
+    start = small.values(trainer.trainable_variables)
+    x, y = small.digits(4 * BATCH)
+    data = tf.data.Dataset.from_tensor_slices((x, y)).batch(BATCH, drop_remainder=static).repeat()
+    decisions = []
+
+    class Decisions(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            decision = self.model.optimizer.decision()
+            decisions.append((decision.bias_ratio, decision.decay_on))
+
+    history = trainer.fit(
+        data, steps_per_epoch=4, epochs=UPDATES // 4, callbacks=[Decisions()], verbose=0
+    )
+    return {
+        "changes": [
+            a - b for a, b in zip(small.values(trainer.trainable_variables), start, strict=True)
+        ],
+        "statistics": small.values(trainer.non_trainable_variables),
+        "moments": small.values(trainer.optimizer.variables),
+        "ratios": np.array([r for r, _ in decisions]),
+        "on": np.array([on for _, on in decisions]),
+        "loss": history.history["loss"],
+        "accuracy": history.history["accuracy"],
+    }
+
+
+def assert_equal(a, b, tolerance):
+    assert (a["on"] == b["on"]).all()
+    assert 0 < a["on"].mean() < 1  # decay was seen on and off
+    assert np.abs(a["ratios"] / THRESHOLD - 1).min() > 1e-3  # and no decision was a close call
+    for u, v in zip(a["changes"], b["changes"], strict=True):
+        assert np.linalg.norm(u - v) <= tolerance * np.linalg.norm(u)
+    for name in ("statistics", "loss", "accuracy"):
+        for u, v in zip(a[name], b[name], strict=True):
+            np.testing.assert_allclose(v, u, rtol=tolerance, atol=tolerance)
+    for u, v in zip(a["moments"], b["moments"], strict=True):
+        np.testing.assert_allclose(v, u, rtol=10 * tolerance, atol=10 * tolerance)
+
+
+def test_micro_batches_give_the_update_of_the_whole_batch():
+    """Weights, moments, moving statistics, decisions, loss and metrics."""
+    whole = trained(None)
+    for micro_batch_size in (32, 16):
+        assert_equal(whole, trained(micro_batch_size), 1e-4)
+
+
+def test_in_double_precision_to_rounding():
+    assert_equal(trained(None, "float64"), trained(16, "float64"), 1e-9)
+
+
+def test_batches_of_unknown_length_and_eager_steps():
+    whole = trained(None)
+    assert_equal(whole, trained(16, static=False), 1e-4)
+
+
+def test_a_batch_that_does_not_divide_is_named():
+    x, y = small.digits(80)
+    trainer = small.trainer(micro_batch_size=32)
+    with pytest.raises(
+        BadInput, match="batch of 80 .* micro-batches of 32: use a batch of 64 or 96"
+    ):
+        trainer.train_step((tf.constant(x), tf.constant(y)))
+    data = tf.data.Dataset.from_tensor_slices((x, y)).batch(80)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="does not divide the batch"):
+        trainer.fit(data, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "size, sentence",
+    [
+        (0, "`micro_batch_size` must be a whole number >= 1"),
+        (True, "`micro_batch_size` must be a whole number >= 1"),
+        (24, "micro_batch_size=24 would cut ghost batches of 16, as 'norm_1' has"),
+    ],
+)
+def test_sizes_that_cannot_be(size, sentence):
+    with pytest.raises(BadInput, match=sentence):
+        small.trainer(micro_batch_size=size)
+
+
+def trainer_of(model):
+    from tf_bdecay.training.trainer import Trainer
+
+    trainer = Trainer(model.input, model.output)
+    trainer.compile(tf_bdecay.Lamb(0.01), "mse", micro_batch_size=16, jit_compile=False)
+    return trainer
+
+
+def test_batch_normalization_and_shared_layers_are_refused():
+    inputs = keras.Input((3,))
+    normalized = keras.layers.BatchNormalization(name="norm")(inputs)
+    with pytest.raises(BadInput, match="'norm' normalizes by the statistics of its whole batch"):
+        trainer_of(keras.Model(inputs, normalized))
+    layer = tf_bdecay.layers.GhostBatchNormalization(16, name="twice")
+    trainer = trainer_of(keras.Model(inputs, layer(layer(inputs))))
+    with pytest.raises(BadInput, match="'twice' is called twice"):
+        trainer.fit(np.ones((32, 3)), np.ones((32, 3)), batch_size=32, verbose=0)
+
+
+def test_several_outputs_and_weights_of_examples():
+    def weights(micro_batch_size):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((3,))
+        model = keras.Model(inputs, {n: keras.layers.Dense(2, name=n)(inputs) for n in "ab"})
+        from tf_bdecay.training.trainer import Trainer
+
+        trainer = Trainer(model.input, model.output)
+        trainer.compile(keras.optimizers.SGD(0.1), "mse", micro_batch_size=micro_batch_size)
+        rng = np.random.default_rng(0)
+        x, y = rng.normal(size=(32, 3)), {n: rng.normal(size=(32, 2)) for n in "ab"}
+        trainer.fit(x, y, batch_size=32, sample_weight=rng.uniform(size=32), verbose=0)
+        return np.concatenate([v.numpy().reshape(-1) for v in trainer.trainable_variables])
+
+    np.testing.assert_allclose(weights(8), weights(None), rtol=1e-5)
+
+
+def test_the_size_is_saved_with_the_model(tmp_path):
+    trainer = small.trainer(micro_batch_size=32)
+    trainer.save(tmp_path / "trainer.keras")
+    loaded = keras.models.load_model(tmp_path / "trainer.keras")
+    assert loaded.micro_batch_size == 32
