@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import signal
 import sys
 
 os.environ["TF_BDECAY_LAZY_IMPORT"] = "1"  # the command line is checked before TensorFlow loads
@@ -27,7 +28,7 @@ def main(arguments=None):
     Returns:
         The exit code: 0 for success, 1 where a file could not be written, 2 for input that cannot
         be used, 3 for a run that stopped because loss or gradients were not finite, 130 for one
-        that was interrupted.
+        that was interrupted by SIGINT and 143 by SIGTERM, both after a checkpoint.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
@@ -56,6 +57,8 @@ def run(options):
     workdir = None
     if not options.dry_run:
         workdir = Workdir(options.workdir, checks.flatten(options.config))
+        if options.resume == "never":
+            workdir.check_new()
         if workdir.result:
             accuracy = workdir.result.get("test_accuracy", float("nan"))
             print(f"{workdir.path} is finished: test accuracy {accuracy:.2%}. Nothing was changed.")
@@ -66,8 +69,12 @@ def run(options):
         # convolution of few channels (seen on x86 with 4, 8 and 12).
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     with _quiet():  # TensorFlow takes seconds to import, so what can be refused before it is
-        from tf_bdecay.training import experiment, record, strategies
+        import tensorflow as tf
 
+        from tf_bdecay.training import experiment, record, signals, strategies
+
+        if options.deterministic:
+            tf.config.experimental.enable_op_determinism()
         strategy = strategies.make(options.strategy, options.devices, options.logical_devices)
     made = experiment.build(options.config, strategy, options.data_dir, options.download)
     print(experiment.describe(made), flush=True)
@@ -82,19 +89,21 @@ def run(options):
     except OSError as error:
         print(f"main.py: The run stops: {error}. {_kept(workdir)}", file=sys.stderr)
         return FAILED
-    except KeyboardInterrupt:
+    except (signals.Stopped, KeyboardInterrupt) as stop:
+        number = getattr(stop, "number", signal.SIGINT)
+        what = "Interrupted" if number == signal.SIGINT else "Terminated"
         again = "To go on, run the same command again."
-        print(f"\nmain.py: Interrupted. {_kept(workdir)} {again}", file=sys.stderr)
-        return INTERRUPTED
+        print(f"\nmain.py: {what}. {_kept(workdir)} {again}", file=sys.stderr)
+        return 128 + number
     print(f"Result, curves, metrics and TensorBoard events are in {workdir.path}")
     print(f"  tensorboard --logdir={workdir.tensorboard}")
     return 0
 
 
 def _kept(workdir):
-    from tf_bdecay.training import checkpoints
+    from tf_bdecay.training import shelf
 
-    newest = checkpoints.newest(workdir.checkpoints)
+    newest = shelf.newest(workdir.checkpoints)
     since = f"the newest checkpoint is {newest}" if newest else "there is no checkpoint yet"
     return f"Everything so far is kept in {workdir.path}; {since}."
 

@@ -185,6 +185,14 @@ def _base(experiment):
             jit_compile=False,
             data=dict(name="cifar10", augment=True, remainder="drop", validation=0.0),
             model=resnet18().to_dict(),
-            log=dict(summaries_every=10, evaluate_every=1, checkpoint_every=1, checkpoints_kept=3),
+            log=dict(
+                summaries_every=10,
+                evaluate_every=1,
+                checkpoint_every=1,
+                checkpoint_updates=config_dict.placeholder(int),
+                checkpoint_minutes=config_dict.placeholder(float),
+                checkpoints_kept=3,
+                on_save_error="stop",
+            ),
         )
     )

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from main import main
-from tf_bdecay.training import checkpoints
+from tf_bdecay.training import shelf
+from tools.kills.compare import differences
 
 ROOT = pathlib.Path(__file__).parents[1]
 DIGITS = "--config=configs/digits_resnet18.py"
@@ -66,7 +68,9 @@ def test_a_run_leaves_what_it_promises(finished):
     assert len(layers) == 12 * 20
     on = layers["decay_on"].mean()
     assert on == pytest.approx(result["decay_on_fraction"])
-    assert len(list((finished / "checkpoints").iterdir())) == 3
+    kept = {p.name for p in (finished / "checkpoints").iterdir()}
+    newest = {f"update_{update:08d}.npz" for update in (6, 9, 12)}
+    assert kept == {*newest, "best.npz", "kept.json"}
 
 
 def test_tensorboard_reads_the_same_numbers_as_the_csv(finished):
@@ -113,36 +117,115 @@ def test_another_experiment_is_refused_and_touches_nothing(finished, capsys):
     assert contents(finished) == before
 
 
-def test_an_interrupted_run_goes_on_to_the_same_bits(finished, tmp_path):
+@pytest.mark.parametrize(
+    "number, code, word",
+    [
+        (signal.SIGTERM, 143, "Terminated"),
+        pytest.param(signal.SIGINT, 130, "Interrupted", marks=pytest.mark.slow),
+    ],
+)
+def test_a_run_that_a_signal_ends_goes_on_to_the_same_bits(finished, tmp_path, number, code, word):
     path = tmp_path / "cut"
     process = start(f"--workdir={path}", *TINY)
     deadline = time.monotonic() + 120
-    while checkpoints.newest(path / "checkpoints") is None and time.monotonic() < deadline:
+    while shelf.newest(path / "checkpoints") is None and time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, error = process.communicate(timeout=60)
     if process.returncode == 0:
         pytest.skip("the run was over before it could be interrupted")
-    assert process.returncode == 130, error
-    assert error.strip().startswith("main.py: Interrupted.") and "Traceback" not in error
-    assert "run the same command again." in error
+    assert process.returncode == code, error
+    said = error.strip().splitlines()[-1]
+    assert said.startswith(f"main.py: {word}.") and "Traceback" not in error
+    assert said.endswith("run the same command again.")
     assert not (path / "result.json").exists()
 
     assert main([f"--workdir={path}", *TINY]) == 0
-    ours, whole = (np.load(checkpoints.newest(p / "checkpoints")) for p in (path, finished))
-    assert ours.files == whole.files
-    for name in whole.files:
-        np.testing.assert_array_equal(ours[name], whole[name], name)
-    times = ["images_per_second", "seconds"]
-    pd.testing.assert_frame_equal(
-        pd.read_csv(path / "metrics.csv").drop(columns=times),
-        pd.read_csv(finished / "metrics.csv").drop(columns=times),
+    assert differences(finished, path) == []
+
+
+def test_never_to_resume_refuses_a_workdir_with_checkpoints(finished, tmp_path, capsys):
+    path = tmp_path / "copy"
+    shutil.copytree(finished, path)
+    (path / "result.json").unlink()
+    for folder in (path, finished):
+        before = contents(folder)
+        assert main([f"--workdir={folder}", *TINY, "--resume=never"]) == 2
+        assert (
+            "has checkpoints, from which --resume=never does not go on" in capsys.readouterr().err
+        )
+        assert contents(folder) == before
+
+
+def test_checkpoints_that_are_all_damaged_are_bad_input(finished, tmp_path, capsys):
+    path = tmp_path / "copy"
+    shutil.copytree(finished, path)
+    (path / "result.json").unlink()
+    for file in (path / "checkpoints").glob("*.npz"):
+        file.write_bytes(file.read_bytes()[:1000])
+    assert main([f"--workdir={path}", *TINY]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("main.py: None of the 4 checkpoints in") and error.count("\n") == 1
+
+
+def test_deterministic_turns_on_op_determinism(tmp_path):
+    code = (
+        "import sys, main; code = main.main(sys.argv[1:])\n"
+        "from tensorflow.python.framework.config import is_op_determinism_enabled\n"
+        "sys.exit(code or 10 * (not is_op_determinism_enabled()))"
     )
-    assert (path / "layers.csv").read_text() == (finished / "layers.csv").read_text()
-    assert json.loads((path / "result.json").read_text()) == json.loads(
-        (finished / "result.json").read_text()
+    command = [sys.executable, "-c", code, "--dry_run", "--deterministic", *TINY]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule, code", [("stop", 1), ("continue", 0)])
+def test_a_disk_that_is_full_stops_the_run_or_not(tmp_path, rule, code):
+    path = tmp_path / "run"
+    limited = (  # bytes of a file: less than a checkpoint has, more than any other
+        "import resource, sys, main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, resource.RLIM_INFINITY))\n"
+        "sys.exit(main.main(sys.argv[1:]))"
     )
+    flags = [f"--workdir={path}", *TINY, f"--config.log.on_save_error={rule}"]
+    command = [sys.executable, "-c", limited, *flags]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == code, run.stderr
+    assert "Traceback" not in run.stderr
+    if code:
+        assert "main.py: The run stops: [Errno 27] File too large" in run.stderr
+        assert "there is no checkpoint yet" in run.stderr
+    else:
+        assert run.stdout.count("Warning: not saved, and training goes on") == 4
+        assert json.loads((path / "result.json").read_text())["updates"] == 12
+    assert [p.name for p in (path / "checkpoints").iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    "flag, said",
+    [
+        ("--cases=plian", "did you mean 'plain'"),
+        ("--kills=0", "--kills must be >= 1"),
+        ("--kils=1", "Unknown command line flag 'kils'"),
+        ("--folder=configs", "--folder must be new or empty"),
+    ],
+)
+def test_the_kill_test_refuses_wrong_flags(flag, said):
+    command = [sys.executable, "tools/kill_test.py", flag]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 2
+    assert run.stderr.startswith("kill_test.py: ") and said in run.stderr
+    assert len(run.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_runs_that_are_killed_go_on_to_the_same_bits(tmp_path):
+    command = ["tools/kill_test.py", "--kills=2", "--cases=plain", f"--folder={tmp_path / 'k'}"]
+    run = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "plain: killed" in run.stdout
 
 
 def test_a_diverging_run_stops_with_code_3_and_keeps_everything(tmp_path, capsys):
@@ -202,6 +285,9 @@ def test_dry_run_describes_and_leaves_no_workdir(tmp_path, capsys):
             ],
             "more than the 1438 training images",
         ),
+        (["--resume=sometimes"], "valid: auto, never"),
+        (["--config.log.checkpoint_minutes=0"], "checkpoint_minutes must be a number > 0"),
+        (["--config.log.on_save_error=go"], "valid: stop, continue"),
         (["--logical_devices=2"], "add --strategy=mirrored"),
         (["--workdir="], "--workdir is empty"),
         (["--workdir=" + "a" * 300], "File name too long"),

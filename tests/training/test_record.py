@@ -1,4 +1,4 @@
-"""Rows by epoch, checkpoints by epoch, and the stop of a run that diverged."""
+"""Rows by epoch, and the stop of a run that diverged."""
 
 import math
 
@@ -9,8 +9,7 @@ import pytest
 import tf_bdecay
 from tests.training.small import digits, trainer
 from tf_bdecay.optim.schedules import PolynomialWarmupDecay
-from tf_bdecay.training import checkpoints
-from tf_bdecay.training.record import Checkpoints, Diverged, EpochRows, StopDiverged
+from tf_bdecay.training.record import Diverged, EpochRows, StopDiverged
 from tf_bdecay.training.workdir import Workdir
 
 
@@ -31,6 +30,7 @@ def test_a_row_an_epoch_says_what_fit_says(tmp_path):
     rows = EpochRows(workdir, schedule, "validation", 4, 64)
     x, y = digits()
     history = fit(made, [rows], validation_data=(x, y), validation_freq=[1, 3]).history
+    rows.flush()
     frame = pd.read_csv(tmp_path / "metrics.csv")
     assert frame["epoch"].tolist() == [1, 2, 3]
     assert frame["update"].tolist() == [4, 8, 12]
@@ -43,15 +43,6 @@ def test_a_row_an_epoch_says_what_fit_says(tmp_path):
     whole = made.optimizer.totals()["decay_on_updates"].sum() / (2 * 12)
     assert frame["decay_on_fraction"].mean() == pytest.approx(whole)
     assert (frame["images_per_second"] > 0).all() and (frame["seconds"] > 0).all()
-
-
-def test_checkpoints_come_every_k_epochs_and_at_the_end(tmp_path):
-    made = trainer()
-    state = checkpoints.state_of(made, made.optimizer)
-    fit(made, [Checkpoints(tmp_path, state, 2, 9, updates_per_epoch=4, epochs=5)], epochs=5)
-    updates = [int(p.stem.removeprefix("update_")) for p in sorted(tmp_path.iterdir())]
-    assert updates == [8, 16, 20]
-    assert checkpoints.restore(checkpoints.newest(tmp_path), state) == {"epoch": 5, "update": 20}
 
 
 @pytest.mark.parametrize("limit, per_epoch", [(1, 4), (3, 4), (4, 4), (6, 4), (7, 4)])
@@ -75,3 +66,16 @@ def test_skipped_updates_that_are_not_in_a_row_do_not_stop_it():
     made = trainer()
     fit(made, [StopDiverged(4, 4)], x=x)
     assert made.optimizer.totals()["skipped_updates"] == 9
+
+
+@pytest.mark.parametrize("after", [0, 8])
+def test_executions_of_several_updates_are_looked_at_although_they_step_over_the_limit(after):
+    x, _ = digits()
+    made = trainer(steps_per_execution=2)
+    made.optimizer.skipped_in_a_row.assign(2)  # a run that goes on counts on
+    with pytest.raises(Diverged) as diverged:
+        made.fit(
+            np.full_like(x, math.nan), digits()[1], batch_size=64, epochs=9, verbose=0,
+            initial_epoch=after // 4, callbacks=[StopDiverged(3, 4, after)],
+        )  # fmt: skip
+    assert diverged.value.update == after + 1

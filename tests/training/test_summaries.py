@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import tf_bdecay
 from tests.training.small import digits, trainer
 from tf_bdecay.optim.schedules import PolynomialWarmupDecay
-from tf_bdecay.training.summaries import Events, UpdateSummaries, last_learning_rate
+from tf_bdecay.training.summaries import UpdateSummaries, last_learning_rate
 from tf_bdecay.training.workdir import Workdir
 
 
@@ -34,30 +34,8 @@ def watched_fit(path, every=2, steps_per_execution=1, epochs=2):
     summaries = UpdateSummaries(workdir, schedule, every, 4, pages={"config": "    epochs = 2"})
     x, y = digits()
     made.fit(x, y, batch_size=64, epochs=epochs, verbose=0, callbacks=[summaries])
-    summaries.close()
+    summaries.flush()
     return made, workdir, schedule
-
-
-def test_a_resumed_run_hides_what_was_written_beyond_its_checkpoint(tmp_path):
-    events = Events(tmp_path)
-    for update in (1, 2, 3, 4):
-        events.scalars(update, {"x": update})
-    events.close()
-    events = Events(tmp_path, after=2)
-    for update in (3, 4, 5):
-        events.scalars(update, {"x": 10 * update})
-    events.close()
-    read = load(tmp_path).Scalars("x")
-    assert [(e.step, e.value) for e in read] == [(1, 1), (2, 2), (3, 30), (4, 40), (5, 50)]
-
-
-def test_text_is_a_page_of_tensorboards_text_dashboard(tmp_path):
-    events = Events(tmp_path)
-    events.text("config", "    a = 1")
-    events.close()
-    accumulator = load(tmp_path)
-    assert accumulator.Tensors("config")[0].tensor_proto.string_val[0] == b"    a = 1"
-    assert accumulator.SummaryMetadata("config").plugin_data.plugin_name == "text"
 
 
 def test_every_layer_kind_and_adapted_variable_has_its_tag(tmp_path):

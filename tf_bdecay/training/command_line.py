@@ -14,6 +14,7 @@ from tf_bdecay.training import schema
 from tf_bdecay.training.config import flatten, misplaced
 
 DEFAULT_CONFIG = "configs/digits_resnet18.py"
+RESUME = ("auto", "never")
 
 # How absl defines it, name, default, help.
 _FLAGS = (
@@ -24,6 +25,18 @@ _FLAGS = (
     (flags.DEFINE_integer, "logical_devices", 0, "cut the CPU into so many, to try mirrored"),
     (flags.DEFINE_string, "data_dir", None, "folder with the prepared CIFAR sets"),
     (flags.DEFINE_boolean, "download", False, "download the data set where it is missing"),
+    (
+        flags.DEFINE_string,
+        "resume",
+        "auto",
+        "auto: from the newest checkpoint; never: refuse",
+    ),
+    (
+        flags.DEFINE_boolean,
+        "deterministic",
+        False,
+        "turn on TensorFlow's op determinism",
+    ),
     (flags.DEFINE_boolean, "dry_run", False, "print the resolved experiment and stop"),
 )
 _HELP = ("help", "h", "helpshort", "helpfull", "?")
@@ -46,7 +59,8 @@ Keys of {spec}, set by --config.KEY=VALUE
 {keys}
 
 Exit codes: 0 done, 1 a file could not be written, 2 input that cannot be used, 3 stopped as loss
-or gradients were not finite, 130 interrupted; run the same command again to go on."""
+or gradients were not finite, 130 interrupted (SIGINT), 143 terminated (SIGTERM, a preemption), both
+after a checkpoint; a second signal ends at once. Run the same command again to go on."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +73,9 @@ class Options:
         dry_run: whether to print the resolved experiment and stop.
         strategy, devices, logical_devices: for `strategies.make`.
         data_dir, download: for `data.load`.
+        resume: "auto" goes on from the newest checkpoint that is whole, from the beginning where
+            there never was one; "never" refuses a workdir that has any.
+        deterministic: whether to turn on TensorFlow's op determinism.
     """
 
     config: ConfigDict
@@ -69,6 +86,8 @@ class Options:
     logical_devices: int
     data_dir: str | None
     download: bool
+    resume: str
+    deterministic: bool
 
 
 def asks_for_help(arguments):
@@ -96,6 +115,8 @@ def parse(arguments, root):
     values = _parsed(config, rest)
     if values.strategy not in schema.STRATEGIES:
         raise unknown("strategy", values.strategy, schema.STRATEGIES)
+    if values.resume not in RESUME:
+        raise unknown("value of --resume", values.resume, RESUME)
     require(
         not values.logical_devices or values.strategy != "none",
         f"--logical_devices={values.logical_devices} has no effect without a strategy: add "

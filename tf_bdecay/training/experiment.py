@@ -3,15 +3,18 @@
 import dataclasses
 
 import keras
+import numpy as np
 import pandas as pd
 from rich.console import Console
 
 import tf_bdecay
 from tf_bdecay import callbacks, data
-from tf_bdecay.training import checkpoints, parts, report, strategies
+from tf_bdecay.training import checkpoints, fitting, parts, report, resume, signals, strategies
 from tf_bdecay.training.config import flatten
 from tf_bdecay.training.progress import ProgressLine
-from tf_bdecay.training.record import Checkpoints, EpochRows, StopDiverged
+from tf_bdecay.training.record import EpochRows, StopDiverged
+from tf_bdecay.training.saver import Saver
+from tf_bdecay.training.saving import Checkpoints
 from tf_bdecay.training.summaries import UpdateSummaries
 from tf_bdecay.training.trainer import SmoothedCrossentropy, Trainer
 from tf_bdecay.training.workdir import plain, write_json
@@ -77,7 +80,20 @@ def build(config, strategy=None, data_dir=None, download=False):
             jit_compile=config.jit_compile,
         )
         trainer.optimizer.build(trainer)
+        _build_metrics(trainer, images)
     return Experiment(config, images, plan, schedule, strategy, model, trainer)
+
+
+def _build_metrics(trainer, images):
+    """Makes the metrics' variables, so that a checkpoint's values can be assigned before a step.
+
+    Keras itself would make them when it traces the first step or, under a strategy, from the first
+    batch that it sees; where a run goes on with an evaluation, it fails on one of unequal parts.
+    """
+    x, y = np.zeros([1, *images.image_shape], "float32"), np.zeros([1], "int64")
+    trainer._maybe_symbolic_build(data_batch=(x, y))
+    if not trainer._compile_metrics.built:
+        trainer._compile_metrics.build(y, np.zeros([1, images.num_classes], "float32"))
 
 
 def describe(experiment):
@@ -124,6 +140,8 @@ def train(experiment, workdir, console=None):
     Raises:
         BadInput: a checkpoint that cannot be used.
         Diverged: too many updates in a row were not finite.
+        Stopped: SIGTERM or SIGINT came; there is a checkpoint of the update then done.
+        OSError: a file could not be written.
     """
     console = console or Console()
     with workdir.lock():
@@ -132,53 +150,51 @@ def train(experiment, workdir, console=None):
 
 def _train(experiment, workdir, console):
     """`train`, in a workdir that nobody else is in."""
-    trainer = experiment.trainer
-    state = checkpoints.state_of(trainer, trainer.optimizer)
-    newest = checkpoints.newest(workdir.checkpoints)
-    done = checkpoints.restore(newest, state) if newest else {"epoch": 0, "update": 0}
-    workdir.open({"strategy": strategies.name(experiment.strategy), "from": done})
-    if newest:
-        console.print(f"Going on from {newest}, after epoch {done['epoch']}.", highlight=False)
-    watchers = _watchers(experiment, workdir, state, done["update"], console)
-    try:
-        _fit(experiment, done, watchers)
-    finally:
-        for watcher in watchers:
-            getattr(watcher, "close", lambda: None)()
+
+    def say(line):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    state = checkpoints.state_of(experiment.trainer, experiment.trainer.optimizer)
+    start = resume.restore(workdir.checkpoints, state, say)
+    if not start.update and (workdir.path / "metrics.csv").exists():
+        say(f"There is no checkpoint in {workdir.checkpoints}: the run starts from the beginning.")
+    workdir.open(
+        {
+            "strategy": strategies.name(experiment.strategy),
+            "from": {"epoch": start.epoch, "update": start.update},
+        }
+    )
+    with signals.deferred() as request:
+        watchers = _watchers(experiment, workdir, state, start, request, console, say)
+        try:
+            fitting.fit(experiment, start, watchers)
+        except BaseException:
+            _close(watchers, say)
+            raise
+        _close(watchers)
+        request.check()
     result = _result(experiment)
     _report(experiment, workdir, result)
     console.print(report.render(result))
     return result
 
 
-def _fit(experiment, done, watchers):
-    """The epochs that are not done yet."""
-    config, plan = experiment.config, experiment.plan
-    every = config.log.evaluate_every
-    experiment.trainer.fit(
-        data.training_batches(
-            experiment.images,
-            config.batch_size,
-            config.seed,
-            start_update=done["update"],
-            remainder=config.data.remainder,
-            augment=config.data.augment,
-        ),
-        initial_epoch=done["epoch"],
-        epochs=config.epochs,
-        steps_per_epoch=plan.updates_per_epoch,
-        validation_data=_evaluation_batches(experiment, plan.split),
-        validation_freq=[*range(every, config.epochs, every), config.epochs],
-        callbacks=watchers,
-        shuffle=False,  # the order is the data's own
-        verbose=0,
-    )
+def _close(watchers, say=None):
+    """Flushes and closes what has files; with `say`, an error is told and hides no other."""
+    for watcher in watchers:
+        for name in ("flush", "close"):
+            try:
+                getattr(watcher, name, lambda: None)()
+            except OSError as error:
+                if say is None:
+                    raise
+                say(f"Warning: not saved: {error}.")
 
 
-def _watchers(experiment, workdir, state, after, console):
+def _watchers(experiment, workdir, state, start, request, console, say):
     """The callbacks, in the order in which they must act: the checkpoint comes last."""
     config, plan, optimizer = experiment.config, experiment.plan, experiment.trainer.optimizer
-    per_epoch = plan.updates_per_epoch
+    per_epoch, after = plan.updates_per_epoch, start.update
     found = []
     if optimizer.weight_decay.source == "probe":
         batches = data.evaluation_batches(experiment.images, "train", config.decay.probe_examples)
@@ -187,22 +203,17 @@ def _watchers(experiment, workdir, state, after, console):
         "config": "\n".join(f"    {key} = {value}" for key, value in workdir.config.items()),
         "roles": _preformatted(str(tf_bdecay.describe(experiment.trainer))),
     }
+    schedule, log = experiment.schedule, config.log
+    found += [
+        StopDiverged(config.max_skipped_updates, per_epoch, after),
+        UpdateSummaries(workdir, schedule, log.summaries_every, per_epoch, start, pages),
+        EpochRows(workdir, schedule, plan.split, per_epoch, config.batch_size, start),
+        ProgressLine(per_epoch, config.epochs, config.batch_size, console, after),
+    ]
+    saver = Saver(workdir.checkpoints, log.checkpoints_kept, log.on_save_error, say)
     return [
         *found,
-        StopDiverged(config.max_skipped_updates, per_epoch),
-        UpdateSummaries(
-            workdir, experiment.schedule, config.log.summaries_every, per_epoch, after, pages
-        ),
-        EpochRows(workdir, experiment.schedule, plan.split, per_epoch, config.batch_size, after),
-        ProgressLine(per_epoch, config.epochs, config.batch_size, console),
-        Checkpoints(
-            workdir.checkpoints,
-            state,
-            config.log.checkpoint_every,
-            config.log.checkpoints_kept,
-            per_epoch,
-            config.epochs,
-        ),
+        Checkpoints(saver, state, log, per_epoch, config.epochs, found, start, request),
     ]
 
 
@@ -210,19 +221,11 @@ def _preformatted(text):
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 
-def _evaluation_batches(experiment, split):
-    size = parts.evaluation_batch_size(
-        len(experiment.images.split(split)),
-        experiment.config.evaluation_batch_size,
-        strategies.replicas(experiment.strategy),
-    )
-    return data.evaluation_batches(experiment.images, split, size)
-
-
 def _result(experiment):
     """What was measured, and the mechanism behind it."""
     config, trainer = experiment.config, experiment.trainer
-    tested = trainer.evaluate(_evaluation_batches(experiment, "test"), verbose=0, return_dict=True)
+    images = fitting.evaluation_batches(experiment, "test")
+    tested = trainer.evaluate(images, verbose=0, return_dict=True)
     result = {
         "experiment": config.experiment,
         "variant": config.variant,

@@ -2,9 +2,10 @@
 
 import time
 
-import keras
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from tf_bdecay.training.position import CountsUpdates
 
 REFRESH_SECONDS = 0.2
 LINE_SECONDS = 2.0
@@ -38,7 +39,7 @@ class Speed:
             self.images_per_second = timed / (now - self._started)
 
 
-class ProgressLine(keras.callbacks.Callback):
+class ProgressLine(CountsUpdates):
     """Shows updates, images/s, loss, accuracy, how many layers decay, and the time left.
 
     It looks at the device at most five times a second.
@@ -46,18 +47,17 @@ class ProgressLine(keras.callbacks.Callback):
     Args:
         updates_per_epoch, epochs, batch_size: of the run.
         console: a `rich.console.Console`; a terminal gets a bar, anything else plain lines.
+        after: the number of updates from which this run goes on.
     """
 
-    def __init__(self, updates_per_epoch, epochs, batch_size, console=None):
-        super().__init__()
-        self.updates_per_epoch = updates_per_epoch
+    def __init__(self, updates_per_epoch, epochs, batch_size, console=None, after=0):
+        super().__init__(updates_per_epoch, after)
         self.epochs = epochs
         self.total = updates_per_epoch * epochs
         self.console = console or Console()
         self.speed = Speed(batch_size)
         self._bar = None
         self._shown = 0.0
-        self._first = 0
         self._evaluated = ""
 
     def on_train_begin(self, logs=None):
@@ -70,29 +70,30 @@ class ProgressLine(keras.callbacks.Callback):
                 console=self.console,
                 refresh_per_second=1 / REFRESH_SECONDS,
             )
-            self._task = self._bar.add_task("first update: tracing, compiling", total=self.total)
+            self._task = self._bar.add_task(
+                "first update: tracing, compiling", total=self.total, completed=self.done
+            )
             self._bar.start()
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._first = epoch * self.updates_per_epoch
+        super().on_epoch_begin(epoch, logs)
         self.speed.begin_epoch()
 
     def on_train_batch_end(self, batch, logs=None):
+        super().on_train_batch_end(batch, logs)
         self.speed.count(batch + 1)
         if self._bar and time.monotonic() - self._shown > REFRESH_SECONDS:
             self._shown = time.monotonic()
-            done = self._first + batch + 1
-            self._bar.update(self._task, completed=done, description=self._line(done, logs))
+            self._show(logs)
 
     def on_epoch_end(self, epoch, logs=None):
-        done = self._first + self.updates_per_epoch
         if "val_accuracy" in (logs or {}):
             self._evaluated = f", evaluated {logs['val_accuracy']:.4f}"
         if self._bar:
-            self._bar.update(self._task, completed=done, description=self._line(done, logs))
+            self._show(logs)
         elif time.monotonic() - self._shown > LINE_SECONDS or epoch + 1 == self.epochs:
             self._shown = time.monotonic()
-            line = f"epoch {epoch + 1}/{self.epochs}, {self._line(done, logs)}"
+            line = f"epoch {epoch + 1}/{self.epochs}, {self._line(logs)}"
             self.console.print(line, soft_wrap=True, highlight=False)
 
     def on_train_end(self, logs=None):
@@ -104,10 +105,13 @@ class ProgressLine(keras.callbacks.Callback):
             self._bar.stop()
             self._bar = None
 
-    def _line(self, done, logs):
+    def _show(self, logs):
+        self._bar.update(self._task, completed=self.done, description=self._line(logs))
+
+    def _line(self, logs):
         logs = logs or {}
         return (
-            f"update {done}/{self.total}, {self.speed.images_per_second:,.0f} images/s, "
+            f"update {self.done}/{self.total}, {self.speed.images_per_second:,.0f} images/s, "
             f"loss {logs.get('loss', float('nan')):.4f}, "
             f"accuracy {logs.get('accuracy', float('nan')):.4f}{self._evaluated}"
             f"{decay_line(self.model.optimizer)}"

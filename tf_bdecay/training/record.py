@@ -1,12 +1,11 @@
-"""Callbacks between epochs: the row of metrics.csv, the checkpoint, the stop of a diverged run."""
+"""Callbacks that look at a run: the row of metrics.csv by epoch, the stop of a diverged run."""
 
 import math
 import time
 
-import keras
 import numpy as np
 
-from tf_bdecay.training import checkpoints
+from tf_bdecay.training.position import CountsUpdates, Position
 from tf_bdecay.training.progress import Speed
 from tf_bdecay.training.summaries import last_learning_rate
 from tf_bdecay.training.tables import Table
@@ -34,7 +33,7 @@ class Diverged(RuntimeError):
         self.update = update
 
 
-class EpochRows(keras.callbacks.Callback):
+class EpochRows(CountsUpdates):
     """Writes a row of metrics.csv at the end of each epoch.
 
     `decay_on_fraction` is over the epoch's updates and the paired normalization layers.
@@ -44,70 +43,64 @@ class EpochRows(keras.callbacks.Callback):
         schedule: the learning rate by updates done.
         split: "test" or "validation", what the epochs are evaluated on.
         updates_per_epoch, batch_size: of the run.
-        after: the number of updates from which this run goes on.
+        start: the `Position` from which the run goes on.
     """
 
-    def __init__(self, workdir, schedule, split, updates_per_epoch, batch_size, after=0):
-        super().__init__()
+    def __init__(self, workdir, schedule, split, updates_per_epoch, batch_size, start=None):
+        start = start or Position()
+        super().__init__(updates_per_epoch, start.update)
         self.schedule = schedule
-        self.updates_per_epoch = updates_per_epoch
         self.split = split
         columns = [name.format(split=split) for name in EPOCH_COLUMNS]
-        self.table = Table(workdir.path / "metrics.csv", columns, after=after)
+        ended = start.epoch * updates_per_epoch
+        self.table = Table(workdir.path / "metrics.csv", columns, after=ended)
         self._speed = Speed(batch_size)
+        self._goes_on = start.watchers.get(type(self).__name__)
 
     def on_epoch_begin(self, epoch, logs=None):
+        super().on_epoch_begin(epoch, logs)
         self._speed.begin_epoch()
-        self._began = time.perf_counter()
-        self._on_before = self._totals()["decay_on_updates"].sum()
+        before, self._goes_on = self._goes_on, None
+        before = before or {"decay_on_updates": self._decay_on_updates(), "seconds": 0.0}
+        self._began = time.perf_counter() - before["seconds"]
+        self._on_before = before["decay_on_updates"]
 
     def on_train_batch_end(self, batch, logs=None):
+        super().on_train_batch_end(batch, logs)
         self._speed.count(batch + 1)
 
     def on_epoch_end(self, epoch, logs=None):
-        totals = self._totals()
-        on = totals["decay_on_updates"]
-        opportunities = len(on) * self.updates_per_epoch
+        totals = self.model.optimizer.totals()
+        layers = len(totals["decay_on_updates"])
+        on = self._decay_on_updates() - self._on_before
         logs = {k.replace("val_", f"{self.split}_"): v for k, v in (logs or {}).items()}
         self.table.add(
             epoch=epoch + 1,
             update=(epoch + 1) * self.updates_per_epoch,
             learning_rate=last_learning_rate(self.schedule, self.model.optimizer),
-            decay_on_fraction=(on.sum() - self._on_before) / opportunities if len(on) else "",
+            decay_on_fraction=on / (layers * self.updates_per_epoch) if layers else "",
             skipped_updates=totals["skipped_updates"],
             images_per_second=round(self._speed.images_per_second, 1),
-            seconds=round(time.perf_counter() - self._began, 3),
+            seconds=round(self._seconds(), 3),
             **logs,
         )
+
+    def state(self):
+        """What the row of an epoch that is cut off in the middle needs from before the cut."""
+        return {"decay_on_updates": self._on_before, "seconds": self._seconds()}
+
+    def flush(self):
+        """Brings the rows so far to the disk."""
         self.table.flush()
 
-    def _totals(self):
-        return self.model.optimizer.totals()
+    def _seconds(self):
+        return time.perf_counter() - self._began
+
+    def _decay_on_updates(self):
+        return int(self.model.optimizer.totals()["decay_on_updates"].sum())
 
 
-class Checkpoints(keras.callbacks.Callback):
-    """Saves at the end of every k-th epoch and of the last: after all else that epoch wrote.
-
-    Args:
-        folder: where they go.
-        state: from `checkpoints.state_of`.
-        every: k, in epochs.
-        keep: how many.
-        updates_per_epoch, epochs: of the run.
-    """
-
-    def __init__(self, folder, state, every, keep, updates_per_epoch, epochs):
-        super().__init__()
-        self.folder, self.state, self.every, self.keep = folder, state, every, keep
-        self.updates_per_epoch, self.epochs = updates_per_epoch, epochs
-
-    def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self.every == 0 or epoch + 1 == self.epochs:
-            meta = {"epoch": epoch + 1, "update": (epoch + 1) * self.updates_per_epoch}
-            checkpoints.save(self.folder, self.state, meta, self.keep)
-
-
-class StopDiverged(keras.callbacks.Callback):
+class StopDiverged(CountsUpdates):
     """Raises `Diverged` after too many skipped updates in a row.
 
     The optimizer counts them on the device; the counter is fetched every few updates, and when the
@@ -116,22 +109,22 @@ class StopDiverged(keras.callbacks.Callback):
     Args:
         limit: how many in a row are too many.
         updates_per_epoch: to number the updates.
+        after: the number of updates from which this run goes on.
     """
 
-    def __init__(self, limit, updates_per_epoch):
-        super().__init__()
+    def __init__(self, limit, updates_per_epoch, after=0):
+        super().__init__(updates_per_epoch, after)
         self.limit = limit
-        self.updates_per_epoch = updates_per_epoch
-        self._first = 0
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._first = epoch * self.updates_per_epoch
+        self._looked = after // limit
 
     def on_train_batch_end(self, batch, logs=None):
-        update = self._first + batch + 1
+        super().on_train_batch_end(batch, logs)
+        update = self.done
         finite = math.isfinite((logs or {}).get("loss", 0.0))
-        if finite and update % self.limit and batch + 1 < self.updates_per_epoch:
+        # An execution of several updates may step over a multiple of the limit.
+        if finite and update // self.limit == self._looked and not self.all_of_epoch_done:
             return
+        self._looked = update // self.limit
         optimizer = self.model.optimizer
         in_a_row = optimizer.totals()["skipped_in_a_row"]
         if not optimizer.skip_nonfinite and not np.isfinite(optimizer.decision().sensitivity).all():

@@ -57,8 +57,8 @@ class Key:
         )
 
 
-def _count(doc, least=1):
-    return Key(int, doc, f"a whole number >= {least}", lambda v: v >= least)
+def _count(doc, least=1, optional=False):
+    return Key(int, doc, f"a whole number >= {least}", lambda v: v >= least, optional)
 
 
 def _number(doc, least=0.0, most=math.inf, below=math.inf, above=-math.inf, optional=False):
@@ -108,7 +108,10 @@ _ALWAYS = {
     "log.summaries_every": _count("updates between TensorBoard summaries"),
     "log.evaluate_every": _count("epochs between evaluations"),
     "log.checkpoint_every": _count("epochs between checkpoints"),
-    "log.checkpoints_kept": _count("newest checkpoints kept"),
+    "log.checkpoint_updates": _count("updates between checkpoints, too", optional=True),
+    "log.checkpoint_minutes": _number("minutes between checkpoints, too", above=0, optional=True),
+    "log.checkpoints_kept": _count("newest checkpoints kept, besides the best"),
+    "log.on_save_error": _choice("where a file of the run cannot be written", "stop", "continue"),
     "model.name": _choice("the network", "resnet18", "vgg11", "vgg19_bn"),
     "model.width": _count("channels of the first stage"),
     "model.logits_initializer": _choice("of the last dense kernel", "fan_in", "fan_out"),

@@ -4,7 +4,7 @@ import csv
 import io
 import pathlib
 
-from tf_bdecay.training.workdir import write_whole
+from tf_bdecay.training.workdir import append_whole, write_whole
 
 
 class Table:
@@ -37,7 +37,10 @@ class Table:
         self._rows.append(row)
 
     def flush(self):
-        """Writes the rows added since the last call."""
-        with open(self.path, "a", newline="") as file:
-            csv.DictWriter(file, self.columns).writerows(self._rows)
+        """Brings the rows added since the last call to the disk; they stay where that fails."""
+        if not self._rows:
+            return
+        text = io.StringIO()
+        csv.DictWriter(text, self.columns).writerows(self._rows)
+        append_whole(self.path, text.getvalue().encode())
         self._rows = []

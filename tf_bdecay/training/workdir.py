@@ -1,6 +1,6 @@
 """The folder of one run: what belongs there, and the refusal to mix two experiments in it.
 
-config.json    the resolved experiment     checkpoints/   the newest k
+config.json    the resolved experiment     checkpoints/   the newest k and the best
 versions.json  of every start              tensorboard/   event files
 metrics.csv    a row an epoch              result.json    once it is finished
 layers.csv     a row a layer and summary   curves.png
@@ -21,6 +21,15 @@ from tf_bdecay.errors import BadInput, require
 _LIBRARIES = ("tensorflow", "keras", "numpy", "tensorflow-datasets", "tf-bdecay")
 _UNSET = "(not there)"
 
+# How a run is kept, not what it computes: these may differ each time it goes on.
+FREE = (
+    "log.checkpoint_every",
+    "log.checkpoint_updates",
+    "log.checkpoint_minutes",
+    "log.checkpoints_kept",
+    "log.on_save_error",
+)
+
 
 class Workdir:
     """Paths of a run, and what state it is in. Nothing is written before `open`.
@@ -37,7 +46,7 @@ class Workdir:
         self.path = pathlib.Path(path)
         self.config = plain(config)
         self._check_writable()
-        if self.path.is_dir() and any(f.name != ".lock" for f in self.path.iterdir()):
+        if self.path.is_dir() and any(not _unstarted(f.name) for f in self.path.iterdir()):
             self._check_same()
 
     @property
@@ -55,6 +64,14 @@ class Workdir:
         """The result of a finished run, or None."""
         file = self.path / "result.json"
         return read_json(file, dict) if file.exists() else None
+
+    def check_new(self):
+        """Raises `BadInput` if there is a checkpoint, whole or damaged: for `--resume=never`."""
+        require(
+            not self.checkpoints.exists() or not any(self.checkpoints.iterdir()),
+            f"--workdir={self.path} has checkpoints, from which --resume=never does not go on: "
+            "choose another --workdir, or --resume=auto.",
+        )
 
     @contextlib.contextmanager
     def lock(self):
@@ -110,6 +127,7 @@ class Workdir:
         differing = [
             f"{key} is {there} there and {here} here"
             for key in {**before, **self.config}
+            if key not in FREE
             for there, here in [(before.get(key, _UNSET), self.config.get(key, _UNSET))]
             if there != here
         ]
@@ -119,6 +137,11 @@ class Workdir:
             f"--workdir={self.path} holds another experiment: {', '.join(differing[:4])}{more}; "
             "choose another --workdir.",
         )
+
+
+def _unstarted(name):
+    """Whether a file may be there before a run's config is: a kill may come at any moment."""
+    return name == ".lock" or (name.startswith(".") and name.endswith(".part"))
 
 
 def read_json(path, kind):
@@ -172,17 +195,46 @@ def write_whole(path, write):
 
     Args:
         path: where it goes.
-        write: called with the open binary file.
+        write: called with the open binary file, which can be read too.
     """
     path = pathlib.Path(path)
     aside = path.with_name(f".{path.name}.part")
-    with open(aside, "wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
-    folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)  # else the rename itself may be lost with the power
+        with open(aside, "w+b") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            aside.unlink()  # half a file is of no use, and the disk may be full
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder):
+    """Brings renames and removals in a folder to the disk, else power may fail before them."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
     finally:
-        os.close(folder)
+        os.close(handle)
+
+
+def append_whole(path, content):
+    """Appends to a file and brings it to the disk; where that fails, the file is as it was.
+
+    Args:
+        path: of the file.
+        content: bytes.
+    """
+    with open(path, "ab", buffering=0) as file:
+        before = file.seek(0, os.SEEK_END)
+        try:
+            left = memoryview(content)
+            while left:  # a disk that fills up takes a part first, and fails then
+                left = left[file.write(left) :]
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(before)
+            raise

@@ -1,0 +1,85 @@
+"""From wherever a run is to its end: the rest of an epoch, its evaluation, the other epochs."""
+
+import keras
+
+from tf_bdecay import data
+from tf_bdecay.training import epoch_metrics, parts, strategies
+
+
+def fit(experiment, start, watchers):
+    """Trains all that is not done yet.
+
+    `fit` of Keras cannot start in the middle of an epoch. So the rest of one is a call of its own,
+    of that many steps; the callbacks number updates from where they are.
+
+    Args:
+        experiment: the `Experiment`, its variables as they are at `start`.
+        start: the `Position`.
+        watchers: the callbacks.
+    """
+    per_epoch, epochs = experiment.plan.updates_per_epoch, experiment.config.epochs
+    epoch = start.epoch
+    done = start.update - epoch * per_epoch
+    if done:
+        watching = [epoch_metrics.GoesOn(start.metrics), *watchers]
+        if done < per_epoch:
+            _epochs(experiment, start.update, epoch, epoch + 1, per_epoch - done, watching)
+        else:
+            _end_of_epoch(experiment, epoch, watching)
+        epoch += 1
+    if epoch < epochs:
+        _epochs(experiment, epoch * per_epoch, epoch, epochs, per_epoch, watchers)
+
+
+def evaluation_batches(experiment, split):
+    """The batches of a split, of a size that the replicas can share."""
+    size = parts.evaluation_batch_size(
+        len(experiment.images.split(split)),
+        experiment.config.evaluation_batch_size,
+        strategies.replicas(experiment.strategy),
+    )
+    return data.evaluation_batches(experiment.images, split, size)
+
+
+def _epochs(experiment, update, epoch, last, steps, watchers):
+    """Epochs from `epoch` up to `last`, of `steps` updates each; the stream starts at `update`."""
+    config = experiment.config
+    experiment.trainer.fit(
+        data.training_batches(
+            experiment.images,
+            config.batch_size,
+            config.seed,
+            start_update=update,
+            remainder=config.data.remainder,
+            augment=config.data.augment,
+        ),
+        initial_epoch=epoch,
+        epochs=last,
+        steps_per_epoch=steps,
+        validation_data=evaluation_batches(experiment, experiment.plan.split),
+        validation_freq=_evaluated(config),
+        callbacks=watchers,
+        shuffle=False,  # the order is the data's own
+        verbose=0,
+    )
+
+
+def _end_of_epoch(experiment, epoch, watchers):
+    """What `fit` does after an epoch's last update; it has no epochs of no updates."""
+    trainer = experiment.trainer
+    callbacks = keras.callbacks.CallbackList(watchers, model=trainer)
+    callbacks.on_train_begin()
+    callbacks.on_epoch_begin(epoch)
+    logs = trainer.get_metrics_result()
+    if epoch + 1 in _evaluated(experiment.config):
+        batches = evaluation_batches(experiment, experiment.plan.split)
+        found = trainer.evaluate(batches, callbacks=callbacks, verbose=0, return_dict=True)
+        logs.update({f"val_{name}": value for name, value in found.items()})
+    callbacks.on_epoch_end(epoch, logs)
+    callbacks.on_train_end(logs)
+
+
+def _evaluated(config):
+    """The epochs after which to evaluate, counted from 1."""
+    every = config.log.evaluate_every
+    return [*range(every, config.epochs, every), config.epochs]
