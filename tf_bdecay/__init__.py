@@ -6,6 +6,7 @@ sharpness ratio r_l = C(beta_l) / C(gamma_l) is large.
 
 import importlib
 import os
+import sys
 
 __version__ = "0.1.0"
 __all__ = [
@@ -35,8 +36,14 @@ def __getattr__(name):
     raise AttributeError(f"module 'tf_bdecay' has no attribute {name!r}")
 
 
-# `import tf_bdecay` is enough for keras.models.load_model to know our classes. Only main.py asks to
-# wait with that, as it checks its command line before it loads TensorFlow.
-if not os.environ.pop("TF_BDECAY_LAZY_IMPORT", None):
+def _checks_a_command_line_first():
+    """Whether main.py, or `python -m` of a module of ours, will load TensorFlow in its own time."""
+    runs_a_module = sys.argv[:1] == ["-m"]  # so it reads while the module's packages are imported
+    ours = any(argument.startswith("tf_bdecay.") for argument in sys.orig_argv[:4])
+    return bool(os.environ.pop("TF_BDECAY_LAZY_IMPORT", None)) or (runs_a_module and ours)
+
+
+# `import tf_bdecay` is enough for keras.models.load_model to know our classes.
+if not _checks_a_command_line_first():
     importlib.import_module("tf_bdecay.layers")
     importlib.import_module("tf_bdecay.optim")

@@ -1,5 +1,6 @@
 """Callbacks for anybody's `fit`."""
 
 from tf_bdecay.callbacks.probe import ProbeDecision
+from tf_bdecay.callbacks.sharpness import SharpnessCallback
 
-__all__ = ["ProbeDecision"]
+__all__ = ["ProbeDecision", "SharpnessCallback"]

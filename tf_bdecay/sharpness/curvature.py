@@ -39,7 +39,7 @@ class HessianOperator(LinearOperator):
         dtypes = {np.dtype(v.dtype).name for v in network.variables}
         double = dtypes == {"float64"}
         self.products, self.loss = 0, None
-        super().__init__("float64" if double else "float32", (self._ends[-1],) * 2)
+        super().__init__("float64" if double else "float32", (int(self._ends[-1]),) * 2)
 
     def split(self, vector):
         """A vector of all parameters as a list of arrays shaped as the variables."""

@@ -1,0 +1,226 @@
+import re
+import signal
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from tests.sharpness.commands import (
+    EXAMPLES,
+    contents,
+    loss,
+    named_files,
+    numbers,
+    permuted,
+    saved,
+)
+from tests.sharpness.networks import convolutional, dense, examples_for
+from tf_bdecay import sharpness
+from tf_bdecay.errors import BadInput
+from tf_bdecay.sharpness.command import measures, partial
+from tf_bdecay.sharpness.command.folder import Folder
+from tf_bdecay.sharpness.command.run import main
+
+
+@pytest.fixture
+def files(tmp_path):
+    return named_files(tmp_path)
+
+
+def test_every_measure_is_what_its_function_gives(files, tmp_path, capsys):
+    _, x, y, arguments = files
+    out = tmp_path / "out"
+    assert main([*arguments, "--measures=all", f"--out={out}"]) == 0
+    printed = capsys.readouterr().out
+    assert {p.name for p in out.iterdir() if p.name != ".lock"} == {
+        "settings.json", "result.json", "table.csv",
+        "connectivity.png", "ratio.png", "spectrum.png", "layers.png",
+    }  # fmt: skip
+    data, found = permuted(x, y), numbers(out)["measures"]
+    model = keras.models.load_model(tmp_path / "net.keras", compile=False)  # which relabels
+    expected = {
+        "C": sharpness.connectivity(model, loss(), data),
+        "C_m": sharpness.connectivity(model, loss(), data, per_example=False, batch_size=10),
+        "trace": sharpness.hessian_trace(model, loss(), data, num_probes=6),
+        "eigenvalue": sharpness.hessian_top_eigenvalue(model, loss(), data),
+        "spectrum": sharpness.hessian_spectrum(model, loss(), data, steps=5),
+        "fisher_rao": sharpness.fisher_rao(model, loss(), data),
+        "sam": sharpness.perturbation(model, loss(), data, kind="sam"),
+        "asam": sharpness.perturbation(model, loss(), data, kind="asam"),
+    }
+    assert list(found) == list(expected) == list(measures.MEASURES)
+    for name, result in expected.items():
+        assert found[name]["title"] in printed
+        assert found[name]["total"] == pytest.approx(result.total, rel=1e-5)
+        for layer, value in result.by_layer.items():
+            assert found[name]["by_layer"][layer]["value"] == pytest.approx(value, rel=1e-3)
+    table = pd.read_csv(out / "table.csv")
+    frames = pd.concat([r.to_pandas() for r in expected.values()], ignore_index=True)
+    pd.testing.assert_frame_equal(table.drop(columns="asked"), frames, rtol=1e-3, atol=1e-7)
+    assert table["asked"].unique().tolist() == list(expected)
+
+
+def test_a_finished_measurement_is_printed_and_not_repeated(files, tmp_path, capsys):
+    arguments = [*files[-1][:2], "--measures=C", f"--out={tmp_path / 'out'}"]
+    assert main(arguments) == 0
+    before, printed = contents(tmp_path / "out"), capsys.readouterr().out
+    assert main(arguments) == 0
+    again = capsys.readouterr().out
+    assert "was finished before" in again and "Nothing was measured" in again
+    assert (
+        printed[printed.index("Connectivity sharpness C") :].splitlines()[:20]
+        == (again[again.index("Connectivity sharpness C") :].splitlines()[:20])
+    )
+    assert contents(tmp_path / "out") == before
+
+
+class InterruptsAt:
+    """A stream that sends this process a signal when a line matches a pattern."""
+
+    def __init__(self, pattern, number=signal.SIGINT):
+        self.pattern, self.number, self.text = pattern, number, ""
+
+    def write(self, text):
+        self.text += text
+        if self.pattern and re.match(self.pattern, self.text.splitlines()[-1]):
+            self.pattern = None
+            signal.raise_signal(self.number)
+
+    def flush(self):
+        pass
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The folder of a measurement, and the flags that give it."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    model = saved(folder / "net.keras", dense())
+    x, y = examples_for(model, EXAMPLES)
+    np.savez(folder / "data.npz", x=x.astype("float32"), y=y)
+    arguments = [f"--model={folder / 'net.keras'}", f"--data={folder / 'data.npz'}"]
+    # So little memory makes chunks of a few examples: there is something between first and last.
+    arguments += ["--measures=C,trace,eigenvalue,spectrum,fisher_rao", "--memory_gb=3e-6"]
+    arguments += ["--probes=6", "--steps=5"]
+    assert main([*arguments, f"--out={folder / 'whole'}"]) == 0
+    return folder / "whole", arguments
+
+
+@pytest.mark.parametrize(
+    "pattern, number, resumed",
+    [
+        ("C: 1 of", signal.SIGINT, ["C: goes on"]),
+        ("trace: 3 of", signal.SIGTERM, ["C: was finished", "trace: goes on"]),
+        ("fisher_rao: done", signal.SIGINT, ["fisher_rao: was finished"]),
+        pytest.param(  # the last step, before it is done
+            r"C: (\d+) of \1", signal.SIGINT, ["C: goes on"], marks=pytest.mark.slow
+        ),
+        pytest.param("eigenvalue: 4", signal.SIGINT, ["trace: was"], marks=pytest.mark.slow),
+        pytest.param("spectrum: 6 of", signal.SIGINT, ["spectrum: goes"], marks=pytest.mark.slow),
+    ],
+)
+def test_the_same_command_goes_on_after_a_signal(
+    uninterrupted, tmp_path, capsys, monkeypatch, pattern, number, resumed
+):
+    monkeypatch.setattr(partial, "LINE_SECONDS", 0.0)
+    whole, arguments = uninterrupted
+    arguments = [*arguments, f"--out={tmp_path / 'cut'}"]
+    assert main(arguments, Console(file=InterruptsAt(pattern, number))) == 128 + number
+    assert not (tmp_path / "cut" / "result.json").exists()
+    assert "run the same command again" in capsys.readouterr().err
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    for line in resumed:
+        assert line in printed
+    assert numbers(tmp_path / "cut") == numbers(whole)
+    assert not (tmp_path / "cut" / "partial").exists()
+
+
+def test_a_damaged_partial_result_starts_that_measure_again(files, tmp_path, monkeypatch):
+    monkeypatch.setattr(partial, "LINE_SECONDS", 0.0)
+    arguments = [*files[-1][:2], "--measures=trace", "--probes=6", f"--out={tmp_path / 'out'}"]
+    assert main(arguments, Console(file=InterruptsAt("trace: 3 of"))) == 130
+    (tmp_path / "out" / "partial" / "trace.npz").write_bytes(b"half a file")
+    assert main(arguments) == 0
+    assert numbers(tmp_path / "out")["measures"]["trace"]["probes"] == 6
+
+
+def test_another_command_in_the_same_folder_is_refused(files, tmp_path, capsys):
+    arguments = [*files[-1][:2], f"--out={tmp_path / 'out'}"]
+    assert main([*arguments, "--measures=C_m", "--batch_size=10"]) == 0
+    before = contents(tmp_path / "out")
+    for other, why in (
+        (["--measures=C"], r"measures (C_m there, C here)"),
+        (["--measures=C_m", "--batch_size=20"], "batch_size (10 there, 20 here)"),
+        (["--measures=C_m", "--batch_size=10", "--examples=20"], "examples (default there, 20"),
+    ):
+        assert main([*arguments, *other]) == 2
+        assert why in capsys.readouterr().err
+    saved(tmp_path / "net.keras", convolutional(epsilon=0.1))
+    assert main([*arguments, "--measures=C_m", "--batch_size=10"]) == 2
+    assert "weights (" in capsys.readouterr().err
+    assert contents(tmp_path / "out") == before
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("")
+    assert main([*files[-1][:2], f"--out={tmp_path / 'mine'}"]) == 2
+    assert "is not empty and holds no measurement" in capsys.readouterr().err
+
+
+def test_two_processes_in_one_folder(tmp_path):
+    with Folder(tmp_path / "out", {}).open():
+        other = Folder(tmp_path / "out", {})
+        with pytest.raises(BadInput, match="in use by another process"), other.open():
+            pass
+    with other.open():
+        pass
+
+
+def test_by_default_every_command_has_a_folder_of_its_own(files, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for seed in (0, 0, 1):
+        assert main([*files[-1][:2], "--measures=C_m", f"--seed={seed}"]) == 0
+    assert len(list((tmp_path / "sharpness").glob("net-*"))) == 2
+    assert capsys.readouterr().out.count("was finished before") == 1
+
+
+def test_examples_are_the_first_of_a_fixed_permutation(files, tmp_path, capsys):
+    model, x, y, arguments = files
+    out = tmp_path / "out"
+    assert main([*arguments[:2], "--measures=C,C_m", "--examples=9", f"--out={out}"]) == 0
+    x, y = (a[:9] for a in permuted(x, y))
+    expected = sharpness.connectivity(model, loss(), (x, y))
+    found = numbers(out)
+    assert found["measures"]["C"]["total"] == pytest.approx(expected.total, rel=1e-5)
+    assert found["measures"]["C_m"]["batch_size"] == 9
+    assert "9 of 40 examples" in found["data"]
+    assert "all examples in one batch" in capsys.readouterr().out
+
+
+def test_training_mode_is_of_c_m(files, tmp_path):
+    model, x, y, arguments = files
+    out = tmp_path / "out"
+    given = ["--measures=C_m", "--training", "--batch_size=10", f"--out={out}"]
+    assert main([*arguments[:2], *given]) == 0
+    expected = sharpness.connectivity(
+        model, loss(), permuted(x, y), per_example=False, training=True, batch_size=10
+    )
+    assert numbers(out)["measures"]["C_m"]["total"] == pytest.approx(expected.total, rel=1e-5)
+
+
+@pytest.mark.slow
+def test_replicas_share_the_examples(files, tmp_path):
+    arguments = [*files[-1][:2], "--measures=C,C_m,trace,fisher_rao", "--batch_size=10"]
+    assert main([*arguments, f"--out={tmp_path / 'one'}"]) == 0
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "tf_bdecay.sharpness", *arguments),
+            *("--strategy=mirrored", "--logical_devices=2", f"--out={tmp_path / 'two'}"),
+        ],
+        check=True,
+    )
+    one, two = (numbers(tmp_path / name)["measures"] for name in ("one", "two"))
+    for name, each in one.items():
+        assert two[name]["total"] == pytest.approx(each["total"], rel=1e-5)

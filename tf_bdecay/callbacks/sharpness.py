@@ -1,0 +1,218 @@
+"""Sharpness by layer while anybody's `fit` trains: TensorBoard, a picture, a CSV, and `logs`."""
+
+import math
+import numbers
+import pathlib
+import time
+import warnings
+
+import keras
+
+from tf_bdecay.errors import require
+from tf_bdecay.sharpness.command import measures as known
+from tf_bdecay.sharpness.command import quiet
+
+_COLUMNS = ("epoch", "asked", "measure", "level", "name", "value", "standard_error", "share")
+_COSTS = ("epoch", "asked", "seconds", "share_of_epoch")
+
+
+class SharpnessCallback(keras.callbacks.Callback):
+    """Measures the sharpness of the model at the end of every k-th epoch, and changes nothing.
+
+    Any model, any optimizer, with or without a strategy. An epoch is numbered by how many have
+    ended, 0 before training. It leaves
+
+    * in TensorBoard the scalars `sharpness/MEASURE/total`, `/standard_error`, `/layer/LAYER`,
+      `/layer_standard_error/LAYER`, `/kind/KIND`, r of every normalization layer as `r/LAYER`
+      (measured by C, or else C_m), and what it cost: `sharpness/MEASURE/seconds` and
+      `/share_of_epoch`, of the time that the epoch took without it; a picture of the shares by
+      layer, `sharpness/layers`;
+    * `sharpness.csv` and `sharpness_costs.csv`, the same figures as tables;
+    * each measure's total in `logs`, as `sharpness/MEASURE`: History has it, and callbacks after
+      this one in the list, such as `EarlyStopping(monitor="sharpness/C", mode="min")`. Epochs that
+      are not measured have none.
+
+    The first measurement traces and compiles; its cost says little. Where the measure is not finite
+    (a run that diverges), it warns, and training goes on. So it does where a file cannot be
+    written: what is missing then comes with the next that can be.
+
+    Args:
+        data: as in `tf_bdecay.sharpness.connectivity`: a pair (x, y) of arrays, or a finite data
+            set that repeats itself exactly. Some hundred examples cost little and say much.
+        measures: names out of C, C_m, trace, eigenvalue, spectrum, fisher_rao, sam, asam; "all".
+        every: number of epochs between measurements, counted from the beginning: epochs k, 2k, ...
+        log_dir: folder of the files; TensorBoard's `--logdir`. Rows of epochs that a run trains
+            again are replaced.
+        loss: as in `connectivity`; None for the loss that the model was compiled with.
+        before: whether to measure before training too.
+        **options: `batch_size` (m of C_m), `probes` and `tolerance` (trace), `eigenvalues` and
+            `eigenvalue_tolerance`, `steps` and `spectrum_probes` (spectrum), `from_logits`
+            (fisher_rao), `rho` (sam or asam), `seed`, `examples_at_once`, `memory_gb`,
+            `full_precision`, `training`.
+
+    Raises:
+        BadInput: an unknown measure or option, `every` is no whole number >= 1; when `fit` begins,
+            Keras runs on another backend than TensorFlow, or the data cannot be used.
+
+    Example:
+
+        watch = tf_bdecay.callbacks.SharpnessCallback((x[:512], y[:512]), ("C", "trace"), every=5,
+                                                      log_dir="logs", probes=16)
+        model.fit(x, y, epochs=20, callbacks=[watch])
+    """
+
+    def __init__(
+        self,
+        data,
+        measures=("C",),
+        every=1,
+        log_dir="logs/sharpness",
+        loss=None,
+        before=False,
+        **options,
+    ):
+        super().__init__()
+        require(
+            isinstance(every, numbers.Integral) and not isinstance(every, bool) and every >= 1,
+            "`every` of SharpnessCallback must be a whole number of epochs >= 1. Received: "
+            f"{every!r}",
+        )
+        require(
+            isinstance(before, bool),
+            f"`before` of SharpnessCallback must be True or False. Received: {before!r}",
+        )
+        names = [measures] if isinstance(measures, str) else list(measures)
+        self.measures = known.chosen(names, "measure of SharpnessCallback")
+        known.check_options(self.measures, options)
+        self.data, self.loss, self.options = data, loss, options
+        self.every, self.before = int(every), before
+        self.log_dir = pathlib.Path(log_dir)
+
+    def on_train_begin(self, logs=None):
+        """Checks backend and data, before anything is trained."""
+        from tf_bdecay.sharpness import connectivity  # noqa: F401 - first: it asks for TensorFlow
+        from tf_bdecay.sharpness.stream import Stream
+
+        Stream(self.data)
+        self._files = None
+        self._epoch = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Starts the epoch's clock, after the measurement before training if there is one."""
+        if self._files is None:
+            self._files = _Files(self.log_dir, after=epoch)
+            if self.before and epoch == 0:
+                self._measure(0, math.nan)
+        self._began = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Measures, where it is time."""
+        if (epoch + 1) % self.every == 0:
+            totals = self._measure(epoch + 1, time.perf_counter() - self._began)
+            if logs is not None:
+                logs.update(totals)
+
+    def _measure(self, epoch, took):
+        """Measures, writes, and gives what belongs into `logs`."""
+        from tf_bdecay.sharpness.command.records import record
+        from tf_bdecay.sharpness.network import NotFinite
+
+        records, totals = {}, {}
+        for measure in self.measures:
+            start = time.perf_counter()
+            try:
+                with quiet.tensorflow():
+                    result = measure.run(self.model, self.loss, self.data, self.options)
+            except NotFinite as error:
+                self._warn(f"{measure.name} was not measured after epoch {epoch}: {error}")
+                totals[f"sharpness/{measure.name}"] = math.nan
+                continue
+            records[measure.name] = record(result, time.perf_counter() - start)
+            totals[f"sharpness/{measure.name}"] = result.total
+        try:
+            self._files.write(epoch, records, took, self.model.name)
+        except OSError as error:
+            self._warn(f"it could not write after epoch {epoch}: {error}")
+        return totals
+
+    def _warn(self, sentence):
+        warnings.warn(f"SharpnessCallback: {sentence}", stacklevel=2)
+
+
+class _Files:
+    """The event file and the two tables of a run.
+
+    Args:
+        folder: of them; made where it is not there.
+        after: rows of later epochs are dropped: this run will write them.
+    """
+
+    def __init__(self, folder, after):
+        from tf_bdecay.training.tables import Table
+
+        folder.mkdir(parents=True, exist_ok=True)
+        self._events = _events(folder)
+        self._rows = Table(folder / "sharpness.csv", _COLUMNS, key="epoch", after=after)
+        self._costs = Table(folder / "sharpness_costs.csv", _COSTS, key="epoch", after=after)
+
+    def write(self, epoch, records, took, model):
+        """Writes what was measured after an epoch.
+
+        Args:
+            epoch: how many have ended.
+            records: dict of measure to record.
+            took: seconds of the epoch; NaN where there was none.
+            model: its name.
+        """
+        from tf_bdecay.sharpness.command import pictures
+        from tf_bdecay.sharpness.command.records import frame, ratios
+
+        scalars = {}
+        for name, each in records.items():
+            seconds = each["seconds"]
+            cost = dict(seconds=seconds, share_of_epoch=seconds / took)
+            self._costs.add(epoch=epoch, asked=name, **cost)
+            for row in frame(name, each).to_dict("records"):
+                self._rows.add(epoch=epoch, **row)
+            scalars.update({f"sharpness/{name}/{tag}": v for tag, v in _scalars(each, cost)})
+        found = ratios(records)
+        if found:
+            scalars.update({f"r/{layer}": value for layer, value in found[0].items()})
+        self._events.scalars(epoch, scalars)
+        if records:
+            picture = pictures.layers(records, f"{model} after epoch {epoch}")
+            self._events.image(epoch, "sharpness/layers", pictures.png(picture))
+        for file in (self._rows, self._costs, self._events):
+            file.flush()
+
+
+def _scalars(record, cost):
+    """Tags and numbers of a measure; what is not finite is left out, r apart."""
+    found = {"total": record["total"], "standard_error": record["standard_error"], **cost}
+    for level in ("layer", "kind"):
+        for group, cell in record[f"by_{level}"].items():
+            found[f"{level}/{group}"] = cell["value"]
+            if level == "layer":
+                found[f"layer_standard_error/{group}"] = cell["standard_error"]
+    return [(tag, v) for tag, v in found.items() if v is not None and math.isfinite(v)]
+
+
+def _events(folder):
+    """An event file that takes pictures too; importing it needs TensorFlow."""
+    from tensorboard.compat.proto import event_pb2, summary_pb2
+
+    from tf_bdecay.training.events import Events
+
+    class PictureEvents(Events):
+        """An event file that takes pictures too."""
+
+        def image(self, step, tag, png):
+            """Writes a PNG; TensorBoard reads its size from the file itself."""
+            height, width = (int.from_bytes(png[i : i + 4], "big") for i in (20, 16))
+            picture = summary_pb2.Summary.Image(
+                height=height, width=width, colorspace=4, encoded_image_string=png
+            )
+            value = summary_pb2.Summary.Value(tag=tag, image=picture)
+            self._write(event_pb2.Event(step=step, summary=summary_pb2.Summary(value=[value])))
+
+    return PictureEvents(folder)

@@ -1,0 +1,284 @@
+"""Flags of `python -m tf_bdecay.sharpness`, and sentences for what is wrong in them."""
+
+import dataclasses
+import math
+import re
+
+from absl import flags
+
+from tf_bdecay.errors import BadInput, require, unknown
+from tf_bdecay.sharpness.command import measures
+from tf_bdecay.training import schema
+
+PROGRAM = "python -m tf_bdecay.sharpness"
+SPLITS = ("train", "validation", "test")
+DATA_SETS = ("digits", "cifar10", "cifar100")
+BATCH_SIZE = 512  # m of C_m in every table of the paper's reproduction (METHOD, section 1)
+MOST_EXAMPLES = 10_000  # the same
+
+# How absl defines it, name, default, help. A default of None is said in the help.
+_FLAGS = (
+    (flags.DEFINE_string, "model", None, "a workdir of main.py, or a saved model FILE.keras"),
+    (
+        flags.DEFINE_list,
+        "import",
+        [],
+        "modules to import first, which register the model's own layers",
+    ),
+    (
+        flags.DEFINE_string,
+        "data",
+        None,
+        f"{', '.join(DATA_SETS)}, or FILE.npz with arrays x and y; the workdir's own set",
+    ),
+    (flags.DEFINE_string, "data_dir", None, "folder with the prepared CIFAR sets"),
+    (flags.DEFINE_string, "split", None, f"{', '.join(SPLITS)} (train)"),
+    (
+        flags.DEFINE_integer,
+        "examples",
+        None,
+        f"the first n of a fixed permutation (seed 0); all, at most {MOST_EXAMPLES:,}",
+    ),
+    (
+        flags.DEFINE_string,
+        "loss",
+        None,
+        "name of a Keras loss; the one the model was compiled with",
+    ),
+    (
+        flags.DEFINE_boolean,
+        "from_logits",
+        None,
+        "whether the model gives logits; what the loss says",
+    ),
+    (
+        flags.DEFINE_list,
+        "measures",
+        list(measures.DEFAULT),
+        f"some of those below, or all ({','.join(measures.DEFAULT)})",
+    ),
+    (flags.DEFINE_integer, "batch_size", None, f"m of C_m ({BATCH_SIZE})"),
+    (
+        flags.DEFINE_boolean,
+        "training",
+        False,
+        "measure C_m in training mode, with the statistics of each mini-batch",
+    ),
+    (flags.DEFINE_integer, "probes", None, "of the trace, at most (64)"),
+    (
+        flags.DEFINE_float,
+        "tolerance",
+        None,
+        "stop the trace at this relative standard error (none)",
+    ),
+    (flags.DEFINE_integer, "eigenvalues", None, "how many of the largest (1)"),
+    (flags.DEFINE_float, "eigenvalue_tolerance", None, "residual over eigenvalue (0.001)"),
+    (flags.DEFINE_integer, "steps", None, "Lanczos steps of the spectrum (80)"),
+    (flags.DEFINE_integer, "spectrum_probes", None, "of the spectrum (2)"),
+    (flags.DEFINE_float, "rho", None, "radius of sam (0.05) or asam (0.5)"),
+    (flags.DEFINE_integer, "seed", 0, "of probes and start vectors (0)"),
+    (flags.DEFINE_float, "memory_gb", None, "memory to stay within (a quarter of what is free)"),
+    (flags.DEFINE_string, "strategy", "none", ", ".join(schema.STRATEGIES) + " (tpu is untried)"),
+    (flags.DEFINE_string, "devices", "", "of the strategy, such as GPU:0,GPU:1; all by default"),
+    (flags.DEFINE_integer, "logical_devices", 0, "cut the CPU into so many, to try mirrored"),
+    (flags.DEFINE_string, "out", None, "folder of the results; sharpness/NAME-DIGEST"),
+)
+_NAMES = [name for _, name, _, _ in _FLAGS]
+_OPTIONS = [n for n in _NAMES if any(n in m.options for m in measures.MEASURES.values())]
+_HELP = ("help", "h", "helpshort", "helpfull", "?")
+
+# Options of which the value can be judged before any model is there: least, and whether whole.
+_LEAST = {
+    "examples": 1,
+    "batch_size": 1,
+    "probes": 2,
+    "eigenvalues": 1,
+    "steps": 1,
+    "spectrum_probes": 1,
+    "seed": 0,
+    "logical_devices": 0,
+}
+_POSITIVE = ("tolerance", "eigenvalue_tolerance", "rho", "memory_gb")
+
+_PAGE = """\
+Measures the sharpness of a network: whole, by layer, by kind and by variable, with standard errors.
+
+  {program} --model=runs/digits_resnet18-adaptive-seed0
+  {program} --model=model.keras --data=examples.npz --loss=mse --measures=C,C_m
+  {program} --model=RUN --data_dir=DIR --examples=2000 --measures=all
+
+Flags, with their defaults at the end
+{flags}
+
+Measures
+{measures}
+
+Images of a named set are standardised as in training and not augmented; the arrays of FILE.npz are
+taken as they are. The results are result.json, table.csv and pictures in --out. After Ctrl-C the
+same command goes on; once it is finished, it prints what is there. By default the name of --out
+has a digest of the command, the weights and the data, so that other ones have other folders.
+
+Exit codes: 0 done, 1 a file could not be written, 2 input that cannot be used, 130 interrupted
+(SIGINT), 143 terminated (SIGTERM), both with all that is finished kept."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What the command line says.
+
+    Attributes:
+        model: path of a workdir or of a .keras file.
+        imports: modules to import.
+        data, data_dir, split, examples: which examples; None where it was not said.
+        loss, from_logits: None for what the model was compiled with.
+        measures: list of `Measure`.
+        options: dict of what was given for the measures, without from_logits and training.
+        training: whether C_m is measured in training mode.
+        seed: of probes and start vectors.
+        memory_gb: None for the default.
+        strategy, devices, logical_devices: for `strategies.make`.
+        out: None for the default.
+    """
+
+    model: str
+    imports: list
+    data: str | None
+    data_dir: str | None
+    split: str | None
+    examples: int | None
+    loss: str | None
+    from_logits: bool | None
+    measures: list
+    options: dict
+    training: bool
+    seed: int
+    memory_gb: float | None
+    strategy: str
+    devices: str
+    logical_devices: int
+    out: str | None
+
+
+def asks_for_help(arguments):
+    """Whether one of them is --help or a form of it."""
+    return any(a.startswith("-") and a.lstrip("-") in _HELP for a in arguments)
+
+
+def help_page():
+    """The text of --help."""
+    rows = [(f"--{name}", text) for _, name, _, text in _FLAGS]
+    names = [(m.name, m.doc) for m in measures.MEASURES.values()]
+    return _PAGE.format(program=PROGRAM, flags=_columns(rows, 24), measures=_columns(names, 24))
+
+
+def _columns(rows, width):
+    return "\n".join(f"  {name:{width}} {text}" for name, text in rows)
+
+
+def parse(arguments):
+    """Parses the command line. Needs no TensorFlow.
+
+    Args:
+        arguments: list of strings, without the program's name.
+
+    Returns:
+        `Options`.
+
+    Raises:
+        BadInput: an unknown flag, a value of the wrong type or out of range, or flags that do not
+            go together.
+    """
+    values = {name: flag.value for name, flag in _parsed(arguments).items() if name in _NAMES}
+    require(
+        values["model"],
+        "Say what to measure: --model=WORKDIR of main.py, or --model=FILE.keras.",
+    )
+    _check_numbers(values)
+    for name, valid in (("split", SPLITS), ("strategy", schema.STRATEGIES)):
+        if values[name] is not None and values[name] not in valid:
+            raise unknown(name, values[name], valid)
+    require(
+        not values["logical_devices"] or values["strategy"] != "none",
+        f"--logical_devices={values['logical_devices']} has no effect without a strategy: add "
+        "--strategy=mirrored.",
+    )
+    require(values["out"] != "", "--out is empty: name a folder, or leave it out.")
+    chosen = measures.chosen([name.strip() for name in values["measures"]])
+    given = {name: values[name] for name in _OPTIONS if values[name] is not None}
+    from_logits = given.pop("from_logits", None)  # of losses by name too, whatever is measured
+    seed = given.pop("seed")  # measures that draw nothing are free of it
+    measures.check_options(chosen, given, lambda name: f"--{name}")
+    _check_training(values["training"], chosen)
+    return Options(
+        imports=values["import"],
+        measures=chosen,
+        options=given,
+        from_logits=from_logits,
+        seed=seed,
+        **{
+            name: values[name]
+            for name in (f.name for f in dataclasses.fields(Options))
+            if name in values and name not in ("measures", "from_logits", "seed")
+        },
+    )
+
+
+def _check_training(training, chosen):
+    names = [m.name for m in chosen]
+    require(
+        not training or names == ["C_m"],
+        "--training measures C_m of mini-batches as training sees them; every other measure is in "
+        "inference mode, where examples are independent of each other: add --measures=C_m. "
+        f"Received: --measures={','.join(names)}",
+    )
+
+
+def _check_numbers(values):
+    for name, least in _LEAST.items():
+        value = values[name]
+        require(
+            value is None or value >= least,
+            f"--{name} must be a whole number >= {least}. Received: {value}",
+        )
+    for name in _POSITIVE:
+        value = values[name]
+        require(
+            value is None or 0 < value < math.inf,
+            f"--{name} must be a number > 0. Received: {value}",
+        )
+
+
+def _parsed(arguments):
+    """A FlagValues of their own: absl's global flags are of the libraries, by the dozens."""
+    values = flags.FlagValues()
+    for define, name, default, text in _FLAGS:
+        define(name, default, text, flag_values=values)
+    try:
+        rest = values([PROGRAM, *arguments])[1:]
+    except flags.UnrecognizedFlagError as error:
+        name = error.flagname
+        raise unknown("flag", f"--{name}", [f"--{n}" for n in (*_NAMES, "help")]) from error
+    except flags.IllegalFlagValueError as error:
+        raise _wrong_type(str(error)) from error
+    except flags.Error as error:
+        raise BadInput(f"The command line cannot be read: {str(error).rstrip('.')}.") from error
+    require(
+        not rest,
+        f"{PROGRAM} takes flags only, such as --model=FILE.keras. Received: {' '.join(rest)}",
+    )
+    return {name: values[name] for name in values}
+
+
+def _wrong_type(message):
+    """The error for "flag --NAME=VALUE: why"."""
+    found = re.match(r"flag --([^=]*)=(.*?): ", message, re.DOTALL)
+    if not found:
+        return BadInput(f"The command line cannot be read: {message.rstrip('.')}.")
+    name, value = found.groups()
+    must = {
+        flags.DEFINE_integer: "a whole number",
+        flags.DEFINE_float: "a number",
+        flags.DEFINE_boolean: "true or false",
+    }
+    kind = {n: must.get(define, "something else") for define, n, _, _ in _FLAGS}[name]
+    return BadInput(f"--{name} must be {kind}. Received: {value!r}")

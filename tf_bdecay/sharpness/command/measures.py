@@ -1,0 +1,153 @@
+"""The measures by the names that flags and callbacks give them. Importing this needs no Keras."""
+
+import dataclasses
+from collections.abc import Callable
+
+from tf_bdecay.errors import require, unknown
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+    """How a measure is asked for.
+
+    Attributes:
+        name: in `--measures`.
+        function: its name in `tf_bdecay.sharpness`.
+        fixed: dict of arguments that make it this measure.
+        options: dict of what an option is called to the argument of the function.
+        doc: one line for --help.
+    """
+
+    name: str
+    function: str
+    fixed: dict
+    options: dict
+    doc: str
+
+    def run(self, model, loss, data, options, session=None):
+        """Measures.
+
+        Args:
+            model, loss, data: as in `connectivity`.
+            options: dict of option to value; those of other measures are passed over.
+            session: a `Session`, or None.
+
+        Returns:
+            A `Result`.
+        """
+        from tf_bdecay import sharpness
+
+        known = {**self.options, **_COMMON}
+        arguments = {known[name]: value for name, value in options.items() if name in known}
+        if session is not None:
+            arguments["session"] = session
+        function: Callable = getattr(sharpness, self.function)
+        return function(model, loss, data, **self.fixed, **arguments)
+
+
+# What every measure takes.
+_COMMON = {
+    name: name for name in ("examples_at_once", "memory_gb", "full_precision", "roles", "training")
+}
+_ALL = (
+    Measure("C", "connectivity", {"per_example": True}, {}, "connectivity sharpness (eq. 4)"),
+    Measure(
+        "C_m",
+        "connectivity",
+        {"per_example": False},
+        {"batch_size": "batch_size"},
+        "the same of mini-batches of m",
+    ),
+    Measure(
+        "trace",
+        "hessian_trace",
+        {},
+        {"probes": "num_probes", "tolerance": "tolerance", "seed": "seed"},
+        "Tr(H) of the mean loss, by Hutchinson's estimator",
+    ),
+    Measure(
+        "eigenvalue",
+        "hessian_top_eigenvalue",
+        {},
+        {"eigenvalues": "k", "eigenvalue_tolerance": "tolerance", "seed": "seed"},
+        "lambda(H), the largest eigenvalue",
+    ),
+    Measure(
+        "spectrum",
+        "hessian_spectrum",
+        {},
+        {"steps": "steps", "spectrum_probes": "num_probes", "seed": "seed"},
+        "density of H's eigenvalues, by Lanczos quadrature",
+    ),
+    Measure(
+        "fisher_rao",
+        "fisher_rao",
+        {},
+        {"from_logits": "from_logits"},
+        "Fisher-Rao norm (eq. 8)",
+    ),
+    Measure(
+        "sam",
+        "perturbation",
+        {"kind": "sam"},
+        {"rho": "rho"},
+        "rise of the loss in a ball of radius rho (Foret et al.)",
+    ),
+    Measure(
+        "asam",
+        "perturbation",
+        {"kind": "asam"},
+        {"rho": "rho"},
+        "the same in a ball scaled by the weights (Kwon et al.)",
+    ),
+)
+MEASURES = {measure.name: measure for measure in _ALL}
+DEFAULT = ("C", "C_m", "trace", "eigenvalue", "fisher_rao")
+
+
+def chosen(names, what="measure"):
+    """The measures of some names, in their own order and each once.
+
+    Args:
+        names: list of names; "all" for all.
+        what: how to call a name in the error.
+
+    Raises:
+        BadInput: an unknown name, or none.
+    """
+    for name in names:
+        if name != "all" and name not in MEASURES:
+            raise unknown(what, name, [*MEASURES, "all"])
+    require(names, f"Name at least one {what}, out of: {', '.join(MEASURES)}.")
+    return [m for name, m in MEASURES.items() if name in names or "all" in names]
+
+
+def check_options(measures, options, spelt=str):
+    """Refuses options that mean nothing, or two things, with the measures that were chosen.
+
+    Args:
+        measures: list of `Measure`.
+        options: dict of option to value.
+        spelt: function that writes an option as the user did.
+
+    Raises:
+        BadInput: an unknown option; one that no chosen measure takes; a rho for two kinds of ball.
+    """
+    every = {name for m in _ALL for name in m.options}
+    taken = {name for m in measures for name in m.options}
+    for name in options:
+        if name not in every and name not in _COMMON:
+            raise unknown("option", spelt(name), [spelt(n) for n in sorted({*every, *_COMMON})])
+        owners = [m.name for m in _ALL if name in m.options]
+        require(
+            name in taken or name in _COMMON,
+            f"{spelt(name)} is of {' and '.join(owners)}, which the measures "
+            f"{', '.join(m.name for m in measures)} leave out: add it to them, or leave the "
+            "option out.",
+        )
+    both = {"sam", "asam"} <= {m.name for m in measures}
+    require(
+        not (both and "rho" in options),
+        f"{spelt('rho')} is a length in weight space for sam and a relative one for asam: measure "
+        "them one at a time, or leave it out for the radii that their authors use.",
+    )

@@ -1,0 +1,183 @@
+"""What a path on the command line holds, as far as it can be told without TensorFlow."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import zipfile
+
+from tf_bdecay.errors import BadInput, require, unknown
+from tf_bdecay.sharpness.command.flags import DATA_SETS
+from tf_bdecay.training import shelf
+
+_NEEDED = ("model.name", "data.name", "data.validation", "seed", "label_smoothing", "experiment")
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A model on the disk.
+
+    Attributes:
+        path: as it was given.
+        name: for the results' folder and the pictures.
+        workdir: whether it is a run of main.py.
+        config: of a run the dict of dotted path to value, of a saved model its config.json.
+        weights: path of the file that has the weights.
+        digest: hexadecimal SHA-256 of that file.
+    """
+
+    path: pathlib.Path
+    name: str
+    workdir: bool
+    config: dict
+    weights: pathlib.Path
+    digest: str
+
+    @property
+    def saved(self):
+        """Whether the weights are in a saved model, not in a checkpoint."""
+        return self.weights.suffix == ".keras"
+
+
+def find(path):
+    """Finds out what a path is.
+
+    Args:
+        path: of a workdir of main.py, or of a .keras file.
+
+    Returns:
+        A `Source`.
+
+    Raises:
+        BadInput: neither, or a damaged one, or a run without any weights so far.
+    """
+    given = path
+    path = pathlib.Path(path)
+    require(
+        path.exists(),
+        f"--model={given} is not there: name a workdir of main.py, or a saved model FILE.keras.",
+    )
+    if path.is_dir():
+        config, weights = _of_run(path)
+    else:
+        config, weights = read_saved_config(path), path
+    name = path.resolve().name.removesuffix(".keras")
+    return Source(path, name, path.is_dir(), config, weights, digest_of(weights))
+
+
+def _of_run(path):
+    """Config of a workdir, and the file with its weights."""
+    file = path / "config.json"
+    require(
+        file.is_file(),
+        f"--model={path} is a folder without config.json, so no workdir of main.py: name one, or a "
+        "saved model FILE.keras.",
+    )
+    try:
+        config = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{file} is damaged ({error}): name another --model.") from error
+    lacking = [key for key in _NEEDED if not isinstance(config, dict) or key not in config]
+    require(
+        not lacking,
+        f"{file} is not of a run of main.py (it lacks {', '.join(lacking)}): name another --model.",
+    )
+    if (path / "result.json").is_file() and (path / "model.keras").is_file():
+        return config, path / "model.keras"
+    newest = shelf.newest(path / "checkpoints")
+    require(
+        newest is not None,
+        f"--model={path} has neither a finished model nor a checkpoint yet: wait for its first.",
+    )
+    return config, newest
+
+
+def read_saved_config(path):
+    """config.json of a .keras file.
+
+    Raises:
+        BadInput: it is no such file.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            return json.loads(file.read("config.json"))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        reason = str(error).strip("\"'").rstrip(".")
+        raise BadInput(
+            f"--model={path} is not a model that Keras saved as .keras ({reason}): save it with "
+            "model.save('FILE.keras')."
+        ) from error
+
+
+def check_data(source, data, data_dir, split):
+    """Says which data are meant.
+
+    Args:
+        source: the `Source` of the model.
+        data, data_dir, split: of the command line.
+
+    Returns:
+        A name, or the path of an .npz file.
+
+    Raises:
+        BadInput: none, an unknown name, a file that is not there, or flags that it has no use for.
+    """
+    if data is None:
+        require(
+            source.workdir,
+            f"A saved model does not say on which data: add --data={', '.join(DATA_SETS)} or "
+            f"FILE.npz. Received: --model={source.path}",
+        )
+        return source.config["data.name"]
+    if not data.endswith(".npz"):
+        if data not in DATA_SETS:
+            raise unknown("data set", data, [*DATA_SETS, "FILE.npz"])
+        return data
+    require(os.path.isfile(data), f"--data={data} is not there: name a file with arrays x and y.")
+    for name, value in (("data_dir", data_dir), ("split", split)):
+        require(
+            value is None,
+            f"--{name} is of a named data set, and an .npz file has all its examples in x and y: "
+            f"leave it out. Received: --{name}={value}",
+        )
+    return data
+
+
+def needs_no_onednn(source):
+    """Whether TensorFlow's oneDNN kernels would corrupt memory (see per_example.py).
+
+    They do for strided 1x1 convolutions whose input channels are no multiple of 16. The width of a
+    run's network divides all its channels.
+    """
+    if source.workdir:
+        return source.config.get("model.width", 0) % 16 != 0
+    return any(_is_narrow_strided(layer) for layer in _objects(source.config))
+
+
+def _objects(value):
+    """All serialized objects within a config, layers among them."""
+    if isinstance(value, dict):
+        if "class_name" in value and isinstance(value.get("config"), dict):
+            yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _objects(item)
+
+
+def _is_narrow_strided(layer):
+    config = layer["config"]
+    sizes = config.get("kernel_size"), config.get("strides")
+    kernel, strides = ([n] if isinstance(n, int) else list(n or []) for n in sizes)
+    if not kernel or max(kernel) > 1 or max(strides or [1]) == 1:
+        return False
+    shape = (layer.get("build_config") or {}).get("input_shape") or [None]
+    channels = shape[1 if config.get("data_format") == "channels_first" else -1]
+    return not isinstance(channels, int) or channels % 16 != 0
+
+
+def digest_of(path):
+    """Hexadecimal SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
