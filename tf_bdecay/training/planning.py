@@ -1,0 +1,320 @@
+"""Plan mode's formulas: what an update costs on n devices, on paper. Nothing is run.
+
+With B images a global batch, g images a ghost batch, m images a micro-batch, K micro-batches an
+update; W, G, M bytes of weights, gradients, moments; A bytes of activations and F operations of
+the forward pass an image; f FLOP/s and s bytes/s of each device:
+
+    B = n m K              m a multiple of g, the largest whose memory fits
+    memory                 W + G + M + (G if K > 1) + m A
+    all-reduce             2 (n - 1) / n G      bytes that a device sends in a ring, once an update
+    compute                3 F (B / n) / f      a backward pass is two forward passes
+    update                 compute + all-reduce / s                   the two do not overlap
+    run                    T update             T updates, whatever n is
+    speed-up               update(1) / update(n), and efficiency = speed-up / n
+
+The global batch is the config's at every n (strong scaling), so updates, warm-up and peak rate,
+eta_peak sqrt(batch / base batch), are the same in every row. More devices change the time, never
+what is trained. Scaling ends at the first n where 2 n devices would be less than `LEAST_GAIN` times
+as fast as n.
+"""
+
+import dataclasses
+import math
+import numbers
+import re
+
+from tf_bdecay.errors import BadInput, require
+
+FORWARD_PASSES = 3  # one forward pass, and a backward pass that costs two
+LEAST_GAIN = 1.25  # of doubling the devices
+DEFAULT_DEVICES = "1..4096"
+GIGA = 10**9
+
+
+@dataclasses.dataclass(frozen=True)
+class Hardware:
+    """One device, as given on the command line; None for what was not given.
+
+    Attributes:
+        memory: bytes.
+        bandwidth: bytes a second that a device sends while all of them do.
+        flops: operations a second that it achieves, not its peak.
+    """
+
+    memory: float | None = None
+    bandwidth: float | None = None
+    flops: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What is trained, the same on any number of devices.
+
+    Attributes:
+        batch: images of one update, B.
+        ghost: images that a micro-batch must be a multiple of, g; 1 for any.
+        updates: of the whole run, T.
+        warmup_updates: of which the rate rises.
+        peak: the largest rate.
+        micro_batch: images a micro-batch where the config sets them, else None.
+    """
+
+    batch: int
+    ghost: int
+    updates: int
+    warmup_updates: int
+    peak: float
+    micro_batch: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """Bytes on one device during an update."""
+
+    weights: int
+    gradients: int
+    accumulated: int
+    moments: int
+    activations: int
+
+    @property
+    def total(self):
+        """All of them: at the start of a backward pass they are there together."""
+        return sum(dataclasses.astuple(self))
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """An update on so many devices; None for what is not known.
+
+    Attributes:
+        devices: n.
+        reason: why that many cannot do it, in which case all below are None.
+        replica_batch, micro_batch, micro_batches: B / n, m and K.
+        updates, warmup_updates, peak: of the `Task`.
+        memory: a `Memory`.
+        all_reduce_bytes: sent by each device an update.
+        compute_s, all_reduce_s, update_s, run_s: seconds.
+        speed_up: over one device.
+        efficiency: speed-up / n.
+    """
+
+    devices: int
+    reason: str | None = None
+    replica_batch: int | None = None
+    micro_batch: int | None = None
+    micro_batches: int | None = None
+    updates: int | None = None
+    warmup_updates: int | None = None
+    peak: float | None = None
+    memory: Memory | None = None
+    all_reduce_bytes: float | None = None
+    compute_s: float | None = None
+    all_reduce_s: float | None = None
+    update_s: float | None = None
+    run_s: float | None = None
+    speed_up: float | None = None
+    efficiency: float | None = None
+
+
+def parse_devices(text):
+    """The device counts of --devices in plan mode, ascending, each once.
+
+    Args:
+        text: "8", "1,8,64", or "1..4096" for 1, 2, 4, ..., 4096 (doubling from the first number
+            while the last is not passed).
+
+    Returns:
+        List of ints >= 1.
+
+    Raises:
+        BadInput: anything else.
+    """
+    span = re.fullmatch(r"(\d{1,9})\.\.(\d{1,9})", text)
+    if span and 1 <= int(span[1]) <= int(span[2]):
+        first, last = int(span[1]), int(span[2])
+        return [first * 2**i for i in range((last // first).bit_length())]
+    if re.fullmatch(r"\d{1,9}(,\d{1,9})*", text):
+        counts = sorted(set(map(int, text.split(","))))
+        if counts[0] >= 1:
+            return counts
+    raise BadInput(
+        "--devices of plan mode must be counts of devices: 8, a list such as 1,8,64, or a range "
+        f"such as {DEFAULT_DEVICES}, which doubles from its first number. Received: {text!r}"
+    )
+
+
+def check_hardware(memory_gb=None, bandwidth_gbps=None, flops=None):
+    """The `Hardware` of three flags.
+
+    Args:
+        memory_gb: of a device, in 10^9 bytes; None where it is not known, as for the others.
+        bandwidth_gbps: of a device, in 10^9 bytes a second.
+        flops: operations a second that a device achieves.
+
+    Raises:
+        BadInput: a value that is no number > 0.
+    """
+    for name, value in (
+        ("memory_gb", memory_gb),
+        ("bandwidth_gbps", bandwidth_gbps),
+        ("flops", flops),
+    ):
+        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        require(
+            value is None or (number and 0 < value < math.inf),
+            f"--{name} must be a number > 0. Received: {value!r}",
+        )
+    return Hardware(
+        memory=None if memory_gb is None else memory_gb * GIGA,
+        bandwidth=None if bandwidth_gbps is None else bandwidth_gbps * GIGA,
+        flops=flops,
+    )
+
+
+def memory(costs, micro_batch, micro_batches):
+    """W + G + M + (G if K > 1) + m A.
+
+    Args:
+        costs: `costs.Costs`.
+        micro_batch: m.
+        micro_batches: K; the sum of their gradients is kept beside the newest one.
+
+    Returns:
+        A `Memory`.
+    """
+    return Memory(
+        weights=costs.weight_bytes,
+        gradients=costs.gradient_bytes,
+        accumulated=costs.gradient_bytes if micro_batches > 1 else 0,
+        moments=costs.moment_bytes,
+        activations=micro_batch * costs.activation_bytes,
+    )
+
+
+def cut(task, costs, devices, limit=None):
+    """How n devices share the batch: n m K = B, ghost batches whole, m as large as memory allows.
+
+    Args:
+        task: `Task`. Where it sets a micro-batch, only that one is tried.
+        costs: `costs.Costs`.
+        devices: n.
+        limit: bytes of memory of a device; None for no limit, which gives K = 1.
+
+    Returns:
+        (m, K).
+
+    Raises:
+        BadInput: nothing divides, or nothing fits.
+    """
+    groups, rest = divmod(task.batch, task.ghost * devices)
+    require(
+        rest == 0,
+        f"config.batch_size={task.batch} cannot be cut into {devices} equal parts of "
+        f"{_whole(task.ghost)}.",
+    )
+    share = groups * task.ghost
+    if task.micro_batch:
+        require(
+            share % task.micro_batch == 0 and task.micro_batch % task.ghost == 0,
+            f"config.micro_batch_size={task.micro_batch} does not divide the {share} images of a "
+            f"device into parts of {_whole(task.ghost)}.",
+        )
+        parts = [share // task.micro_batch]
+    else:
+        parts = divisors(groups)
+    needs = {k: memory(costs, share // k, k).total for k in parts}
+    for k, need in needs.items():
+        if limit is None or need <= limit:
+            return share // k, k
+    k = min(needs, key=needs.get)
+    raise BadInput(
+        f"A micro-batch of {share // k} needs {needs[k] / GIGA:.3g} GB and a device has "
+        f"{limit / GIGA:.3g} GB."
+    )
+
+
+def divisors(count):
+    """The whole numbers that divide a count, ascending: by `batch / ghost`, every possible K."""
+    return [k for k in range(1, count + 1) if count % k == 0]
+
+
+def _whole(ghost):
+    return f"whole ghost batches of {ghost}" if ghost > 1 else "whole images"
+
+
+def all_reduce_bytes(gradient_bytes, devices):
+    """2 (n - 1) / n G: what each of n devices in a ring sends to sum their gradients."""
+    return 2 * (devices - 1) / devices * gradient_bytes
+
+
+def compute_seconds(flops, replica_batch, speed):
+    """3 F (B / n) / f: forward and backward passes of a device's share of the batch."""
+    return FORWARD_PASSES * flops * replica_batch / speed
+
+
+def update_seconds(task, costs, devices, hardware):
+    """Compute and all-reduce of an update, one after the other; None where either is unknown.
+
+    It is defined for any n, one that the batch cannot be cut for too.
+    """
+    if hardware.flops is None or (hardware.bandwidth is None and devices > 1):
+        return None
+    compute = compute_seconds(costs.flops, task.batch / devices, hardware.flops)
+    if devices == 1:
+        return compute
+    return compute + all_reduce_bytes(costs.gradient_bytes, devices) / hardware.bandwidth
+
+
+def row(task, costs, devices, hardware):
+    """The `Row` of n devices.
+
+    Args:
+        task: `Task`.
+        costs: `costs.Costs`.
+        devices: n.
+        hardware: `Hardware`.
+
+    Returns:
+        A `Row`; its `reason` says why where n devices cannot do the update.
+    """
+    try:
+        micro_batch, micro_batches = cut(task, costs, devices, hardware.memory)
+    except BadInput as error:
+        return Row(devices, reason=str(error))
+    sent = all_reduce_bytes(costs.gradient_bytes, devices)
+    share = micro_batch * micro_batches
+    update = update_seconds(task, costs, devices, hardware)
+    speed_up = None if update is None else update_seconds(task, costs, 1, hardware) / update
+    return Row(
+        devices=devices,
+        replica_batch=share,
+        micro_batch=micro_batch,
+        micro_batches=micro_batches,
+        updates=task.updates,
+        warmup_updates=task.warmup_updates,
+        peak=task.peak,
+        memory=memory(costs, micro_batch, micro_batches),
+        all_reduce_bytes=sent,
+        compute_s=hardware.flops and compute_seconds(costs.flops, share, hardware.flops),
+        all_reduce_s=hardware.bandwidth and sent / hardware.bandwidth,
+        update_s=update,
+        run_s=None if update is None else task.updates * update,
+        speed_up=speed_up,
+        efficiency=None if speed_up is None else speed_up / devices,
+    )
+
+
+def doubling_gain(task, costs, devices, hardware):
+    """How many times as fast an update is on 2 n devices as on n; None where that is unknown."""
+    twice = update_seconds(task, costs, 2 * devices, hardware)
+    return twice and update_seconds(task, costs, devices, hardware) / twice
+
+
+def stops_at(task, costs, rows, hardware):
+    """The first n of rows that work at which doubling gains less than `LEAST_GAIN`, or None."""
+    for found in rows:
+        gain = doubling_gain(task, costs, found.devices, hardware)
+        if found.reason is None and gain is not None and gain < LEAST_GAIN:
+            return found.devices
+    return None
