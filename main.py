@@ -54,6 +54,8 @@ def run(options):
         The exit code.
     """
     checks.check(options.config)
+    if options.plan:
+        return plan(options)
     workdir = None
     if not options.dry_run:
         workdir = Workdir(options.workdir, checks.flatten(options.config))
@@ -64,10 +66,7 @@ def run(options):
             print(f"{workdir.path} is finished: test accuracy {accuracy:.2%}. Nothing was changed.")
             return 0
 
-    if options.config.model.width % 16:
-        # TensorFlow 2.21's oneDNN kernels write out of bounds in the gradient of a strided 1x1
-        # convolution of few channels (seen on x86 with 4, 8 and 12).
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    _avoid_narrow_kernels(options.config)
     with _quiet():  # TensorFlow takes seconds to import, so what can be refused before it is
         import tensorflow as tf
 
@@ -98,6 +97,34 @@ def run(options):
     print(f"Result, curves, metrics and TensorBoard events are in {workdir.path}")
     print(f"  tensorboard --logdir={workdir.tensorboard}")
     return 0
+
+
+def plan(options):
+    """Prints what the experiment would need by number of devices, on paper.
+
+    Args:
+        options: `command_line.Options`.
+
+    Returns:
+        The exit code.
+    """
+    _avoid_narrow_kernels(options.config)
+    with _quiet():
+        from rich.console import Console
+
+        from tf_bdecay.training import plan_mode
+
+        hardware = options.memory_gb, options.bandwidth_gbps, options.flops
+        page, _ = plan_mode.run(options.config, options.devices, *hardware)
+    Console(width=160, highlight=False).print(page)  # as wide as its table
+    return 0
+
+
+def _avoid_narrow_kernels(config):
+    """TensorFlow 2.21's oneDNN kernels write out of bounds in the gradient of a strided 1x1
+    convolution of few channels (seen on x86 with 4, 8 and 12)."""
+    if config.model.width % 16:
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 
 def _kept(workdir):

@@ -239,6 +239,32 @@ def test_a_diverging_run_stops_with_code_3_and_keeps_everything(tmp_path, capsys
     assert not (path / "result.json").exists()
 
 
+def test_a_plan_is_on_paper_and_leaves_no_workdir(tmp_path, capsys):
+    path = tmp_path / "plan"
+    config = "--config=configs/cifar10_resnet18.py"  # no data is needed for it
+    arguments = ["--plan", "--devices=1,512", "--memory_gb=16", "--flops=2e13"]
+    assert main([config, f"--workdir={path}", "--config.model.width=16", *arguments]) == 0
+    page = capsys.readouterr().out
+    for part in ("1,200 updates of 8,192 images", "512 devices: config.batch_size", "on paper"):
+        assert part in page
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ["--config.micro_batch_size=64"],
+        pytest.param(["--config.precision=mixed_bfloat16"], marks=pytest.mark.slow),
+        ["--config.precision=mixed_float16", "--config.micro_batch_size=224"],
+    ],
+)
+def test_micro_batches_and_mixed_precision_train(tmp_path, changes, capsys):
+    path = tmp_path / "run"
+    assert main([f"--workdir={path}", *TINY, "--config.epochs=2", *changes]) == 0
+    result = json.loads((path / "result.json").read_text())
+    assert np.isfinite(result["test_loss"]) and result["skipped_updates"] <= 4
+
+
 def test_dry_run_describes_and_leaves_no_workdir(tmp_path, capsys):
     path = tmp_path / "dry"
     assert main(["--dry_run", f"--workdir={path}", *TINY]) == 0

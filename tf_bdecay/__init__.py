@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 __all__ = [
     "SGD",
     "Lamb",
+    "LossScaleOptimizer",
     "callbacks",
     "data",
     "decay",
@@ -24,7 +25,7 @@ __all__ = [
 ]
 
 _SUBMODULES = ("callbacks", "data", "decay", "layers", "models", "schedules", "sharpness")
-_FROM_OPTIM = ("SGD", "Lamb", "describe", "roles_of")
+_FROM_OPTIM = ("SGD", "Lamb", "LossScaleOptimizer", "describe", "roles_of")
 
 
 def __getattr__(name):

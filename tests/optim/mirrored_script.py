@@ -18,6 +18,7 @@ import tf_bdecay
 from tf_bdecay import decay
 
 BATCH, UPDATES, THRESHOLD = 32, 12, 0.03
+WRAPPERS = {"ours": tf_bdecay.LossScaleOptimizer, "keras": keras.optimizers.LossScaleOptimizer}
 
 
 def network():
@@ -60,7 +61,7 @@ def train(strategy, poison, wrapped, **options):
         model = network()
         optimizer = tf_bdecay.Lamb(0.01, decay.AdaptiveBetaDecay(threshold=THRESHOLD), **options)
         if wrapped:
-            optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=8.0)
+            optimizer = WRAPPERS[wrapped](optimizer, initial_scale=8.0)
         model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     tf_bdecay.describe(model)  # as README does: it must not build the optimizer out of its scope
     start = [w.numpy() for w in model.trainable_variables]

@@ -155,3 +155,25 @@ def test_help_lists_every_variant():
 
     page = command_line.help_page(["--help"], ROOT)
     assert ", ".join(VARIANTS) in page
+
+
+def test_plan_counts_devices_and_takes_their_speed():
+    options = parse("--plan", "--devices=1..64", "--memory_gb=16", "--flops=2e13")
+    assert (options.plan, options.devices, options.memory_gb) == (True, "1..64", 16.0)
+    assert (options.flops, options.bandwidth_gbps) == (2e13, None)
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["--plan", "--devices=four"], "--devices of plan mode must be counts of devices"),
+        (["--plan", "--memory_gb=0"], "--memory_gb must be"),
+        (["--plan", "--flops=fast"], "--flops must be a number. Received: 'fast'"),
+        (["--plan", "--dry_run"], "--plan runs nothing and takes no --dry_run"),
+        (["--plan", "--strategy=mirrored"], "takes no strategy. Received: --strategy=mirrored"),
+        (["--bandwidth_gbps=10"], "--bandwidth_gbps is of a plan on paper: add --plan"),
+        (["--strategy=mirrored", "--devices=1..4"], "counts devices, which only --plan does"),
+    ],
+)
+def test_flags_of_a_plan_are_refused_where_they_mean_nothing(arguments, sentence):
+    assert sentence in refused(*arguments)

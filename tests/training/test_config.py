@@ -197,3 +197,26 @@ def test_names_are_those_of_the_package():
     from tf_bdecay import decay
 
     assert set(schema.POLICIES) == set(decay.POLICIES)
+
+
+@pytest.mark.parametrize(
+    "changes, parts",
+    [
+        ({"micro_batch_size": 48}, ["micro_batch_size=48 must be a multiple of", "of 32"]),
+        ({"micro_batch_size": 96}, ["divides config.batch_size=8192"]),
+        (
+            {"micro_batch_size": 32, "model.normalization": "batch"},
+            ["normalization=batch needs its batch whole", "config.micro_batch_size=32"],
+        ),
+        ({"precision": "float16"}, ["'float16'", "mixed_float16"]),
+        (
+            {"precision": "mixed_float16", "optimizer.skip_nonfinite": False},
+            ["config.optimizer.skip_nonfinite must be true"],
+        ),
+    ],
+)
+def test_micro_batches_and_precision_that_cannot_be(changes, parts):
+    config = resnet()
+    for path, value in changes.items():
+        config.update_from_flattened_dict({path: value})
+    refuse(config, *parts)

@@ -2,8 +2,10 @@
 
 import types
 
+import keras
 import pytest
 
+import tf_bdecay
 from configs import cifar10_resnet18, digits_resnet18
 from tf_bdecay.errors import BadInput
 from tf_bdecay.training import parts
@@ -69,3 +71,28 @@ def test_epochs_are_evaluated_on_what_was_set_aside():
     assert parts.make_plan(config, images(1438)).split == "test"
     config.data.validation = 0.2
     assert parts.make_plan(config, images(1438)).split == "validation"
+
+
+@pytest.mark.parametrize("replicas, fits", [(1, True), (2, True), (7, False)])
+def test_micro_batches_divide_what_a_replica_gets(replicas, fits):
+    config = digits_resnet18.get_config()
+    config.micro_batch_size = config.batch_size // 2
+    if fits:
+        parts.make_plan(config, images(1438), replicas)
+        return
+    with pytest.raises(BadInput, match="micro_batch_size=224 does not divide the 64 images"):
+        parts.make_plan(config, images(1438), replicas)
+
+
+def test_float16_gets_loss_scaling_and_others_do_not():
+    config = digits_resnet18.get_config()
+    made = {}
+    for precision in ("float32", "mixed_bfloat16", "mixed_float16"):
+        config.precision = precision
+        with parts.precision(config):
+            layer = keras.layers.Dense(1)
+        made[precision] = parts.make_optimizer(config, 0.01), layer.compute_dtype
+    assert isinstance(made["mixed_float16"][0], tf_bdecay.LossScaleOptimizer)
+    assert isinstance(made["mixed_bfloat16"][0], tf_bdecay.Lamb)
+    assert [dtype for _, dtype in made.values()] == ["float32", "bfloat16", "float16"]
+    assert keras.config.dtype_policy().name == "float32"

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from tf_bdecay.errors import BadInput, require
-from tf_bdecay.optim.base import DecayByRole
+from tf_bdecay.optim.base import DecayByRole, unwrapped
 
 
 class ProbeDecision(keras.callbacks.Callback):
@@ -136,9 +136,7 @@ class ProbeDecision(keras.callbacks.Callback):
 
 def _probed_optimizer(model):
     """Our optimizer inside a model's, if its policy takes decisions from a probe."""
-    optimizer = model.optimizer
-    while hasattr(optimizer, "inner_optimizer"):  # LossScaleOptimizer
-        optimizer = optimizer.inner_optimizer
+    optimizer = unwrapped(model.optimizer)
     require(
         isinstance(optimizer, DecayByRole),
         "ProbeDecision writes decisions into tf_bdecay.Lamb or tf_bdecay.SGD: compile the model "

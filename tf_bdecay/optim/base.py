@@ -33,8 +33,9 @@ class DecayByRole(keras.optimizers.Optimizer):
         weight_decay: a `tf_bdecay.decay` policy, or "default".
         global_clipnorm: float, limit of the norm of all reduced gradients together; None for none.
         skip_nonfinite: whether an update whose reduced gradients are not all finite is skipped
-            whole: weights, moments, decision, averages and `iterations` stay as they were. What a
-            stock LossScaleOptimizer around this one skips by itself never comes here to be counted.
+            whole: weights, moments, decision, averages and `iterations` stay as they were. What
+            Keras' LossScaleOptimizer around this one skips by itself never comes here to be
+            counted; `tf_bdecay.LossScaleOptimizer` leaves it to this one.
         roles: dict of regular expression to role, for variables with names of their own.
         compile_update: "auto", True or False: whether XLA compiles the update (TensorFlow only).
         name: name of the optimizer.
@@ -354,3 +355,10 @@ class DecayByRole(keras.optimizers.Optimizer):
                 f"Betas without a gamma have no ratio r; they decay by {decays}: {names}.",
                 stacklevel=3,
             )
+
+
+def unwrapped(optimizer):
+    """The optimizer inside a loss-scaling one; any other as it is."""
+    while hasattr(optimizer, "inner_optimizer"):
+        optimizer = optimizer.inner_optimizer
+    return optimizer

@@ -3,7 +3,7 @@
 import io
 from typing import NamedTuple
 
-from tf_bdecay.optim.base import DecayByRole
+from tf_bdecay.optim.base import DecayByRole, unwrapped
 from tf_bdecay.optim.lamb import Lamb
 from tf_bdecay.roles import roles_of
 
@@ -102,8 +102,7 @@ def describe(model, weight_decay=None, layer_adaptation=None):
 
 def _compiled_optimizer(model):
     """Our optimizer that a model was compiled with, out of a LossScaleOptimizer too; or None."""
-    optimizer = getattr(model, "optimizer", None)
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    optimizer = unwrapped(getattr(model, "optimizer", None))
     return optimizer if isinstance(optimizer, DecayByRole) else None
 
 

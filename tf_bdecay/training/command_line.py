@@ -10,7 +10,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from tf_bdecay.errors import BadInput, require, unknown
-from tf_bdecay.training import schema
+from tf_bdecay.training import planning, schema
 from tf_bdecay.training.config import flatten, misplaced
 
 DEFAULT_CONFIG = "configs/digits_resnet18.py"
@@ -21,7 +21,7 @@ _FLAGS = (
     (flags.DEFINE_string, "workdir", None, "the run's folder; runs/EXPERIMENT-VARIANT-seedN"),
     (flags.DEFINE_integer, "seed", None, "the same as --config.seed"),
     (flags.DEFINE_string, "strategy", "none", ", ".join(schema.STRATEGIES) + " (tpu is untried)"),
-    (flags.DEFINE_string, "devices", "", "of the strategy, such as GPU:0,GPU:1; all by default"),
+    (flags.DEFINE_string, "devices", "", "such as GPU:0,GPU:1; all by default. --plan: 1..4096"),
     (flags.DEFINE_integer, "logical_devices", 0, "cut the CPU into so many, to try mirrored"),
     (flags.DEFINE_string, "data_dir", None, "folder with the prepared CIFAR sets"),
     (flags.DEFINE_boolean, "download", False, "download the data set where it is missing"),
@@ -38,6 +38,10 @@ _FLAGS = (
         "turn on TensorFlow's op determinism",
     ),
     (flags.DEFINE_boolean, "dry_run", False, "print the resolved experiment and stop"),
+    (flags.DEFINE_boolean, "plan", False, "print a plan by number of --devices, and stop"),
+    (flags.DEFINE_float, "memory_gb", None, "--plan: memory of a device, in 10^9 bytes"),
+    (flags.DEFINE_float, "bandwidth_gbps", None, "--plan: 10^9 bytes a second it sends"),
+    (flags.DEFINE_float, "flops", None, "--plan: operations a second that it achieves"),
 )
 _HELP = ("help", "h", "helpshort", "helpfull", "?")
 
@@ -47,6 +51,7 @@ Trains a network by Keras' fit with LAMB and adaptive beta decay, and reports wh
   python main.py                                    digits, in minutes on a CPU
   python main.py --config=configs/cifar10_resnet18.py:beta --data_dir=DIR --config.epochs=20
   python main.py --config=configs/cifar10_resnet18.py:adaptive --dry_run
+  python main.py --config=configs/cifar10_resnet18.py --plan --memory_gb=16 --flops=2e13
 
 Flags
 {flags}
@@ -76,6 +81,8 @@ class Options:
         resume: "auto" goes on from the newest checkpoint that is whole, from the beginning where
             there never was one; "never" refuses a workdir that has any.
         deterministic: whether to turn on TensorFlow's op determinism.
+        plan: whether to print a plan on paper by number of devices and stop.
+        memory_gb, bandwidth_gbps, flops: of a device, for the plan; None for not known.
     """
 
     config: ConfigDict
@@ -88,6 +95,10 @@ class Options:
     download: bool
     resume: str
     deterministic: bool
+    plan: bool
+    memory_gb: float | None
+    bandwidth_gbps: float | None
+    flops: float | None
 
 
 def asks_for_help(arguments):
@@ -117,6 +128,7 @@ def parse(arguments, root):
         raise unknown("strategy", values.strategy, schema.STRATEGIES)
     if values.resume not in RESUME:
         raise unknown("value of --resume", values.resume, RESUME)
+    _check_plan(values)
     require(
         not values.logical_devices or values.strategy != "none",
         f"--logical_devices={values.logical_devices} has no effect without a strategy: add "
@@ -133,6 +145,32 @@ def parse(arguments, root):
         config=config,
         workdir=pathlib.Path("runs", name) if values.workdir is None else _path(values.workdir),
         **{field.name: values[field.name].value for field in dataclasses.fields(Options)[2:]},
+    )
+
+
+def _check_plan(values):
+    """Raises `BadInput` for flags that only a plan has, and for those that it has not."""
+    hardware = [values.memory_gb, values.bandwidth_gbps, values.flops]
+    if values.plan:
+        planning.parse_devices(values.devices or planning.DEFAULT_DEVICES)
+        planning.check_hardware(*hardware)
+        for name in ("dry_run", "logical_devices"):
+            require(
+                not values[name].value,
+                f"--plan runs nothing and takes no --{name}: leave one of them out.",
+            )
+        require(
+            values.strategy == "none",
+            "--plan counts devices by --devices=1..4096 and takes no strategy. Received: "
+            f"--strategy={values.strategy}",
+        )
+        return
+    for name, value in zip(("memory_gb", "bandwidth_gbps", "flops"), hardware, strict=True):
+        require(value is None, f"--{name} is of a plan on paper: add --plan, or leave it out.")
+    require(
+        not values.devices or not re.fullmatch(r"[\d.,]+", values.devices),
+        f"--devices={values.devices} counts devices, which only --plan does: name devices, such as "
+        "--devices=GPU:0,GPU:1.",
     )
 
 
@@ -277,7 +315,7 @@ def _wrong_type(message, config):
     name, value = found.groups()
     flat = flatten(config)
     key = schema.keys(flat).get(name.removeprefix("config."))
-    kinds = {flags.DEFINE_integer: int, flags.DEFINE_boolean: bool}
+    kinds = {flags.DEFINE_integer: int, flags.DEFINE_float: float, flags.DEFINE_boolean: bool}
     plain = {n: schema.Key(kinds.get(define, str), text) for define, n, _, text in _FLAGS}
     key = key if name.startswith("config.") else plain.get(name)
     must = key.right if key else "something else"

@@ -84,6 +84,18 @@ def _check_together(flat):
         f"config.batch_size={batch} is not a multiple of config.model.ghost_batch_size={ghost}, as "
         f"{near} would be.",
     )
+    micro = flat["micro_batch_size"] or batch
+    require(
+        micro % ghost == 0 and batch % micro == 0,
+        f"config.micro_batch_size={micro} must be a multiple of the ghost batch of {ghost} that "
+        f"divides config.batch_size={batch}.",
+    )
+    require(
+        micro == batch or flat.get("model.normalization") != "batch",
+        "config.model.normalization=batch needs its batch whole: leave config.micro_batch_size "
+        f"out, or use normalization=ghost. Received: config.micro_batch_size={micro}",
+    )
+    _check_precision(flat)
     _check_variant(flat)
     normalized = "model.normalization" in flat
     whole = flat.get("model.frozen") == "none"
@@ -104,6 +116,15 @@ def _check_together(flat):
             f"config.learning_rate.warmup_epochs={flat['learning_rate.warmup_epochs']} is more "
             f"than config.epochs={flat['epochs']}.",
         )
+
+
+def _check_precision(flat):
+    """float16 needs an optimizer that skips what overflows."""
+    require(
+        flat["precision"] != "mixed_float16" or flat["optimizer.skip_nonfinite"],
+        "config.precision=mixed_float16 scales the loss until gradients overflow, which are then "
+        "skipped: config.optimizer.skip_nonfinite must be true.",
+    )
 
 
 def _check_variant(flat):

@@ -9,6 +9,7 @@ from rich.console import Console
 
 import tf_bdecay
 from tf_bdecay import callbacks, data
+from tf_bdecay.optim.base import unwrapped
 from tf_bdecay.training import checkpoints, fitting, parts, report, resume, signals, strategies
 from tf_bdecay.training.config import flatten
 from tf_bdecay.training.progress import ProgressLine
@@ -69,7 +70,7 @@ def build(config, strategy=None, data_dir=None, download=False):
     plan = parts.make_plan(config, images, strategies.replicas(strategy))
     schedule = parts.make_schedule(config, plan)
     keras.utils.set_random_seed(config.seed)
-    with strategies.scope(strategy):
+    with strategies.scope(strategy), parts.precision(config):
         model = parts.make_model(config, images)
         trainer = Trainer(model.input, model.output, name=model.name)
         trainer.compile(
@@ -78,6 +79,7 @@ def build(config, strategy=None, data_dir=None, download=False):
             metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
             steps_per_execution=config.steps_per_execution,
             jit_compile=config.jit_compile,
+            micro_batch_size=config.micro_batch_size,
         )
         trainer.optimizer.build(trainer)
         _build_metrics(trainer, images)
@@ -114,7 +116,9 @@ def describe(experiment):
         f"on, {shape}, {images.num_classes} classes; epochs are evaluated on {plan.split}",
         "model": f"{config.model.name}, width {config.model.width}: "
         f"{parts.trainable_parameters(experiment.model):,} trainable parameters",
-        "batch": f"{config.batch_size:,} images on {replicas} replica{'s' * (replicas > 1)}",
+        "batch": f"{config.batch_size:,} images on {replicas} replica{'s' * (replicas > 1)}"
+        + (f", {config.micro_batch_size:,} at a time" if config.micro_batch_size else "")
+        + ("" if config.precision == "float32" else f", in {config.precision}"),
         "updates": f"{plan.updates_per_epoch} an epoch, {config.epochs} epochs: "
         f"{plan.total_updates:,}",
         "learning rate": f"peak {plan.peak:.6g} after {experiment.schedule.warmup_updates:,} "
@@ -193,7 +197,8 @@ def _close(watchers, say=None):
 
 def _watchers(experiment, workdir, state, start, request, console, say):
     """The callbacks, in the order in which they must act: the checkpoint comes last."""
-    config, plan, optimizer = experiment.config, experiment.plan, experiment.trainer.optimizer
+    config, plan = experiment.config, experiment.plan
+    optimizer = unwrapped(experiment.trainer.optimizer)
     per_epoch, after = plan.updates_per_epoch, start.update
     found = []
     if optimizer.weight_decay.source == "probe":
@@ -232,9 +237,9 @@ def _result(experiment):
         "seed": config.seed,
         "epochs": config.epochs,
         **{f"test_{name}": value for name, value in tested.items()},
-        **report.mechanism(trainer.optimizer, trainer.trainable_variables),
+        **report.mechanism(unwrapped(trainer.optimizer), trainer.trainable_variables),
     }
-    adaptive = trainer.optimizer.weight_decay.adaptive
+    adaptive = unwrapped(trainer.optimizer).weight_decay.adaptive
     return {**result, "warnings": report.warnings_of(result, adaptive)}
 
 

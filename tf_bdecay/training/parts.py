@@ -1,7 +1,10 @@
 """From a checked config to its parts: numbers, network, schedule, optimizer."""
 
+import contextlib
 import dataclasses
 import math
+
+import keras
 
 import tf_bdecay
 from tf_bdecay import data, decay, models
@@ -58,6 +61,15 @@ def make_plan(config, images, replicas=1):
         f"which is no multiple of {ghost * replicas} (ghost batch {ghost}, {replicas} replica"
         f"{'s' * (replicas > 1)}): use config.data.remainder=drop.",
     )
+    micro = config.micro_batch_size
+    if micro:
+        whole = [n // replicas for n in (batch, rest) if n]
+        require(
+            all(n % micro == 0 for n in whole),
+            f"config.micro_batch_size={micro} does not divide the {' and '.join(map(str, whole))} "
+            f"images that each of {replicas} replica{'s' * (replicas > 1)} gets of a batch: use "
+            f"one that does, such as {math.gcd(*whole)}.",
+        )
     per_epoch = data.updates_per_epoch(count, batch, config.data.remainder)
     require(
         per_epoch % config.steps_per_execution == 0,
@@ -96,11 +108,25 @@ def make_optimizer(config, schedule):
     arguments = dict(config.optimizer)
     kind = {"lamb": tf_bdecay.Lamb, "sgd": tf_bdecay.SGD}[arguments.pop("name")]
     policy = {k: v for k, v in config.decay.items() if not k.startswith("probe_")}
-    return kind(
+    optimizer = kind(
         schedule,
         weight_decay=decay.get(policy.pop("policy"), **policy),
         **arguments,
     )
+    if config.precision == "mixed_float16":
+        return tf_bdecay.LossScaleOptimizer(optimizer)
+    return optimizer
+
+
+@contextlib.contextmanager
+def precision(config):
+    """The context in which layers are made, so that they compute as the config says."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(config.precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def make_schedule(config, plan):

@@ -5,6 +5,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from tf_bdecay.optim.base import unwrapped
 from tf_bdecay.training.position import CountsUpdates
 
 REFRESH_SECONDS = 0.2
@@ -114,7 +115,7 @@ class ProgressLine(CountsUpdates):
             f"update {self.done}/{self.total}, {self.speed.images_per_second:,.0f} images/s, "
             f"loss {logs.get('loss', float('nan')):.4f}, "
             f"accuracy {logs.get('accuracy', float('nan')):.4f}{self._evaluated}"
-            f"{decay_line(self.model.optimizer)}"
+            f"{decay_line(unwrapped(self.model.optimizer))}"
         )
 
 

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 
+from tf_bdecay.optim.base import unwrapped
 from tf_bdecay.training.position import CountsUpdates, Position
 from tf_bdecay.training.progress import Speed
 from tf_bdecay.training.summaries import last_learning_rate
@@ -70,14 +71,14 @@ class EpochRows(CountsUpdates):
         self._speed.count(batch + 1)
 
     def on_epoch_end(self, epoch, logs=None):
-        totals = self.model.optimizer.totals()
+        totals = unwrapped(self.model.optimizer).totals()
         layers = len(totals["decay_on_updates"])
         on = self._decay_on_updates() - self._on_before
         logs = {k.replace("val_", f"{self.split}_"): v for k, v in (logs or {}).items()}
         self.table.add(
             epoch=epoch + 1,
             update=(epoch + 1) * self.updates_per_epoch,
-            learning_rate=last_learning_rate(self.schedule, self.model.optimizer),
+            learning_rate=last_learning_rate(self.schedule, unwrapped(self.model.optimizer)),
             decay_on_fraction=on / (layers * self.updates_per_epoch) if layers else "",
             skipped_updates=totals["skipped_updates"],
             images_per_second=round(self._speed.images_per_second, 1),
@@ -97,7 +98,7 @@ class EpochRows(CountsUpdates):
         return time.perf_counter() - self._began
 
     def _decay_on_updates(self):
-        return int(self.model.optimizer.totals()["decay_on_updates"].sum())
+        return int(unwrapped(self.model.optimizer).totals()["decay_on_updates"].sum())
 
 
 class StopDiverged(CountsUpdates):
@@ -125,7 +126,7 @@ class StopDiverged(CountsUpdates):
         if finite and update // self.limit == self._looked and not self.all_of_epoch_done:
             return
         self._looked = update // self.limit
-        optimizer = self.model.optimizer
+        optimizer = unwrapped(self.model.optimizer)
         in_a_row = optimizer.totals()["skipped_in_a_row"]
         if not optimizer.skip_nonfinite and not np.isfinite(optimizer.decision().sensitivity).all():
             raise Diverged(

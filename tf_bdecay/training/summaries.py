@@ -6,6 +6,7 @@ goes to TensorBoard as one event of many values, and to `layers.csv`.
 
 import numpy as np
 
+from tf_bdecay.optim.base import unwrapped
 from tf_bdecay.sharpness.kinds import kinds_of
 from tf_bdecay.training.events import EPOCH_TAG, Events, cut_back
 from tf_bdecay.training.position import CountsUpdates, Position
@@ -42,7 +43,7 @@ class UpdateSummaries(CountsUpdates):
             self._events.text(title, text)
 
     def on_train_begin(self, logs=None):
-        self._kinds = np.array(kinds_of(self.model, self.model.optimizer.roles))
+        self._kinds = np.array(kinds_of(self.model, unwrapped(self.model.optimizer).roles))
 
     def on_train_batch_end(self, batch, logs=None):
         super().on_train_batch_end(batch, logs)
@@ -60,7 +61,7 @@ class UpdateSummaries(CountsUpdates):
         self._events.flush()
 
     def _write(self, update):
-        optimizer = self.model.optimizer
+        optimizer = unwrapped(self.model.optimizer)
         decision, roles = optimizer.decision(), optimizer.roles
         values = {"learning_rate": last_learning_rate(self.schedule, optimizer)}
         for i, pair in enumerate(roles.pairs):

@@ -21,8 +21,9 @@ from tf_bdecay.errors import BadInput, require
 _LIBRARIES = ("tensorflow", "keras", "numpy", "tensorflow-datasets", "tf-bdecay")
 _UNSET = "(not there)"
 
-# How a run is kept, not what it computes: these may differ each time it goes on.
+# How a run is cut and kept, not what it computes: these may differ each time it goes on.
 FREE = (
+    "micro_batch_size",
     "log.checkpoint_every",
     "log.checkpoint_updates",
     "log.checkpoint_minutes",

@@ -1,0 +1,98 @@
+"""Dynamic loss scaling for float16, by the skip rule of the optimizer inside it."""
+
+import keras
+from keras import ops
+
+from tf_bdecay.errors import require
+from tf_bdecay.optim.base import DecayByRole
+
+
+@keras.saving.register_keras_serializable("tf_bdecay")
+class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
+    """Scales the loss so that small gradients survive float16; halves the scale at each overflow.
+
+    Keras' own tests the gradients of single replicas, and only the first replica's answer counts.
+    Here the `tf_bdecay.Lamb` or `SGD` inside tests the gradients after they are unscaled and
+    reduced: all replicas skip an update together, and every skipped update is counted in
+    `totals()`. After it the scale is halved; after `dynamic_growth_steps` updates that were not
+    skipped it is doubled. bfloat16 needs none of this.
+
+    Args:
+        inner_optimizer: a `tf_bdecay.Lamb` or `tf_bdecay.SGD` with `skip_nonfinite=True`.
+        initial_scale: float, the scale at first.
+        dynamic_growth_steps: int, updates without overflow before the scale is doubled.
+        **kwargs: `name`.
+
+    Raises:
+        BadInput: another optimizer, or one that does not skip.
+
+    Example:
+
+        keras.mixed_precision.set_dtype_policy("mixed_float16")
+        model.compile(tf_bdecay.LossScaleOptimizer(tf_bdecay.Lamb(schedule)), loss)
+    """
+
+    def __init__(self, inner_optimizer, initial_scale=2.0**15, dynamic_growth_steps=2000, **kwargs):
+        require(
+            isinstance(inner_optimizer, DecayByRole) and inner_optimizer.skip_nonfinite,
+            "LossScaleOptimizer needs a tf_bdecay.Lamb or tf_bdecay.SGD with skip_nonfinite=True "
+            "inside, which skips what overflows. Received: "
+            f"inner_optimizer={type(inner_optimizer).__name__}"
+            + (
+                " with skip_nonfinite=False"
+                if getattr(inner_optimizer, "skip_nonfinite", None) is False
+                else ""
+            ),
+        )
+        super().__init__(inner_optimizer, initial_scale, dynamic_growth_steps, **kwargs)
+
+    def build(self, variables):
+        """Makes the scale and its counter, and builds the optimizer inside.
+
+        Args:
+            variables: as `tf_bdecay.Lamb.build` takes them: a model, or its trainable variables.
+        """
+        if self.built:
+            return
+        self.inner_optimizer.build(variables)
+        # Replicas assign the same to each: the first one's is taken.
+        for name, dtype, value in (
+            ("step_counter", "int", 0),
+            ("dynamic_scale", "float32", self.initial_scale),
+        ):
+            variable = self.add_variable(
+                shape=(),
+                dtype=dtype,
+                initializer=keras.initializers.Constant(value),
+                aggregation="only_first_replica",
+                name=name,
+            )
+            setattr(self, name, variable)
+        keras.optimizers.Optimizer.build(self, self.inner_optimizer._trainable_variables)
+
+    def apply(self, grads, trainable_variables=None):
+        """One update by gradients of the scaled loss, skipped where they overflowed.
+
+        Args:
+            grads: list of gradients, in a replica its own.
+            trainable_variables: their variables; those it was built with if None.
+        """
+        if not self.built:
+            self.build(trainable_variables)
+        scale = self.dynamic_scale.value
+        unscaled = [None if g is None else ops.divide(g, ops.cast(scale, g.dtype)) for g in grads]
+        self.inner_optimizer.apply(unscaled, trainable_variables)
+        skipped = ops.greater(self.inner_optimizer.skipped_in_a_row.value, 0)
+        counter = ops.add(self.step_counter.value, 1)
+        grows = ops.equal(counter, self.dynamic_growth_steps)
+        factor = ops.where(skipped, 0.5, ops.where(grows, 2.0, 1.0))
+        self.dynamic_scale.assign(ops.multiply(scale, ops.cast(factor, scale.dtype)))
+        self.step_counter.assign(
+            ops.where(ops.logical_or(skipped, grows), ops.zeros_like(counter), counter)
+        )
+
+    def stateless_apply(self, optimizer_variables, grads, trainable_variables):
+        """`apply` as a pure function, as `fit` calls it under JAX."""
+        return keras.optimizers.Optimizer.stateless_apply(
+            self, optimizer_variables, grads, trainable_variables
+        )
