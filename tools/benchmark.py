@@ -4,7 +4,8 @@
     python tools/benchmark.py optimizer --problems=tiny --repeats=50 --json=optimizer.json
     python tools/benchmark.py sharpness --problems=width16
 
-Benchmarks: optimizer, sharpness. Nothing else should run on the machine meanwhile.
+Benchmarks: optimizer, ghost_batch_norm, sharpness. Nothing else should run on the machine
+meanwhile.
 """
 
 import dataclasses
@@ -23,7 +24,7 @@ from absl import app, flags
 
 from tf_bdecay.errors import BadInput, require, unknown
 
-BENCHMARKS = ("optimizer", "sharpness")
+BENCHMARKS = ("optimizer", "ghost_batch_norm", "sharpness")
 
 _PROBLEMS = flags.DEFINE_list("problems", None, "Which problems; all by default.")
 _REPEATS = flags.DEFINE_integer("repeats", 20, "Timed calls of each alternative.", lower_bound=1)

@@ -46,6 +46,8 @@ SMALL = [
 # A case is a name and the flags of main.py that it adds.
 CASES = {
     "plain": [],
+    "accumulated": ["--config.micro_batch_size=64"],
+    "float16": ["--config.precision=mixed_float16"],
     "mirrored": ["--strategy=mirrored", "--logical_devices=2"],
 }
 

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from tf_bdecay.errors import BadInput, require, unknown
-from tf_bdecay.layers import dynamic_batch, moving_statistics, normalize
+from tf_bdecay.layers import dynamic_batch, fused, moving_statistics, normalize
 
 PARTIAL = ("error", "smaller")
 
@@ -117,14 +117,16 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
         if not (training and self.trainable):
             return super().call(inputs, training=False)
         inputs = self._checked(inputs)
-        kernel = (
-            normalize.ghost_normalize
-            if self.partial == "error"
-            else normalize.ghost_normalize_with_remainder
-        )
-        outputs, mean, variance = kernel(
-            inputs, self.gamma, self.beta, self.ghost_batch_size, self._channel_axis, self.epsilon
-        )
+        ghost, axis = self.ghost_batch_size, self._channel_axis
+        parameters = inputs, self.gamma, self.beta, ghost
+        if self.partial == "smaller":
+            outputs, mean, variance = normalize.ghost_normalize_with_remainder(
+                *parameters, axis, self.epsilon
+            )
+        elif fused.serves(inputs, axis):
+            outputs, mean, variance = fused.ghost_normalize(*parameters, self.epsilon)
+        else:
+            outputs, mean, variance = normalize.ghost_normalize(*parameters, axis, self.epsilon)
         self.update_statistics(mean, variance)
         return ops.cast(outputs, self.compute_dtype)
 

@@ -80,7 +80,7 @@ def print_table(rows):
             f"{row.low_ms:.1f} to {row.high_ms:.1f}",
             f"{row.first_s:.1f}",
         )
-    Console().print(table)
+    Console(width=130).print(table)  # names in full, whatever the terminal
 
 
 def _seconds(call):

@@ -1,0 +1,139 @@
+"""The fused kernel computes what the closed form does, and serves where it is right and fast."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tf_bdecay.layers import GhostBatchNormalization, fused, normalize
+
+EPSILON, GHOST = 1e-3, 8
+
+
+def tensors(shape, dtype, offset=3.0):
+    """Inputs, gamma, beta and an upstream gradient."""
+    rng = np.random.default_rng(0)
+    x, dy = rng.normal(size=(2, *shape))
+    gamma, beta = rng.uniform(0.5, 1.5, shape[-1]), rng.normal(size=shape[-1])
+    x, dy = (tf.cast(tf.constant(value), dtype) for value in (2 * x + offset, dy))
+    return x, tf.constant(gamma, "float32"), tf.constant(beta, "float32"), dy
+
+
+def with_gradients(kernel, x, gamma, beta, dy):
+    @tf.function(autograph=False)
+    def run(x, gamma, beta, dy):
+        with tf.GradientTape() as tape:
+            tape.watch([x, gamma, beta])
+            y, mean, variance = kernel(x, gamma, beta)
+        return y, mean, variance, *tape.gradient(y, [x, gamma, beta], output_gradients=dy)
+
+    return [tf.cast(t, "float64").numpy() for t in run(x, gamma, beta, dy)]
+
+
+@pytest.mark.parametrize("shape", [(32, 5, 5, 6), (16, 4), (24, 3, 7)], ids=str)
+@pytest.mark.parametrize(
+    "dtype, tolerance", [("float32", 1e-5), ("bfloat16", 2e-2), ("float16", 2e-3)]
+)
+def test_equals_the_closed_form(shape, dtype, tolerance):
+    given = tensors(shape, dtype)
+    axis = len(shape) - 1
+    found = with_gradients(lambda x, g, b: fused.ghost_normalize(x, g, b, GHOST, EPSILON), *given)
+    expected = with_gradients(
+        lambda x, g, b: normalize.ghost_normalize(x, g, b, GHOST, axis, EPSILON), *given
+    )
+    for a, b in zip(found, expected, strict=True):
+        assert np.abs(a - b).max() <= tolerance * np.abs(b).max()
+
+
+def test_a_mean_that_is_large_beside_the_deviation_loses_no_digits():
+    x, gamma, beta, _ = tensors((16, 4, 4, 3), "float32", offset=1e4)
+    y, _, variance = fused.ghost_normalize(x, gamma, beta, GHOST, EPSILON)
+    groups = x.numpy().astype("float64").reshape(2, -1, 3)
+    exact = groups.var(1)
+    np.testing.assert_allclose(variance, exact.mean(0), rtol=1e-4)
+    z = (groups - groups.mean(1, keepdims=True)) / np.sqrt(exact + EPSILON)[:, None]
+    expected = z * gamma.numpy() + beta.numpy()
+    assert np.abs(y.numpy().reshape(expected.shape) - expected).max() < 1e-2
+
+
+def test_second_derivatives_equal_the_closed_forms():
+    x, gamma, beta, v = tensors((16, 3, 3, 4), "float32", offset=0.0)
+
+    def product(kernel):
+        @tf.function(autograph=False)
+        def run(x, gamma):
+            with tf.GradientTape() as outer:
+                outer.watch([x, gamma])
+                with tf.GradientTape() as inner:
+                    inner.watch([x, gamma])
+                    loss = tf.reduce_sum(tf.tanh(kernel(x, gamma, beta)[0]) ** 2)
+                gx, gg = inner.gradient(loss, [x, gamma])
+                slope = tf.reduce_sum(gx * v) + tf.reduce_sum(gg)
+            return outer.gradient(slope, [x, gamma])
+
+        return run(x, gamma)
+
+    found = product(lambda x, g, b: fused.ghost_normalize(x, g, b, GHOST, EPSILON))
+    expected = product(lambda x, g, b: normalize.ghost_normalize(x, g, b, GHOST, 3, EPSILON))
+    for a, b in zip(found, expected, strict=True):
+        assert np.abs(a - b).max() < 1e-4 * np.abs(b).max()
+
+
+def test_the_graph_does_not_grow_with_the_ghost_batches():
+    def nodes(batch):
+        x = tf.TensorSpec((batch, 4, 4, 3))
+
+        @tf.function(autograph=False)
+        def step(x):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = fused.ghost_normalize(x, None, None, GHOST, EPSILON)[0]
+                loss = tf.reduce_sum(y**2)
+            return tape.gradient(loss, x)
+
+        definition = step.get_concrete_function(x).graph.as_graph_def()
+        return len(definition.node) + sum(len(f.node_def) for f in definition.library.function)
+
+    assert abs(nodes(GHOST * 4) - nodes(GHOST * 256)) < 10  # of about 150; constants fold
+
+
+def test_batches_of_unknown_length():
+    layer = GhostBatchNormalization(GHOST)
+    layer.build((None, 4))
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 4))], autograph=False)
+    def run(x):
+        return layer(x, training=True)
+
+    x = tensors((24, 4), "float32")[0]
+    expected = normalize.ghost_normalize(x, None, None, GHOST, 1, 1e-3)[0]
+    np.testing.assert_allclose(run(x), expected, atol=1e-5)
+
+
+def test_where_it_serves():
+    x = tf.zeros((16, 4, 4, 3))
+    assert fused.serves(x, 3)
+    assert not fused.serves(x, 1)
+    assert not fused.serves(tf.cast(x, "float64"), 3)
+    seen = []
+
+    @tf.function(autograph=False)
+    def inner(x):
+        seen.append(fused.serves(x, 3))
+        return x
+
+    inner(x)
+    tf.function(lambda x: inner(x + 1), jit_compile=True, autograph=False)(tf.zeros((8, 4, 4, 3)))
+    assert seen == [True, False]
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_the_layer_gives_the_same_in_a_graph_and_under_xla(jit):
+    layer = GhostBatchNormalization(GHOST, momentum=0.5)
+    layer.build((None, 4, 4, 3))
+    x = tensors((16, 4, 4, 3), "float32")[0]
+    y = tf.function(lambda x: layer(x, training=True), jit_compile=jit)(x)
+    expected, mean, _ = normalize.ghost_normalize(x, None, None, GHOST, 3, 1e-3)
+    np.testing.assert_allclose(y, expected, atol=1e-4)
+    np.testing.assert_allclose(layer.moving_mean, 0.5 * mean, rtol=1e-5)
+    assert keras.backend.standardize_dtype(y.dtype) == "float32"
