@@ -5,11 +5,13 @@ import os
 import pathlib
 import signal
 import sys
+import traceback
 
 os.environ["TF_BDECAY_LAZY_IMPORT"] = "1"  # the command line is checked before TensorFlow loads
 
 from tf_bdecay.errors import BadInput
-from tf_bdecay.training import command_line
+from tf_bdecay.training import cluster as clusters
+from tf_bdecay.training import command_line, workers
 from tf_bdecay.training import config as checks
 from tf_bdecay.training.workdir import Workdir
 
@@ -27,8 +29,9 @@ def main(arguments=None):
 
     Returns:
         The exit code: 0 for success, 1 where a file could not be written, 2 for input that cannot
-        be used, 3 for a run that stopped because loss or gradients were not finite, 130 for one
-        that was interrupted by SIGINT and 143 by SIGTERM, both after a checkpoint.
+        be used, 3 for a run that stopped because loss or gradients were not finite, 4 where another
+        worker was lost or did not come, 130 for a run that was interrupted by SIGINT and 143 by
+        SIGTERM, both after a checkpoint.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
@@ -39,6 +42,9 @@ def main(arguments=None):
     except BadInput as error:
         print(f"main.py: {error}", file=sys.stderr)
         return BAD_INPUT
+    except workers.Lost as error:
+        print(f"main.py: {error}", file=sys.stderr)
+        return workers.LOST
     except KeyboardInterrupt:
         print("\nmain.py: Interrupted before the first update.", file=sys.stderr)
         return INTERRUPTED
@@ -57,31 +63,43 @@ def run(options):
     if options.plan:
         return plan(options)
     workdir = None
+    cluster = clusters.find(options.strategy, options.workers, options.worker_index)
+    held = cluster.bind() if cluster else None
+    leads = cluster is None or cluster.leads
     if not options.dry_run:
         workdir = Workdir(options.workdir, checks.flatten(options.config))
         if options.resume == "never":
             workdir.check_new()
         if workdir.result:
             accuracy = workdir.result.get("test_accuracy", float("nan"))
-            print(f"{workdir.path} is finished: test accuracy {accuracy:.2%}. Nothing was changed.")
+            if leads:
+                end = f"test accuracy {accuracy:.2%}. Nothing was changed."
+                print(f"{workdir.path} is finished: {end}")
             return 0
 
     _avoid_narrow_kernels(options.config)
     with _quiet():  # TensorFlow takes seconds to import, so what can be refused before it is
         import tensorflow as tf
 
-        from tf_bdecay.training import experiment, record, signals, strategies
+        from tf_bdecay.training import experiment, record, signals
 
         if options.deterministic:
             tf.config.experimental.enable_op_determinism()
-        strategy = strategies.make(options.strategy, options.devices, options.logical_devices)
-    made = experiment.build(options.config, strategy, options.data_dir, options.download)
-    print(experiment.describe(made), flush=True)
+    strategy, images = _started(options, cluster, held)
+    data = (options.data_dir, options.download, images)
+    with workers.watched(cluster):
+        made = experiment.build(options.config, strategy, *data)
+    if leads:
+        print(experiment.describe(made), flush=True)
     if options.dry_run:
         return 0
-    print(f"workdir        {workdir.path}", flush=True)
+    if leads:
+        print(f"workdir        {workdir.path}", flush=True)
     try:
-        experiment.train(made, workdir)
+        with workers.watched(cluster):
+            experiment.train(made, workdir)
+    except workers.Lost as error:
+        raise workers.Lost(f"{error} {_kept(workdir)}") from error
     except record.Diverged as stop:
         print(f"main.py: {stop} {_kept(workdir)}", file=sys.stderr)
         return DIVERGED
@@ -92,11 +110,35 @@ def run(options):
         number = getattr(stop, "number", signal.SIGINT)
         what = "Interrupted" if number == signal.SIGINT else "Terminated"
         again = "To go on, run the same command again."
-        print(f"\nmain.py: {what}. {_kept(workdir)} {again}", file=sys.stderr)
+        kept = f"{_kept(workdir)} {again}" if leads else "The leader saved a checkpoint."
+        print(f"\nmain.py: {what}. {kept}", file=sys.stderr)
         return 128 + number
-    print(f"Result, curves, metrics and TensorBoard events are in {workdir.path}")
-    print(f"  tensorboard --logdir={workdir.tensorboard}")
+    if leads:
+        print(f"Result, curves, metrics and TensorBoard events are in {workdir.path}")
+        print(f"  tensorboard --logdir={workdir.tensorboard}")
     return 0
+
+
+def _started(options, cluster, held):
+    """The strategy, and the images where many workers had to compare them first."""
+    from tf_bdecay.training import experiment, strategies
+
+    name, images = options.strategy, None
+    if name == "auto":
+        name, why = strategies.choose(options.tpu)
+        if cluster is None or cluster.leads:
+            print(f"--strategy=auto is {name}: {why}.", flush=True)
+    waits = contextlib.nullcontext()
+    if cluster:
+        images = experiment.load_images(options.config, options.data_dir, options.download)
+        flat = checks.flatten(options.config)
+        mine = workers.facts(flat, images, deterministic=options.deterministic)
+        workers.meet(cluster, held, mine, options.start_timeout)
+        sentence = f"TensorFlow did not connect the workers in {options.start_timeout:g} s."
+        waits = workers.limit(options.start_timeout, sentence)
+    with waits, _quiet():
+        made = strategies.make(name, options.devices, options.logical_devices, options.tpu)
+    return made, images
 
 
 def plan(options):
@@ -150,5 +192,19 @@ def _quiet():
         os.close(nowhere)
 
 
+def _end():
+    """Ends the process; one of many workers could hang in TensorFlow's exit handlers."""
+    try:
+        code = main()
+    except Exception:
+        if not workers.met:
+            raise
+        traceback.print_exc()
+        code = FAILED
+    if workers.met:
+        workers.end(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _end()

@@ -7,12 +7,16 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-def test_the_snippet_runs(capsys):
-    (snippet,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    exec(compile(snippet, "README.md", "exec"), {})
+def test_the_snippets_run_one_after_the_other(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    snippets, names = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL), {}
+    for snippet in snippets:
+        exec(compile(snippet, "README.md", "exec"), names)
     printed = capsys.readouterr().out
-    assert "1 gamma-beta pairs" in printed
-    assert "Total" in printed
+    for part in ("1 gamma-beta pairs", "Trace of the Hessian", "in by 10, out by 1/10"):
+        assert part in printed
+    assert len(names["top"].eigenvalues) == 3 and names["trainer"].micro_batch_size == 64
+    assert "sharpness/C" in names["model"].history.history
 
 
 def test_the_files_it_names_are_there():

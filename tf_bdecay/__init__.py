@@ -13,6 +13,7 @@ __all__ = [
     "SGD",
     "Lamb",
     "LossScaleOptimizer",
+    "Trainer",
     "callbacks",
     "data",
     "decay",
@@ -34,6 +35,8 @@ def __getattr__(name):
         return importlib.import_module(f"tf_bdecay.{name}")
     if name in _FROM_OPTIM:
         return getattr(importlib.import_module("tf_bdecay.optim"), name)
+    if name == "Trainer":  # TensorFlow's
+        return importlib.import_module("tf_bdecay.training.trainer").Trainer
     raise AttributeError(f"module 'tf_bdecay' has no attribute {name!r}")
 
 

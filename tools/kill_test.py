@@ -49,7 +49,9 @@ CASES = {
     "accumulated": ["--config.micro_batch_size=64"],
     "float16": ["--config.precision=mixed_float16"],
     "mirrored": ["--strategy=mirrored", "--logical_devices=2"],
+    "workers": [],
 }
+WORKERS = {"workers": 2}  # cases that tools/launch.py starts, and with how many processes
 
 _KILLS = flags.DEFINE_integer("kills", 20, "Kills of each case.")
 _CASES = flags.DEFINE_list("cases", list(CASES), f"Among {', '.join(CASES)}.")
@@ -97,7 +99,8 @@ def run_case(name, folder):
 
     folder.mkdir(parents=True)
     arguments = [*SMALL, *CASES[name]]
-    whole = victim.Victim(arguments, folder / "whole", folder / "whole.log")
+    count = WORKERS.get(name, 0)
+    whole = victim.Victim(arguments, folder / "whole", folder / "whole.log", count)
     code, times = whole.clock()
     if code:
         return [_row(name, 0, {}, 0, [f"the run without kills: {_how(code, whole)}"])]
@@ -105,7 +108,8 @@ def run_case(name, folder):
     rng, left, rows = random.Random(f"{_SEED.value} {name}"), _KILLS.value, []
     while left:
         began = time.monotonic()
-        other = victim.Victim(arguments, folder / f"run{len(rows)}", folder / f"run{len(rows)}.log")
+        path = folder / f"run{len(rows)}"
+        other = victim.Victim(arguments, path, path.with_suffix(".log"), count)
         kills = dict.fromkeys(victim.MOMENTS, 0)
         code = None
         while code is None:

@@ -102,9 +102,7 @@ def test_sizes_that_cannot_be(size, sentence):
 
 
 def trainer_of(model):
-    from tf_bdecay.training.trainer import Trainer
-
-    trainer = Trainer(model.input, model.output)
+    trainer = tf_bdecay.Trainer.of(model)
     trainer.compile(tf_bdecay.Lamb(0.01), "mse", micro_batch_size=16, jit_compile=False)
     return trainer
 
@@ -125,9 +123,7 @@ def test_several_outputs_and_weights_of_examples():
         keras.utils.set_random_seed(0)
         inputs = keras.Input((3,))
         model = keras.Model(inputs, {n: keras.layers.Dense(2, name=n)(inputs) for n in "ab"})
-        from tf_bdecay.training.trainer import Trainer
-
-        trainer = Trainer(model.input, model.output)
+        trainer = tf_bdecay.Trainer.of(model)
         trainer.compile(keras.optimizers.SGD(0.1), "mse", micro_batch_size=micro_batch_size)
         rng = np.random.default_rng(0)
         x, y = rng.normal(size=(32, 3)), {n: rng.normal(size=(32, 2)) for n in "ab"}
@@ -142,3 +138,32 @@ def test_the_size_is_saved_with_the_model(tmp_path):
     trainer.save(tmp_path / "trainer.keras")
     loaded = keras.models.load_model(tmp_path / "trainer.keras")
     assert loaded.micro_batch_size == 32
+
+
+def test_a_trainer_of_any_kind_of_model():
+    x, y = np.ones((8, 3)), np.ones((8, 2))
+    sequential = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = keras.layers.Dense(2)
+
+        def call(self, x):
+            return self.dense(x)
+
+    subclassed = Subclassed()
+    subclassed(x)
+    with pytest.raises(BadInput, match="made of a functional or sequential model that is built"):
+        tf_bdecay.Trainer.of(subclassed)
+    with pytest.raises(BadInput, match="made of a functional or sequential model that is built"):
+        tf_bdecay.Trainer.of(keras.Sequential([keras.layers.Dense(2)]))
+    inputs = keras.Input((3,))
+    for trainer in (
+        tf_bdecay.Trainer.of(sequential),
+        tf_bdecay.Trainer(inputs, subclassed(inputs)),
+    ):
+        trainer.compile(keras.optimizers.SGD(0.1), "mse", micro_batch_size=4)
+        assert np.isfinite(trainer.fit(x, y, batch_size=8, verbose=0).history["loss"][0])
+    before = sequential(x).numpy()
+    assert np.abs(before - tf_bdecay.Trainer.of(sequential)(x).numpy()).max() == 0

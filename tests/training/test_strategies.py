@@ -67,3 +67,29 @@ def test_a_whole_step_is_compiled_without_a_strategy_only():
     config.batch_size = 96
     with pytest.raises(BadInput, match="jit_compile=true works with --strategy=none only"):
         strategies.check(config, Replicas())
+
+
+def test_auto_takes_what_there_is(monkeypatch):
+    monkeypatch.delenv("TPU_NAME", raising=False)
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    assert strategies.choose()[0] == {0: "none", 1: "one_device"}.get(gpus, "mirrored")
+    assert strategies.choose(tpu="there")[0] == "tpu"
+    monkeypatch.setenv("TF_CONFIG", "{}")
+    assert strategies.choose() == ("multi_worker", "TF_CONFIG is set")
+
+
+def test_many_workers_take_one_step_an_execution_and_no_probe(monkeypatch):
+    class Workers(Replicas):
+        num_replicas_in_sync = 2
+
+    monkeypatch.setattr(strategies.sharding, "is_shared", lambda strategy: True)
+    config = cifar10_resnet18.get_config()
+    strategies.check(config, Workers())
+    config.steps_per_execution = 2
+    with pytest.raises(BadInput, match="steps_per_execution=2 must be 1"):
+        strategies.check(config, Workers())
+    config = cifar10_resnet18.get_config("adaptive")
+    config.decay.source = "probe"
+    with pytest.raises(BadInput, match="source=probe does not go with"):
+        strategies.check(config, Workers())

@@ -13,7 +13,9 @@ from tf_bdecay.errors import require
 BUFFERED = 2  # batches made ahead; one of 8,192 CIFAR images takes 100 MB
 
 
-def training_batches(image_set, batch_size, seed, start_update=0, remainder="drop", augment=True):
+def training_batches(
+    image_set, batch_size, seed, start_update=0, remainder="drop", augment=True, part=None
+):
     """Shuffled, augmented batches, epoch after epoch without end.
 
     Give `fit` its `steps_per_epoch`, `updates_per_epoch(len(image_set.train), ...)`: without it the
@@ -28,6 +30,8 @@ def training_batches(image_set, batch_size, seed, start_update=0, remainder="dro
         remainder: what becomes of an epoch's last images where batches of `batch_size` do not use
             them up: "drop", or "keep" as a smaller batch.
         augment: whether to crop and flip as the set's `augmentation` says.
+        part: (index, count) for the index-th of `count` consecutive parts of each batch, as one of
+            many workers needs it; None for all of it.
 
     Returns:
         An infinite `tf.data.Dataset` of (float32 [b, height, width, channels] standardised,
@@ -53,8 +57,12 @@ def training_batches(image_set, batch_size, seed, start_update=0, remainder="dro
 
         def choose(update):
             chosen = order[update * batch_size : (update + 1) * batch_size]
+            if part:
+                begin, end = _bounds(tf.shape(chosen)[0], part)
+                chosen = chosen[begin:end]
             if even:
-                chosen = tf.ensure_shape(chosen, [batch_size])
+                begin, end = _bounds(batch_size, part)
+                chosen = tf.ensure_shape(chosen, [end - begin])
             return chosen, tuple(tf.gather(choice, chosen) for choice in choices)
 
         first = tf.where(epoch == first_epoch, tf.constant(done, tf.int64), 0)
@@ -75,13 +83,14 @@ def training_batches(image_set, batch_size, seed, start_update=0, remainder="dro
     )
 
 
-def evaluation_batches(image_set, split_name, batch_size):
+def evaluation_batches(image_set, split_name, batch_size, part=None):
     """Every example of a split once, in its order, as it is.
 
     Args:
         image_set: an `ImageSet`.
         split_name: "train", "validation" or "test".
         batch_size: images of a batch; the last batch has those that are left.
+        part: as in `training_batches`; the parts of the last batch may be uneven.
 
     Returns:
         A finite `tf.data.Dataset` of known cardinality, of batches like `training_batches`'.
@@ -95,9 +104,12 @@ def evaluation_batches(image_set, split_name, batch_size):
     images, labels = _in_host_memory(split)
 
     def make(start):
-        x, y = images[start : start + size], labels[start : start + size]
+        begin, end = _bounds(tf.minimum(tf.constant(size, tf.int64), len(split) - start), part)
+        x, y = images[start + begin : start + end], labels[start + begin : start + end]
         if len(split) % size == 0:
-            x, y = tf.ensure_shape(x, [size, *x.shape[1:]]), tf.ensure_shape(y, [size])
+            begin, end = _bounds(size, part)
+            x = tf.ensure_shape(x, [end - begin, *x.shape[1:]])
+            y = tf.ensure_shape(y, [end - begin])
         return standardise(x, image_set.mean, image_set.deviation), y
 
     return (
@@ -105,6 +117,12 @@ def evaluation_batches(image_set, split_name, batch_size):
         .map(make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(BUFFERED)
     )
+
+
+def _bounds(examples, part):
+    """Where a part of a batch begins and ends: parts have no overlap and leave nothing out."""
+    index, count = part or (0, 1)
+    return examples * index // count, examples * (index + 1) // count
 
 
 def _in_host_memory(split):

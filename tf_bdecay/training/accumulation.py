@@ -95,8 +95,18 @@ def accumulated(trainer, data, micro_batch_size):
     # After the loop: an assignment that averages over replicas must not stand inside it.
     for layer, (batch_mean, variance) in zip(layers, statistics, strict=True):
         layer.update_statistics(mean(batch_mean), mean(variance))
-    y_pred = tree.map_structure(lambda array: array.concat(), outputs)
+    y_pred = tree.map_structure(_in_one, outputs)
     return mean(loss), y_pred, [mean(s) for s in sums]
+
+
+def _in_one(array):
+    """The outputs of all micro-batches; `concat` of an array would lose a length that is known."""
+    parts = array.stack()
+    count, size, *rest = parts.shape
+    length = -1 if count is None else count * size
+    return tf.reshape(
+        parts, tf.concat([[length], tf.shape(parts)[2:]], 0) if None in rest else [length, *rest]
+    )
 
 
 def _with_statistics(model):

@@ -23,6 +23,10 @@ _FLAGS = (
     (flags.DEFINE_string, "strategy", "none", ", ".join(schema.STRATEGIES) + " (tpu is untried)"),
     (flags.DEFINE_string, "devices", "", "such as GPU:0,GPU:1; all by default. --plan: 1..4096"),
     (flags.DEFINE_integer, "logical_devices", 0, "cut the CPU into so many, to try mirrored"),
+    (flags.DEFINE_string, "workers", "", "multi_worker: HOST:PORT of each; else TF_CONFIG says it"),
+    (flags.DEFINE_integer, "worker_index", None, "which of --workers this process is, from 0"),
+    (flags.DEFINE_float, "start_timeout", 300.0, "seconds to wait for workers that do not come"),
+    (flags.DEFINE_string, "tpu", "", "name or address of a TPU; that of TPU_NAME by default"),
     (flags.DEFINE_string, "data_dir", None, "folder with the prepared CIFAR sets"),
     (flags.DEFINE_boolean, "download", False, "download the data set where it is missing"),
     (
@@ -64,8 +68,9 @@ Keys of {spec}, set by --config.KEY=VALUE
 {keys}
 
 Exit codes: 0 done, 1 a file could not be written, 2 input that cannot be used, 3 stopped as loss
-or gradients were not finite, 130 interrupted (SIGINT), 143 terminated (SIGTERM, a preemption), both
-after a checkpoint; a second signal ends at once. Run the same command again to go on."""
+or gradients were not finite, 4 another worker was lost or did not come, 130 interrupted (SIGINT),
+143 terminated (SIGTERM, a preemption), both after a checkpoint; a second signal ends at once. Run
+the same command again to go on."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +88,9 @@ class Options:
         deterministic: whether to turn on TensorFlow's op determinism.
         plan: whether to print a plan on paper by number of devices and stop.
         memory_gb, bandwidth_gbps, flops: of a device, for the plan; None for not known.
+        workers, worker_index: for `cluster.find`.
+        start_timeout: seconds to wait for workers that do not come.
+        tpu: for `strategies.make`.
     """
 
     config: ConfigDict
@@ -99,6 +107,10 @@ class Options:
     memory_gb: float | None
     bandwidth_gbps: float | None
     flops: float | None
+    workers: str = ""
+    worker_index: int | None = None
+    start_timeout: float = 300.0
+    tpu: str = ""
 
 
 def asks_for_help(arguments):
@@ -134,6 +146,7 @@ def parse(arguments, root):
         f"--logical_devices={values.logical_devices} has no effect without a strategy: add "
         "--strategy=mirrored.",
     )
+    _check_workers(values)
     require(
         values.seed is None or not _given("config.seed", rest) or values.seed == config.seed,
         f"--seed={values.seed} and --config.seed={config.seed} set the same thing: give one.",
@@ -145,6 +158,28 @@ def parse(arguments, root):
         config=config,
         workdir=pathlib.Path("runs", name) if values.workdir is None else _path(values.workdir),
         **{field.name: values[field.name].value for field in dataclasses.fields(Options)[2:]},
+    )
+
+
+def _check_workers(values):
+    """Raises `BadInput` for flags that the strategy does not have."""
+    require(
+        not values.logical_devices or values.strategy not in ("multi_worker", "tpu", "auto"),
+        f"--logical_devices={values.logical_devices} is for --strategy=mirrored and does not go "
+        f"with --strategy={values.strategy}: a worker's CPU is one device.",
+    )
+    require(
+        not values.devices or values.strategy not in ("multi_worker", "tpu", "auto"),
+        f"--devices={values.devices} does not go with --strategy={values.strategy}, which takes "
+        "all that it finds: leave one of them out.",
+    )
+    require(
+        not values.tpu or values.strategy in ("tpu", "auto"),
+        f"--tpu={values.tpu} needs --strategy=tpu.",
+    )
+    require(
+        0 < values.start_timeout < 1e7,
+        f"--start_timeout must be a number of seconds > 0. Received: {values.start_timeout}",
     )
 
 

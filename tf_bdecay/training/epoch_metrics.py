@@ -6,6 +6,9 @@ when the epoch has begun.
 
 import keras
 import numpy as np
+import tensorflow as tf
+
+from tf_bdecay.training import sharding
 
 
 def snapshot(trainer):
@@ -17,6 +20,8 @@ def snapshot(trainer):
     Returns:
         Dict of label to array [replicas, ...].
     """
+    if sharding.is_shared(trainer.distribute_strategy):
+        return _snapshot_of_workers(trainer)
     local = trainer.distribute_strategy.experimental_local_results
     return {
         label: np.stack([np.array(copy.numpy()) for copy in local(variable.value)])
@@ -33,12 +38,17 @@ def assign(trainer, arrays):
         trainer: as for `snapshot`, of the same metrics.
         arrays: from `snapshot`.
     """
-    local = trainer.distribute_strategy.experimental_local_results
+    strategy = trainer.distribute_strategy
+    local = strategy.experimental_local_results
+    own = sharding.own_replicas(strategy) if sharding.is_shared(strategy) else None
     for label, variable in _labelled(trainer):
         copies, values = local(variable.value), arrays[label]
-        if len(copies) != len(values):
+        if len(values) != strategy.num_replicas_in_sync:
             total = values.sum(axis=0)
-            values = [total, *(np.zeros_like(total) for _ in copies[1:])]
+            rest = np.zeros_like(total)
+            values = [total, *(rest for _ in range(strategy.num_replicas_in_sync - 1))]
+        if own is not None:
+            values = values[own.start : own.stop]
         for copy, value in zip(copies, values, strict=True):
             copy.assign(value)
 
@@ -59,6 +69,29 @@ class GoesOn(keras.callbacks.Callback):
         if self._arrays:
             assign(self.model, self._arrays)
             self._arrays = None
+
+
+def _snapshot_of_workers(trainer):
+    """The same over all workers, in one reduction that all of them must come to."""
+    labelled = _labelled(trainer)
+
+    def own():
+        flat = [tf.reshape(_local(v.value), [-1]) for _, v in labelled]
+        return tf.concat([tf.cast(t, "float64") for t in flat], 0)
+
+    found = sharding.gathered(trainer.distribute_strategy, own)
+    arrays, begin = {}, 0
+    for label, variable in labelled:
+        size = int(np.prod(variable.shape))
+        part = found[:, begin : begin + size].reshape([-1, *variable.shape])
+        arrays[label] = part.astype(variable.dtype)
+        begin += size
+    return arrays
+
+
+def _local(variable):
+    """A variable's value on this replica; read as a whole it would be the sum over all."""
+    return variable.read_value() if hasattr(variable, "read_value") else variable
 
 
 def _labelled(trainer):

@@ -1,6 +1,7 @@
 """One run: config -> data, model, optimizer, strategy -> fit -> report."""
 
 import dataclasses
+import functools
 
 import keras
 import numpy as np
@@ -10,11 +11,21 @@ from rich.console import Console
 import tf_bdecay
 from tf_bdecay import callbacks, data
 from tf_bdecay.optim.base import unwrapped
-from tf_bdecay.training import checkpoints, fitting, parts, report, resume, signals, strategies
+from tf_bdecay.training import (
+    checkpoints,
+    fitting,
+    parts,
+    report,
+    resume,
+    sharding,
+    shelf,
+    signals,
+    strategies,
+)
 from tf_bdecay.training.config import flatten
 from tf_bdecay.training.progress import ProgressLine
 from tf_bdecay.training.record import EpochRows, StopDiverged
-from tf_bdecay.training.saver import Saver
+from tf_bdecay.training.saver import NoSaver, Saver
 from tf_bdecay.training.saving import Checkpoints
 from tf_bdecay.training.summaries import UpdateSummaries
 from tf_bdecay.training.trainer import SmoothedCrossentropy, Trainer
@@ -44,7 +55,18 @@ class Experiment:
     trainer: Trainer
 
 
-def build(config, strategy=None, data_dir=None, download=False):
+def load_images(config, data_dir=None, download=False):
+    """The `ImageSet` of a config; the arguments are those of `build`."""
+    return data.load(
+        config.data.name,
+        data_dir=data_dir,
+        download=download,
+        seed=config.seed,
+        validation=config.data.validation,
+    )
+
+
+def build(config, strategy=None, data_dir=None, download=False, images=None):
     """Makes data, model and optimizer of a checked config.
 
     Args:
@@ -52,6 +74,7 @@ def build(config, strategy=None, data_dir=None, download=False):
         strategy: from `strategies.make`.
         data_dir: where prepared data sets are; None for the library's own place.
         download: whether a missing data set may be downloaded.
+        images: from `load_images`, where they are loaded already.
 
     Returns:
         An `Experiment`.
@@ -60,13 +83,8 @@ def build(config, strategy=None, data_dir=None, download=False):
         BadInput: data that is missing, or that the batch does not fit.
     """
     strategies.check(config, strategy)
-    images = data.load(
-        config.data.name,
-        data_dir=data_dir,
-        download=download,
-        seed=config.seed,
-        validation=config.data.validation,
-    )
+    if images is None:
+        images = load_images(config, data_dir, download)
     plan = parts.make_plan(config, images, strategies.replicas(strategy))
     schedule = parts.make_schedule(config, plan)
     keras.utils.set_random_seed(config.seed)
@@ -147,28 +165,31 @@ def train(experiment, workdir, console=None):
         Stopped: SIGTERM or SIGINT came; there is a checkpoint of the update then done.
         OSError: a file could not be written.
     """
-    console = console or Console()
+    if not sharding.is_leader(experiment.strategy):  # who alone writes and talks
+        return _train(experiment, workdir, Console(quiet=True))
     with workdir.lock():
-        return _train(experiment, workdir, console)
+        return _train(experiment, workdir, console or Console())
 
 
 def _train(experiment, workdir, console):
-    """`train`, in a workdir that nobody else is in."""
+    """`train`, in a workdir that nobody else is in; other workers than the leader write nothing."""
+    strategy = experiment.strategy
+    leads, shared = sharding.is_leader(strategy), sharding.is_shared(strategy)
 
     def say(line):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     state = checkpoints.state_of(experiment.trainer, experiment.trainer.optimizer)
-    start = resume.restore(workdir.checkpoints, state, say)
+    find = functools.partial(sharding.newest_good, strategy) if shared else shelf.newest_good
+    start = resume.restore(workdir.checkpoints, state, say, find)
     if not start.update and (workdir.path / "metrics.csv").exists():
         say(f"There is no checkpoint in {workdir.checkpoints}: the run starts from the beginning.")
-    workdir.open(
-        {
-            "strategy": strategies.name(experiment.strategy),
-            "from": {"epoch": start.epoch, "update": start.update},
-        }
-    )
+    if leads:
+        begin = {"epoch": start.epoch, "update": start.update}
+        workdir.open({"strategy": strategies.name(strategy), "from": begin})
     with signals.deferred() as request:
+        if shared:
+            request = experiment.trainer.agreement = sharding.Agreement(request)
         watchers = _watchers(experiment, workdir, state, start, request, console, say)
         try:
             fitting.fit(experiment, start, watchers)
@@ -178,7 +199,8 @@ def _train(experiment, workdir, console):
         _close(watchers)
         request.check()
     result = _result(experiment)
-    _report(experiment, workdir, result)
+    if leads:
+        _report(experiment, workdir, result)
     console.print(report.render(result))
     return result
 
@@ -200,7 +222,15 @@ def _watchers(experiment, workdir, state, start, request, console, say):
     config, plan = experiment.config, experiment.plan
     optimizer = unwrapped(experiment.trainer.optimizer)
     per_epoch, after = plan.updates_per_epoch, start.update
-    found = []
+    found, log = [], config.log
+    if not sharding.is_leader(experiment.strategy):
+        # It writes nothing, but takes part in what needs all workers, at the same updates.
+        stop = StopDiverged(config.max_skipped_updates, per_epoch, after)
+        saver = NoSaver()
+        return [
+            stop,
+            Checkpoints(saver, {}, log, per_epoch, config.epochs, [], start, request),
+        ]
     if optimizer.weight_decay.source == "probe":
         batches = data.evaluation_batches(experiment.images, "train", config.decay.probe_examples)
         found.append(callbacks.ProbeDecision(next(iter(batches)), config.decay.probe_every))
@@ -208,7 +238,7 @@ def _watchers(experiment, workdir, state, start, request, console, say):
         "config": "\n".join(f"    {key} = {value}" for key, value in workdir.config.items()),
         "roles": _preformatted(str(tf_bdecay.describe(experiment.trainer))),
     }
-    schedule, log = experiment.schedule, config.log
+    schedule = experiment.schedule
     found += [
         StopDiverged(config.max_skipped_updates, per_epoch, after),
         UpdateSummaries(workdir, schedule, log.summaries_every, per_epoch, start, pages),

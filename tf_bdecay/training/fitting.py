@@ -3,7 +3,7 @@
 import keras
 
 from tf_bdecay import data
-from tf_bdecay.training import epoch_metrics, parts, strategies
+from tf_bdecay.training import epoch_metrics, parts, sharding, strategies
 
 
 def fit(experiment, start, watchers):
@@ -38,21 +38,34 @@ def evaluation_batches(experiment, split):
         experiment.config.evaluation_batch_size,
         strategies.replicas(experiment.strategy),
     )
-    return data.evaluation_batches(experiment.images, split, size)
+    return sharding.distributed(
+        experiment.strategy,
+        lambda part: data.evaluation_batches(experiment.images, split, size, part),
+    )
 
 
-def _epochs(experiment, update, epoch, last, steps, watchers):
-    """Epochs from `epoch` up to `last`, of `steps` updates each; the stream starts at `update`."""
+def _training_batches(experiment, update):
     config = experiment.config
-    experiment.trainer.fit(
-        data.training_batches(
+
+    def make(part):
+        return data.training_batches(
             experiment.images,
             config.batch_size,
             config.seed,
             start_update=update,
             remainder=config.data.remainder,
             augment=config.data.augment,
-        ),
+            part=part,
+        )
+
+    return sharding.distributed(experiment.strategy, make, endless=True)
+
+
+def _epochs(experiment, update, epoch, last, steps, watchers):
+    """Epochs from `epoch` up to `last`, of `steps` updates each; the stream starts at `update`."""
+    config = experiment.config
+    experiment.trainer.fit(
+        _training_batches(experiment, update),
         initial_epoch=epoch,
         epochs=last,
         steps_per_epoch=steps,

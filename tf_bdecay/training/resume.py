@@ -4,13 +4,14 @@ from tf_bdecay.training import checkpoints, shelf
 from tf_bdecay.training.position import Position
 
 
-def restore(folder, state, say):
+def restore(folder, state, say, find=shelf.newest_good):
     """Assigns the newest whole checkpoint's values to the variables.
 
     Args:
         folder: of the checkpoints.
         state: from `checkpoints.state_of`.
         say: called with a line for a person: which checkpoint, and which are damaged.
+        find: `shelf.newest_good`, or a function like it.
 
     Returns:
         The `Position`: the beginning where there never was a checkpoint.
@@ -18,7 +19,7 @@ def restore(folder, state, say):
     Raises:
         BadInput: no checkpoint is whole, or it is of another model, optimizer or format.
     """
-    found = shelf.newest_good(folder, lambda sentence: say(f"Warning: {sentence}"))
+    found = find(folder, lambda sentence: say(f"Warning: {sentence}"))
     if found is None:
         return Position()
     path, arrays, meta = found

@@ -5,6 +5,22 @@ from concurrent.futures import ThreadPoolExecutor
 from tf_bdecay.training import shelf
 
 
+class NoSaver:
+    """What a worker has that writes nothing: the calls of a `Saver`, which do nothing."""
+
+    def save(self, arrays, meta, best=False, flush=()):
+        """Nothing."""
+
+    def guarded(self, *functions):
+        """Nothing, which never fails."""
+        return True
+
+    def poll(self):
+        """Nothing."""
+
+    wait = close = poll
+
+
 class Saver:
     """Writes checkpoints in a thread: values are on the host by then, and training goes on.
 

@@ -72,7 +72,9 @@ class Checkpoints(CountsUpdates):
         update, moment = self._saved
         every, minutes = self.log.checkpoint_updates, self.log.checkpoint_minutes
         by_updates = every and self.done // every > update // every
-        return by_updates or (minutes and time.monotonic() - moment >= 60 * minutes)
+        by_clock = bool(minutes) and time.monotonic() - moment >= 60 * minutes
+        by_clock = self.request.save(by_clock) if self.request else by_clock
+        return by_updates or by_clock
 
     def _asked_to_stop(self):
         return self.request is not None and self.request.number is not None

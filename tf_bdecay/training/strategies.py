@@ -6,17 +6,39 @@ import os
 import tensorflow as tf
 
 from tf_bdecay.errors import BadInput, require, unknown
+from tf_bdecay.training import sharding
 from tf_bdecay.training.config import flatten, ghost_batch_size
 from tf_bdecay.training.schema import STRATEGIES
 
 
-def make(name="none", devices="", logical_devices=0):
+def choose(tpu=""):
+    """The strategy that "auto" stands for on this machine.
+
+    Args:
+        tpu: as for `make`.
+
+    Returns:
+        Its name, and why, in words.
+    """
+    if os.environ.get("TF_CONFIG"):
+        return "multi_worker", "TF_CONFIG is set"
+    if tpu or _has_tpu():
+        return "tpu", "there is a TPU"
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    if gpus > 1:
+        return "mirrored", f"there are {gpus} GPUs"
+    return ("one_device", "there is one GPU") if gpus else ("none", "there is no GPU or TPU")
+
+
+def make(name="none", devices="", logical_devices=0, tpu=""):
     """Makes a distribution strategy.
 
     Args:
-        name: "none", "one_device", "mirrored" or "tpu" (untried).
+        name: "none", "one_device", "mirrored", "multi_worker", "tpu" (untried) or "auto". Many
+            workers must have met before (`workers.meet`): TensorFlow waits for them for ever.
         devices: comma-separated device names, such as "GPU:0,GPU:1"; all of the kind found if "".
         logical_devices: cut the CPU into so many, to try many devices on one; 0 for as it is.
+        tpu: name or address of a TPU; that of the environment's TPU_NAME, or a local one, if "".
 
     Returns:
         A `tf.distribute.Strategy`, or None for "none".
@@ -27,6 +49,8 @@ def make(name="none", devices="", logical_devices=0):
     """
     if name not in STRATEGIES:
         raise unknown("strategy", name, STRATEGIES)
+    if name == "auto":
+        name, _ = choose(tpu)
     if logical_devices:
         _cut_cpu(logical_devices)
     if name == "none":
@@ -34,7 +58,9 @@ def make(name="none", devices="", logical_devices=0):
         tf.config.list_logical_devices()  # devices start here for every strategy, none too
         return None
     if name == "tpu":
-        return _tpu()
+        return _tpu(tpu)
+    if name == "multi_worker":
+        return tf.distribute.MultiWorkerMirroredStrategy()
     chosen = _devices(devices)
     if name == "one_device":
         require(
@@ -75,10 +101,25 @@ def check(config, strategy):
         f"{ghost}: a multiple of {count * ghost} is needed, such as "
         f"{max(batch // (count * ghost), 1) * count * ghost}.",
     )
+    if sharding.is_shared(strategy):
+        _check_many_workers(config)
     require(
         not (config.jit_compile and strategy),
         "config.jit_compile=true works with --strategy=none only: XLA cannot compile a whole step "
         "across replicas (the optimizer's update is compiled anyway).",
+    )
+
+
+def _check_many_workers(config):
+    require(
+        config.steps_per_execution == 1,
+        f"config.steps_per_execution={config.steps_per_execution} must be 1 with "
+        "--strategy=multi_worker, where the workers agree after every update.",
+    )
+    require(
+        config.decay.get("source") != "probe",
+        "config.decay.source=probe does not go with --strategy=multi_worker, whose workers would "
+        "each decide by themselves: use config.decay.source=update.",
     )
 
 
@@ -114,15 +155,25 @@ def _devices(devices):
     return chosen
 
 
-def _tpu():
-    if not (os.environ.get("TPU_NAME") or tf.config.list_physical_devices("TPU")):
+def _has_tpu():
+    return bool(os.environ.get("TPU_NAME") or tf.config.list_physical_devices("TPU"))
+
+
+def _tpu(address):
+    if not (address or _has_tpu()):
         raise BadInput(
             "--strategy=tpu needs a TPU, and this machine has none (no TPU device, and TPU_NAME is "
             "not set): use --strategy=none or mirrored."
         )
-    resolver = tf.distribute.cluster_resolver.TPUClusterResolver(
-        os.environ.get("TPU_NAME", "local")
-    )
-    tf.config.experimental_connect_to_cluster(resolver)
-    tf.tpu.experimental.initialize_tpu_system(resolver)
+    address = address or os.environ.get("TPU_NAME", "local")
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(address)
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, RuntimeError, tf.errors.OpError, OSError) as error:
+        why = str(error).strip().split("\n")[0].rstrip(".")
+        raise BadInput(
+            f"The TPU {address!r} cannot be used ({why or type(error).__name__}): give --tpu=NAME "
+            "of one that is there, or another --strategy."
+        ) from error
     return tf.distribute.TPUStrategy(resolver)

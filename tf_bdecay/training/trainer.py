@@ -3,8 +3,9 @@
 import keras
 import tensorflow as tf
 
+from tf_bdecay.errors import require
 from tf_bdecay.sharpness import loss_gradients_and_sensitivity
-from tf_bdecay.training import accumulation
+from tf_bdecay.training import accumulation, sharding
 
 
 @keras.saving.register_keras_serializable("tf_bdecay")
@@ -12,16 +13,39 @@ class Trainer(keras.Model):
     """A functional model with our train step; everything else is stock Keras.
 
         model = tf_bdecay.models.resnet18()
-        trainer = Trainer(model.input, model.output)      # shares the model's layers
+        trainer = Trainer.of(model)      # shares the model's layers
         trainer.compile(tf_bdecay.Lamb(...), loss=..., micro_batch_size=256)
         trainer.fit(...)
 
     With weights on the examples, loss and metrics are weighted as in any Keras model. Under a
-    strategy gradients are this replica's own; the optimizer sums them.
+    strategy gradients are this replica's own; the optimizer sums them. Under
+    MultiWorkerMirroredStrategy `fit` and `evaluate` take a `tf.data.Dataset` of global batches, the
+    same on every worker, of which each keeps its part.
     """
 
     micro_batch_size = None
+    agreement = None  # a `sharding.Agreement`, where many workers stop and save together
     _symbolically_built = False
+
+    @classmethod
+    def of(cls, model, **kwargs):
+        """The trainer of a functional or sequential model, whose layers it shares.
+
+        Args:
+            model: the model, built.
+            **kwargs: `name`.
+
+        Raises:
+            BadInput: a subclassed model, which has no graph of layers, or one that is not built.
+        """
+        graph = getattr(model, "_functional", model)  # what a Sequential keeps inside
+        require(
+            isinstance(graph, keras.Model) and hasattr(graph, "_nodes"),
+            "A Trainer is made of a functional or sequential model that is built; one with a "
+            "`call` of its own can be wrapped: x = keras.Input(shape); "
+            f"Trainer(x, model(x)). Received: {getattr(model, 'name', model)!r}",
+        )
+        return cls(graph.input, graph.output, **kwargs)
 
     def compile(self, *args, micro_batch_size=None, **kwargs):
         """`keras.Model.compile`, and how large a batch a replica works on at a time.
@@ -94,6 +118,44 @@ class Trainer(keras.Model):
         self._track_loss(self.compute_loss(x, y, y_pred, sample_weight, training=False), y)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
+    def fit(self, x=None, *args, validation_data=None, **kwargs):
+        """`keras.Model.fit`; under many workers it cuts the batches for them."""
+        x = self._shared(x)
+        if validation_data is not None:
+            validation_data = self._shared(validation_data)
+        return super().fit(x, *args, validation_data=validation_data, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        """`keras.Model.evaluate`; under many workers it cuts the batches for them."""
+        return super().evaluate(self._shared(x), *args, **kwargs)
+
+    def make_train_function(self, force=False):
+        """Keras' own, but under many workers."""
+        if not sharding.is_shared(self.distribute_strategy):
+            return super().make_train_function(force)
+        if self.train_function is None or force:
+            self._check_one_step()
+            self.train_function = sharding.function(self, self.train_step)
+        return self.train_function
+
+    def make_test_function(self, force=False):
+        """Keras' own, but under many workers."""
+        if not sharding.is_shared(self.distribute_strategy):
+            return super().make_test_function(force)
+        if self.test_function is None or force:
+            self.test_function = sharding.function(self, self.test_step, evaluates=True)
+        return self.test_function
+
+    def _shared(self, data):
+        return sharding.shared(self.distribute_strategy, data)
+
+    def _check_one_step(self):
+        require(
+            self.steps_per_execution == 1,
+            f"steps_per_execution={self.steps_per_execution} must be 1 under "
+            "MultiWorkerMirroredStrategy, where the workers agree after every update.",
+        )
+
     def _track_loss(self, loss, y):
         """Adds a replica's loss to the mean over examples that `fit` reports."""
         examples = tf.shape(keras.tree.flatten(y)[0])[0]
@@ -109,6 +171,9 @@ class Trainer(keras.Model):
         which one of unequal parts, such as an evaluation's last, cannot be."""
         if not self._symbolically_built:
             self._symbolically_built = True
+            if iterator is not None and sharding.is_shared(self.distribute_strategy):
+                sharding.symbolic_build(self, iterator)
+                return
             super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
 
 

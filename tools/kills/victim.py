@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 import signal
 import subprocess
@@ -21,11 +22,13 @@ class Victim:
         flags: of main.py, its workdir left out.
         path: its workdir, a `pathlib.Path`.
         logs: file to which stdout and stderr go, a `pathlib.Path`.
+        workers: how many processes tools/launch.py starts; 0 for main.py itself.
     """
 
     flags: list
     path: pathlib.Path
     logs: pathlib.Path
+    workers: int = 0
 
     def run(self, moment=None, share=0.0, times=None):
         """Starts the command and waits for its end, or kills it.
@@ -63,12 +66,18 @@ class Victim:
     @contextlib.contextmanager
     def _started(self):
         """The process, dead after the context."""
-        command = [sys.executable, "main.py", f"--workdir={self.path}", *self.flags]
+        program = ["main.py"]
+        if self.workers:
+            program = ["tools/launch.py", f"--workers={self.workers}", "--"]
+        command = [sys.executable, *program, f"--workdir={self.path}", *self.flags]
         with open(self.logs, "a") as logs:
             process = subprocess.Popen(command, cwd=ROOT, stdout=logs, stderr=logs)
             try:
                 yield process
             finally:
+                for child in _children(process):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(child, signal.SIGKILL)
                 process.kill()
                 process.wait()
 
@@ -117,6 +126,18 @@ class Times:
 def name_of(code):
     """An exit code in words."""
     return signal.Signals(-code).name if code < 0 else str(code)
+
+
+def _children(process):
+    """The ids of the workers that a launcher has started; they would outlive it."""
+    if process.poll() is not None:
+        return []
+    process.send_signal(signal.SIGSTOP)  # or it would see one die, and end the others
+    listed = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    try:
+        return [int(child) for child in listed.read_text().split()]
+    except OSError:
+        return []
 
 
 def _over(process):

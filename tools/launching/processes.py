@@ -1,0 +1,173 @@
+"""Many processes as one: their lines apart, the first failure's code, no process left behind."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+from tf_bdecay.training import cluster, workers
+
+_COLOURS = (36, 33, 35, 32, 34, 31)  # of ANSI terminals
+_HANDED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SAVING_SECONDS = 600  # for a run that was told to stop: its grace is its own affair
+
+
+class Signals:
+    """The signals that came, and the processes that get them.
+
+    Attributes:
+        seen: list of numbers.
+        running: list of processes.
+    """
+
+    def __init__(self):
+        self.seen = []
+        self.running = []
+
+    def hand_on(self, number, frame=None):
+        """Sends a signal to all that run; a terminal that closed asks them to end."""
+        del frame
+        self.seen.append(number)
+        for process in self.running:
+            with contextlib.suppress(ProcessLookupError):
+                if process.poll() is None:
+                    process.send_signal(signal.SIGTERM if number == signal.SIGHUP else number)
+
+
+@contextlib.contextmanager
+def handed_on():
+    """Hands signals on. The processes have sessions of their own, so none gets one twice.
+
+    Yields:
+        The `Signals`.
+    """
+    signals = Signals()
+    before = {number: signal.signal(number, signals.hand_on) for number in _HANDED_ON}
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def free_addresses(count):
+    """Addresses on this machine with ports that nobody uses."""
+    held = [socket.socket() for _ in range(count)]
+    for one in held:
+        one.bind(("127.0.0.1", 0))
+    addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in held]
+    for one in held:
+        one.close()
+    return addresses
+
+
+def run(command, count, grace=60.0, restarts=0):
+    """Runs a command in many processes, and all of them again where one was killed or lost.
+
+    Args:
+        command: list of strings.
+        count: how many processes; each gets a TF_CONFIG of free ports.
+        grace: seconds for the others to end once one has failed.
+        restarts: how often to start again.
+
+    Returns:
+        The exit code of the first that failed, 128 + n for signal n, or 0.
+    """
+    with handed_on() as signals:
+        while True:
+            addresses = free_addresses(count)
+            configs = [cluster.config(addresses, i) for i in range(count)]
+            code, helps = _run_once(command, configs, grace, signals)
+            if not helps or signals.seen or not restarts:
+                return code
+            restarts -= 1
+            _say(f"Starting all workers again; restarts left: {restarts}.")
+
+
+def _run_once(command, configs, grace, signals):
+    """Runs a command once for each TF_CONFIG, until all have ended.
+
+    Args:
+        command: list of strings.
+        configs: the TF_CONFIG of each process, before JSON.
+        grace: seconds for the others to end once one has failed.
+        signals: from `handed_on`.
+
+    Returns:
+        The exit code of the first that failed, and whether it was killed or lost another.
+    """
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    lock, threads, running = threading.Lock(), [], []
+    for i, config in enumerate(configs):
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, "TF_CONFIG": json.dumps(config), "PYTHONUNBUFFERED": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        running.append(process)
+        signals.running = running
+        prefix = f"[{i}] "
+        if colour:
+            prefix = f"\033[{_COLOURS[i % len(_COLOURS)]}m{prefix}\033[0m"
+        thread = threading.Thread(target=_show, args=(process.stdout, prefix, lock), daemon=True)
+        thread.start()
+        threads.append(thread)
+    try:
+        return _watch(running, grace, signals)
+    finally:
+        for process in running:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        signals.running = []
+        for thread in threads:
+            thread.join(5)  # a grandchild may hold the pipe
+
+
+def _watch(running, grace, signals):
+    """Waits for all; the first failure's exit code, and whether to start again helps."""
+    first, deadline = 0, None
+    while any(process.poll() is None for process in running):
+        for i, process in enumerate(running):
+            if not first and process.poll():
+                first = process.returncode
+                how = _how(process.returncode)
+                if len(running) > 1 and not signals.seen:
+                    _say(f"Worker {i} ended by {how}: waiting {grace:g} s for the others to end.")
+                limit = _SAVING_SECONDS if signals.seen else grace
+                deadline = time.monotonic() + limit
+        if deadline and time.monotonic() > deadline:
+            _say("Ending the others by SIGKILL.")
+            for process in running:
+                if process.poll() is None:
+                    process.kill()
+            deadline = None
+        time.sleep(0.1)
+    first = first or next((p.returncode for p in running if p.returncode), 0)
+    # A run that was told to stop, or whose input is bad, would do the same again.
+    return 128 - first if first < 0 else first, first < 0 or first == workers.LOST
+
+
+def _how(code):
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+def _say(line):
+    print(f"launch.py: {line}", flush=True)
+
+
+def _show(stream, prefix, lock):
+    """Copies lines to stdout with a prefix."""
+    for line in iter(stream.readline, b""):
+        text = prefix + line.decode(errors="replace").rstrip("\r\n") + "\n"
+        with lock, contextlib.suppress(OSError):
+            sys.stdout.write(text)
+            sys.stdout.flush()
