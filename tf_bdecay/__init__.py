@@ -42,9 +42,12 @@ def __getattr__(name):
 
 def _checks_a_command_line_first():
     """Whether main.py, or `python -m` of a module of ours, will load TensorFlow in its own time."""
-    runs_a_module = sys.argv[:1] == ["-m"]  # so it reads while the module's packages are imported
-    ours = any(argument.startswith("tf_bdecay.") for argument in sys.orig_argv[:4])
-    return bool(os.environ.pop("TF_BDECAY_LAZY_IMPORT", None)) or (runs_a_module and ours)
+    if os.environ.pop("TF_BDECAY_LAZY_IMPORT", None):
+        return True
+    if sys.argv[:1] != ["-m"] or "-m" not in sys.orig_argv:  # as while packages are imported
+        return False
+    module = sys.orig_argv[sys.orig_argv.index("-m") + 1]
+    return module.startswith("tf_bdecay.")
 
 
 # `import tf_bdecay` is enough for keras.models.load_model to know our classes.

@@ -115,6 +115,9 @@ def test_where_it_serves():
     assert fused.serves(x, 3)
     assert not fused.serves(x, 1)
     assert not fused.serves(tf.cast(x, "float64"), 3)
+    with fused.avoided():
+        assert not fused.serves(x, 3)
+    assert fused.serves(x, 3)
     seen = []
 
     @tf.function(autograph=False)

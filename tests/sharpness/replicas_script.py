@@ -1,23 +1,29 @@
 """Run as a program, in a process of its own: one process, one strategy.
 
-Measures everything with as many replicas as its argument says, and prints the figures as JSON.
+Measures everything with as many replicas as its argument says, and prints the figures as JSON; the
+test itself measures with one.
 """
 
 import json
 import os
 import sys
 
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf
 
 
 def main(replicas):
-    """Prints totals, shares and standard errors of all measures."""
+    """Cuts the CPU into as many devices, measures, and prints the figures."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(
         cpu, [tf.config.LogicalDeviceConfiguration()] * replicas
     )
+    print(json.dumps(figures(replicas)))
+
+
+def figures(replicas):
+    """Dict of measure to its shares, standard error and loss, from so many replicas."""
     from tests.sharpness.networks import convolutional, examples_for, ghost
     from tests.sharpness.test_network import LOSS, MEASURES
     from tf_bdecay.sharpness import connectivity
@@ -35,7 +41,7 @@ def main(replicas):
         report[name] = [*result.shares.tolist(), result.standard_error, result.loss]
     whole = connectivity(ghosts, LOSS, data, per_example=False, training=True)
     report["C_m of training"] = whole.shares.tolist()
-    print(json.dumps(report))
+    return report
 
 
 if __name__ == "__main__":

@@ -116,3 +116,20 @@ def test_outputs_must_be_classes():
     x, y = np.ones((3, 4, 2)), np.zeros((3, 4), int)
     with pytest.raises(BadInput, match="outputs .examples, classes.. Received: .*4, 3"):
         fisher_rao(model, LOGITS, (x, y))
+
+
+def test_several_binary_outputs_are_no_classes():
+    model = dense()
+    x, y = examples_for(model)
+    several = np.eye(CLASSES)[y]
+    for loss in (keras.losses.BinaryCrossentropy(from_logits=True), "binary_crossentropy"):
+        with pytest.raises(BadInput, match="as many choices: .* Received: .*11, 3"):
+            fisher_rao(model, loss, (x, several), from_logits=True)
+
+
+def test_outputs_said_to_be_probabilities_must_be_some():
+    for outputs in (CLASSES, 1):
+        model = keras.Sequential([keras.Input((4,)), layers.Dense(outputs)])
+        x = np.random.default_rng(0).normal(size=(5, 4))
+        with pytest.raises(BadInput, match="are no class probabilities.*from_logits=True"):
+            fisher_rao(model, "mse", (x, np.zeros((5, outputs))), from_logits=False)

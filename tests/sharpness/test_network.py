@@ -6,6 +6,7 @@ import weakref
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 import tf_bdecay
@@ -20,7 +21,9 @@ from tests.sharpness.networks import (
 )
 from tf_bdecay import sharpness
 from tf_bdecay.errors import BadInput
-from tf_bdecay.sharpness import connectivity, network
+from tf_bdecay.sharpness import connectivity, memory, network
+from tf_bdecay.sharpness.session import Session
+from tf_bdecay.sharpness.stream import Stream
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 MEASURES = {
@@ -45,7 +48,7 @@ MEASURES = {
 )
 def test_measuring_changes_no_byte(make, training):
     model = make()
-    model.compile(tf_bdecay.Lamb(0.01), keras.losses.SparseCategoricalCrossentropy(True))
+    model.compile(tf_bdecay.Lamb(0.01), LOSS, run_eagerly=True)  # nothing to trace: 5 s less
     data = examples_for(model)
     model.fit(*data, batch_size=11, verbose=0)
     before = bytes_of(model, model.optimizer)
@@ -113,8 +116,9 @@ def test_mixed_precision_is_measured_in_full_unless_asked():
 def test_training_goes_on_as_if_nothing_had_been_measured():
     def final_weights(measured):
         keras.utils.set_random_seed(3)
-        model = transformer()
-        model.compile(tf_bdecay.Lamb(0.01), keras.losses.SparseCategoricalCrossentropy(True))
+        stack = layers.Dense(4), layers.LayerNormalization(), layers.Dropout(0.5)
+        model = keras.Sequential([keras.Input((3,)), *stack, layers.Dense(CLASSES)])
+        model.compile(tf_bdecay.Lamb(0.01), LOSS, run_eagerly=True)
         data = examples_for(model)
         for _ in range(2):
             model.fit(*data, verbose=0)
@@ -227,3 +231,118 @@ def test_roles_must_be_roles(kind):
     roles = kind((v.label, v.role) for v in tf_bdecay.roles_of(model).variables)
     with pytest.raises(BadInput, match=f"`roles` must be a Roles.*Received: {kind.__name__}"):
         connectivity(model, crossentropy, examples_for(model), roles=roles)
+
+
+class Remembers(Session):
+    """Keeps the latest state, and may stop the measure after some steps."""
+
+    def __init__(self, stop=None, states=None):
+        self.stop, self.states, self.steps = stop, states or {}, 0
+
+    def keep(self, key, state):
+        self.states[key] = state()
+
+    def restore(self, key):
+        return self.states.get(key)
+
+    def progress(self, done, total):
+        self.steps += 1
+        if self.steps == self.stop:
+            raise KeyboardInterrupt
+
+
+def stream_of_unknown_length(x, y):
+    return tf.data.Dataset.from_tensor_slices((x, y)).batch(3).filter(lambda x, y: True)
+
+
+@pytest.mark.parametrize("name", ["C", "C_m", "C_m of all", "fisher_rao", "sam"])
+@pytest.mark.parametrize("stop", [1, 3], ids=["first", "last"])
+def test_goes_on_from_a_state_as_if_nothing_had_been(double, name, stop):
+    """The last of three steps too: of an unknown length, nothing says that it was the last."""
+    measures = {**MEASURES, "C_m of all": lambda *a, **k: connectivity(*a, per_example=False, **k)}
+    model = convolutional()
+    data = stream_of_unknown_length(*examples_for(model))
+    stop = 2 if name == "C_m" and stop == 3 else stop
+    arguments = {} if name == "sam" else {"examples_at_once": 4}
+    whole = measures[name](model, LOSS, data, **arguments)
+    cut = Remembers(stop)
+    with pytest.raises(KeyboardInterrupt):
+        measures[name](model, LOSS, data, session=cut, **arguments)
+    assert cut.states or name == "sam"
+    rest = Remembers(states=cut.states)
+    found = measures[name](model, LOSS, data, session=rest, **arguments)
+    frames = found.to_pandas(), whole.to_pandas()
+    np.testing.assert_array_equal(*(f[["value", "standard_error"]].to_numpy() for f in frames))
+    assert found.loss == whole.loss
+    assert found.to_dict() == whole.to_dict()
+    assert rest.steps <= cut.steps + 1 if name != "sam" else rest.steps <= 4
+
+
+def test_a_partial_result_of_more_examples_than_there_are_is_refused():
+    model = convolutional()
+    x, y = examples_for(model)
+    cut = Remembers(3)
+    with pytest.raises(KeyboardInterrupt):
+        connectivity(model, LOSS, stream_of_unknown_length(x, y), session=cut, examples_at_once=4)
+    with pytest.raises(BadInput, match="partial result is of 8 examples or more, .* gave 5:"):
+        connectivity(model, LOSS, stream_of_unknown_length(x[:5], y[:5]), session=cut)
+
+
+def test_a_partial_result_of_other_replicas_is_not_gone_on_from(monkeypatch):
+    """Its chunks would lose examples, where the replicas do not divide them."""
+    model = convolutional()
+    data = examples_for(model)
+    whole = connectivity(model, LOSS, data, examples_at_once=3)
+    cut = Remembers(2)
+    with pytest.raises(KeyboardInterrupt):
+        connectivity(model, LOSS, data, session=cut, examples_at_once=3)
+    even = network.Network.chunk_size
+    monkeypatch.setattr(
+        network.Network, "chunk_size", lambda self, size: even(self, size + size % 2)
+    )
+    again = Remembers(states=cut.states)
+    found = connectivity(model, LOSS, data, session=again, examples_at_once=3)
+    assert again.steps == 3  # chunks of 4, all of them
+    assert found.total == pytest.approx(whole.total, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["C", "trace"])
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        (lambda x, y: (x[:, :4], y), "axis -1 of input shape .*x of shape .4, 5, 2. and y"),
+        (lambda x, y: (x, y + 7), "label value of [789] which is outside the valid range"),
+    ],
+    ids=["shape", "labels"],
+)
+def test_examples_that_the_model_or_the_loss_does_not_take(name, change, reason):
+    model = convolutional()
+    with pytest.raises(BadInput, match=f"cannot take these examples .*{reason}"):
+        MEASURES[name](model, LOSS, change(*examples_for(model)))
+
+
+class Twice(keras.Model):
+    """A model whose layers are in no graph."""
+
+    def __init__(self, units):
+        super().__init__()
+        self.hidden, self.last = layers.Dense(units, "relu"), layers.Dense(CLASSES)
+
+    def call(self, x):
+        return self.last(self.hidden(x))
+
+
+def test_layers_in_no_graph_take_memory_too():
+    data = np.ones((4, 3), "float32"), np.zeros(4, int)
+
+    def needed(units):
+        model = Twice(units)
+        model(data[0])
+        made = network.Network(model, LOSS)
+        return memory.activation_bytes(made, Stream(data))
+
+    inputs = keras.Input((3,))
+    graph = keras.Model(inputs, layers.Dense(CLASSES)(layers.Dense(1000, "relu")(inputs)))
+    shown = memory.activation_bytes(network.Network(graph, LOSS), Stream(data))
+    assert shown <= needed(1000) <= 4 * shown
+    assert needed(2000) > 1.9 * needed(1000)

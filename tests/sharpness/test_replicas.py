@@ -7,6 +7,9 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
+
+from tests.sharpness import replicas_script
 
 SCRIPT = pathlib.Path(__file__).with_name("replicas_script.py")
 ROOT = SCRIPT.parents[2]
@@ -25,12 +28,11 @@ def measured(replicas):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_replicas_share_the_examples_and_change_nothing():
-    one = measured(1)
-    for replicas in (2, 4):
-        several = measured(replicas)
-        assert several.keys() == one.keys()
-        for name, figures in one.items():
-            expected, found = (np.array(f, "float64") for f in (figures, several[name]))
-            scale = np.nanmax(np.abs(expected))
-            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * scale, err_msg=name)
+@pytest.mark.parametrize("replicas", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_replicas_share_the_examples_and_change_nothing(replicas):
+    one, several = replicas_script.figures(1), measured(replicas)
+    assert several.keys() == one.keys()
+    for name, figures in one.items():
+        expected, found = (np.array(f, "float64") for f in (figures, several[name]))
+        scale = np.nanmax(np.abs(expected))
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * scale, err_msg=name)

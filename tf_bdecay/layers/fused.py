@@ -6,8 +6,24 @@ keeps the graph as small for 256 ghost batches as for 8. XLA unravels the op int
 a GPU a loop of small kernels would starve it: there `normalize` serves.
 """
 
+import contextlib
+import threading
+
 import keras
 from keras import ops
+
+_local = threading.local()  # replicas are threads
+
+
+@contextlib.contextmanager
+def avoided():
+    """A context in which `serves` says no: forward-mode differentiation cannot follow the loop."""
+    outer = getattr(_local, "avoided", False)
+    _local.avoided = True
+    try:
+        yield
+    finally:
+        _local.avoided = outer
 
 
 def serves(x, axis):
@@ -20,6 +36,8 @@ def serves(x, axis):
         x: the inputs.
         axis: int >= 1, the axis of the channels.
     """
+    if getattr(_local, "avoided", False):
+        return False
     if keras.backend.backend() != "tensorflow" or axis != len(x.shape) - 1:
         return False
     if keras.backend.standardize_dtype(x.dtype) not in ("float32", "bfloat16", "float16"):

@@ -1,4 +1,18 @@
-"""Sharpness: the formulas of connectivity sharpness for any backend, and TensorFlow's measures."""
+"""Sharpness: the formulas of connectivity sharpness for any backend, and TensorFlow's measures.
+
+Where to find what the paper has:
+
+    eq. 4, C; C_m                      measure.py; per example: tape.py, per_example.py
+    eq. 7, sensitivity; r (sec. 4.2)   sensitivity.py
+    eq. 8, Fisher-Rao norm             fisher.py
+    eq. 9, rescaling; Theorem 3.1      rescaling/rescale.py; rescaling/theorem.py
+    eq. 11, split over layers          partition.py, kinds.py, result.py
+    Tr(H), lambda(H), spectrum         curvature/, products in operator.py
+    SAM, ASAM                          ascent.py
+
+Every measure is a sum over a `Stream` of examples (stream.py) of what a kernel gives for a chunk,
+taken by `Network.mean` (network.py). command/ is `python -m tf_bdecay.sharpness`.
+"""
 
 import importlib
 
@@ -26,18 +40,18 @@ _ANY_BACKEND = {
     "bias_ratio": "sensitivity",
     "connection_sensitivity": "sensitivity",
     "l1_norms": "sensitivity",
-    "reparameterize": "rescale",
-    "rescalable_units": "rescale",
+    "reparameterize": "rescaling.rescale",
+    "rescalable_units": "rescaling.rescale",
 }
 _NEED_TENSORFLOW = {
     "ConnectivityResult": "result",
     "connectivity": "measure",
     "fisher_rao": "fisher",
-    "hessian": "curvature",
-    "hessian_spectrum": "trace",
-    "hessian_top_eigenvalue": "eigenvalue",
-    "hessian_trace": "trace",
-    "invariance": "theorem",
+    "hessian": "curvature.operator",
+    "hessian_spectrum": "curvature.spectrum",
+    "hessian_top_eigenvalue": "curvature.eigenvalue",
+    "hessian_trace": "curvature.trace",
+    "invariance": "rescaling.theorem",
     "loss_gradients_and_sensitivity": "tape",
     "perturbation": "ascent",
 }

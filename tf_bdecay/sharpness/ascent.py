@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from tf_bdecay.errors import unknown
 from tf_bdecay.sharpness import inputs
-from tf_bdecay.sharpness.curvature import chunk_size
 from tf_bdecay.sharpness.measure import gradient_kernel
+from tf_bdecay.sharpness.memory import chunk_size
 from tf_bdecay.sharpness.network import Network
 from tf_bdecay.sharpness.result import Result
 from tf_bdecay.sharpness.session import SILENT
@@ -127,44 +127,54 @@ def perturbation(
     network = Network(model, loss, training, roles, full_precision)
     stream = Stream(data)
     size = chunk_size(network, stream, 3, examples_at_once, memory_gb)
-    total = steps + 1 + (steps > 0)
+    total = steps + 2
 
     def told(done):
         session.progress(done, total)
 
-    before, gradients = network.mean(gradient_kernel, stream, size)
-    told(1)
     radii = [_radius(kind, v.value, eta) for v in network.variables]
-    step = _direction(gradients, radii, rho)
-    after, (square, at_step) = network.mean(_rise_kernel, stream, size, arguments=(step,))
-    told(2)
-    shares = [
-        float(tf.reduce_sum(tf.cast((a + b) / 2 * e, "float64")))
-        for a, b, e in zip(gradients, at_step, step, strict=True)
-    ]
-    rise, n = after - before, stream.examples
+    kept = session.restore(kind)
+    if kept:
+        figures = {name: kept[name] for name in ("done", "before", "rise", "square", "highest")}
+        shares, (gradients, position) = kept["shares"], _vectors(kept, len(radii))
+    else:
+        before, gradients = network.mean(gradient_kernel, stream, size)
+        told(1)
+        step = _direction(gradients, radii, rho)
+        after, (at_step, square) = network.mean(_rise_kernel, stream, size, arguments=(step,))
+        shares = [
+            float(tf.reduce_sum(tf.cast((a + b) / 2 * e, "float64")))
+            for a, b, e in zip(gradients, at_step, step, strict=True)
+        ]
+        rise = after - before
+        figures = dict(done=0, before=before, rise=rise, square=float(square), highest=rise)
+        position = [tf.zeros_like(e) for e in step]
+    for i in range(int(figures["done"]), steps + 1):
+        if i > 0:
+            move = _direction(gradients, radii, 2 * rho / steps)
+            position = [p + m for p, m in zip(position, move, strict=True)]
+            position = _projected(position, radii, rho)
+            value, (gradients,) = network.mean(_moved_kernel, stream, size, arguments=(position,))
+            figures["highest"] = max(figures["highest"], value - figures["before"])
+        figures["done"] = i + 1
+        state = dict(figures), shares, gradients, position
+        session.keep(kind, lambda state=state: _state(*state))
+        told(2 + i)
+    n, rise = stream.count(), float(figures["rise"])
     errors = np.full(len(network.partition.groups), np.nan)
     if n > 1:
-        errors[-1] = max(float(square) - rise**2, 0.0) ** 0.5 / (n - 1) ** 0.5
-    highest = rise
-    position = [tf.zeros_like(e) for e in step]
-    for i in range(steps):
-        move = _direction(gradients, radii, 2 * rho / steps)
-        position = _projected([p + m for p, m in zip(position, move, strict=True)], radii, rho)
-        value, (_, gradients) = network.mean(_rise_kernel, stream, size, arguments=(position,))
-        highest = max(highest, value - before)
-        told(3 + i)
+        errors[-1] = max(float(figures["square"]) - rise**2, 0.0) ** 0.5 / (n - 1) ** 0.5
     return PerturbationResult(
         partition=network.partition,
         shares=np.array(shares),
         errors=errors,
-        loss=before,
+        loss=float(figures["before"]),
         examples=n,
         training=training,
         kind=kind,
         rho=float(rho),
         rise=rise,
-        maximum=highest,
+        maximum=float(figures["highest"]),
         steps=steps,
     )
 
@@ -197,15 +207,42 @@ def _projected(position, radii, rho):
     return [p * tf.cast(scale, p.dtype) for p in position]
 
 
-def _rise_kernel(network, x, y, weights, step):
-    """Loss and gradient at theta + step, and the mean square of the examples' rises."""
-    values = network.values()
-    moved = [v + e for v, e in zip(values, step, strict=True)]
+def _state(figures, shares, gradients, position):
+    """What an ascent goes on from."""
+    vectors = {f"gradient{i:05d}": g.numpy() for i, g in enumerate(gradients)}
+    vectors |= {f"position{i:05d}": p.numpy() for i, p in enumerate(position)}
+    return {name: np.asarray(value) for name, value in figures.items()} | {
+        "shares": np.array(shares),
+        **vectors,
+    }
+
+
+def _vectors(state, count):
+    """Gradients and position out of a state."""
+    return [
+        [tf.constant(state[f"{name}{i:05d}"]) for i in range(count)]
+        for name in ("gradient", "position")
+    ]
+
+
+def _moved_losses(network, x, y, weights, step):
+    """Losses of the examples at theta + step, and the gradient of their weighted sum."""
+    moved = [v + e for v, e in zip(network.values(), step, strict=True)]
     with tf.GradientTape() as tape:
         tape.watch(moved)
         losses = network.losses(x, y, weights.shape[0], moved)
-        weights = tf.cast(weights, losses.dtype)
-        loss = tf.reduce_sum(losses * weights)
-    rises = losses - network.losses(x, y, weights.shape[0], values)
-    gradients = dense_gradients(tape.gradient(loss, moved), network.variables)
-    return loss, (tf.reduce_sum(tf.square(rises) * weights), gradients)
+        loss = tf.reduce_sum(losses * tf.cast(weights, losses.dtype))
+    return losses, loss, dense_gradients(tape.gradient(loss, moved), network.variables)
+
+
+def _moved_kernel(network, x, y, weights, step):
+    """Loss and gradient at theta + step."""
+    _, loss, gradients = _moved_losses(network, x, y, weights, step)
+    return loss, (gradients,)
+
+
+def _rise_kernel(network, x, y, weights, step):
+    """The same, and the mean square of the examples' rises."""
+    losses, loss, gradients = _moved_losses(network, x, y, weights, step)
+    rises = losses - network.losses(x, y, weights.shape[0])
+    return loss, (gradients, tf.reduce_sum(tf.square(rises) * tf.cast(weights, rises.dtype)))

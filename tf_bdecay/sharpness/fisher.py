@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tf_bdecay.errors import require
 from tf_bdecay.sharpness import inputs, objective
-from tf_bdecay.sharpness.curvature import chunk_size
+from tf_bdecay.sharpness.memory import chunk_size
 from tf_bdecay.sharpness.network import Network
 from tf_bdecay.sharpness.result import Result
 from tf_bdecay.sharpness.session import SILENT
@@ -21,7 +21,14 @@ _TAKE_PROBABILITIES = (
     keras.losses.sparse_categorical_crossentropy,
     keras.losses.categorical_crossentropy,
     keras.losses.binary_crossentropy,
+    keras.losses.categorical_focal_crossentropy,
+    keras.losses.binary_focal_crossentropy,
 )
+
+
+_BINARY = (keras.losses.binary_crossentropy, keras.losses.binary_focal_crossentropy)
+_OF_BINARY = (keras.losses.BinaryCrossentropy, keras.losses.BinaryFocalCrossentropy)
+_OFF = 1e-2  # of probabilities' sum from 1, the mean over examples; half precision has 4e-3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,8 +97,8 @@ def fisher_rao(
         A `FisherRaoResult`; its standard error, over examples, is of the total alone.
 
     Raises:
-        BadInput: as in `connectivity`; outputs of another shape; a loss that does not say what the
-            outputs are.
+        BadInput: as in `connectivity`; outputs of another shape, several of a binary loss, or no
+            probabilities though said so; a loss that does not say what the outputs are.
     """
     inputs.check_flag("biases", biases)
     network = Network(model, loss, training, roles, full_precision)
@@ -102,13 +109,19 @@ def fisher_rao(
     size = chunk_size(network, stream, 6, examples_at_once, memory_gb)
     counted = [biases or v.role not in ("bias", "beta") for v in network.roles.variables]
     kernel = logits_kernel if from_logits else probabilities_kernel
-    loss_value, (square, of_squares, shares) = network.mean(
+    loss_value, (square, of_squares, shares, off) = network.mean(
         kernel,
         stream,
         size,
         arguments=(tf.constant(counted),),
         session=session,
         key="fisher_rao",
+    )
+    require(
+        from_logits or float(off) <= _OFF,
+        "The outputs are no class probabilities, each in [0, 1] and 1 together: pass "
+        "from_logits=True if they are logits. Received: outputs whose absolute values miss the sum "
+        f"of 1 by {float(off):.3g} in the mean",
     )
     n = stream.examples
     errors = np.full(len(network.partition.groups), np.nan)
@@ -146,7 +159,7 @@ def _kernel(from_logits, network, x, y, weights, counted):
         tape.watch(values)
         with tf.autodiff.ForwardAccumulator(values, tangents) as forward:
             outputs = network.outputs(x, values)
-            scores = _scores(outputs, from_logits)
+            scores = _scores(outputs, from_logits, network.loss)
         u = forward.jvp(scores, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         p = tf.nn.softmax(scores) if from_logits else scores
         if from_logits:
@@ -159,6 +172,7 @@ def _kernel(from_logits, network, x, y, weights, counted):
         weights = tf.cast(weights, scores.dtype)
         pulled = tf.reduce_sum(tf.stop_gradient(pullback) * scores * weights[:, tf.newaxis])
     transposed = dense_gradients(tape.gradient(pulled, values), network.variables)
+    off = tf.abs(tf.reduce_sum(tf.abs(p), 1) - 1)  # negative ones and logits show too
     losses = objective.example_losses(network.loss, y, outputs, weights.shape[0])
     return tf.reduce_sum(losses * tf.cast(weights, losses.dtype)), (
         tf.reduce_sum(variances * weights),
@@ -169,23 +183,33 @@ def _kernel(from_logits, network, x, y, weights, counted):
                 for t, g in zip(tangents, transposed, strict=True)
             ]
         ),
+        tf.reduce_sum(off * weights),
     )
 
 
 def logits_kernel(network, x, y, weights, counted):
+    """Weighted sums of loss, variance of u, its square, and shares, for `Network.mean`."""
     return _kernel(True, network, x, y, weights, counted)
 
 
 def probabilities_kernel(network, x, y, weights, counted):
+    """The same of a model that gives probabilities."""
     return _kernel(False, network, x, y, weights, counted)
 
 
-def _scores(outputs, from_logits):
+def _scores(outputs, from_logits, loss):
     """The outputs as logits or probabilities of two classes or more, at least float32."""
     require(
         isinstance(outputs, tf.Tensor) and outputs.shape.rank == 2,
         "The Fisher-Rao norm is of a classifier's outputs [examples, classes]. Received: outputs "
         f"of shape {getattr(outputs, 'shape', None) or type(outputs).__name__}",
+    )
+    binary = isinstance(loss, _OF_BINARY) or loss in _BINARY
+    require(
+        outputs.shape[1] == 1 or not binary,
+        "The Fisher-Rao norm is of one choice among classes, and a binary cross-entropy of several "
+        "outputs is of as many choices: use a model with one output, or a categorical loss. "
+        f"Received: outputs of shape {outputs.shape}",
     )
     scores = tf.cast(outputs, keras.backend.result_type(outputs.dtype, "float32"))
     if scores.shape[1] != 1:

@@ -1,9 +1,12 @@
 """What every measure asks of a model and of its arguments, and the sentences that say so."""
 
+import contextlib
 import math
 import numbers
+import re
 
 import keras
+from keras import tree
 
 from tf_bdecay.errors import BadInput, require
 
@@ -46,6 +49,36 @@ def check_positive(name, value):
     )
 
 
+@contextlib.contextmanager
+def told_apart(x, y):
+    """Turns what the model or the loss says of examples that they do not take into one sentence.
+
+    TensorFlow's InvalidArgumentError is told by its name: this module is read without TensorFlow.
+    """
+    try:
+        yield
+    except Exception as error:
+        kinds = {kind.__name__ for kind in type(error).__mro__}
+        if isinstance(error, BadInput) or not kinds & {"ValueError", "InvalidArgumentError"}:
+            raise
+        shapes = [", ".join(str(a.shape[1:]) for a in tree.flatten(part)) for part in (x, y)]
+        raise BadInput(
+            f"The model or the loss cannot take these examples ({_reason(error)}): pass x as the "
+            f"model takes it and y as the loss does. Received: x of shape {shapes[0]} and y of "
+            f"shape {shapes[1]} an example"
+        ) from error
+
+
+_NO_REASON = ("Exception encountered", "Graph execution error", "Detected at", "File", "Arguments")
+
+
+def _reason(error):
+    """The sentence of a message of Keras or TensorFlow that says why."""
+    lines = [re.sub(r"\x1b\[\d*m", "", line).strip() for line in str(error).splitlines()]
+    found = [line for line in lines if line and not line.startswith(_NO_REASON)]
+    return found[0].split(". ")[0].rstrip(".") if found else type(error).__name__
+
+
 def refuse_batch_statistics(model):
     """Names the layer, where layers with moving statistics run in training mode."""
     for layer in model._flatten_layers(include_self=True, recursive=True):
@@ -58,22 +91,6 @@ def refuse_updates(model, scope):
     for weight in model.non_trainable_weights:
         if id(weight) in scope.state_mapping:
             raise _coupled(weight.path)
-
-
-def refuse_wrong_curvature(model):
-    """Names a layer whose second derivatives TensorFlow gets wrong in training mode.
-
-    `tf.nn.moments` stops the gradient of the mean inside the variance, which is right for a first
-    derivative and wrong for a second.
-    """
-    for layer in model._flatten_layers(include_self=True, recursive=True):
-        stock = type(layer) is keras.layers.BatchNormalization
-        require(
-            not (stock and layer.trainable),
-            f"The curvature in training mode is wrong for keras.layers.BatchNormalization, as "
-            f"{layer.name!r} is, whose second derivatives stop at the mean: use training=False, or "
-            "tf_bdecay.layers.GhostBatchNormalization with the batch as its ghost batch.",
-        )
 
 
 def _coupled(name):

@@ -119,7 +119,7 @@ def _chunk(network, stream, per_example, batch, given, memory_gb):
     if one_batch:
         return batch
     if given is None:
-        given = fitting(network, 3, 2 if per_example else 0, memory_gb)
+        given = fitting(network, stream, 3, 2 if per_example else 0, memory_gb)
     return min(given, most or given)
 
 
@@ -142,6 +142,7 @@ def _of_examples(network, stream, size, batch_size, session):
 
 
 def examples_kernel(network, x, y, weights):
+    """Weighted sums over examples of loss, gradient, C and its square, for `Network.mean`."""
     matrix = network.partition.matrix
 
     def one(example):
@@ -166,11 +167,17 @@ def _of_batches(network, stream, size, batch_size, session):
     """C_m of every mini-batch, its gradient summed over chunks before its norm is taken."""
     rows, losses, gradients, left_out = [], [], None, 0
     if batch_size is None:
-        loss, gradients = network.mean(gradient_kernel, stream, size, session=session)
+        loss, gradients = network.mean(
+            gradient_kernel, stream, size, session=session, key="C_m of all"
+        )
         rows, losses = [_norms(network, gradients)], [loss]
         batch_size = stream.examples
     else:
-        for chunk in stream.chunks(batch_size):
+        kept = session.restore("C_m")
+        if kept:
+            rows, losses = list(kept["rows"]), list(kept["losses"])
+            gradients = [tf.constant(kept[f"gradient{i:05d}"]) for i in range(len(rows[0]))]
+        for chunk in stream.chunks(batch_size, len(rows) * batch_size):
             if chunk.kept < batch_size:
                 left_out = chunk.kept
                 continue
@@ -182,6 +189,8 @@ def _of_batches(network, stream, size, batch_size, session):
                 gradients = found
             else:
                 gradients = [a + b for a, b in zip(gradients, found, strict=True)]
+            state = list(rows), list(losses), gradients
+            session.keep("C_m", lambda state=state: _state(*state))
             session.progress(len(rows), stream.examples and stream.examples // batch_size)
         require(
             rows,
@@ -200,6 +209,12 @@ def _of_batches(network, stream, size, batch_size, session):
         batch_size=batch_size,
         left_out=left_out,
     )
+
+
+def _state(rows, losses, gradients):
+    """What C_m goes on from: figures of the mini-batches so far, and the sum of gradients."""
+    arrays = {f"gradient{i:05d}": g.numpy() for i, g in enumerate(gradients)}
+    return {"rows": np.array(rows), "losses": np.array(losses), **arrays}
 
 
 def gradient_kernel(network, x, y, weights):

@@ -2,17 +2,20 @@
 
 import math
 import os
+import weakref
 
 import tensorflow as tf
+from keras import tree
 
 from tf_bdecay.errors import require
+from tf_bdecay.sharpness import inputs
 
 SHARE_OF_FREE = 0.25  # of the host's free memory, where no budget is given
 ON_ACCELERATOR = 4e9  # bytes, the budget there: TensorFlow tells what is used, not what is free
 MOST_AT_ONCE = 256  # examples: more at once is no faster
 
 
-def examples_at_once(network, held, gradients_each, memory_gb):
+def examples_at_once(network, stream, held, gradients_each, memory_gb):
     """The number of examples whose pass fits a memory budget.
 
         bytes = fixed + n (activations x held + parameters x gradients_each)
@@ -21,7 +24,7 @@ def examples_at_once(network, held, gradients_each, memory_gb):
     variables; fixed is four times the latter, for what is summed up.
 
     Args:
-        network: a `Network`.
+        network, stream: of the measure.
         held: how many times the activations of an example are held.
         gradients_each: how many gradients are held for every example.
         memory_gb: the budget in 1e9 bytes; None for a quarter of the memory that is free.
@@ -34,7 +37,7 @@ def examples_at_once(network, held, gradients_each, memory_gb):
     """
     budget = default_budget() if memory_gb is None else memory_gb * 1e9
     parameters = sum(math.prod(v.shape) * _size(v.dtype) for v in network.variables)
-    each = activation_bytes(network.model) * held + parameters * gradients_each
+    each = activation_bytes(network, stream) * held + parameters * gradients_each
     fits = (budget - 4 * parameters) // max(each, 1)
     require(
         fits >= 1,
@@ -45,19 +48,99 @@ def examples_at_once(network, held, gradients_each, memory_gb):
     return int(min(fits, MOST_AT_ONCE))
 
 
-def activation_bytes(model):
-    """Bytes of all layers' outputs for one example, as far as their shapes are known."""
+def chunk_size(network, stream, held, given, memory_gb):
+    """The number of examples of a chunk, for a measure that sums over examples.
+
+    Args:
+        network, stream: of the measure.
+        held: how many times it holds the activations of an example.
+        given: `examples_at_once`, or None.
+        memory_gb: the budget, or None.
+
+    Raises:
+        BadInput: numbers out of range; in training mode, less than the whole; too little memory.
+    """
+    if given is not None:
+        inputs.check_count("examples_at_once", given)
+    if memory_gb is not None:
+        inputs.check_positive("memory_gb", memory_gb)
+    if network.training:
+        whole = stream.count()
+        require(
+            given is None or given >= whole,
+            f"In training mode the {whole} examples are one batch: leave `examples_at_once` out. "
+            f"Received: {given}",
+        )
+        return whole
+    if given is None:
+        given = examples_at_once(network, stream, held, 0, memory_gb)
+    return min(given, stream.examples or given)
+
+
+def activation_bytes(network, stream):
+    """Bytes of all layers' outputs for one example.
+
+    The graph of a functional model tells them. Layers that a `call` of the user's own, or of a
+    layer such as MultiHeadAttention, runs are in no such graph: then all tensors are counted that
+    one traced example makes, which is more than are held.
+    """
+    layers = network.model._flatten_layers(include_self=False, recursive=True)
+    if any(not getattr(layer, "_inbound_nodes", ()) for layer in layers):
+        return _traced_bytes(network, stream)
     total = 0
-    for layer in model._flatten_layers(include_self=False, recursive=True):
-        for node in getattr(layer, "_inbound_nodes", ()):
-            for tensor in node.output_tensors:
-                known = [n or 1 for n in tensor.shape[1:]]  # an open length counts as 1
-                total += math.prod(known) * max(_size(tensor.dtype), 4)
+    for layer in network.model._flatten_layers(include_self=False, recursive=True):
+        for node in layer._inbound_nodes:
+            total += sum(_bytes(tensor.shape[1:], tensor.dtype) for tensor in node.output_tensors)
     return total
+
+
+_NOT_ACTIVATIONS = {"Placeholder", "ReadVariableOp", "Const", "Identity", "Reshape", "Cast"}
+_traced = weakref.WeakKeyDictionary()  # model -> {shapes of an example: bytes}
+
+
+def _traced_bytes(network, stream):
+    example = stream.first()
+    specs = tree.map_structure(lambda a: tf.TensorSpec((1, *a.shape[1:]), a.dtype), example)
+    kept = _traced.setdefault(network.model, {})
+    key = tuple((spec.shape, spec.dtype) for spec in tree.flatten(specs))
+    if key not in kept:
+        graph = tf.function(network.outputs, autograph=False).get_concrete_function(specs).graph
+        kept[key] = sum(
+            _bytes(tensor.shape, tensor.dtype)
+            for operation in graph.get_operations()
+            if operation.type not in _NOT_ACTIVATIONS
+            for tensor in operation.outputs
+            if tensor.shape.rank and tensor.dtype.is_floating
+        )
+    return kept[key]
+
+
+def _bytes(shape, dtype):
+    """Of a tensor, measured in float32 or more; an open length counts as 1."""
+    return math.prod(n or 1 for n in shape) * max(_size(dtype), 4)
 
 
 def _size(dtype):
     return tf.as_dtype(dtype).size
+
+
+def check_vectors(count, operator, what, memory_gb):
+    """Raises `BadInput` where vectors of all parameters take more than the budget.
+
+    Args:
+        count: how many are held at once.
+        operator: a `HessianOperator`.
+        what: of whom they are, and what would take fewer: two pieces of a sentence.
+        memory_gb: the budget in 1e9 bytes, or None.
+    """
+    budget = default_budget() if memory_gb is None else memory_gb * 1e9
+    needed = count * operator.shape[0] * operator.dtype.itemsize
+    require(
+        needed <= budget,
+        f"{count} {what[0]} of {operator.shape[0]:,} parameters take {needed / 1e9:.3g} GB, which "
+        f"is more than the memory budget: {what[1]}allow more memory. "
+        f"Received: memory_gb={budget / 1e9:.3g}",
+    )
 
 
 def default_budget():

@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras import tree
 
 from tf_bdecay.errors import BadInput, require
+from tf_bdecay.layers import fused
 from tf_bdecay.roles import Roles, roles_of
 from tf_bdecay.sharpness import inputs, objective
 from tf_bdecay.sharpness.partition import Partition
@@ -91,6 +92,7 @@ class Network:
         """
         mapping = [] if values is None else list(zip(self.variables, values, strict=True))
         with (
+            fused.avoided(),  # for the Jacobian-vector products of the Fisher-Rao norm
             _full_precision(self.model) if self.full_precision else contextlib.nullcontext(),
             keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope,
         ):
@@ -134,20 +136,33 @@ class Network:
         model = self.model  # kept alive
         size = self.chunk_size(size)
         function = self._function(kernel)
-        total, start = None, 0
+        total, start, structure = None, 0, None
         state = session.restore(key) if key else None
-        if state is not None:
-            size, start = int(state.pop("size")), int(state.pop("start"))
-            total = [tf.constant(state[f"{i:05d}"]) for i in range(len(state))]
-        for chunk in stream.chunks(size, start):
+        # Other replicas than before may not divide its chunks: then it is of no use.
+        if state is not None and int(state["size"]) == self.chunk_size(int(state["size"])):
+            size, start = int(state["size"]), int(state["start"])
+            total = [tf.constant(state[f"{i:05d}"]) for i in range(len(state) - 2)]
+
+        def of_chunk(chunk):
             weights = np.where(np.arange(size) < chunk.kept, 1 / size, 0.0)
-            part = function(chunk.x, chunk.y, tf.constant(weights), *arguments)
-            structure, part = part, tf.nest.flatten(part)
+            with inputs.told_apart(chunk.x, chunk.y):
+                return function(chunk.x, chunk.y, tf.constant(weights), *arguments)
+
+        for chunk in stream.chunks(size, start):
+            structure = of_chunk(chunk)
+            part = tf.nest.flatten(structure)
             total = part if total is None else [a + b for a, b in zip(total, part, strict=True)]
             done = chunk.start + size
             if key and done < (stream.examples or math.inf):  # a state is to go on from
                 session.keep(key, lambda t=total, n=done, s=size: _state(t, n, s))
             session.progress(done // size, stream.examples and -(-stream.examples // size))
+        if structure is None:  # all was in the state: of a stream of unknown length, it may be
+            require(
+                start - size < stream.examples,
+                f"The partial result is of {start - size} examples or more, and the data set gave "
+                f"{stream.examples}: measure a data set that repeats itself exactly.",
+            )
+            structure = of_chunk(next(iter(stream.chunks(size))))
         scale = size / stream.examples
         means = [t * tf.constant(scale, t.dtype) for t in total]
         mean_loss, result = tf.nest.pack_sequence_as(structure, means)

@@ -7,7 +7,10 @@ import json
 
 import numpy as np
 
+from tf_bdecay.errors import unknown
 from tf_bdecay.sharpness.partition import Partition
+
+_LEVELS = ("variable", "layer", "kind")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,11 +71,16 @@ class Result:
 
         Returns:
             Dict like `by_variable`, `by_layer` or `by_kind`; NaN where there is none.
+
+        Raises:
+            BadInput: another level.
         """
+        if level not in _LEVELS:
+            raise unknown("level", level, _LEVELS)
         return self._level(level, self.errors)
 
     def to_pandas(self):
-        """A DataFrame of every group: level, name, value, standard_error and share of the total."""
+        """A DataFrame of all groups: measure, level, name, value, standard_error and share."""
         import pandas as pd
 
         whole = self._sums[-1]

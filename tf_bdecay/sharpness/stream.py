@@ -90,6 +90,12 @@ class Stream:
         )
         self.examples = position
 
+    def first(self):
+        """x of a batch, or of all arrays: for its shapes and dtypes."""
+        batch = next(iter(self._batches()), None)
+        require(batch is not None, "The data hold no examples: the data set gave no batch.")
+        return _pair_of_arrays(batch)[0]
+
     def count(self):
         """The number of examples, reading them where only that tells."""
         if self.examples is None:

@@ -10,7 +10,7 @@ import tf_bdecay
 from benchmarks.timing import Row, interleave
 from tf_bdecay import sharpness
 from tf_bdecay.sharpness import fisher
-from tf_bdecay.sharpness.curvature import product_kernel
+from tf_bdecay.sharpness.curvature.operator import product_kernel
 from tf_bdecay.sharpness.measure import examples_kernel, gradient_kernel
 from tf_bdecay.sharpness.network import Network
 from tf_bdecay.sharpness.sensitivity import connection_sensitivity, l1_norms

@@ -13,6 +13,8 @@ from tf_bdecay.training import schema
 PROGRAM = "python -m tf_bdecay.sharpness"
 SPLITS = ("train", "validation", "test")
 DATA_SETS = ("digits", "cifar10", "cifar100")
+# A measurement is of one process: workers would each measure, and write, the whole.
+STRATEGIES = tuple(name for name in schema.STRATEGIES if name != "multi_worker")
 BATCH_SIZE = 512  # m of C_m in every table of the paper's reproduction (METHOD, section 1)
 MOST_EXAMPLES = 10_000  # the same
 
@@ -78,7 +80,7 @@ _FLAGS = (
     (flags.DEFINE_float, "rho", None, "radius of sam (0.05) or asam (0.5)"),
     (flags.DEFINE_integer, "seed", 0, "of probes and start vectors (0)"),
     (flags.DEFINE_float, "memory_gb", None, "memory to stay within (a quarter of what is free)"),
-    (flags.DEFINE_string, "strategy", "none", ", ".join(schema.STRATEGIES) + " (tpu is untried)"),
+    (flags.DEFINE_string, "strategy", "none", ", ".join(STRATEGIES) + " (tpu is untried)"),
     (flags.DEFINE_string, "devices", "", "of the strategy, such as GPU:0,GPU:1; all by default"),
     (flags.DEFINE_integer, "logical_devices", 0, "cut the CPU into so many, to try mirrored"),
     (flags.DEFINE_string, "out", None, "folder of the results; sharpness/NAME-DIGEST"),
@@ -194,7 +196,7 @@ def parse(arguments):
         "Say what to measure: --model=WORKDIR of main.py, or --model=FILE.keras.",
     )
     _check_numbers(values)
-    for name, valid in (("split", SPLITS), ("strategy", schema.STRATEGIES)):
+    for name, valid in (("split", SPLITS), ("strategy", STRATEGIES)):
         if values[name] is not None and values[name] not in valid:
             raise unknown(name, values[name], valid)
     require(

@@ -2,11 +2,11 @@
 
 import io
 import math
-import textwrap
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from tf_bdecay.sharpness.command import drawing
 from tf_bdecay.sharpness.command.records import (
     THRESHOLD,
     by_kind_and_layer,
@@ -24,9 +24,7 @@ _COLORS = {
     "other": "#9d9d9d",
 }
 _PLAIN, _ACCENT = "#a9bcd3", "#d1495b"
-_ROW = 0.2  # inches a layer
 _MARKED = 3  # layers of largest share that a panel points out
-_LABEL = 34  # characters of a layer's name
 
 
 def all_of(records, caption):
@@ -61,12 +59,12 @@ def png(figure):
 def connectivity(record, caption):
     """C by layer: a bar a layer, stacked by kind, the whole layer's standard error at its end."""
     kinds, names = by_kind_and_layer(record)
-    figure, axis = _by_layer(names, 10, caption)
+    figure, axis = drawing.by_layer(names, 10, caption)
     ends, rows = np.zeros(len(names)), np.arange(len(names))
     for kind, values in kinds.items():
         axis.barh(rows, values, left=ends, color=_COLORS[kind], label=kind, height=0.75)
         ends += values
-    errors = _errors(record, "layer")
+    errors = drawing.errors(record, "layer")
     if np.isfinite(errors).any():
         axis.errorbar(ends, rows, xerr=errors, fmt="none", ecolor="#333333", elinewidth=0.9)
     whole, reach = record["total"], ends + np.nan_to_num(errors)
@@ -82,15 +80,15 @@ def connectivity(record, caption):
                 color="#555555",
             )
     axis.set_xlim(0, max(reach.max() * 1.1, 1e-300))
-    symbol = _math(record["measure"])
+    symbol = drawing.symbol(record["measure"])
     axis.set_xlabel(f"{symbol} of the layer: E Σ |gradient × parameter|, in units of the loss")
     axis.legend(
         loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(kinds), frameon=False, fontsize=9
     )
     m = "" if record["measure"] == "C" else f", m = {record['batch_size']}"
-    _head(
+    drawing.head(
         figure,
-        f"Connectivity sharpness {symbol}{m}: {_value(record)}, by layer "
+        f"Connectivity sharpness {symbol}{m}: {drawing.value(record)}, by layer "
         f"{'(bars: standard error)' if np.isfinite(errors).any() else ''}",
     )
     return figure
@@ -106,7 +104,7 @@ def ratio(r, name, caption, threshold=THRESHOLD):
         threshold: R.
     """
     names, values = list(r), np.array(list(r.values()))
-    figure, axis = _by_layer(names, 9, caption)
+    figure, axis = drawing.by_layer(names, 9, caption)
     usual = values[(values > 0) & np.isfinite(values)]
     low = min([*usual, threshold]) / 3
     high = max([*usual, threshold]) * 2
@@ -138,9 +136,9 @@ def ratio(r, name, caption, threshold=THRESHOLD):
         fontsize=9,
     )
     axis.set_xlim(low / 1.15, high * 1.4)
-    _plain_ticks(axis, low, high)
+    drawing.plain_ticks(axis, low, high)
     axis.set_xlabel(f"{name} = C(beta) / C(gamma); hollow: 0 or infinite, which no logarithm has")
-    _head(
+    drawing.head(
         figure,
         f"{name} by normalization layer: {above.sum()} of {len(names)} at or above R (red), "
         "where beta would decay",
@@ -197,13 +195,13 @@ def spectrum(record, top, caption):
     axis.grid(axis="y", color="#eeeeee")
     axis.set_axisbelow(True)
     probes = record["probes"]
-    _head(
+    drawing.head(
         figure,
         f"Spectrum of the Hessian: from {low:.4g} to {high:.4g}, {record['parameters']:,} "
         f"eigenvalues ({probes} probe{'s' * (probes > 1)} of {len(record['nodes'][0])} "
         "Lanczos steps)",
     )
-    _foot(figure, caption)
+    drawing.foot(figure, caption)
     return figure
 
 
@@ -211,12 +209,14 @@ def layers(records, caption):
     """The share of each layer in each measure: a panel a measure, the largest three marked."""
     names = list(next(iter(records.values()))["by_layer"])
     count = len(records)
-    figure, axes = _by_layer(names, 3.4 + 2.1 * count, caption, count)
+    figure, axes = drawing.by_layer(names, 3.4 + 2.1 * count, caption, count)
     for axis, (name, record) in zip(np.atleast_1d(axes), records.items(), strict=True):
         whole = record["total"]
         values = np.array([cell["value"] or 0.0 for cell in record["by_layer"].values()])
         shares = values / whole if whole else np.zeros(len(names))
-        errors = _errors(record, "layer") / abs(whole) if whole else np.full(len(names), np.nan)
+        errors = (
+            drawing.errors(record, "layer") / abs(whole) if whole else np.full(len(names), np.nan)
+        )
         largest = np.argsort(shares)[::-1][:_MARKED]
         colors = [_ACCENT if row in largest else _PLAIN for row in range(len(names))]
         axis.barh(np.arange(len(names)), shares, color=colors, height=0.75)
@@ -244,75 +244,12 @@ def layers(records, caption):
         axis.set_xlim(lowest * 1.05, max(reach.max() * 1.3, 1e-12))
         axis.axvline(0, color="#333333", linewidth=0.6)
         axis.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        axis.xaxis.set_major_locator(_few_ticks())
-        axis.set_title(f"{_math(heading(name, record))}\n{_value(record)}", fontsize=9)
+        axis.xaxis.set_major_locator(drawing.few_ticks())
+        axis.set_title(
+            f"{drawing.symbol(heading(name, record))}\n{drawing.value(record)}", fontsize=9
+        )
         axis.tick_params(axis="x", labelsize=8)
-    _head(figure, f"Share of each layer; red: the {min(_MARKED, len(names))} largest of a measure")
+    drawing.head(
+        figure, f"Share of each layer; red: the {min(_MARKED, len(names))} largest of a measure"
+    )
     return figure
-
-
-def _by_layer(names, width, caption, panels=1):
-    """A figure with layers from top to bottom, the first on top."""
-    figure = Figure(figsize=(width, max(1.9 + _ROW * len(names), 3.2)), layout="constrained")
-    axes = figure.subplots(1, panels, sharey=True)
-    for axis in np.atleast_1d(axes):
-        axis.set_ylim(len(names) - 0.4, -0.6)
-        axis.spines[["top", "right"]].set_visible(False)
-        for row in range(1, len(names), 2):  # the eye follows a row across the panels
-            axis.axhspan(row - 0.5, row + 0.5, color="#f4f4f4", zorder=0)
-        axis.set_yticks(range(len(names)), [_short(name) for name in names], fontsize=8)
-        axis.grid(axis="x", color="#e2e2e2")
-        axis.set_axisbelow(True)
-    _foot(figure, caption)
-    return figure, axes
-
-
-def _head(figure, text):
-    wide = int(figure.get_figwidth() * 10.5)
-    figure.suptitle(textwrap.fill(text.strip(), wide), x=0.01, ha="left", fontsize=11)
-
-
-def _foot(figure, text):
-    wide = int(figure.get_figwidth() * 16)
-    figure.supxlabel(textwrap.fill(text, wide), x=0.01, ha="left", fontsize=8, color="#555555")
-
-
-def _plain_ticks(axis, low, high):
-    """Ticks of a logarithmic axis as plain numbers, those between the powers of ten if few."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-    subs = (1, 2, 5) if high / low < 1e3 else (1,)
-    axis.xaxis.set_major_locator(LogLocator(subs=subs, numticks=20))
-    axis.xaxis.set_minor_locator(NullLocator())
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-
-
-def _few_ticks():
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(3)
-
-
-def _short(name):
-    """A layer's name, its middle left out where it is long."""
-    if len(name) <= _LABEL:
-        return name
-    return f"{name[: _LABEL // 2 - 1]}…{name[-_LABEL // 2 :]}"
-
-
-def _value(record):
-    error = record["standard_error"]
-    rounded = "" if error is None else f" ± {float(f'{error:.1g}'):g}"  # 60, not 6e+01
-    return f"{record['total']:.3g}{rounded}"
-
-
-def _errors(record, level):
-    errors = [cell["standard_error"] for cell in record[f"by_{level}"].values()]
-    return np.array([math.nan if e is None else e for e in errors])
-
-
-def _math(symbol):
-    """A symbol with its subscript or superscript set."""
-    for plain, set_ in (("C_m", "$C_m$"), ("FR^2", "FR²"), ("lambda(H)", "λ(H)")):
-        symbol = symbol.replace(plain, set_)
-    return symbol

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from keras import layers, ops
 
 import tf_bdecay
-from tests.sharpness.rescale_networks import (
+from tests.sharpness.rescaling.rescale_networks import (
     CLASSES,
     NETWORKS,
     between,
@@ -19,7 +19,7 @@ from tests.sharpness.rescale_networks import (
     outputs_of,
     randomized,
 )
-from tf_bdecay.sharpness.rescale import reparameterize, rescalable_units
+from tf_bdecay.sharpness.rescaling.rescale import reparameterize, rescalable_units
 
 
 @pytest.fixture(autouse=True)

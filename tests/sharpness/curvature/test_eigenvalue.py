@@ -83,3 +83,9 @@ def test_bad_arguments(name):
     model = dense()
     with pytest.raises(BadInput, match=f"`{name}` must be"):
         hessian_top_eigenvalue(model, crossentropy, examples_for(model), **{name: 0})
+
+
+def test_the_solvers_vectors_must_fit_the_memory():
+    model = dense()
+    with pytest.raises(BadInput, match="20 vectors of the solver of 43 parameters take 3.4"):
+        hessian_top_eigenvalue(model, crossentropy, examples_for(model), memory_gb=3e-6)

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -6,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.sharpness.commands import loss, named_files, numbers, saved
+from tests.sharpness.command.commands import loss, named_files, numbers, saved
 from tests.sharpness.networks import examples_for
 from tf_bdecay import sharpness
 from tf_bdecay.data import catalog
@@ -185,9 +186,10 @@ def test_what_is_wrong_with_the_data(files, tmp_path, capsys, monkeypatch):
 def test_flags_are_refused_and_explained_without_tensorflow():
     for arguments, code in ((["--model=x", "--measures=trase"], 2), (["--help"], 0)):
         done = subprocess.run(
-            [sys.executable, "-X", "importtime", "-m", "tf_bdecay.sharpness", *arguments],
+            [sys.executable, "-m", "tf_bdecay.sharpness", *arguments],
             capture_output=True,
             text=True,
+            env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"},
         )
         assert done.returncode == code
         assert "absl.flags" in done.stderr and "tensorflow" not in done.stderr

@@ -8,8 +8,9 @@ from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
 from tf_bdecay.errors import require
 from tf_bdecay.sharpness import inputs
-from tf_bdecay.sharpness.curvature import hessian
-from tf_bdecay.sharpness.lanczos import lanczos, ritz
+from tf_bdecay.sharpness.curvature.lanczos import lanczos, ritz
+from tf_bdecay.sharpness.curvature.operator import hessian
+from tf_bdecay.sharpness.memory import check_vectors
 from tf_bdecay.sharpness.result import Result
 from tf_bdecay.sharpness.session import SILENT
 
@@ -25,7 +26,8 @@ class EigenvalueResult(Result):
         eigenvalues: float64 [k], descending.
         residuals: float64 [k], |H v - lambda v|: an eigenvalue lies within it of each.
         eigenvectors: list of k lists of arrays shaped as the variables, of unit norm together.
-        converged: whether every residual is within the tolerance.
+        converged: whether every residual is within twice the tolerance: the solver stops at its own
+            estimate of them, which rounding leaves a little low.
         tolerance: of a residual, as a fraction of the largest eigenvalue's absolute value.
         products: Hessian-vector products that it took.
     """
@@ -93,6 +95,8 @@ def hessian_top_eigenvalue(
         k <= size,
         f"The model has {size} parameters, so no more eigenvalues. Received: k={k}",
     )
+    what = "vectors of the solver", "find fewer eigenvalues, or " if k > 10 else ""
+    check_vectors(min(max(2 * k + 1, 20), size), operator, what, arguments.get("memory_gb"))
     values, vectors = _solve(operator, k, tolerance, seed, max_restarts)
     products = [operator.matvec(v) for v in vectors]
     residuals = np.array(

@@ -7,10 +7,16 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from tests.sharpness.rescale_networks import CLASSES, between, outputs_of, randomized, sequential
+from tests.sharpness.rescaling.rescale_networks import (
+    CLASSES,
+    between,
+    outputs_of,
+    randomized,
+    sequential,
+)
 from tf_bdecay.errors import BadInput
 from tf_bdecay.layers import GhostBatchNormalization
-from tf_bdecay.sharpness.rescale import reparameterize, rescalable_units
+from tf_bdecay.sharpness.rescaling.rescale import reparameterize, rescalable_units
 
 
 @pytest.fixture(autouse=True)

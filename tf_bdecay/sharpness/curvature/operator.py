@@ -7,8 +7,8 @@ import tensorflow as tf
 from scipy.sparse.linalg import LinearOperator
 
 from tf_bdecay.errors import require
-from tf_bdecay.sharpness import inputs
-from tf_bdecay.sharpness.memory import examples_at_once as fitting
+from tf_bdecay.sharpness.curvature.moments import differentiable_twice
+from tf_bdecay.sharpness.memory import chunk_size
 from tf_bdecay.sharpness.network import Network
 from tf_bdecay.sharpness.session import SILENT
 from tf_bdecay.sharpness.stream import Stream
@@ -110,8 +110,7 @@ def hessian(
         A `HessianOperator`.
 
     Raises:
-        BadInput: as in `connectivity`; in training mode, a `keras.layers.BatchNormalization`, whose
-            second derivatives are wrong there. While products are computed: data that do not repeat
+        BadInput: as in `connectivity`. While products are computed: data that do not repeat
             themselves, NaN or infinity (`NotFinite`).
 
     Example:
@@ -122,47 +121,18 @@ def hessian(
     network = Network(model, loss, training, roles, full_precision)
     stream = Stream(data)
     size = chunk_size(network, stream, 8, examples_at_once, memory_gb)
-    if training:
-        inputs.refuse_wrong_curvature(model)
     return HessianOperator(model, network, stream, size, session)
 
 
-def chunk_size(network, stream, held, given, memory_gb):
-    """The number of examples of a chunk, for a measure that sums over examples.
-
-    Args:
-        network, stream: of the measure.
-        held: how many times it holds the activations of an example.
-        given: `examples_at_once`, or None.
-        memory_gb: the budget, or None.
-
-    Raises:
-        BadInput: numbers out of range; in training mode, less than the whole; too little memory.
-    """
-    if given is not None:
-        inputs.check_count("examples_at_once", given)
-    if memory_gb is not None:
-        inputs.check_positive("memory_gb", memory_gb)
-    if network.training:
-        whole = stream.count()
-        require(
-            given is None or given >= whole,
-            f"In training mode the {whole} examples are one batch: leave `examples_at_once` out. "
-            f"Received: {given}",
-        )
-        return whole
-    if given is None:
-        given = fitting(network, held, 0, memory_gb)
-    return min(given, stream.examples or given)
-
-
 def product_kernel(network, x, y, weights, vectors):
+    """Weighted sum of losses and the product of its Hessian with a vector, for `Network.mean`."""
     values = network.values()
     with tf.GradientTape() as outer:
         outer.watch(values)
         with tf.GradientTape() as inner:
             inner.watch(values)
-            loss = network.weighted_loss(x, y, weights, values)
+            with differentiable_twice():
+                loss = network.weighted_loss(x, y, weights, values)
         gradients = dense_gradients(inner.gradient(loss, values), network.variables)
         slope = tf.add_n(
             [

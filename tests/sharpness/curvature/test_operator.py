@@ -1,4 +1,3 @@
-import keras
 import numpy as np
 import pytest
 from scipy.sparse.linalg import LinearOperator, cg
@@ -13,7 +12,6 @@ from tests.sharpness.networks import (
     residual,
 )
 from tf_bdecay.errors import BadInput
-from tf_bdecay.layers import GhostBatchNormalization
 from tf_bdecay.sharpness import hessian
 
 
@@ -68,49 +66,6 @@ def test_shares_of_an_inner_product_add_up(double):
     assert shares.sum() == pytest.approx(a @ b)
     pieces = zip(operator.split(a), operator.split(b), strict=True)
     np.testing.assert_allclose(shares, [np.sum(p * q) for p, q in pieces])
-
-
-def test_batch_normalization_in_training_mode_is_refused():
-    model = convolutional()
-    with pytest.raises(BadInput, match="wrong for keras.layers.BatchNormalization, as 'norm' is"):
-        hessian(model, crossentropy, examples_for(model), training=True)
-    model.get_layer("norm").trainable = False  # then it uses its moving statistics
-    hessian(model, crossentropy, examples_for(model), training=True)
-
-
-def test_why_batch_normalization_in_training_mode_is_refused(double):
-    """Autodiff through Keras' layer, and through ours as one group, against finite differences."""
-
-    def error(layer):
-        model = convolutional(layer) if layer is keras.layers.BatchNormalization else ghost()
-        x, y = examples_for(model)
-        analytic = dense_hessian(model, x, y, training=True)
-        kernel = model.trainable_variables[0]
-        original, step = kernel.numpy(), 1e-5
-        change = np.zeros(analytic.shape[0])
-        change[0] = step
-        moved = original.copy()
-        moved.flat[0] += step
-        import tensorflow as tf
-
-        def gradient():
-            with tf.GradientTape() as tape:
-                loss = tf.reduce_mean(crossentropy(y, model(x, training=True)))
-            return np.concatenate(
-                [g.numpy().reshape(-1) for g in tape.gradient(loss, model.trainable_variables)]
-            )
-
-        kernel.assign(moved)
-        above = gradient()
-        moved.flat[0] -= 2 * step
-        kernel.assign(moved)
-        below = gradient()
-        kernel.assign(original)
-        numeric = (above - below) / (2 * step)
-        return np.abs(analytic[:, 0] - numeric).max() / np.abs(numeric).max()
-
-    assert error(GhostBatchNormalization) < 1e-6
-    assert error(keras.layers.BatchNormalization) > 1e-3
 
 
 @pytest.mark.parametrize(

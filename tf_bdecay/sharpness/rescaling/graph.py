@@ -6,8 +6,8 @@ import dataclasses
 import keras
 
 from tf_bdecay.errors import require
-from tf_bdecay.sharpness import homogeneity
-from tf_bdecay.sharpness.homogeneity import Refusal, describe
+from tf_bdecay.sharpness.rescaling import homogeneity
+from tf_bdecay.sharpness.rescaling.homogeneity import Refusal, describe
 
 
 @dataclasses.dataclass(frozen=True)

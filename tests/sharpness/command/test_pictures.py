@@ -11,9 +11,9 @@ from tests.sharpness.networks import crossentropy
 from tf_bdecay import sharpness
 from tf_bdecay.sharpness.command import pictures
 from tf_bdecay.sharpness.command.records import frame, ratios, record
+from tf_bdecay.sharpness.curvature.trace import SpectrumResult, TraceResult
 from tf_bdecay.sharpness.partition import Partition
 from tf_bdecay.sharpness.result import ConnectivityResult
-from tf_bdecay.sharpness.trace import SpectrumResult, TraceResult
 
 CAPTION = "net (net.keras, 1,234 trainable parameters); digits, train split, 20 of 1,438 examples"
 

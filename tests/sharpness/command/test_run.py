@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from tests.sharpness.commands import (
+from tests.sharpness.command.commands import (
     EXAMPLES,
     contents,
     loss,
@@ -103,7 +103,7 @@ def uninterrupted(tmp_path_factory):
     np.savez(folder / "data.npz", x=x.astype("float32"), y=y)
     arguments = [f"--model={folder / 'net.keras'}", f"--data={folder / 'data.npz'}"]
     # So little memory makes chunks of a few examples: there is something between first and last.
-    arguments += ["--measures=C,trace,eigenvalue,spectrum,fisher_rao", "--memory_gb=3e-6"]
+    arguments += ["--measures=C,trace,eigenvalue,spectrum,fisher_rao", "--memory_gb=4e-6"]
     arguments += ["--probes=6", "--steps=5"]
     assert main([*arguments, f"--out={folder / 'whole'}"]) == 0
     return folder / "whole", arguments

@@ -5,13 +5,14 @@ import io
 
 import numpy as np
 
-from tf_bdecay.errors import unknown
+from tf_bdecay.errors import require, unknown
 from tf_bdecay.sharpness.ascent import perturbation
-from tf_bdecay.sharpness.eigenvalue import hessian_top_eigenvalue
+from tf_bdecay.sharpness.curvature.eigenvalue import hessian_top_eigenvalue
+from tf_bdecay.sharpness.curvature.trace import hessian_trace
 from tf_bdecay.sharpness.fisher import fisher_rao
 from tf_bdecay.sharpness.measure import connectivity
-from tf_bdecay.sharpness.rescale import reparameterize
-from tf_bdecay.sharpness.trace import hessian_trace
+from tf_bdecay.sharpness.rescaling.graph import Graph
+from tf_bdecay.sharpness.rescaling.rescale import reparameterize
 
 # In the order of a table: measure, and whether the theorem (or homogeneity) says that it stays.
 MEASURES = {
@@ -100,9 +101,12 @@ def invariance(model, loss, data, layer, unit=0, c=10.0, measures=tuple(MEASURES
     Raises:
         BadInput: as in `reparameterize` and in the measures; an unknown measure.
     """
+    measures = [measures] if isinstance(measures, str) else list(measures)
+    require(measures, f"Name at least one measure, out of: {', '.join(MEASURES)}.")
     for name in measures:
         if name not in MEASURES:
             raise unknown("measure", name, MEASURES)
+    Graph(model)  # refuses what is no model with a graph, before its weights are touched
     kept = [v.numpy() for v in model.weights]
     try:
         rescaling = reparameterize(model, layer, unit, c)

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 
 from tf_bdecay.errors import BadInput, require, unknown
-from tf_bdecay.sharpness import homogeneity
-from tf_bdecay.sharpness.graph import Graph
-from tf_bdecay.sharpness.homogeneity import Refusal, describe
+from tf_bdecay.sharpness.rescaling import homogeneity
+from tf_bdecay.sharpness.rescaling.graph import Graph
+from tf_bdecay.sharpness.rescaling.homogeneity import Refusal, describe
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Eq. 9 and Theorem 3.1: other weights of the same function, and which measures tell."""
