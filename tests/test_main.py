@@ -117,12 +117,9 @@ def test_another_experiment_is_refused_and_touches_nothing(finished, capsys):
     assert contents(finished) == before
 
 
+@pytest.mark.slow  # tests/training/test_resume.py has a signal within a process
 @pytest.mark.parametrize(
-    "number, code, word",
-    [
-        (signal.SIGTERM, 143, "Terminated"),
-        pytest.param(signal.SIGINT, 130, "Interrupted", marks=pytest.mark.slow),
-    ],
+    "number, code, word", [(signal.SIGTERM, 143, "Terminated"), (signal.SIGINT, 130, "Interrupted")]
 )
 def test_a_run_that_a_signal_ends_goes_on_to_the_same_bits(finished, tmp_path, number, code, word):
     path = tmp_path / "cut"
@@ -253,7 +250,7 @@ def test_a_plan_is_on_paper_and_leaves_no_workdir(tmp_path, capsys):
 @pytest.mark.parametrize(
     "changes",
     [
-        ["--config.micro_batch_size=64"],
+        pytest.param(["--config.micro_batch_size=64"], marks=pytest.mark.slow),
         pytest.param(["--config.precision=mixed_bfloat16"], marks=pytest.mark.slow),
         ["--config.precision=mixed_float16", "--config.micro_batch_size=224"],
     ],

@@ -82,7 +82,12 @@ def mobilenet():
     return model, RNG.normal(size=(16, 32, 32, 3)).astype("float32")
 
 
-NETWORKS = [transformer, sequential, equal_names, mobilenet]
+NETWORKS = [
+    transformer,
+    sequential,
+    equal_names,
+    pytest.param(mobilenet, marks=pytest.mark.slow),
+]
 LABELS = RNG.integers(0, 3, 64)
 
 

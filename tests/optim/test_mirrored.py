@@ -52,7 +52,14 @@ def test_two_replicas_equal_one_device(arguments):
     assert result["apart"] == 0
 
 
-@pytest.mark.parametrize("wrapped", [None, "ours", pytest.param("keras", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        pytest.param(None, marks=pytest.mark.slow),
+        "ours",
+        pytest.param("keras", marks=pytest.mark.slow),
+    ],
+)
 def test_a_nan_on_one_replica_is_skipped_by_both(wrapped):
     result = run(poison=True, wrapped=wrapped)
     assert result["finite"]

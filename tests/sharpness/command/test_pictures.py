@@ -11,7 +11,8 @@ from tests.sharpness.networks import crossentropy
 from tf_bdecay import sharpness
 from tf_bdecay.sharpness.command import pictures
 from tf_bdecay.sharpness.command.records import frame, ratios, record
-from tf_bdecay.sharpness.curvature.trace import SpectrumResult, TraceResult
+from tf_bdecay.sharpness.curvature.spectrum import SpectrumResult
+from tf_bdecay.sharpness.curvature.trace import TraceResult
 from tf_bdecay.sharpness.partition import Partition
 from tf_bdecay.sharpness.result import ConnectivityResult
 
