@@ -9,6 +9,7 @@ import traceback
 
 os.environ["TF_BDECAY_LAZY_IMPORT"] = "1"  # the command line is checked before TensorFlow loads
 
+from tf_bdecay import quiet
 from tf_bdecay.errors import BadInput
 from tf_bdecay.training import cluster as clusters
 from tf_bdecay.training import command_line, workers
@@ -78,7 +79,7 @@ def run(options):
             return 0
 
     _avoid_narrow_kernels(options.config)
-    with _quiet():  # TensorFlow takes seconds to import, so what can be refused before it is
+    with quiet.stderr():  # TensorFlow takes seconds to import, so what can be refused before it is
         import tensorflow as tf
 
         from tf_bdecay.training import experiment, record, signals
@@ -136,7 +137,7 @@ def _started(options, cluster, held):
         workers.meet(cluster, held, mine, options.start_timeout)
         sentence = f"TensorFlow did not connect the workers in {options.start_timeout:g} s."
         waits = workers.limit(options.start_timeout, sentence)
-    with waits, _quiet():
+    with waits, quiet.stderr():
         made = strategies.make(name, options.devices, options.logical_devices, options.tpu)
     return made, images
 
@@ -151,7 +152,7 @@ def plan(options):
         The exit code.
     """
     _avoid_narrow_kernels(options.config)
-    with _quiet():
+    with quiet.stderr():
         from rich.console import Console
 
         from tf_bdecay.training import plan_mode
@@ -175,21 +176,6 @@ def _kept(workdir):
     newest = shelf.newest(workdir.checkpoints)
     since = f"the newest checkpoint is {newest}" if newest else "there is no checkpoint yet"
     return f"Everything so far is kept in {workdir.path}; {since}."
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Silences the notices that TensorFlow's C++ prints to stderr whatever its log level is."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.close(nowhere)
 
 
 def _end():

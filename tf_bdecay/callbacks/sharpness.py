@@ -8,9 +8,9 @@ import warnings
 
 import keras
 
+from tf_bdecay import quiet
 from tf_bdecay.errors import require
-from tf_bdecay.sharpness.command import measures as known
-from tf_bdecay.sharpness.command import quiet
+from tf_bdecay.sharpness_command import measures as known
 
 _COLUMNS = ("epoch", "asked", "measure", "level", "name", "value", "standard_error", "share")
 _COSTS = ("epoch", "asked", "seconds", "share_of_epoch")
@@ -114,8 +114,8 @@ class SharpnessCallback(keras.callbacks.Callback):
 
     def _measure(self, epoch, took):
         """Measures, writes, and gives what belongs into `logs`."""
-        from tf_bdecay.sharpness.command.records import record
         from tf_bdecay.sharpness.network import NotFinite
+        from tf_bdecay.sharpness_command.records import record
 
         records, totals = {}, {}
         for measure in self.measures:
@@ -164,8 +164,8 @@ class _Files:
             took: seconds of the epoch; NaN where there was none.
             model: its name.
         """
-        from tf_bdecay.sharpness.command import pictures
-        from tf_bdecay.sharpness.command.records import frame, ratios
+        from tf_bdecay.sharpness_command import pictures
+        from tf_bdecay.sharpness_command.records import frame, ratios
 
         scalars = {}
         for name, each in records.items():

@@ -11,7 +11,9 @@ Where to find what the paper has:
     SAM, ASAM                          ascent.py
 
 Every measure is a sum over a `Stream` of examples (stream.py) of what a kernel gives for a chunk,
-taken by `Network.mean` (network.py). command/ is `python -m tf_bdecay.sharpness`.
+taken by `Network.mean` (network.py).
+
+`python -m tf_bdecay.sharpness` is in tf_bdecay/sharpness_command/.
 """
 
 import importlib

@@ -2,7 +2,7 @@
 
 import sys
 
-from tf_bdecay.sharpness.command.run import main
+from tf_bdecay.sharpness_command.run import main
 
 if __name__ == "__main__":
     sys.exit(main())

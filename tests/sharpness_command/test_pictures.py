@@ -9,12 +9,12 @@ from keras import layers
 
 from tests.sharpness.networks import crossentropy
 from tf_bdecay import sharpness
-from tf_bdecay.sharpness.command import pictures
-from tf_bdecay.sharpness.command.records import frame, ratios, record
 from tf_bdecay.sharpness.curvature.spectrum import SpectrumResult
 from tf_bdecay.sharpness.curvature.trace import TraceResult
 from tf_bdecay.sharpness.partition import Partition
 from tf_bdecay.sharpness.result import ConnectivityResult
+from tf_bdecay.sharpness_command import pictures
+from tf_bdecay.sharpness_command.records import frame, ratios, record
 
 CAPTION = "net (net.keras, 1,234 trainable parameters); digits, train split, 20 of 1,438 examples"
 

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from tf_bdecay import data as sets
 from tf_bdecay.data.augment import standardise
 from tf_bdecay.errors import BadInput, require
-from tf_bdecay.sharpness.command import flags, losses
+from tf_bdecay.sharpness_command import flags, losses
 from tf_bdecay.training import checkpoints, parts, strategies
 from tf_bdecay.training.trainer import Trainer
 

@@ -6,9 +6,10 @@ import signal
 import sys
 import threading
 
+from tf_bdecay import quiet
 from tf_bdecay.errors import BadInput
-from tf_bdecay.sharpness.command import flags, quiet, source
-from tf_bdecay.sharpness.command.folder import Folder, default_path
+from tf_bdecay.sharpness_command import flags, source
+from tf_bdecay.sharpness_command.folder import Folder, default_path
 
 FAILED, BAD_INPUT = 1, 2
 _KEPT = "All that was finished is kept: run the same command again."
@@ -61,7 +62,7 @@ def run(options, console=None):
     settings = settings_of(options, found, data)
     folder = Folder(options.out or default_path(found.name, settings), settings)
     if folder.result:
-        from tf_bdecay.sharpness.command import finish
+        from tf_bdecay.sharpness_command import finish
 
         finish.show(folder.result, console)
         print(f"{folder.path} was finished before: this is what is there. Nothing was measured.")
@@ -71,7 +72,7 @@ def run(options, console=None):
         # them all else takes twice as long.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     with quiet.stderr():  # TensorFlow takes seconds to import: what can be refused before it, is
-        from tf_bdecay.sharpness.command import finish, measuring, subject
+        from tf_bdecay.sharpness_command import finish, measuring, subject
         from tf_bdecay.training import strategies
 
         strategy = strategies.make(options.strategy, options.devices, options.logical_devices)

@@ -6,8 +6,8 @@ import math
 import numpy as np
 from matplotlib.figure import Figure
 
-from tf_bdecay.sharpness.command import drawing
-from tf_bdecay.sharpness.command.records import (
+from tf_bdecay.sharpness_command import drawing
+from tf_bdecay.sharpness_command.records import (
     THRESHOLD,
     by_kind_and_layer,
     heading,

@@ -8,7 +8,7 @@ import pathlib
 import zipfile
 
 from tf_bdecay.errors import BadInput, require, unknown
-from tf_bdecay.sharpness.command.flags import DATA_SETS
+from tf_bdecay.sharpness_command.flags import DATA_SETS
 from tf_bdecay.training import shelf
 
 _NEEDED = ("model.name", "data.name", "data.validation", "seed", "label_smoothing", "experiment")

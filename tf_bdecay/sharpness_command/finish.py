@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from tf_bdecay.sharpness.command import records as plain
+from tf_bdecay.sharpness_command import records as plain
 from tf_bdecay.training.workdir import versions, write_whole
 
 _LEAST_WIDTH = 200  # of the tables where a line may be longer than the screen
@@ -23,7 +23,7 @@ def write(folder, words, records):
     """
     import pandas as pd
 
-    from tf_bdecay.sharpness.command import pictures
+    from tf_bdecay.sharpness_command import pictures
 
     partition = next(iter(records.values()))["partition"]
     result = {

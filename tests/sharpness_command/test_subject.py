@@ -7,13 +7,13 @@ import keras
 import numpy as np
 import pytest
 
-from tests.sharpness.command.commands import loss, named_files, numbers, saved
 from tests.sharpness.networks import examples_for
+from tests.sharpness_command.commands import loss, named_files, numbers, saved
 from tf_bdecay import sharpness
 from tf_bdecay.data import catalog
 from tf_bdecay.errors import BadInput
-from tf_bdecay.sharpness.command import flags, source
-from tf_bdecay.sharpness.command.run import main
+from tf_bdecay.sharpness_command import flags, source
+from tf_bdecay.sharpness_command.run import main
 from tf_bdecay.training import checkpoints, command_line, experiment
 from tf_bdecay.training.config import flatten
 from tf_bdecay.training.workdir import plain, write_json

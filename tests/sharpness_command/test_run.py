@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from tests.sharpness.command.commands import (
+from tests.sharpness.networks import convolutional, dense, examples_for
+from tests.sharpness_command.commands import (
     EXAMPLES,
     contents,
     loss,
@@ -18,12 +19,11 @@ from tests.sharpness.command.commands import (
     permuted,
     saved,
 )
-from tests.sharpness.networks import convolutional, dense, examples_for
 from tf_bdecay import sharpness
 from tf_bdecay.errors import BadInput
-from tf_bdecay.sharpness.command import measures, partial
-from tf_bdecay.sharpness.command.folder import Folder
-from tf_bdecay.sharpness.command.run import main
+from tf_bdecay.sharpness_command import measures, partial
+from tf_bdecay.sharpness_command.folder import Folder
+from tf_bdecay.sharpness_command.run import main
 
 
 @pytest.fixture

@@ -2,11 +2,12 @@
 
 import tensorflow as tf
 
+from tf_bdecay import quiet
 from tf_bdecay.errors import BadInput
-from tf_bdecay.sharpness.command import flags, quiet
-from tf_bdecay.sharpness.command.partial import Display, Keeping
-from tf_bdecay.sharpness.command.records import record
 from tf_bdecay.sharpness.memory import default_budget
+from tf_bdecay.sharpness_command import flags
+from tf_bdecay.sharpness_command.partial import Display, Keeping
+from tf_bdecay.sharpness_command.records import record
 
 
 def measure_all(subject, options, folder, console=None):
