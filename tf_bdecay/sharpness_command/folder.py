@@ -7,7 +7,6 @@ partial/        finished measures, partial sums  layers.png         share by lay
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import pathlib
@@ -16,7 +15,7 @@ import shutil
 import numpy as np
 
 from tf_bdecay.errors import BadInput, require
-from tf_bdecay.training.workdir import write_json, write_whole
+from tf_bdecay.training.workdir import locked, write_json, write_whole
 
 _SETTINGS, _RESULT = "settings.json", "result.json"
 _NAME = 40  # characters of the model's name in the default folder's
@@ -65,14 +64,7 @@ class Folder:
             BadInput: another process is in it.
         """
         (self.path / "partial").mkdir(parents=True, exist_ok=True)
-        with open(self.path / ".lock", "w") as held:  # a process that dies lets go of it
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise BadInput(
-                    f"--out={self.path} is in use by another process: wait for it, or choose "
-                    "another."
-                ) from error
+        with locked(self.path, f"--out={self.path} is in use by another process"):
             write_json(self.path / _SETTINGS, self.settings)
             yield
 

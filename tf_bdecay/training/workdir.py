@@ -82,14 +82,7 @@ class Workdir:
             BadInput: another run is in it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with open(self.path / ".lock", "w") as held:  # a process that dies lets go of it
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise BadInput(
-                    f"--workdir={self.path} is in use by another run: wait for it, or choose "
-                    "another."
-                ) from error
+        with locked(self.path, f"--workdir={self.path} is in use by another run"):
             yield
 
     def open(self, start):
@@ -143,6 +136,25 @@ class Workdir:
 def _unstarted(name):
     """Whether a file may be there before a run's config is: a kill may come at any moment."""
     return name == ".lock" or (name.startswith(".") and name.endswith(".part"))
+
+
+@contextlib.contextmanager
+def locked(folder, taken):
+    """Keeps other processes out of a folder for as long as the context.
+
+    Args:
+        folder: its path; it exists.
+        taken: what to say where another process is in it.
+
+    Raises:
+        BadInput: another process is in it.
+    """
+    with open(folder / ".lock", "w") as held:  # a process that dies lets go of it
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BadInput(f"{taken}: wait for it, or choose another.") from error
+        yield
 
 
 def read_json(path, kind):

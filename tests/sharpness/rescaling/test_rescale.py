@@ -21,19 +21,7 @@ from tests.sharpness.rescaling.rescale_networks import (
 )
 from tf_bdecay.sharpness.rescaling.rescale import reparameterize, rescalable_units
 
-
-@pytest.fixture(autouse=True)
-def fresh_keras_state():
-    """Double precision, of inputs too, as a nested model casts to its input's type.
-
-    In place of the fixture of this name, whose collection of garbage would take most of the time.
-    """
-    keras.utils.set_random_seed(0)
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    yield
-    keras.config.set_floatx("float32")
-    keras.config.set_dtype_policy("float32")
+pytestmark = pytest.mark.usefixtures("double_inputs")
 
 
 def crossentropy(y, logits):
