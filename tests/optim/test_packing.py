@@ -28,16 +28,29 @@ def test_blocks_partition_and_reduce(shapes, pack_below, seed):
         assert tuple(joined.shape) == block.shape
         for i, part in zip(block.indices, block.split(joined), strict=True):
             np.testing.assert_array_equal(part, arrays[i])
-        sums.append(block.sums(joined))
+        sums.append(block.sums(ops.abs(joined)))
         squares.append(block.square_sums(joined))
         spread = block.spread(ops.arange(len(block.indices), dtype="float32"))
         filled = np.broadcast_to(ops.convert_to_numpy(spread), block.shape)
         expected = [np.full(arrays[i].size, n) for n, i in enumerate(block.indices)]
         np.testing.assert_array_equal(filled.ravel(), np.concatenate(expected))
     by_variable = ops.convert_to_numpy(packing.gather_by_variable(blocks, sums))
-    np.testing.assert_allclose(by_variable, [a.sum() for a in arrays], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(by_variable, [np.abs(a).sum() for a in arrays], rtol=1e-4)
     by_variable = ops.convert_to_numpy(packing.gather_by_variable(blocks, squares))
     np.testing.assert_allclose(by_variable, [(a**2).sum() for a in arrays], rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "shape", [(3, 8192), (4096, 3), (3, 3, 64, 64), (2, 1024), (7, 7, 3, 64), (4097,), (5, 821)]
+)
+def test_sums_of_large_variables_are_those_of_numpy(shape):
+    array = np.random.default_rng(0).normal(size=shape).astype("float32")
+    (block,) = packing.make_blocks([shape], ["float32"], pack_below=0)
+    for found, expected in (
+        (block.sums(ops.abs(ops.convert_to_tensor(array))), np.abs(array)),
+        (block.square_sums(ops.convert_to_tensor(array)), np.square(array, dtype="float64")),
+    ):
+        np.testing.assert_allclose(found, [expected.sum(dtype="float64")], rtol=1e-6)
 
 
 def test_small_variables_are_packed_by_dtype_and_large_ones_are_not():

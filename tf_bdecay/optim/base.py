@@ -5,11 +5,10 @@ A gradient's way through an update, in METHOD's order:
     mean over replicas -> sensitivity -> decision -> clipping -> rule of the subclass -> variable
 
 `apply` gathers all state as tensors, hands them to the pure function `step`, and assigns what comes
-back. How that is done fast and under a distribution strategy is TensorFlow's business:
+back. TensorFlow composes the same parts its own way, fast and under a distribution strategy:
 `tensorflow_update`.
 """
 
-import functools
 import numbers
 import warnings
 
@@ -143,15 +142,14 @@ class DecayByRole(keras.optimizers.Optimizer):
             "callback tf_bdecay.callbacks.ProbeDecision, or call optimizer.set_decision first.",
         )
         present = tuple(gradients)
-        step = functools.partial(pure_step, self, present=present)
-        inputs = (list(gradients.values()), self._get_current_learning_rate())
+        inputs = list(gradients.values()), self._get_current_learning_rate(), present
+        variables = self._state()
         if keras.backend.backend() == "tensorflow":
             from tf_bdecay.optim import tensorflow_update
 
-            tensorflow_update.run(self, step, self._state(), inputs, key=present)
+            tensorflow_update.run(self, variables, *inputs)
         else:
-            variables = self._state()
-            new = step(tree.map_structure(lambda v: v.value, variables), *inputs)
+            new = pure_step(self, tree.map_structure(lambda v: v.value, variables), *inputs)
             tree.map_structure(lambda v, value: v.assign(value), variables, new)
 
     def adapts(self, variable):

@@ -48,30 +48,32 @@ class Block:
     def join(self, tensors):
         """The block's tensor, in the compute dtype, of one tensor a variable."""
         tensors = [ops.cast(t, self.compute_dtype) for t in tensors]
-        return (
-            ops.concatenate([ops.reshape(t, (-1,)) for t in tensors]) if self.packed else tensors[0]
-        )
+        if not self.packed:
+            return tensors[0]
+        # Thousands of small variables: not an operation more of each than it takes.
+        return ops.concatenate([t if len(t.shape) == 1 else ops.reshape(t, (-1,)) for t in tensors])
 
     def split(self, tensor):
         """One tensor a variable, in the variables' shapes, of the block's tensor."""
         if not self.packed:
             return [tensor]
-        ends = np.cumsum(self.sizes)
+        parts = [tensor]
+        if len(self.indices) > 1:
+            parts = ops.split(tensor, np.cumsum(self.sizes)[:-1])
         return [
-            ops.reshape(tensor[end - size : end], shape)
-            for end, size, shape in zip(ends, self.sizes, self.shapes, strict=True)
+            part if len(shape) == 1 else ops.reshape(part, shape)
+            for part, shape in zip(parts, self.shapes, strict=True)
         ]
 
     def sums(self, tensor):
-        """Sum over the elements of each variable: [number of variables] of the block's tensor."""
+        """Sum over each variable's elements, none negative: [number of variables]."""
         if self.packed:
             return ops.segment_sum(tensor, self._segments, len(self.indices))
-        return ops.reshape(ops.sum(tensor), (1,))
+        return ops.reshape(_sum(tensor), (1,))
 
     def square_sums(self, tensor):
         """Sum of squares of the elements of each variable: [number of variables]."""
-        # XLA on CPU makes a slow dot product of a sum of x * x, but not of a sum of |x |x||.
-        return self.sums(ops.abs(tensor * ops.abs(tensor)))
+        return self.sums(ops.square(tensor))
 
     def spread(self, values):
         """Gives every element its variable's value; `values` is [number of variables]."""
@@ -80,6 +82,22 @@ class Block:
     @property
     def _segments(self):
         return np.repeat(np.arange(len(self.indices), dtype="int32"), self.sizes)
+
+
+def _sum(tensor):
+    """Sum of all elements, none negative, in two stages.
+
+    XLA on CPU writes the operand of a sum over all elements to memory, and makes a slow dot product
+    of a sum of squares. A short sum over a middle axis it computes in one pass with what leads to
+    it. It would merge the stages but for the abs between them, which changes nothing.
+    """
+    size = math.prod(tensor.shape)
+    for rows in (8, 4):
+        for lanes in (1024, 512, 256):
+            if size and size % (rows * lanes) == 0:
+                partial = ops.sum(ops.reshape(tensor, (-1, rows, lanes)), axis=1)
+                return ops.sum(ops.abs(partial))
+    return ops.sum(tensor)
 
 
 def make_blocks(shapes, dtypes, pack_below=PACK_BELOW):

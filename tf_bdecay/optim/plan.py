@@ -7,7 +7,7 @@ the decay of each block: the middle of an update, in pure functions of tensors.
 import numpy as np
 from keras import ops
 
-from tf_bdecay.optim import packing, update
+from tf_bdecay.optim import packing
 from tf_bdecay.optim.decay import checked_coefficient
 from tf_bdecay.sharpness.sensitivity import bias_ratio, connection_sensitivity
 
@@ -37,17 +37,18 @@ class Plan:
         """One tensor a block of one tensor a variable."""
         return [block.join([tensors[i] for i in block.indices]) for block in self.blocks]
 
-    def sensitivity(self, gradients, parameters):
-        """C_m of every variable, ||g theta||_1 (eq. 4 with the gradient of the batch): [V] float32.
+    def sensitivity(self, block, gradient, parameter):
+        """C_m of a block's variables, ||g theta||_1 (eq. 4 with the gradient of the batch).
 
         Args:
-            gradients, parameters: lists of tensors, one a block.
+            block: the block.
+            gradient, parameter: its tensors.
+
+        Returns:
+            Tensor [number of variables of the block].
         """
-        products = connection_sensitivity(gradients, parameters)
-        return packing.gather_by_variable(
-            self.blocks,
-            [block.sums(ops.abs(s)) for block, s in zip(self.blocks, products, strict=True)],
-        )
+        (product,) = connection_sensitivity([gradient], [parameter])
+        return block.sums(ops.abs(product))
 
     def decide(self, sensitivity, present):
         """r_l of every pair, and whether its beta decays (sec. 4.2).
@@ -91,11 +92,3 @@ class Plan:
         gates = ops.concatenate([on, ops.ones((1,), "bool")])
         gate = ops.take(gates, np.array([layer.get(i, always) for i in block.indices], "int32"))
         return constant * ops.cast(gate, block.compute_dtype)
-
-    def clip(self, gradients, limit):
-        """Gradients, one a block, scaled down so that all together have a norm <= limit."""
-        if limit is None:
-            return gradients
-        squares = [b.square_sums(g) for b, g in zip(self.blocks, gradients, strict=True)]
-        scale = update.clip_by_global_norm_scale(ops.concatenate(squares), limit)
-        return [g * ops.cast(scale, g.dtype) for g in gradients]

@@ -1,24 +1,30 @@
-"""The optimizer's update under TensorFlow: one reduction, then one function over all variables.
+"""The optimizer's update under TensorFlow: one reduction, then a few compiled functions a block.
 
 In the replica context each replica sums the gradients over all, and then updates its own copies of
-the variables by one function that XLA may compile, also inside a `fit` whose whole step XLA cannot
-compile (MirroredStrategy). All replicas compute the same from the same, so copies stay equal.
+the variables. All replicas compute the same from the same, so copies stay equal. What touches every
+parameter is compiled by XLA block by block and in place, also inside a `fit` whose whole step XLA
+cannot compile (MirroredStrategy). Blocks alike share one compiled function: the time to compile
+grows with the number of different shapes, not with the depth.
 """
+
+import functools
 
 import tensorflow as tf
 
 from tf_bdecay.errors import require
+from tf_bdecay.optim import packing
+from tf_bdecay.optim import step as pure
 
 
-def run(optimizer, step, variables, inputs, key):
-    """Reduces the gradients, applies the step to this replica's variables, assigns the result.
+def run(optimizer, variables, gradients, learning_rate, present):
+    """Reduces the gradients and updates this replica's variables.
 
     Args:
         optimizer: the optimizer; the compiled functions are kept with it.
-        step: pure function (state, gradients, learning_rate) -> new state.
         variables: structure of Keras variables, the state.
-        inputs: tuple of the list of local gradients and the learning rate.
-        key: what the step depends on besides, hashable.
+        gradients: list of local gradients.
+        learning_rate: scalar eta.
+        present: tuple of the indices of the variables that have a gradient, ascending.
     """
     context = tf.distribute.get_replica_context()
     require(
@@ -32,27 +38,172 @@ def run(optimizer, step, variables, inputs, key):
         f"The optimizer was built outside the scope of the strategy, so its {replicas} replicas "
         "would share one state: build it, or compile the model, inside `with strategy.scope():`.",
     )
-    gradients, learning_rate = inputs
     # LAMB's norms need every row: the sparse gradient of an embedding is made dense.
     gradients = [tf.convert_to_tensor(g) for g in gradients]
     if replicas > 1:
         gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
     replica = int(tf.get_static_value(context.replica_id_in_sync_group) or 0)
-    functions = optimizer.__dict__.setdefault("_update_functions", {})
-    if (replica, key) not in functions:
+    updates = optimizer.__dict__.setdefault("_updates", {})
+    if (replica, present) not in updates:
         copies = tf.nest.map_structure(lambda v: _own_copy(v, context.strategy, replica), variables)
-        functions[replica, key] = _update_function(step, copies, _compiles(optimizer, context))
-    functions[replica, key](gradients, tf.convert_to_tensor(learning_rate))
+        kernels = optimizer.__dict__.setdefault(
+            "_kernels", Kernels(optimizer, _compiles(optimizer, context))
+        )
+        updates[replica, present] = tf.function(
+            functools.partial(_update, optimizer, kernels, copies, present), autograph=False
+        )
+    updates[replica, present](gradients, tf.convert_to_tensor(learning_rate))
 
 
-def _update_function(step, copies, compile_it):
-    @tf.function(jit_compile=compile_it, autograph=False)
-    def update(gradients, learning_rate):
-        old = tf.nest.map_structure(lambda v: v.read_value(), copies)
-        new = step(old, gradients, learning_rate)
-        tf.nest.map_structure(lambda v, value: v.assign(value), copies, new)
+def _update(optimizer, kernels, state, present, gradients, learning_rate):
+    """`step` of this replica's variables, in place; `state` is a structure of TensorFlow's own."""
+    plan = optimizer.plan
+    blocks = plan.blocks
+    gradients = plan.join(pure.filled(optimizer, gradients, present, state["parameters"]))
+    thetas = [_variable_or_joined(block, state["parameters"]) for block in blocks]
+    sums = [kernels.measure(*of_block) for of_block in zip(blocks, gradients, thetas, strict=True)]
+    decision = kernels.decide(sums, state["bias_ratio"].value(), state["decay_on"].value(), present)
 
-    return update
+    def updated():
+        done, trust = state["iterations"].value(), []
+        for n, block in enumerate(blocks):
+            if not set(block.indices) & set(present):
+                trust.append(tf.ones(len(block.indices)))
+                continue
+            values, ratios = kernels.update(
+                block,
+                present,
+                thetas[n],
+                gradients[n],
+                state["slots"][n],
+                plan.decay(block, decision["decay_on"]),
+                decision["scale"],
+                learning_rate,
+                done + 1,
+            )
+            trust.append(ratios)
+            for i, value in zip(block.indices, values, strict=block.packed):
+                state["parameters"][i].assign(value)
+        for n, (i, _) in enumerate(optimizer.averages):
+            kernels.average(state["parameters"][i], state["averages"][n], done)
+        small = {k: v.value() for k, v in state.items() if isinstance(v, tf.Variable)}
+        _assign(state, pure.count(small, decision, learning_rate))
+        state["trust_ratio"].assign(packing.gather_by_variable(blocks, trust))
+        return tf.constant(True)
+
+    def skipped():
+        names = ("skipped_updates", "skipped_in_a_row")
+        _assign(state, pure.skip({name: state[name].value() for name in names}))
+        return tf.constant(False)
+
+    if optimizer.skip_nonfinite:
+        tf.cond(decision["finite"], updated, skipped)
+    else:
+        updated()
+
+
+class Kernels:
+    """The functions of an optimizer's blocks, each traced and compiled once for blocks alike.
+
+    Args:
+        optimizer: the built optimizer.
+        compile_them: whether XLA compiles them.
+    """
+
+    def __init__(self, optimizer, compile_them):
+        self._optimizer = optimizer
+        self._compile = compile_them
+        self._functions = {}
+
+    def measure(self, block, gradient, theta):
+        """`step.measure`; theta is a variable, or the tensor of a packed block."""
+
+        def measure(gradient, theta):
+            return pure.measure(self._optimizer, block, gradient, _computed(block, theta))
+
+        return self._function("measure", self._kind(block), measure)(gradient, theta)
+
+    def decide(self, sums, ratio, on, present):
+        """`step.decide`."""
+
+        def decide(sums, ratio, on):
+            return pure.decide(self._optimizer, sums, ratio, on, present)
+
+        return self._function("decide", present, decide)(sums, ratio, on)
+
+    def update(self, block, present, theta, gradient, slots, *scalars):
+        """`step.update_block` in place; new values by variable for a packed block, else none.
+
+        Args:
+            block, present: as there.
+            theta: as in `measure`.
+            gradient: tensor.
+            slots: tuple of variables.
+            *scalars: decay, scale, learning_rate, updates, as there.
+
+        Returns:
+            The values, and the trust ratios.
+        """
+
+        def update(theta, gradient, slots, *scalars):
+            old = tuple(slot.value() for slot in slots)
+            new, new_slots, ratios = pure.update_block(
+                self._optimizer, block, present, _computed(block, theta), gradient, old, *scalars
+            )
+            for slot, value in zip(slots, new_slots, strict=True):
+                slot.assign(value)
+            if block.packed:
+                return new, ratios
+            theta.assign(*pure.weights_of(self._optimizer, block, new))
+            return (), ratios
+
+        key = self._kind(block), present if block.packed else (), scalars[0] is None
+        new, ratios = self._function("update", key, update)(theta, gradient, slots, *scalars)
+        return pure.weights_of(self._optimizer, block, new) if block.packed else (), ratios
+
+    def average(self, weight, kept, updates_done):
+        """`step.average` in place."""
+
+        def average(weight, kept, updates_done):
+            values = weight.value(), kept.value(), updates_done
+            for variable, value in zip(
+                (weight, kept), pure.average(self._optimizer, *values), strict=True
+            ):
+                variable.assign(value)
+
+        self._function("average", (weight.shape, weight.dtype), average)(weight, kept, updates_done)
+
+    def _kind(self, block):
+        """Blocks of one kind share their functions: nothing in these but arguments tells them."""
+        if block.packed:
+            return block
+        (i,) = block.indices
+        constrained = getattr(self._optimizer._trainable_variables[i], "constraint", None)
+        adapts = self._optimizer.adapts(self._optimizer.roles.variables[i])
+        return block.shape, block.dtype, adapts, i if constrained is not None else None
+
+    def _function(self, name, key, body):
+        if (name, key) not in self._functions:
+            self._functions[name, key] = tf.function(
+                body, jit_compile=self._compile, autograph=False
+            )
+        return self._functions[name, key]
+
+
+def _variable_or_joined(block, parameters):
+    if block.packed:
+        return block.join([parameters[i].value() for i in block.indices])
+    return parameters[block.indices[0]]
+
+
+def _computed(block, theta):
+    """A block's theta in its compute dtype, of its variable or of the joined tensor."""
+    return theta if block.packed else tf.cast(theta.value(), block.compute_dtype)
+
+
+def _assign(state, values):
+    for name, value in values.items():
+        state[name].assign(value)
 
 
 def _raw(optimizer):

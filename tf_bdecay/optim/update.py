@@ -54,13 +54,14 @@ def adam_direction(momentum, velocity, epsilon, correction_1=1.0, correction_2=1
     Returns:
         Tensor a of that shape, dimensionless.
     """
-    # The scalars are combined first: one multiplication and one division an element.
-    root = ops.sqrt(velocity) * ops.rsqrt(ops.cast(correction_2, velocity.dtype)) + epsilon
-    numerator = momentum * ops.reciprocal(ops.cast(correction_1, momentum.dtype))
+    # a = m / (c_1 sqrt(v / c_2) + c_1 epsilon): the scalars are combined first, and each element
+    # has one multiplication and one division.
+    c_1, c_2 = (ops.cast(c, velocity.dtype) for c in (correction_1, correction_2))
+    root = ops.sqrt(velocity) * (c_1 * ops.rsqrt(c_2)) + c_1 * epsilon
     if epsilon == 0:
         nothing = ops.equal(root, 0)
-        return ops.where(nothing, 0.0, numerator / ops.where(nothing, 1.0, root))
-    return numerator / root
+        return ops.where(nothing, 0.0, momentum / ops.where(nothing, 1.0, root))
+    return momentum / root
 
 
 def trust_ratio(parameter_norm, update_norm, clip=None):

@@ -1,0 +1,78 @@
+"""TensorFlow's way through an update: what is compiled, and that it equals the plain one."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import tree
+
+import tf_bdecay
+from tests.optim import problem
+from tf_bdecay import decay
+from tf_bdecay.optim import step
+
+
+def deep_thetas(layers):
+    rng = np.random.default_rng(0)
+    thetas = {}
+    for n in range(layers):
+        thetas[f"dense{n}/kernel"] = rng.normal(size=(80, 64))
+        thetas[f"norm{n}/gamma"] = np.ones(64)
+        thetas[f"norm{n}/beta"] = rng.normal(size=64)
+    return thetas
+
+
+@pytest.mark.parametrize("layers", [2, 12])
+def test_what_is_compiled_does_not_grow_with_depth(layers):
+    thetas = deep_thetas(layers)
+    variables = problem.make_variables(thetas)
+    optimizer = tf_bdecay.Lamb(0.01)
+    problem.apply(optimizer, variables, {k: 0.1 * v for k, v in thetas.items()})
+    names = sorted(name for name, _ in optimizer._kernels._functions)
+    assert names == ["decide", "measure", "measure", "update", "update"]  # kernels, and the pack
+    for function in optimizer._kernels._functions.values():
+        assert function.experimental_get_tracing_count() == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"global_clipnorm": 0.5, "use_ema": True, "ema_momentum": 0.8},
+        {"use_ema": True, "ema_overwrite_frequency": 2},
+        {"layer_adaptation": "all", "epsilon": 0.0, "loss_scale_factor": 4.0},
+        {"weight_decay": decay.BetaDecay()},
+    ],
+)
+@pytest.mark.parametrize("compile_update", [True, False])
+def test_equals_the_plain_composition(options, compile_update):
+    optimizer = tf_bdecay.Lamb(0.01, compile_update=compile_update, **options)
+    variables = problem.make_variables(problem.initial())
+    optimizer.build(variables)
+    present = tuple(range(len(variables)))
+    gradients = problem.gradients(4)
+    gradients[2]["wide/kernel"][3, 5] = np.inf  # this one is skipped
+    expected = tree.map_structure(lambda v: v.value.value(), optimizer._state())
+    for gradient in gradients:
+        tensors = [tf.constant(g, "float32") for g in gradient.values()]
+        expected = step.step(optimizer, expected, tensors, tf.constant(0.01), present)
+        problem.apply(optimizer, variables, gradient)
+    assert optimizer.totals()["skipped_updates"] == 1
+    found = tree.map_structure(lambda v: v.value.value(), optimizer._state())
+    for a, b in zip(tree.flatten(found), tree.flatten(expected), strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-7)
+
+
+def test_a_frozen_large_variable_keeps_its_moments():
+    optimizer = tf_bdecay.Lamb(0.01)
+    variables = problem.make_variables(problem.initial())
+    first, second = problem.gradients(2)
+    problem.apply(optimizer, variables, first)
+    kept = [np.array(v.numpy()) for v in (variables[4], *optimizer._slot_variables[0])]
+    tensors = [tf.constant(g, "float32") for g in second.values()]
+    tensors[4] = None
+    with pytest.warns(UserWarning, match="Gradients do not exist"):
+        optimizer.apply(tensors, variables)
+    for variable, old in zip((variables[4], *optimizer._slot_variables[0]), kept, strict=True):
+        assert variable.shape == (40, 130)
+        np.testing.assert_array_equal(variable.numpy(), old)
+    assert optimizer.decision().trust_ratio[4] == 1
