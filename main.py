@@ -12,7 +12,7 @@ os.environ["TF_BDECAY_LAZY_IMPORT"] = "1"  # the command line is checked before 
 from tf_bdecay import quiet
 from tf_bdecay.errors import BadInput
 from tf_bdecay.training import cluster as clusters
-from tf_bdecay.training import command_line, workers
+from tf_bdecay.training import command_line, help_page, workers
 from tf_bdecay.training import config as checks
 from tf_bdecay.training.workdir import Workdir
 
@@ -36,8 +36,8 @@ def main(arguments=None):
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        if command_line.asks_for_help(arguments):
-            print(command_line.help_page(arguments, ROOT))
+        if help_page.asked_for(arguments):
+            print(help_page.render(arguments, ROOT))
             return 0
         return run(command_line.parse(arguments, ROOT))
     except BadInput as error:
@@ -82,7 +82,7 @@ def run(options):
     with quiet.stderr():  # TensorFlow takes seconds to import, so what can be refused before it is
         import tensorflow as tf
 
-        from tf_bdecay.training import experiment, record, signals
+        from tf_bdecay.training import experiment, fitting, record, signals
 
         if options.deterministic:
             tf.config.experimental.enable_op_determinism()
@@ -98,13 +98,13 @@ def run(options):
         print(f"workdir        {workdir.path}", flush=True)
     try:
         with workers.watched(cluster):
-            experiment.train(made, workdir)
+            experiment.train(made, workdir, deterministic=options.deterministic)
     except workers.Lost as error:
         raise workers.Lost(f"{error} {_kept(workdir)}") from error
     except record.Diverged as stop:
         print(f"main.py: {stop} {_kept(workdir)}", file=sys.stderr)
         return DIVERGED
-    except OSError as error:
+    except (OSError, fitting.EndedEarly) as error:
         print(f"main.py: The run stops: {error}. {_kept(workdir)}", file=sys.stderr)
         return FAILED
     except (signals.Stopped, KeyboardInterrupt) as stop:

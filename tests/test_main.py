@@ -166,15 +166,19 @@ def test_checkpoints_that_are_all_damaged_are_bad_input(finished, tmp_path, caps
     assert error.startswith("main.py: None of the 4 checkpoints in") and error.count("\n") == 1
 
 
-def test_deterministic_turns_on_op_determinism(tmp_path):
+def test_deterministic_turns_on_op_determinism_and_is_recorded(finished, tmp_path):
     code = (
         "import sys, main; code = main.main(sys.argv[1:])\n"
         "from tensorflow.python.framework.config import is_op_determinism_enabled\n"
         "sys.exit(code or 10 * (not is_op_determinism_enabled()))"
     )
-    command = [sys.executable, "-c", code, "--dry_run", "--deterministic", *TINY]
+    flags = ["--deterministic", f"--workdir={tmp_path / 'run'}", *TINY, "--config.epochs=1"]
+    command = [sys.executable, "-c", code, *flags]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
+    for path, deterministic in ((tmp_path / "run", True), (finished, False)):
+        (start,) = json.loads((path / "versions.json").read_text())
+        assert start["deterministic"] is deterministic
 
 
 @pytest.mark.slow

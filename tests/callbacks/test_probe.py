@@ -146,6 +146,22 @@ def test_resuming_between_measurements_equals_not_stopping(tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("every, at", [(3, [1, 5, 7, 11, 13, 17, 19]), (4, [1, 5, 9, 13, 17])])
+def test_resuming_between_executions_measures_where_not_stopping_does(tmp_path, every, at):
+    """After update 10 one of every 3 is due (9 is inside an execution), one of every 4 is not."""
+    probe, data, steps = images(seed=9), images(batches=10), {"steps_per_execution": 2}
+    counts = [CountsProbes(probe, every) for _ in range(3)]
+    straight = fit(compiled(**steps), data, 2, [counts[0]])
+    fit(compiled(**steps), data, 1, [counts[1]]).save(tmp_path / "model.keras")
+    resumed = keras.models.load_model(tmp_path / "model.keras")
+    assert resumed.steps_per_execution == 2
+    fit(resumed, data, 1, [counts[2]])
+    assert counts[0].at == at
+    assert counts[1].at + counts[2].at == at
+    for a, b in zip(straight.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_sees_through_loss_scaling():
     inner = tf_bdecay.Lamb(0.01, weight_decay=AdaptiveBetaDecay(source="probe"))
     model = network()

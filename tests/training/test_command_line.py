@@ -6,7 +6,6 @@ import pytest
 
 from tf_bdecay.errors import BadInput
 from tf_bdecay.training import command_line
-from tf_bdecay.training.config import flatten
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -94,67 +93,6 @@ def test_one_call_leaves_nothing_behind_for_the_next():
 )
 def test_a_mistake_is_one_sentence_that_says_what_would_be_right(argument, said):
     assert said in refused(argument)
-
-
-@pytest.mark.parametrize(
-    "text, said",
-    [
-        ("import nothing_of_that_name", "ModuleNotFoundError"),
-        ("def get_config(:", "SyntaxError"),
-        ("x = 1", "KeyError: 'get_config'"),
-        ("def get_config():\n    return {}", "must return an ml_collections ConfigDict"),
-        ("def get_config():\n    return 1 / 0", "ZeroDivisionError"),
-    ],
-)
-def test_a_users_own_config_file_that_is_broken(tmp_path, text, said):
-    file = tmp_path / "mine.py"
-    file.write_text(text)
-    assert said in refused(f"--config={file}")
-
-
-def test_a_users_own_config_file_works(tmp_path):
-    file = tmp_path / "mine.py"
-    file.write_text(
-        "from configs import digits_resnet18\n"
-        "def get_config():\n"
-        "    config = digits_resnet18.get_config()\n"
-        "    config.experiment = 'mine'\n"
-        "    return config\n"
-    )
-    assert parse(f"--config={file}", "--config.epochs=2").config.experiment == "mine"
-
-
-@pytest.mark.parametrize("flag", ["--help", "-h", "--helpfull", "-help"])
-def test_help_is_asked_for(flag):
-    assert command_line.asks_for_help(["--dry_run", flag])
-    assert not command_line.asks_for_help(["--dry_run"])
-
-
-def test_help_has_every_flag_experiment_and_key_and_fits_a_screen():
-    page = command_line.help_page(["--help"], ROOT)
-    for _, name, _, _ in command_line._FLAGS:
-        assert f"--{name}" in page
-    for file in (ROOT / "configs").glob("*_*.py"):
-        if not file.stem.startswith("_"):
-            assert f"configs/{file.name}" in page
-    for path in flatten(parse().config):
-        assert f"  {path} = " in page
-    assert max(map(len, page.splitlines())) <= 100
-    assert len(page.splitlines()) < 120
-    assert "alsologtostderr" not in page  # absl's own flags
-
-
-def test_help_shows_the_keys_of_the_config_that_is_named():
-    page = command_line.help_page(["--config=configs/cifar10_resnet18_sgd.py", "--help"], ROOT)
-    assert "optimizer.momentum = 0.9" in page
-    assert "optimizer.trust_clip" not in page
-
-
-def test_help_lists_every_variant():
-    from configs.common import VARIANTS
-
-    page = command_line.help_page(["--help"], ROOT)
-    assert ", ".join(VARIANTS) in page
 
 
 def test_plan_counts_devices_and_takes_their_speed():

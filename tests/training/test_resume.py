@@ -1,19 +1,22 @@
 """A run that is cut off anywhere goes on to the same bits: the disk as a kill would leave it."""
 
 import io
+import json
 import os
+import re
 import shutil
 import signal
 
 import keras
 import pytest
+import tensorflow as tf
 from rich.console import Console
 
 from configs import digits_resnet18
 from tests.training.small import network
 from tf_bdecay.errors import BadInput
 from tf_bdecay.training import config as checks
-from tf_bdecay.training import experiment, parts, shelf, signals
+from tf_bdecay.training import experiment, fitting, parts, resume, shelf, signals
 from tf_bdecay.training.workdir import Workdir
 from tools.kills.compare import differences
 
@@ -40,7 +43,7 @@ class At(keras.callbacks.Callback):
         self.moments.pop((kind, update), lambda: None)()
 
 
-def run(path, before=None, after=None, dropout=0.5, page=None, **changes):
+def run(path, before=None, after=None, dropout=0.5, page=None, deterministic=False, **changes):
     """Trains a small network, with functions called before and after the other callbacks."""
     config = digits_resnet18.get_config()
     changes = {
@@ -64,7 +67,8 @@ def run(path, before=None, after=None, dropout=0.5, page=None, **changes):
         patch.setattr(experiment, "_watchers", watched)
         made = experiment.build(config)
         console = Console(file=page or io.StringIO(), width=500)
-        return experiment.train(made, Workdir(path, checks.flatten(config)), console)
+        workdir = Workdir(path, checks.flatten(config))
+        return experiment.train(made, workdir, console, deterministic)
 
 
 def run_and_copy(path, *moments, **changes):
@@ -158,6 +162,43 @@ def test_damaged_checkpoints_are_named_and_the_one_before_is_used(whole, unfinis
     assert differences(whole[0], unfinished) == []
 
 
+def test_going_on_with_another_determinism_is_said(unfinished):
+    pages = [io.StringIO() for _ in range(3)]
+    for page, deterministic in zip(pages, (False, True, True), strict=True):
+        (unfinished / "result.json").unlink(missing_ok=True)
+        run(unfinished, page=page, deterministic=deterministic)
+    warned = [
+        "was without --deterministic before and goes on with it" in p.getvalue() for p in pages
+    ]
+    assert warned == [False, True, True]  # its first updates stay what they are
+    starts = json.loads((unfinished / "versions.json").read_text())
+    assert [start["deterministic"] for start in starts] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    "starts, now, said",
+    [
+        ([], True, None),
+        ([{"from": {"update": 0}}], True, None),  # of a version that did not record it
+        ([{"from": {"update": 0}, "deterministic": True}], True, None),
+        ([{"from": {"update": 0}, "deterministic": True}], False, "with .* goes on without it"),
+        (
+            [
+                {"from": {"update": 0}, "deterministic": False},
+                {"from": {"update": 0}, "deterministic": True},  # no checkpoint: all over again
+            ],
+            True,
+            None,
+        ),
+    ],
+)
+def test_what_is_said_about_determinism(starts, now, said):
+    lines = []
+    resume.compare(starts, now, lines.append)
+    assert len(lines) == (said is not None)
+    assert said is None or re.search(said, lines[0])
+
+
 def test_a_run_whose_checkpoints_are_all_damaged_does_not_start_again(unfinished):
     for file in (unfinished / "checkpoints").glob("*.npz"):
         file.write_bytes(b"")
@@ -189,3 +230,12 @@ def test_a_checkpoint_that_cannot_be_written_stops_the_run_or_not(tmp_path):
     assert result["updates"] == UPDATES * EPOCHS
     assert "Warning: not saved, and training goes on" in page.getvalue()
     assert shelf.newest(goes_on / "checkpoints").name == "update_00000012.npz"
+
+
+def test_a_fit_that_ends_early_is_not_taken_for_a_success(tmp_path):
+    def end():
+        raise tf.errors.OutOfRangeError(None, None, "End of sequence")
+
+    with pytest.raises(fitting.EndedEarly, match=r"after 10 of 12 updates"):
+        run(tmp_path, before={("update", 6): end})
+    assert not (tmp_path / "result.json").exists()

@@ -312,3 +312,16 @@ def test_many_devices_train_what_one_trains(tmp_path, strategy, count, micro_bat
     many = started(strategy, tmp_path, count if strategy == "multi_worker" else 1, **shared)
     one = arrays(started("none", tmp_path, dtype=dtype)[0])
     assert_all_equal(one, [arrays(run) for run in many], 1e-9 if dtype == "float64" else 1e-4)
+
+
+@pytest.mark.slow
+def test_two_workers_skip_alike_in_float16_what_overflows_on_one(tmp_path):
+    many = [arrays(run) for run in started("multi_worker", tmp_path, 2, mixed=True)]
+    one = arrays(started("none", tmp_path, mixed=True)[0])
+    for flat in (one, *many):
+        assert (flat["updates"], flat["skipped"], flat["scale"]) == (15, 5, 2**15 / 2**5)
+        assert flat["computed in"] == "float16"
+    for name, value in one.items():
+        assert many[0][name].tobytes() == many[1][name].tobytes(), name
+        if name.startswith("change/"):
+            assert np.linalg.norm(many[0][name] - value) < 0.01 * np.linalg.norm(value)

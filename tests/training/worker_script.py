@@ -1,7 +1,7 @@
 """One process of a run on many devices, for the tests: arguments and result are JSON.
 
 20 updates and evaluations, whose arrays go to the file `out`; then, if `endless`, training until
-another worker is lost.
+another worker is lost. With `mixed`, 20 updates in mixed_float16 alone.
 """
 
 import json
@@ -12,9 +12,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+import tf_bdecay
 from tests.training import small
 from tests.training.test_accumulation import trained
-from tf_bdecay.training import cluster, sharding, strategies, workers
+from tf_bdecay.training import checkpoints, cluster, sharding, strategies, workers
 
 EVALUATED = (65, 130, 250)  # 65: the last batch is of one example, so one part of it is empty
 
@@ -42,6 +43,30 @@ def train(micro_batch_size, dtype):
     return arrays
 
 
+def train_mixed():
+    """20 updates in mixed_float16, of which one in four overflows in the last replica's part."""
+    keras.config.set_dtype_policy("mixed_float16")
+    optimizer = tf_bdecay.LossScaleOptimizer(tf_bdecay.Lamb(0.01))
+    trainer = small.trainer(optimizer)
+    start = small.values(trainer.trainable_variables)
+    x, y = small.digits(256)
+    weight = np.ones(256, "float32")
+    weight[63] = 1e6  # finite in float32; its gradient times the scale is not in float16
+    data = tf.data.Dataset.from_tensor_slices((x, y, weight)).batch(64, drop_remainder=True)
+    trainer.fit(data.repeat(), steps_per_epoch=4, epochs=5, verbose=0)
+    changes = [a - b for a, b in zip(small.values(trainer.trainable_variables), start, strict=True)]
+    state = checkpoints.snapshot(checkpoints.state_of(trainer, optimizer))
+    totals = optimizer.inner_optimizer.totals()
+    return {
+        **state,
+        **{f"change/{i}": change for i, change in enumerate(changes)},
+        "updates": totals["updates"],
+        "skipped": totals["skipped_updates"],
+        "scale": optimizer.dynamic_scale.numpy(),
+        "computed in": trainer.get_layer("conv_1").compute_dtype,
+    }
+
+
 def train_on():
     """Trains for ever."""
     trainer = small.trainer()
@@ -56,13 +81,18 @@ def train_on():
     trainer.fit(data, steps_per_epoch=10**9, callbacks=[Tells()], verbose=0)
 
 
-def main(strategy, out, micro_batch_size=None, dtype="float32", devices=2, endless=False):
+def main(
+    strategy, out, micro_batch_size=None, dtype="float32", devices=2, endless=False, mixed=False
+):
     """Runs under a strategy."""
     of = cluster.from_environment(os.environ["TF_CONFIG"]) if strategy == "multi_worker" else None
     if of:
         workers.meet(of, of.bind(), {"dtype": dtype}, 60)
     made = strategies.make(strategy, logical_devices=devices if strategy == "mirrored" else 0)
     with workers.watched(of), strategies.scope(made):
+        if mixed:
+            np.savez(out, **train_mixed())
+            return
         # Evaluated first: it builds the variables of metrics, which the other network has too.
         found = {"evaluated": evaluations()} if strategy != "mirrored" else {}
         np.savez(out, **train(micro_batch_size, dtype), **found)

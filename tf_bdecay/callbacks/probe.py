@@ -16,14 +16,15 @@ class ProbeDecision(keras.callbacks.Callback):
     Before update 1, and then after every `every` updates, it measures C_m in training mode
     (`tf_bdecay.sharpness.connectivity`) and writes the decisions into the optimizer, which applies
     them until the next ones come. On the training batch itself, every update, without regularisers,
-    that is `source="update"` at twice the cost. A run that is resumed between two measurements goes
-    on with the decisions of its checkpoint.
+    that is `source="update"` at twice the cost. A run that is resumed measures where one that never
+    stopped would have, and goes on with the decisions of its checkpoint until then.
 
     Args:
         data: pair (x, y) of arrays, the probe batch; m is its length. Under a strategy every
             replica measures all of it.
         every: number of updates between measurements, skipped ones included; with
-            `steps_per_execution`, a measurement waits for the execution to end.
+            `steps_per_execution`, which must divide an epoch's updates for a resumed run to measure
+            at the same ones, a measurement waits for the execution to end.
         loss: as in `connectivity`; None for the loss that the model was compiled with. The loss by
             example is what counts: an extra term of the objective has no part in the decision.
 
@@ -89,10 +90,16 @@ class ProbeDecision(keras.callbacks.Callback):
         updates = totals["updates"] + totals["skipped_updates"]
         self._epoch_start = updates - batch
         self._next = updates
-        if updates % self.every:  # a resumed run: the decision in force is in its state
+        if not self._due(updates):  # a resumed run: the decision in force is in its state
             decision = optimizer.decision()
             optimizer.set_decision(decision.decay_on, decision.bias_ratio)
             self._next = self._following(updates)
+
+    def _due(self, updates):
+        """Whether a run that never stopped measures at the execution after so many updates: the one
+        before it began below the last multiple of `every`."""
+        before = updates - self.model.steps_per_execution  # < 0 at the beginning, which is due
+        return updates // self.every > before // self.every
 
     def _following(self, updates):
         return (updates // self.every + 1) * self.every

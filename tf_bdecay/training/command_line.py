@@ -1,10 +1,8 @@
 """Flags of main.py: absl flags over an ml_collections config, and sentences for what is wrong."""
 
-import ast
 import dataclasses
 import pathlib
 import re
-import runpy
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -12,12 +10,12 @@ from ml_collections import ConfigDict, config_flags
 from tf_bdecay.errors import BadInput, require, unknown
 from tf_bdecay.training import planning, schema
 from tf_bdecay.training.config import flatten, misplaced
+from tf_bdecay.training.config_file import load_config, split_off
 
-DEFAULT_CONFIG = "configs/digits_resnet18.py"
 RESUME = ("auto", "never")
 
 # How absl defines it, name, default, help.
-_FLAGS = (
+FLAGS = (
     (flags.DEFINE_string, "workdir", None, "the run's folder; runs/EXPERIMENT-VARIANT-seedN"),
     (flags.DEFINE_integer, "seed", None, "the same as --config.seed"),
     (flags.DEFINE_string, "strategy", "none", ", ".join(schema.STRATEGIES) + " (tpu is untried)"),
@@ -47,30 +45,6 @@ _FLAGS = (
     (flags.DEFINE_float, "bandwidth_gbps", None, "--plan: 10^9 bytes a second it sends"),
     (flags.DEFINE_float, "flops", None, "--plan: operations a second that it achieves"),
 )
-_HELP = ("help", "h", "helpshort", "helpfull", "?")
-
-_PAGE = """\
-Trains a network by Keras' fit with LAMB and adaptive beta decay, and reports what it measured.
-
-  python main.py                                    digits, in minutes on a CPU
-  python main.py --config=configs/cifar10_resnet18.py:beta --data_dir=DIR --config.epochs=20
-  python main.py --config=configs/cifar10_resnet18.py:adaptive --dry_run
-  python main.py --config=configs/cifar10_resnet18.py --plan --memory_gb=16 --flops=2e13
-
-Flags
-{flags}
-
-Experiments, for --config=FILE or --config=FILE:VARIANT
-{files}
-  variants: none, full, no_bias, bias, gamma, beta, adaptive, beta_frozen, gamma_frozen, bn_frozen
-
-Keys of {spec}, set by --config.KEY=VALUE
-{keys}
-
-Exit codes: 0 done, 1 a file could not be written, 2 input that cannot be used, 3 stopped as loss
-or gradients were not finite, 4 another worker was lost or did not come, 130 interrupted (SIGINT),
-143 terminated (SIGTERM, a preemption), both after a checkpoint; a second signal ends at once. Run
-the same command again to go on."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,11 +87,6 @@ class Options:
     tpu: str = ""
 
 
-def asks_for_help(arguments):
-    """Whether one of them is --help or a form of it."""
-    return any(a.startswith("-") and a.lstrip("-") in _HELP for a in arguments)
-
-
 def parse(arguments, root):
     """Parses the command line.
 
@@ -132,7 +101,7 @@ def parse(arguments, root):
     Raises:
         BadInput: an unknown flag, key, config file or variant, or a value of the wrong type.
     """
-    spec, rest = _split_off_config(arguments)
+    spec, rest = split_off(arguments)
     config = load_config(spec, root)
     _check_keys(rest, flatten(config))
     values = _parsed(config, rest)
@@ -214,90 +183,6 @@ def _path(workdir):
     return pathlib.Path(workdir)
 
 
-def load_config(spec, root):
-    """The ConfigDict of `FILE` or `FILE:VARIANT`, before any override.
-
-    Raises:
-        BadInput: no such file or variant, or a file that does not make a config.
-    """
-    path, _, variant = spec.partition(":")
-    file = _find(path, root)
-    try:
-        get_config = runpy.run_path(str(file))["get_config"]
-        config = get_config(variant) if variant else get_config()
-    except BadInput:
-        raise
-    except Exception as error:
-        raise BadInput(
-            f"The config file {path} does not make a config: {type(error).__name__}: {error}."
-        ) from error
-    require(
-        isinstance(config, ConfigDict),
-        f"get_config of {path} must return an ml_collections ConfigDict. Received: {config!r}",
-    )
-    return config
-
-
-def help_page(arguments, root):
-    """The text of --help: flags, experiments, and the keys of the experiment that was named.
-
-    Args:
-        arguments: as for `parse`.
-        root: as for `parse`.
-
-    Raises:
-        BadInput: an unknown config file or variant.
-    """
-    spec, _ = _split_off_config([a for a in arguments if not asks_for_help([a])])
-    flat = flatten(load_config(spec, root))
-    table = schema.keys(flat)
-    defaults = {path: "unset" if value is None else value for path, value in flat.items()}
-    return _PAGE.format(
-        flags=_columns([(f"--{name}", text) for _, name, _, text in _FLAGS], 18),
-        files=_columns([(path, _first_line(path, root)) for path in _config_files(root)], 34),
-        spec=spec,
-        keys=_columns([(f"{k} = {defaults[k]}", table[k].doc) for k in flat if k in table], 38),
-    )
-
-
-def _columns(rows, width):
-    return "\n".join(f"  {name:{width}} {text}" for name, text in rows)
-
-
-def _split_off_config(arguments):
-    """The value of --config, the last one given or the default, and the other arguments."""
-    spec, rest, waiting = DEFAULT_CONFIG, [], False
-    for argument in arguments:
-        if waiting:
-            spec, waiting = argument, False
-        elif argument in ("--config", "-config"):
-            waiting = True
-        elif argument.startswith(("--config=", "-config=")):
-            spec = argument.partition("=")[2]
-        else:
-            rest.append(argument)
-    require(not waiting and spec, f"--config needs a file, such as --config={DEFAULT_CONFIG}.")
-    return spec, rest
-
-
-def _config_files(root):
-    """Paths of the experiments, relative to the root."""
-    files = sorted(pathlib.Path(root, "configs").glob("*.py"))
-    return [f"configs/{f.name}" for f in files if f.stem not in ("__init__", "common")]
-
-
-def _first_line(path, root):
-    text = ast.get_docstring(ast.parse(pathlib.Path(root, path).read_text())) or ""
-    return text.split("\n")[0]
-
-
-def _find(path, root):
-    for file in (pathlib.Path(path), pathlib.Path(root, path)):
-        if file.is_file():
-            return file.resolve()
-    raise unknown("config file", path, _config_files(root))
-
-
 def _given(name, arguments):
     return any(re.match(rf"--?(no)?{re.escape(name)}(=|$)", a) for a in arguments)
 
@@ -323,7 +208,7 @@ def _parsed(config, arguments):
     """
     argv = ["main.py", *arguments]
     values = flags.FlagValues()
-    for define, name, default, text in _FLAGS:
+    for define, name, default, text in FLAGS:
         define(name, default, text, flag_values=values)
     try:
         config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
@@ -351,7 +236,7 @@ def _wrong_type(message, config):
     flat = flatten(config)
     key = schema.keys(flat).get(name.removeprefix("config."))
     kinds = {flags.DEFINE_integer: int, flags.DEFINE_float: float, flags.DEFINE_boolean: bool}
-    plain = {n: schema.Key(kinds.get(define, str), text) for define, n, _, text in _FLAGS}
+    plain = {n: schema.Key(kinds.get(define, str), text) for define, n, _, text in FLAGS}
     key = key if name.startswith("config.") else plain.get(name)
     must = key.right if key else "something else"
     return BadInput(f"--{name} must be {must}. Received: {value!r}")

@@ -148,13 +148,14 @@ def describe(experiment):
     return "\n".join([*values, "", *(f"{n:15}{text}" for n, text in lines.items()), table])
 
 
-def train(experiment, workdir, console=None):
+def train(experiment, workdir, console=None, deterministic=False):
     """Fits, from the newest checkpoint on where there is one, and reports.
 
     Args:
         experiment: from `build`.
         workdir: its `Workdir`.
         console: the `rich.console.Console` to talk to; stdout by default.
+        deterministic: whether TensorFlow's op determinism is on, for the record.
 
     Returns:
         The result, as written to result.json.
@@ -166,12 +167,12 @@ def train(experiment, workdir, console=None):
         OSError: a file could not be written.
     """
     if not sharding.is_leader(experiment.strategy):  # who alone writes and talks
-        return _train(experiment, workdir, Console(quiet=True))
+        return _train(experiment, workdir, Console(quiet=True), deterministic)
     with workdir.lock():
-        return _train(experiment, workdir, console or Console())
+        return _train(experiment, workdir, console or Console(), deterministic)
 
 
-def _train(experiment, workdir, console):
+def _train(experiment, workdir, console, deterministic):
     """`train`, in a workdir that nobody else is in; other workers than the leader write nothing."""
     strategy = experiment.strategy
     leads, shared = sharding.is_leader(strategy), sharding.is_shared(strategy)
@@ -186,7 +187,10 @@ def _train(experiment, workdir, console):
         say(f"There is no checkpoint in {workdir.checkpoints}: the run starts from the beginning.")
     if leads:
         begin = {"epoch": start.epoch, "update": start.update}
-        workdir.open({"strategy": strategies.name(strategy), "from": begin})
+        if start.update:
+            resume.compare(workdir.starts, deterministic, say)
+        record = {"strategy": strategies.name(strategy), "deterministic": deterministic}
+        workdir.open({**record, "from": begin})
     with signals.deferred() as request:
         if shared:
             request = experiment.trainer.agreement = sharding.Agreement(request)

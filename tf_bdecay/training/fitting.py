@@ -3,7 +3,13 @@
 import keras
 
 from tf_bdecay import data
+from tf_bdecay.optim.base import unwrapped
 from tf_bdecay.training import epoch_metrics, parts, sharding, strategies
+from tf_bdecay.training.lazy_logs import LazyLogs
+
+
+class EndedEarly(RuntimeError):
+    """`fit` came to an end before the last update."""
 
 
 def fit(experiment, start, watchers):
@@ -16,6 +22,10 @@ def fit(experiment, start, watchers):
         experiment: the `Experiment`, its variables as they are at `start`.
         start: the `Position`.
         watchers: the callbacks.
+
+    Raises:
+        EndedEarly: updates are missing. Keras takes every OutOfRangeError of a step for the end of
+            the data, and only warns.
     """
     per_epoch, epochs = experiment.plan.updates_per_epoch, experiment.config.epochs
     epoch = start.epoch
@@ -29,6 +39,13 @@ def fit(experiment, start, watchers):
         epoch += 1
     if epoch < epochs:
         _epochs(experiment, epoch * per_epoch, epoch, epochs, per_epoch, watchers)
+    totals = unwrapped(experiment.trainer.optimizer).totals()
+    done, total = totals["updates"] + totals["skipped_updates"], experiment.plan.total_updates
+    if done != total:
+        raise EndedEarly(
+            f"`fit` ended after {done} of {total} updates: the data ran out, or something in a "
+            "step reported that it did"
+        )
 
 
 def evaluation_batches(experiment, split):
@@ -71,7 +88,7 @@ def _epochs(experiment, update, epoch, last, steps, watchers):
         steps_per_epoch=steps,
         validation_data=evaluation_batches(experiment, experiment.plan.split),
         validation_freq=_evaluated(config),
-        callbacks=watchers,
+        callbacks=LazyLogs(watchers, add_history=True, model=experiment.trainer),
         shuffle=False,  # the order is the data's own
         verbose=0,
     )

@@ -110,11 +110,11 @@ class ProgressLine(CountsUpdates):
         self._bar.update(self._task, completed=self.done, description=self._line(logs))
 
     def _line(self, logs):
-        logs = logs or {}
+        nothing = float("nan")
+        loss, accuracy = (float((logs or {}).get(k, nothing)) for k in ("loss", "accuracy"))
         return (
             f"update {self.done}/{self.total}, {self.speed.images_per_second:,.0f} images/s, "
-            f"loss {logs.get('loss', float('nan')):.4f}, "
-            f"accuracy {logs.get('accuracy', float('nan')):.4f}{self._evaluated}"
+            f"loss {loss:.4f}, accuracy {accuracy:.4f}{self._evaluated}"
             f"{decay_line(unwrapped(self.model.optimizer))}"
         )
 

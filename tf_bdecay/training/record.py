@@ -105,7 +105,7 @@ class StopDiverged(CountsUpdates):
     """Raises `Diverged` after too many skipped updates in a row.
 
     The optimizer counts them on the device; the counter is fetched every few updates, and when the
-    loss that `fit` fetches anyway is not finite.
+    loss of the update before is not finite: this one's would be waited for.
 
     Args:
         limit: how many in a row are too many.
@@ -117,11 +117,13 @@ class StopDiverged(CountsUpdates):
         super().__init__(updates_per_epoch, after)
         self.limit = limit
         self._looked = after // limit
+        self._before = 0.0
 
     def on_train_batch_end(self, batch, logs=None):
         super().on_train_batch_end(batch, logs)
         update = self.done
-        finite = math.isfinite((logs or {}).get("loss", 0.0))
+        loss, self._before = self._before, (logs or {}).get("loss", 0.0)
+        finite = math.isfinite(float(loss))
         # An execution of several updates may step over a multiple of the limit.
         if finite and update // self.limit == self._looked and not self.all_of_epoch_done:
             return

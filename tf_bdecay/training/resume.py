@@ -27,3 +27,21 @@ def restore(folder, state, say, find=shelf.newest_good):
     checkpoints.assign(path, arrays, state)
     say(f"Going on from {path}, after update {meta['update']} and epoch {meta['epoch']}.")
     return Position(meta["update"], meta["epoch"], metrics, meta["watchers"], meta["best"])
+
+
+def compare(starts, deterministic, say):
+    """Warns where a run goes on with another --deterministic than it had: its bits may change.
+
+    Args:
+        starts: `Workdir.starts`; of one that did not record it nothing is said.
+        deterministic: as it is now.
+        say: called with a line for a person.
+    """
+    begins = [i for i, start in enumerate(starts) if start.get("from", {}).get("update") == 0]
+    since = starts[begins[-1] :] if begins else starts
+    if any(start.get("deterministic", deterministic) != deterministic for start in since):
+        had, has = ("without", "with") if deterministic else ("with", "without")
+        say(
+            f"Warning: this run was {had} --deterministic before and goes on {has} it: its bits "
+            "may differ from those of a run that was not interrupted."
+        )

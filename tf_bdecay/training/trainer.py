@@ -21,6 +21,9 @@ class Trainer(keras.Model):
     strategy gradients are this replica's own; the optimizer sums them. Under
     MultiWorkerMirroredStrategy `fit` and `evaluate` take a `tf.data.Dataset` of global batches, the
     same on every worker, of which each keeps its part.
+
+    Dropout draws a mask for a replica's batch, or one for each of its micro-batches. As in plain
+    Keras all replicas draw the same: their copies of the seed move alike, and checkpoints have it.
     """
 
     micro_batch_size = None

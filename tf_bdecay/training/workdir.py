@@ -85,6 +85,12 @@ class Workdir:
         with locked(self.path, f"--workdir={self.path} is in use by another run"):
             yield
 
+    @property
+    def starts(self):
+        """What was recorded at each start so far, a list of dicts."""
+        file = self.path / "versions.json"
+        return read_json(file, list) if file.exists() else []
+
     def open(self, start):
         """Creates the folder where it is not there, and records a start.
 
@@ -94,9 +100,7 @@ class Workdir:
         self.path.mkdir(parents=True, exist_ok=True)
         if not (self.path / "config.json").exists():
             write_json(self.path / "config.json", self.config)
-        file = self.path / "versions.json"
-        starts = read_json(file, list) if file.exists() else []
-        write_json(file, [*starts, {**start, **versions()}])
+        write_json(self.path / "versions.json", [*self.starts, {**start, **versions()}])
 
     def _check_writable(self):
         existing = self.path
