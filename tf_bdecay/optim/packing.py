@@ -5,8 +5,10 @@ Updated one by one they cost a launch for every operation of every variable; pac
 """
 
 import dataclasses
+import itertools
 import math
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -85,15 +87,16 @@ class Block:
 
 
 def _sum(tensor):
-    """Sum of all elements, none negative, in two stages.
+    """Sum of all elements, none negative; under TensorFlow in two stages.
 
-    XLA on CPU writes the operand of a sum over all elements to memory, and makes a slow dot product
-    of a sum of squares. A short sum over a middle axis it computes in one pass with what leads to
-    it. It would merge the stages but for the abs between them, which changes nothing.
+    TensorFlow 2.21's XLA on CPU writes the operand of a sum over all elements to memory, and makes
+    a slow dot product of a sum of squares. A short sum over a middle axis it computes in one pass
+    with what leads to it. It would merge the stages but for the abs between them, which changes
+    nothing. JAX's XLA does a plain sum in one pass.
     """
     size = math.prod(tensor.shape)
-    for rows in (8, 4):
-        for lanes in (1024, 512, 256):
+    if keras.backend.backend() == "tensorflow":
+        for rows, lanes in itertools.product((8, 4), (1024, 512, 256)):
             if size and size % (rows * lanes) == 0:
                 partial = ops.sum(ops.reshape(tensor, (-1, rows, lanes)), axis=1)
                 return ops.sum(ops.abs(partial))

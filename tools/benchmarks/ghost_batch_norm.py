@@ -1,9 +1,8 @@
 """Ghost batch normalization, forward and backward, beside Keras' BatchNormalization."""
 
 import keras
-import tensorflow as tf
 
-from benchmarks.timing import interleave
+from benchmarks.timing import Goal, interleave
 from tf_bdecay.layers import GhostBatchNormalization, normalize
 
 GHOST = 32
@@ -13,6 +12,42 @@ PROBLEMS = {
     "64x32": (2048, 16, 64),
     "256x32": (8192, 8, 64),
 }
+_KERAS, _FUSED = "keras.layers.BatchNormalization", "TensorFlow's fused op, whole batch"
+_OURS, _CLOSED = "GhostBatchNormalization", "its closed form"
+
+
+def _name(problem):
+    batch, size, channels = PROBLEMS[problem]
+    return f"[{batch}, {size}, {size}, {channels}], {batch // GHOST} ghost batches"
+
+
+GOALS = tuple(
+    goal
+    for problem in PROBLEMS
+    for goal in (
+        Goal(
+            f"ghost / Keras' batch norm, graph, {problem}",
+            _name(problem),
+            f"{_OURS}, graph",
+            f"{_KERAS}, graph",
+            0.4,
+        ),
+        Goal(
+            f"ghost / fused op, graph, {problem}",
+            _name(problem),
+            f"{_OURS}, graph",
+            f"{_FUSED}, graph",
+            1.0,
+        ),
+        Goal(
+            f"ghost / fused op, XLA, {problem}",
+            _name(problem),
+            f"{_OURS}, XLA",
+            f"{_FUSED}, XLA",
+            0.6,
+        ),
+    )
+)
 
 
 def run(problems, repeats):
@@ -20,33 +55,44 @@ def run(problems, repeats):
     rows = []
     for problem in problems:
         batch, size, channels = PROBLEMS[problem]
-        name = f"[{batch}, {size}, {size}, {channels}], {batch // GHOST} ghost batches"
-        rows += interleave(name, _cases((batch, size, size, channels)), repeats)
+        rows += interleave(_name(problem), _cases((batch, size, size, channels)), repeats)
     return rows
 
 
 def _cases(shape):
-    x = tf.random.stateless_normal(shape, (0, 0))
-    upstream = tf.random.stateless_normal(shape, (0, 1))
+    x, upstream = (keras.random.normal(shape, seed=seed) for seed in (0, 1))
     stock, ours = keras.layers.BatchNormalization(), GhostBatchNormalization(GHOST)
     stock.build(shape)
     ours.build(shape)
-    gamma, beta = tf.ones(shape[-1]), tf.zeros(shape[-1])
-    layers = {
-        "keras.layers.BatchNormalization": lambda x: stock(x, training=True),
-        "TensorFlow's fused op, whole batch": lambda x: tf.compat.v1.nn.fused_batch_norm(
-            x, gamma, beta, epsilon=1e-3, is_training=True
-        )[0],
-        "GhostBatchNormalization": lambda x: ours(x, training=True),
-        "its closed form": lambda x: normalize.ghost_normalize(x, gamma, beta, GHOST, 3, 1e-3)[0],
+    gamma, beta = keras.ops.ones(shape[-1]), keras.ops.zeros(shape[-1])
+    layers = {_KERAS: stock, _OURS: ours}
+
+    def closed_form(x):
+        return normalize.ghost_normalize(x, gamma, beta, GHOST, 3, 1e-3)[0]
+
+    if keras.backend.backend() == "jax":
+        cases = {f"{name}, XLA": _jax_step(layer, x, upstream) for name, layer in layers.items()}
+        return {**cases, f"{_CLOSED}, XLA": _jax_function(closed_form, x, upstream)}
+    import tensorflow as tf
+
+    def fused(x):
+        return tf.compat.v1.nn.fused_batch_norm(x, gamma, beta, epsilon=1e-3, is_training=True)[0]
+
+    calls = {
+        _KERAS: lambda x: stock(x, training=True),
+        _FUSED: fused,
+        _OURS: lambda x: ours(x, training=True),
+        _CLOSED: closed_form,
     }
-    cases = {f"{name}, graph": _step(layer, x, upstream, False) for name, layer in layers.items()}
-    for name in list(layers)[:3]:
-        cases[f"{name}, XLA"] = _step(layers[name], x, upstream, True)
+    cases = {f"{name}, graph": _step(call, x, upstream, False) for name, call in calls.items()}
+    for name in list(calls)[:3]:
+        cases[f"{name}, XLA"] = _step(calls[name], x, upstream, True)
     return cases
 
 
 def _step(layer, x, upstream, jit):
+    import tensorflow as tf
+
     @tf.function(jit_compile=jit, autograph=False)
     def step(x, upstream):
         with tf.GradientTape() as tape:
@@ -55,3 +101,24 @@ def _step(layer, x, upstream, jit):
         return tf.reduce_sum(tape.gradient(y, x, output_gradients=upstream)[0])
 
     return lambda: step(x, upstream).numpy()
+
+
+def _jax_step(layer, x, upstream):
+    trained = [v.value for v in layer.trainable_variables]
+    kept = [v.value for v in layer.non_trainable_variables]
+
+    def forward(x):
+        return layer.stateless_call(trained, kept, x, training=True)
+
+    return _jax_function(forward, x, upstream, has_aux=True)
+
+
+def _jax_function(forward, x, upstream, has_aux=False):
+    import jax
+
+    @jax.jit
+    def step(x, upstream):
+        _, pullback, *_ = jax.vjp(forward, x, has_aux=has_aux)
+        return keras.ops.sum(pullback(upstream)[0])
+
+    return lambda: step(x, upstream).block_until_ready()

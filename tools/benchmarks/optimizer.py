@@ -1,69 +1,125 @@
-"""One update of all variables: ours beside Keras' Lamb and AdamW, in a graph and under XLA."""
+"""One update of all variables: ours beside the optimizers of Keras, TensorFlow Addons and optax.
+
+`B/parameter` is the time of an update in bytes a parameter at the speed at which this run copied
+parameters (read and written once: 8). Addons' LAMB decays inside as ours does; it and optax run in
+processes of their own, optax.lamb under JAX.
+"""
 
 import gc
+import sys
 
 import keras
-import numpy as np
-import tensorflow as tf
 
-import tf_bdecay
-from benchmarks.timing import interleave
+from benchmarks import updates, variables
+from benchmarks.processes import Case
+from benchmarks.timing import Goal, interleave, of_megabytes
 
-PROBLEMS = ("resnet50", "resnet18", "tiny")
+MEMORY = "memory"
+_TENSORFLOW = keras.backend.backend() == "tensorflow"
+PROBLEMS = (*variables.LISTS, MEMORY) if _TENSORFLOW else tuple(variables.LISTS)
+
+_LAMB, _LAMB_XLA = "keras.optimizers.Lamb, graph", "keras.optimizers.Lamb, XLA"
+_OURS = "tf_bdecay.Lamb, adaptive (default)"
+_FIXED = "tf_bdecay.Lamb, fixed beta decay"
+_PLAIN = "tf_bdecay.Lamb, adaptive, without XLA"
+
+GOALS = (
+    Goal("update, ResNet50, graph", "resnet50d", _OURS, _LAMB, 0.7),
+    Goal("update, ResNet50, both XLA", "resnet50d", _OURS, _LAMB_XLA, 0.75),
+    Goal("first update, ResNet50, both XLA", "resnet50d", _OURS, _LAMB_XLA, 0.5, "first_s"),
+    Goal("1,000 tiny variables, graph", "tiny", _OURS, _LAMB, 0.1),
+    Goal("adaptive / fixed beta decay, ResNet50", "resnet50d", _OURS, _FIXED, 1.02),
+    Goal("without XLA, ResNet50, graph", "resnet50d", _PLAIN, _LAMB, 1.15),
+)
+# XLA takes many minutes over Keras' separate updates of so many variables, and three optimizers'
+# state is what 16 GB hold of BERT-large.
+_ONLY = {
+    "tiny": lambda name: "keras" not in name or "graph" in name,
+    "bert_large": lambda name: name in (_LAMB, _OURS) or "copy" in name,
+}
 
 
-def run(problems, repeats):
+def run(problems, repeats, addons_python=None):
     """Rows for each problem; the reference is keras.optimizers.Lamb in a graph."""
     rows = []
     for problem in problems:
-        # XLA takes many minutes over Keras' thousand separate updates: left out.
-        peers_under_xla = problem != "tiny"
-        rows += interleave(problem, _cases(_paths_and_shapes(problem), peers_under_xla), repeats)
+        if problem == MEMORY:
+            rows += _memory()
+            continue
+        shapes = variables.LISTS[problem]()
+        count = variables.parameters(shapes)
+        cases = _cases(problem, shapes, addons_python)
+        found = interleave(problem, cases, repeats)
+        copy = next(row.median_ms for row in found if "copy" in row.name)
+        for row in found:
+            row.figures["B/parameter"] = 8 * row.median_ms / copy
+            row.figures.update(getattr(cases[row.name], "figures_now", dict)())
+        rows += found
+        for case in cases.values():
+            getattr(case, "close", lambda: None)()
+        del cases
         gc.collect()
+        print(f"{problem}: {len(shapes)} variables, {count:,} parameters, done", flush=True)
     return rows
 
 
-def _cases(variables, peers_under_xla):
+def _cases(problem, shapes, addons_python):
+    wanted = _ONLY.get(problem, lambda name: True)
+    shared, gradients = updates.variables_of(shapes)
     cases = {}
-    for peer in (keras.optimizers.Lamb, keras.optimizers.AdamW):
-        name = f"keras.optimizers.{peer.__name__}"
-        cases[f"{name}, graph"] = _update(peer(1e-3), variables, jit=False)
-        if peers_under_xla:
-            cases[f"{name}, XLA"] = _update(peer(1e-3), variables, jit=True)
-    for name, optimizer in {
-        "adaptive (default)": tf_bdecay.Lamb(1e-3),
-        "fixed beta decay": tf_bdecay.Lamb(1e-3, tf_bdecay.decay.BetaDecay()),
-        "adaptive, without XLA": tf_bdecay.Lamb(1e-3, compile_update=False),
-    }.items():
-        cases[f"tf_bdecay.Lamb, {name}"] = _update(optimizer, variables, jit=False)
+    for name, (make, jit) in _optimizers().items():
+        if wanted(name):
+            cases[name] = updates.update(make(), shared, gradients, jit)
+    others = {
+        "tensorflow_addons LAMB, graph": addons_python and ("addons", addons_python),
+        "optax.lamb, JAX": ("optax", sys.executable),
+    }
+    for name, other in others.items():
+        if other and wanted(name):
+            peer, python = other
+            lazy = {"TF_BDECAY_LAZY_IMPORT": "1"}  # Addons' environment has no Keras 3
+            cases[name] = Case("peers", {"problem": problem, "peer": peer}, python, **lazy)
+    cases["copy of the parameters"] = updates.copy(variables.parameters(shapes))
     return cases
 
 
-def _update(optimizer, paths_and_shapes, jit):
-    """A function that does one update of variables of its own."""
-    rng = np.random.default_rng(0)
-    variables, gradients = [], []
-    for path, shape in paths_and_shapes:
-        prefix, leaf = path.rsplit("/", 1)
-        with keras.name_scope(prefix):
-            value = rng.normal(0, 0.05, shape).astype("float32")
-            variables.append(keras.Variable(value, name=leaf))
-        gradients.append(tf.Variable(rng.normal(0, 0.01, shape).astype("float32")))
-    optimizer.build(variables)
+def _optimizers():
+    """Name to (maker, whether XLA compiles the whole)."""
+    import tf_bdecay
 
-    @tf.function(jit_compile=jit, autograph=False)
-    def update():
-        optimizer.apply([g.read_value() for g in gradients], variables)
+    found = {}
+    kinds = {"graph": False, "XLA": True} if _TENSORFLOW else {"XLA": True}
+    for peer in (keras.optimizers.Lamb, keras.optimizers.AdamW, keras.optimizers.SGD):
+        for kind, jit in kinds.items():
+            options = {"momentum": 0.9} if peer is keras.optimizers.SGD else {}
+            found[f"keras.optimizers.{peer.__name__}, {kind}"] = (
+                lambda peer=peer, options=options: peer(1e-4, **options),
+                jit,
+            )
+    found |= {
+        _OURS: (lambda: tf_bdecay.Lamb(1e-4), False),
+        _FIXED: (lambda: tf_bdecay.Lamb(1e-4, tf_bdecay.decay.BetaDecay()), False),
+        "tf_bdecay.SGD": (lambda: tf_bdecay.SGD(1e-4), False),
+    }
+    if _TENSORFLOW:
+        found[_PLAIN] = lambda: tf_bdecay.Lamb(1e-4, compile_update=False), False
+    return found
 
-    return update
+
+def _memory():
+    """Peak memory of three updates of ViT-B, a process each, above weights, gradients, moments."""
+    rows = []
+    for name in (_LAMB, _LAMB_XLA, _OURS, _PLAIN):
+        case = Case("peers", {"problem": "vit_b", "peer": name, "memory": True})
+        for _ in range(3):
+            case()
+        peak = case.figures["MB"]
+        case.close()
+        rows.append(of_megabytes("vit_b, first updates", name, peak, rows))
+    return rows
 
 
-def _paths_and_shapes(problem):
-    if problem == "tiny":
-        kinds = ("gamma", "beta")
-        return [(f"layer{i}/{kind}", (64,)) for i in range(500) for kind in kinds]
-    if problem == "resnet18":
-        model = tf_bdecay.models.resnet18()
-    else:
-        model = keras.applications.ResNet50(weights=None)
-    return [(v.path, tuple(v.shape)) for v in model.trainable_variables]
+def case_of(problem, name):
+    """One case by its name: for a process of its own."""
+    make, jit = _optimizers()[name]
+    return updates.update(make(), *updates.variables_of(variables.LISTS[problem]()), jit)

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 import tf_bdecay
-from benchmarks.timing import Row, interleave
+from benchmarks.timing import Goal, interleave, of_megabytes
 from tf_bdecay import sharpness
 from tf_bdecay.sharpness import fisher
 from tf_bdecay.sharpness.curvature.operator import product_kernel
@@ -17,6 +17,18 @@ from tf_bdecay.sharpness.sensitivity import connection_sensitivity, l1_norms
 
 PROBLEMS = {"memory": None, "width16": (16, 64), "width64": (64, 32)}
 TENFOLD = (1_000, 10_000)  # examples
+_GRADIENT, _PER_EXAMPLE = "gradient", "C, per example"
+
+
+def _name(problem):
+    width, batch = PROBLEMS[problem]
+    return f"ResNet18, width {width}, {batch} examples"
+
+
+GOALS = (
+    Goal("per-example C / gradient, width 16", _name("width16"), _PER_EXAMPLE, _GRADIENT, 2.5),
+    Goal("per-example C / gradient, width 64", _name("width64"), _PER_EXAMPLE, _GRADIENT, 2.5),
+)
 
 
 def run(problems, repeats):
@@ -27,8 +39,7 @@ def run(problems, repeats):
             rows += _memory()
         else:
             width, batch = PROBLEMS[problem]
-            name = f"ResNet18, width {width}, {batch} examples"
-            rows += interleave(name, _cases(width, batch), repeats)
+            rows += interleave(_name(problem), _cases(width, batch), repeats)
     return rows
 
 
@@ -58,9 +69,9 @@ def _cases(width, batch):
         return loss, tf.add_n(shares)
 
     cases = {
-        "gradient": (gradient_kernel, ()),
+        _GRADIENT: (gradient_kernel, ()),
         "C_m and gradient": (with_c_m, ()),
-        "C, per example": (examples_kernel, ()),
+        _PER_EXAMPLE: (examples_kernel, ()),
         "Hessian-vector product": (product_kernel, (vectors,)),
         "trace, total alone": (trace_alone, (vectors,)),
         "trace, every layer": (trace_of_layers, (vectors,)),
@@ -89,8 +100,5 @@ def _memory():
         data = tf.data.Dataset.from_tensors(example).repeat(count).batch(64)
         sharpness.connectivity(model, loss, data, examples_at_once=64)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        rows.append(peak)
-    return [
-        Row("peak memory, MB, of C", f"{n:,} examples", peak / rows[0], peak, peak, peak, 0.0)
-        for n, peak in zip(TENFOLD, rows, strict=True)
-    ]
+        rows.append(of_megabytes("peak memory of C", f"{count:,} examples", peak, rows))
+    return rows

@@ -1,4 +1,4 @@
-"""Interleaved timing of alternatives in one process, and a table that starts with the ratios.
+"""Interleaved timing of alternatives, and a table that starts with the ratios.
 
 Machines are noisy and drift, so alternatives take turns, one call each, and what is reported is the
 ratio of medians within that one run.
@@ -18,17 +18,47 @@ class Row:
         problem: what was computed.
         name: which alternative computed it.
         ratio: its median over that of the reference, the first alternative.
-        median_ms, low_ms, high_ms: median and quartiles of a call, in milliseconds.
-        first_s: the first call, tracing and compiling included, in seconds.
+        median_ms, low_ms, high_ms: median and quartiles of a call, in milliseconds; None where
+            `figures` tell what the ratio is of.
+        first_s: the first call, tracing and compiling included, in seconds; or None.
+        figures: dict of what else was measured, by name.
     """
 
     problem: str
     name: str
     ratio: float
-    median_ms: float
-    low_ms: float
-    high_ms: float
-    first_s: float
+    median_ms: float | None
+    low_ms: float | None
+    high_ms: float | None
+    first_s: float | None
+    figures: dict = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Goal:
+    """What a ratio of two alternatives of one problem ought to be.
+
+    Attributes:
+        what: the goal in words.
+        problem: the problem's name.
+        ours, peer: names of the alternatives, numerator and denominator.
+        at_most: the goal.
+        of: "median_ms" or "first_s".
+    """
+
+    what: str
+    problem: str
+    ours: str
+    peer: str
+    at_most: float
+    of: str = "median_ms"
+
+    def ratio(self, rows):
+        """The ratio among rows of one run; None where one of the two was not measured."""
+        found = {row.name: getattr(row, self.of) for row in rows if row.problem == self.problem}
+        if self.ours in found and self.peer in found:
+            return found[self.ours] / found[self.peer]
+        return None
 
 
 def interleave(problem, cases, repeats):
@@ -38,18 +68,18 @@ def interleave(problem, cases, repeats):
         problem: name for the table.
         cases: dict of name to a function without arguments that returns when its work is done;
             the first is the reference.
-        repeats: number of timed calls of each, after the first.
+        repeats: number of timed calls of each, after the first two.
 
     Returns:
         List of `Row`, in the order of the cases.
     """
     first, times = {}, {name: [] for name in cases}
     for name, call in cases.items():
-        first[name] = _seconds(call)
+        first[name] = seconds(call)
         call()
     for _ in range(repeats):
         for name, call in cases.items():
-            times[name].append(_seconds(call))
+            times[name].append(seconds(call))
     reference = np.median(times[next(iter(cases))])
     return [
         Row(
@@ -58,9 +88,44 @@ def interleave(problem, cases, repeats):
             float(np.median(t) / reference),
             *(float(np.percentile(t, q) * 1e3) for q in (50, 25, 75)),
             first[name],
+            dict(getattr(cases[name], "figures", {})),
         )
         for name, t in times.items()
     ]
+
+
+def of_megabytes(problem, name, peak, before):
+    """A `Row` of peak memory.
+
+    Args:
+        problem, name: of the row.
+        peak: in MB.
+        before: the rows of this problem so far; the first is the reference.
+    """
+    reference = before[0].figures["MB"] if before else peak
+    return Row(problem, name, peak / reference, None, None, None, None, {"MB": peak})
+
+
+HEADINGS = ("problem", "alternative", "ratio", "median ms", "quartiles ms", "first s", "besides")
+
+
+def cells(row):
+    """A row as strings, in the order of `HEADINGS`."""
+    times = ("", "")
+    if row.median_ms is not None:
+        times = f"{row.median_ms:.4g}", f"{row.low_ms:.4g} to {row.high_ms:.4g}"
+    return (
+        row.problem,
+        row.name,
+        f"{row.ratio:.2f}",
+        *times,
+        "" if row.first_s is None else f"{row.first_s:.1f}",
+        ", ".join(f"{_plain(value)} {name}" for name, value in row.figures.items()),
+    )
+
+
+def _plain(value):
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def print_table(rows):
@@ -68,22 +133,17 @@ def print_table(rows):
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("problem", "alternative", title="time of a call, ratios to the first alternative")
-    for name in ("ratio", "median ms", "quartiles ms", "first s"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = Table(title="time of a call; ratios to the first alternative of each problem")
+    for name in HEADINGS:
+        number = name in HEADINGS[2:6]
+        table.add_column(name, justify="right" if number else "left", no_wrap=number)
     for row in rows:
-        table.add_row(
-            row.problem,
-            row.name,
-            f"{row.ratio:.2f}",
-            f"{row.median_ms:.1f}",
-            f"{row.low_ms:.1f} to {row.high_ms:.1f}",
-            f"{row.first_s:.1f}",
-        )
-    Console(width=130).print(table)  # names in full, whatever the terminal
+        table.add_row(*cells(row))
+    Console(width=160).print(table)  # names in full, whatever the terminal
 
 
-def _seconds(call):
+def seconds(call):
+    """Time that a call takes."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start

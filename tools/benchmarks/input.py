@@ -1,0 +1,159 @@
+"""Training batches a host makes: images a second of `training_batches` beside what others write.
+
+The images are random, as many and as large as CIFAR's, in memory. What is timed is the making of
+batches while nobody else wants the host: a stream is drained until it is behind, then timed, then
+closed, so that batches made ahead count for nobody.
+"""
+
+import os
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.timing import Row
+from tf_bdecay import data
+
+PROBLEMS = {"batch256": 256, "batch8192": 8192}
+COUNT, SHAPE = 50_000, (32, 32, 3)
+MEAN, DEVIATION = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # CIFAR-10's
+PADDING = 4
+SHUFFLED = 10_000  # images in the buffer of those who shuffle by one
+CORES = os.cpu_count()
+LEAST = 32_768  # images of a timed call
+
+
+def run(problems, repeats):
+    """Rows for each problem; the reference is a `tf.data` map over single images."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (COUNT, *SHAPE), dtype=np.uint8)
+    labels = rng.integers(0, 10, COUNT)
+    rows = []
+    for problem in problems:
+        batch = PROBLEMS[problem]
+        # As many batches as are made side by side, or more, so that a call ends with none ahead.
+        batches = max(-(-LEAST // batch), CORES)
+        name = f"{batches * batch:,} images of 32x32x3, batch {batch:,}"
+        rows += _interleave(name, _streams(images, labels, batch), batches, batch, repeats)
+    return rows
+
+
+def _streams(images, labels, batch):
+    split = data.Split(images, labels)
+    image_set = data.ImageSet(
+        name="noise",
+        num_classes=10,
+        train=split,
+        test=split,
+        mean=MEAN,
+        deviation=DEVIATION,
+        augmentation=data.Augmentation(PADDING, flip=True),
+    )
+    return {
+        "tf.data, image by image": _image_by_image(images, labels, batch),
+        "tf.data, Keras' layers by batch": _keras_layers(images, labels, batch),
+        "training_batches": data.training_batches(image_set, batch, seed=0),
+        "training_batches, augment=False": data.training_batches(
+            image_set, batch, seed=0, augment=False
+        ),
+        "limit: gather and cast": _gathered(images, labels, batch),
+    }
+
+
+def _image_by_image(images, labels, batch):
+    def augment(image, label):
+        image = tf.pad(image, [[PADDING, PADDING], [PADDING, PADDING], [0, 0]])
+        image = tf.image.random_crop(image, SHAPE)
+        image = tf.image.random_flip_left_right(image)
+        return (tf.cast(image, tf.float32) / 255 - MEAN) / DEVIATION, label
+
+    return (
+        tf.data.Dataset.from_tensor_slices((images, labels))
+        .shuffle(SHUFFLED)
+        .repeat()
+        .map(augment, num_parallel_calls=tf.data.AUTOTUNE)
+        .batch(batch, drop_remainder=True)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def _keras_layers(images, labels, batch):
+    # Not RandomCrop: it cuts all images of a batch at one place.
+    share = PADDING / SHAPE[0]
+    layers = keras.Sequential(
+        [
+            keras.layers.RandomTranslation(
+                share, share, fill_mode="constant", interpolation="nearest"
+            ),
+            keras.layers.RandomFlip("horizontal"),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Normalization(mean=MEAN, variance=np.square(DEVIATION)),
+        ]
+    )
+    return (
+        tf.data.Dataset.from_tensor_slices((images, labels))
+        .shuffle(SHUFFLED)
+        .repeat()
+        .batch(batch, drop_remainder=True)
+        .map(lambda x, y: (layers(x, training=True), y), num_parallel_calls=tf.data.AUTOTUNE)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def _gathered(images, labels, batch):
+    images, labels = tf.constant(images), tf.constant(labels)
+    order = tf.constant(np.random.default_rng(1).permutation(COUNT))
+
+    def make(update):
+        chosen = order[update * batch : (update + 1) * batch]
+        return tf.cast(tf.gather(images, chosen), tf.float32), tf.gather(labels, chosen)
+
+    return (
+        tf.data.Dataset.range(COUNT // batch)
+        .repeat()
+        .map(make, num_parallel_calls=tf.data.AUTOTUNE)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def _interleave(problem, streams, batches, batch, repeats):
+    """As `timing.interleave`; a call makes `batches` batches of a stream that is behind."""
+    first = {name: _first(stream) for name, stream in streams.items()}
+    times = {name: [] for name in streams}
+    for _ in range(repeats):
+        for name, stream in streams.items():
+            times[name].append(_seconds(stream, batches))
+    reference = np.median(times[next(iter(streams))])
+    rows = []
+    for name, taken in times.items():
+        low, median, high = np.percentile(taken, (25, 50, 75))
+        rows.append(
+            Row(
+                problem=problem,
+                name=name,
+                ratio=float(median / reference),
+                median_ms=float(median * 1e3),
+                low_ms=float(low * 1e3),
+                high_ms=float(high * 1e3),
+                first_s=first[name],
+                figures={"images/s": float(batches * batch / median)},
+            )
+        )
+    return rows
+
+
+def _first(stream):
+    start = time.perf_counter()
+    next(iter(stream))
+    return time.perf_counter() - start
+
+
+def _seconds(stream, batches):
+    iterator = iter(stream)
+    for _ in range(CORES + 3):  # those made side by side, and those made ahead
+        next(iterator)
+    start = time.perf_counter()
+    for _ in range(batches):
+        next(iterator)
+    return time.perf_counter() - start

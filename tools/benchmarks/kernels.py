@@ -1,0 +1,62 @@
+"""How many operations an update is: TensorFlow's, and those of the code that XLA made."""
+
+import re
+
+# No work of their own.
+_NOTHING = {"Const", "Placeholder", "NoOp", "Identity", "IdentityN", "ReadVariableOp"}
+_HLO_NOTHING = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast"}
+
+
+def count(update):
+    """Operations of a traced update.
+
+    Args:
+        update: the tf.function, traced, without arguments.
+
+    Returns:
+        Dict of name to count.
+    """
+    if update._jit_compile:
+        return {
+            "XLA kernels": instructions(
+                update.experimental_get_compiler_ir()(stage="optimized_hlo")
+            )
+        }
+    operations = _operations(update.get_concrete_function().graph)
+    compiled = sum(kind == "XLA" for kind in operations)
+    return {"graph ops": len(operations), **({"of them XLA calls": compiled} if compiled else {})}
+
+
+def _operations(graph):
+    """Kinds of all operations of a graph and of those that it calls; what XLA compiles is one."""
+    found = []
+    for operation in graph.get_operations():
+        if operation.type in _NOTHING:
+            continue
+        attribute = {
+            "PartitionedCall": "f",
+            "StatefulPartitionedCall": "f",
+            "If": "then_branch",  # an update that is not skipped
+            "StatelessIf": "then_branch",
+        }.get(operation.type)
+        if attribute is None:
+            found.append(operation.type)
+            continue
+        called = graph._get_function(operation.get_attr(attribute).name)
+        if called.cached_definition.attr["_XlaMustCompile"].b:
+            found.append("XLA")
+        else:
+            found += _operations(called.graph)
+    return found
+
+
+def instructions(text):
+    """Instructions of optimized HLO outside fusions, each of which is one kernel."""
+    kernels = 0
+    for computation in re.split(r"\n}\n", text):
+        name = computation.strip().split(" ")[0]
+        if any(part in name for part in ("fused_computation", "reduction", "wrapped", "region")):
+            continue
+        found = re.findall(r"= \S+ ([a-z\-]+)\(", computation)
+        kernels += sum(kind not in _HLO_NOTHING for kind in found)
+    return kernels

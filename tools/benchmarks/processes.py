@@ -1,0 +1,81 @@
+"""A case that runs in a process of its own, and takes its turns with the others all the same.
+
+What one case leaves behind in a process (memory, threads, compiled code) makes the next one up to
+1.7 times slower. And some peers need another environment, or another backend.
+"""
+
+import json
+import os
+import pathlib
+import resource
+import subprocess
+import sys
+
+from tf_bdecay.errors import require
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+class Case:
+    """A function without arguments that is a call in another process.
+
+    Args:
+        module: name of a module of `benchmarks`, whose `serve_case(arguments)` returns the function
+            to be called.
+        arguments: dict for it, of what JSON can hold.
+        python: the interpreter; this one's by default.
+        **environment: environment variables of the process.
+    """
+
+    def __init__(self, module, arguments, python=sys.executable, **environment):
+        self.figures = {}
+        code = (
+            f"from benchmarks.processes import serve; serve({module!r}, {json.dumps(arguments)!r})"
+        )
+        paths = os.pathsep.join([str(ROOT / "tools"), str(ROOT)])
+        self._process = subprocess.Popen(
+            [python, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": paths, **environment},
+        )
+        self._name = f"{module} {arguments}"
+        self._answer()
+
+    def __call__(self):
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        self.figures = self._answer()
+
+    def close(self):
+        """Ends the process."""
+        self._process.kill()
+        self._process.wait()
+
+    def _answer(self):
+        line = self._process.stdout.readline()
+        require(line, f"The process of a benchmark ended early: {self._name}; its words are above.")
+        return json.loads(line)
+
+
+def serve(module, arguments):
+    """Makes a module's case, and calls it once for every line that comes in; runs in the child."""
+    import importlib
+
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever else is printed is no answer
+    call = importlib.import_module(f"benchmarks.{module}").serve_case(**json.loads(arguments))
+    while True:
+        print(json.dumps(_figures(call)), file=answers, flush=True)
+        if not sys.stdin.readline():
+            return
+        call()
+
+
+def _figures(call):
+    return {"MB at most": round(_peak_mb()), **getattr(call, "figures", {})}
+
+
+def _peak_mb():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

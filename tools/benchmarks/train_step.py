@@ -1,0 +1,148 @@
+"""Whole updates of ResNet18 by `fit`: ours beside plain Keras with its normalization and its Lamb.
+
+A call is 10 updates, of which ours write one summary; the first is one update. Every case runs in a
+process of its own, on one batch that is in memory.
+"""
+
+import pathlib
+import tempfile
+import threading
+
+from benchmarks.processes import Case
+from benchmarks.timing import Goal, interleave
+
+# Width, examples, and the number of timed calls at most.
+PROBLEMS = {"width16": (16, 256, 8), "width64": (64, 128, 3)}
+UPDATES = 10
+
+_PLAIN, _OURS = "Keras: BatchNormalization, Lamb", "tf_bdecay: ghost, adaptive, summaries, progress"
+_SILENT = "tf_bdecay, no summaries, no progress"
+CASES = {
+    _PLAIN: {"ours": False},
+    _OURS: {"ours": True},
+    _SILENT: {"ours": True, "silent": True},
+    f"{_SILENT}, {UPDATES} updates a host call": {"ours": True, "silent": True, "steps": UPDATES},
+    "Keras, jit_compile": {"ours": False, "jit": True},
+    f"{_SILENT}, jit_compile": {"ours": True, "silent": True, "jit": True},
+}
+
+
+def _name(problem):
+    width, batch, _ = PROBLEMS[problem]
+    return f"{UPDATES} updates of ResNet18, width {width}, batch {batch}"
+
+
+GOALS = (
+    Goal("train step, width 16", _name("width16"), _OURS, _PLAIN, 0.82),
+    Goal("train step, width 64", _name("width64"), _OURS, _PLAIN, 0.9),
+    Goal("summaries and progress", _name("width16"), _OURS, _SILENT, 1.01),
+)
+
+
+def run(problems, repeats):
+    """Rows for each problem; the reference is plain Keras."""
+    rows = []
+    for problem in problems:
+        width, batch, most = PROBLEMS[problem]
+        few = [_PLAIN, _OURS] if width > 16 else CASES
+        cases = {
+            name: Case("train_step", {"width": width, "batch": batch, **CASES[name]})
+            for name in few
+        }
+        rows += interleave(_name(problem), cases, min(repeats, most))
+        for case in cases.values():
+            case.close()
+    return rows
+
+
+def serve_case(width, batch, ours, silent=False, jit=False, steps=1):
+    """A function whose call lets a `fit` that runs in a thread do its next updates."""
+    import keras
+    import tensorflow as tf
+
+    gate = _Gate(steps)
+    images = tf.random.stateless_uniform((batch, 32, 32, 3), (0, 0))
+    labels = tf.random.stateless_uniform((batch,), (0, 1), 0, 10, "int64")
+    batches = tf.data.Dataset.from_tensors((images, labels)).repeat()
+    compiled = {
+        "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        "metrics": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+        "jit_compile": jit,
+        "steps_per_execution": steps,
+    }
+    model, watchers = (_ours if ours else _plain)(width, batch, compiled, silent)
+    endless = 10**6
+
+    def fit():
+        model.fit(
+            batches,
+            steps_per_epoch=endless,
+            callbacks=[*watchers, gate.callback()],
+            shuffle=False,
+            verbose=0,
+        )
+
+    threading.Thread(target=fit, daemon=True).start()
+    return gate.let_through
+
+
+def _plain(width, batch, compiled, silent):
+    import keras
+
+    from benchmarks import plain_keras
+
+    model = plain_keras.resnet18((32, 32, 3), 10, width)
+    model.compile(keras.optimizers.Lamb(1e-3, weight_decay=0.01), **compiled)
+    return model, []
+
+
+def _ours(width, batch, compiled, silent):
+    import tf_bdecay
+
+    model = tf_bdecay.Trainer.of(tf_bdecay.models.resnet18(width=width))
+    model.compile(tf_bdecay.Lamb(1e-3), **compiled)
+    if silent:
+        return model, []
+    from rich.console import Console
+
+    from tf_bdecay.training.progress import ProgressLine
+    from tf_bdecay.training.record import StopDiverged
+    from tf_bdecay.training.summaries import UpdateSummaries
+    from tf_bdecay.training.workdir import Workdir
+
+    model.optimizer.build(model)
+    workdir = Workdir(pathlib.Path(tempfile.mkdtemp()) / "run", {})
+    workdir.open({})
+    nowhere = pathlib.Path("/dev/null").open("w")  # noqa: SIM115 - as long as the process
+    terminal = Console(file=nowhere, force_terminal=True)
+    per_epoch = 10**6
+    return model, [
+        StopDiverged(10, per_epoch),
+        UpdateSummaries(workdir, lambda updates: 1e-3, UPDATES, per_epoch),
+        ProgressLine(per_epoch, 1, batch, terminal),
+    ]
+
+
+class _Gate:
+    """Lets updates through: one in the first turn, or one execution; `UPDATES` in the others."""
+
+    def __init__(self, steps):
+        self._steps = steps
+        self._allowed, self._done = threading.Semaphore(0), threading.Semaphore(0)
+        self._turns = 0
+
+    def let_through(self):
+        executions = 1 if not self._turns else UPDATES // self._steps
+        self._turns += 1
+        for _ in range(executions):
+            self._allowed.release()
+        for _ in range(executions):
+            self._done.acquire()
+
+    def callback(self):
+        import keras
+
+        return keras.callbacks.LambdaCallback(
+            on_train_batch_begin=lambda batch, logs=None: self._allowed.acquire(),
+            on_train_batch_end=lambda batch, logs=None: self._done.release(),
+        )

@@ -1,0 +1,86 @@
+"""One update as a function without arguments, under the backend that Keras runs on."""
+
+import keras
+
+from benchmarks import kernels
+
+
+def variables_of(shapes):
+    """Keras variables of these paths and shapes, and a gradient for each."""
+    found = []
+    for path, shape in shapes:
+        prefix, leaf = path.rsplit("/", 1)
+        with keras.name_scope(prefix):
+            found.append(keras.Variable(keras.ops.full(shape, 0.05), name=leaf))
+    return found, [keras.ops.full(shape, 0.01) for _, shape in shapes]
+
+
+def update(optimizer, shared, gradients, jit):
+    """A function that does one update of variables, which several cases may share.
+
+    Args:
+        optimizer: a Keras optimizer, not built.
+        shared: the variables.
+        gradients: a tensor each.
+        jit: whether XLA compiles the whole; under JAX it always does.
+    """
+    optimizer.build(shared)
+    if keras.backend.backend() == "jax":
+        return _jax(optimizer, shared, gradients)
+    import tensorflow as tf
+
+    @tf.function(jit_compile=jit, autograph=False)
+    def update():
+        optimizer.apply(gradients, shared)
+
+    update.figures_now = lambda: kernels.count(update)
+    return update
+
+
+def _jax(optimizer, shared, gradients):
+    import jax
+
+    # Of its own: what is donated is gone.
+    values = [jax.numpy.array(v.value) for v in shared]
+    state = [values, [jax.numpy.array(v.value) for v in optimizer.variables]]
+    step = jax.jit(
+        lambda values, state, gradients: optimizer.stateless_apply(state, gradients, values),
+        donate_argnums=(0, 1),
+    )
+
+    def update():
+        state[:] = step(*state, gradients)
+        jax.block_until_ready(state)
+
+    def figures_now():
+        text = step.lower(*state, gradients).compile().as_text()
+        return {"XLA kernels": kernels.instructions(text)}
+
+    update.figures_now = figures_now
+    return update
+
+
+def copy(count, chunk=2**21):
+    """A function that reads and writes so many floats once, by chunks."""
+    ops = keras.ops
+    sizes = [chunk] * (count // chunk) + [count % chunk]
+    if keras.backend.backend() == "jax":
+        import jax
+
+        held = [[jax.numpy.ones(size) for size in sizes]]
+        double = jax.jit(lambda arrays: [a * 1.0001 for a in arrays], donate_argnums=0)
+
+        def copy():
+            held[0] = jax.block_until_ready(double(held[0]))
+
+        return copy
+    import tensorflow as tf
+
+    pairs = [[tf.Variable(ops.ones(size)) for _ in "ab"] for size in sizes]
+
+    @tf.function(autograph=False)
+    def copy():
+        for a, b in pairs:
+            b.assign(a * 1.0001)
+
+    return copy
