@@ -253,16 +253,28 @@ class DecayByRole(keras.optimizers.Optimizer):
             "gives these variables the coefficient 0 (see tf_bdecay.decay)."
         )
 
-    def update_block(self, block, parameter, gradient, slots, decay, learning_rate, updates):
+    def terms(self, learning_rate, updates):
+        """Scalars that the rule needs of every block, once an update.
+
+        Args:
+            learning_rate: scalar eta, in the plan's compute dtype.
+            updates: scalar t, 1 in the first update, in that dtype.
+
+        Returns:
+            Tuple of scalars, handed to `update_block`.
+        """
+        del updates
+        return (learning_rate,)
+
+    def update_block(self, block, parameter, gradient, slots, decay, terms):
         """The subclass's rule for one block of variables.
 
         Args:
-            block: the `Block`.
+            block: the `Block`. Of its variables only what `adapts` says may matter, beside shapes.
             parameter, gradient: its tensors theta and g, after clipping.
             slots: tuple of its tensors, as named in `slots`.
             decay: lambda of each of its variables, or None where all are 0.
-            learning_rate: scalar eta.
-            updates: integer scalar t, 1 in the first update.
+            terms: what `terms` returned, in the block's compute dtype.
 
         Returns:
             The new parameter, tuple of new slots, and the trust ratio of each variable.

@@ -114,18 +114,20 @@ class Lamb(DecayByRole):
             return self.weight_decay.may_decay(variable)
         return self.layer_adaptation == "all" or variable.role in ("kernel", "other")
 
-    def update_block(self, block, parameter, gradient, slots, decay, learning_rate, updates):
+    def terms(self, learning_rate, updates):
+        if not self.bias_correction:
+            return (learning_rate,)
+        corrections = [update.bias_correction(b, updates) for b in (self.beta_1, self.beta_2)]
+        return learning_rate, *corrections
+
+    def update_block(self, block, parameter, gradient, slots, decay, terms):
+        learning_rate, *corrections = terms
         m, v = update.moments(gradient, *slots, self.beta_1, self.beta_2)
-        t = ops.cast(updates, block.compute_dtype)
-        corrections = [update.bias_correction(b, t) for b in (self.beta_1, self.beta_2)]
-        u = update.adam_direction(
-            m, v, self.epsilon, *(corrections if self.bias_correction else ())
-        )
+        u = update.adam_direction(m, v, self.epsilon, *corrections)
         if decay is not None:
             u = u + block.spread(decay) * parameter
         ratio = self._trust_ratio(block, parameter, u)
-        step = ops.cast(learning_rate, block.compute_dtype) * ratio
-        return parameter - block.spread(step) * u, (m, v), ratio
+        return parameter - block.spread(learning_rate * ratio) * u, (m, v), ratio
 
     def _trust_ratio(self, block, parameter, u):
         """Trust ratio of each variable of a block, 1 for those that are not adapted."""

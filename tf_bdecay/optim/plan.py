@@ -33,6 +33,11 @@ class Plan:
         self._gammas = np.array([pair.gamma for pair in roles.pairs], "int32")
         self._betas = np.array([pair.beta for pair in roles.pairs], "int32")
 
+    @property
+    def compute_dtype(self):
+        """The finest compute dtype of its blocks."""
+        return max((block.compute_dtype for block in self.blocks), default="float32")
+
     def join(self, tensors):
         """One tensor a block of one tensor a variable."""
         return [block.join([tensors[i] for i in block.indices]) for block in self.blocks]

@@ -68,7 +68,8 @@ class SGD(DecayByRole):
         """Table 1's decay, on every parameter."""
         return decay_policies.FullDecay(0.005)
 
-    def update_block(self, block, parameter, gradient, slots, decay, learning_rate, updates):
+    def update_block(self, block, parameter, gradient, slots, decay, terms):
+        (learning_rate,) = terms
         pull = None if decay is None else block.spread(decay) * parameter
         if pull is not None and self.coupled:
             gradient = gradient + pull
@@ -77,7 +78,7 @@ class SGD(DecayByRole):
         if pull is not None and not self.coupled:
             u = u + pull
         ones = ops.ones((len(block.indices),), block.compute_dtype)
-        return parameter - ops.cast(learning_rate, block.compute_dtype) * u, (buffer,), ones
+        return parameter - learning_rate * u, (buffer,), ones
 
     def get_config(self):
         """The arguments that make this optimizer again."""

@@ -35,6 +35,7 @@ def step(optimizer, state, gradients, learning_rate, present):
     decision = decide(optimizer, sums, state["bias_ratio"], state["decay_on"], present)
 
     def updated():
+        scalars = terms(optimizer, learning_rate, state["iterations"])
         weights, slots, trust = list(state["parameters"]), [], []
         for n, block in enumerate(plan.blocks):
             theta, new_slots, ratios = update_block(
@@ -46,8 +47,7 @@ def step(optimizer, state, gradients, learning_rate, present):
                 state["slots"][n],
                 plan.decay(block, decision["decay_on"]),
                 decision["scale"],
-                learning_rate,
-                state["iterations"] + 1,
+                scalars,
             )
             slots.append(new_slots)
             trust.append(ratios)
@@ -125,21 +125,26 @@ def decide(optimizer, sums, ratio, on, present):
     }
 
 
-def update_block(
-    optimizer, block, present, parameter, gradient, slots, decay, scale, learning_rate, updates
-):
+def terms(optimizer, learning_rate, updates_done):
+    """The optimizer's own `terms` of the update after so many."""
+    dtype = optimizer.plan.compute_dtype
+    return optimizer.terms(ops.cast(learning_rate, dtype), ops.cast(updates_done + 1, dtype))
+
+
+def update_block(optimizer, block, present, parameter, gradient, slots, decay, scale, scalars):
     """New theta, slots and trust ratios of a block; those without a gradient stay as they are.
 
     Args:
         optimizer, present: as in `step`.
-        block, parameter, gradient, slots, decay, learning_rate, updates: as in the optimizer's own
-            `update_block`.
+        block, parameter, gradient, slots, decay: as in the optimizer's own `update_block`.
         scale: of clipping, or None.
+        scalars: from `terms`.
     """
     if scale is not None:
         gradient = gradient * ops.cast(scale, gradient.dtype)
+    scalars = [ops.cast(scalar, block.compute_dtype) for scalar in scalars]
     theta, new_slots, ratios = optimizer.update_block(
-        block, parameter, gradient, slots, decay, learning_rate, updates
+        block, parameter, gradient, slots, decay, scalars
     )
     absent = np.array([i not in present for i in block.indices])
     if absent.any():

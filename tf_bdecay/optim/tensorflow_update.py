@@ -58,19 +58,21 @@ def run(optimizer, variables, gradients, learning_rate, present):
 def _update(optimizer, kernels, state, present, gradients, learning_rate):
     """`step` of this replica's variables, in place; `state` is a structure of TensorFlow's own."""
     plan = optimizer.plan
-    blocks = plan.blocks
     gradients = plan.join(pure.filled(optimizer, gradients, present, state["parameters"]))
-    thetas = [_variable_or_joined(block, state["parameters"]) for block in blocks]
-    sums = [kernels.measure(*of_block) for of_block in zip(blocks, gradients, thetas, strict=True)]
+    thetas = [_variable_or_joined(block, state["parameters"]) for block in plan.blocks]
+    sums = [kernels.measure(*of) for of in zip(plan.blocks, gradients, thetas, strict=True)]
     decision = kernels.decide(sums, state["bias_ratio"].value(), state["decay_on"].value(), present)
+    moving = [n for n, block in enumerate(plan.blocks) if set(block.indices) & set(present)]
+    packs = [n for n in moving if plan.blocks[n].packed]
+    done = state["iterations"].value()
+    scalars = kernels.terms(learning_rate, done)
 
     def updated():
-        done, trust = state["iterations"].value(), []
-        for n, block in enumerate(blocks):
-            if not set(block.indices) & set(present):
-                trust.append(tf.ones(len(block.indices)))
-                continue
-            values, ratios = kernels.update(
+        trust = [tf.ones(len(block.indices)) for block in plan.blocks]
+        new = {}
+        for n in moving:
+            block = plan.blocks[n]
+            new[n], trust[n] = kernels.update(
                 block,
                 present,
                 thetas[n],
@@ -78,28 +80,41 @@ def _update(optimizer, kernels, state, present, gradients, learning_rate):
                 state["slots"][n],
                 plan.decay(block, decision["decay_on"]),
                 decision["scale"],
-                learning_rate,
-                done + 1,
+                scalars,
             )
-            trust.append(ratios)
-            for i, value in zip(block.indices, values, strict=block.packed):
-                state["parameters"][i].assign(value)
-        for n, (i, _) in enumerate(optimizer.averages):
-            kernels.average(state["parameters"][i], state["averages"][n], done)
         small = {k: v.value() for k, v in state.items() if isinstance(v, tf.Variable)}
         _assign(state, pure.count(small, decision, learning_rate))
-        state["trust_ratio"].assign(packing.gather_by_variable(blocks, trust))
-        return tf.constant(True)
+        state["trust_ratio"].assign(packing.gather_by_variable(plan.blocks, trust))
+        return [new[n] for n in packs]
 
     def skipped():
         names = ("skipped_updates", "skipped_in_a_row")
         _assign(state, pure.skip({name: state[name].value() for name in names}))
-        return tf.constant(False)
+        return [thetas[n] for n in packs]
 
-    if optimizer.skip_nonfinite:
-        tf.cond(decision["finite"], updated, skipped)
-    else:
-        updated()
+    goes_on = decision["finite"] if optimizer.skip_nonfinite else True
+    new = _if(goes_on, updated, skipped)
+    # Outside of the branch, which would take every small variable by a switch of its own.
+    for n, theta in zip(packs, new, strict=True):
+        block = plan.blocks[n]
+        for i, value in zip(block.indices, block.split(theta), strict=True):
+            variable = state["parameters"][i]
+            value = tf.cast(value, variable.dtype)
+            constrained = optimizer.constrained(i, value)
+            if constrained is not value:
+                value = _if(goes_on, lambda c=constrained: c, lambda v=value: v)
+            variable.assign(value)
+    if optimizer.averages:
+
+        def averaged():
+            for n, (i, _) in enumerate(optimizer.averages):
+                kernels.average(state["parameters"][i], state["averages"][n], done)
+
+        _if(goes_on, averaged, lambda: None)
+
+
+def _if(condition, yes, no):
+    return yes() if condition is True else tf.cond(condition, yes, no)
 
 
 class Kernels:
@@ -117,11 +132,22 @@ class Kernels:
 
     def measure(self, block, gradient, theta):
         """`step.measure`; theta is a variable, or the tensor of a packed block."""
+        key, theta = block, _computed(block, theta)
+        if not block.packed:  # the shape does not matter, the size does
+            key, gradient, theta = (block.sizes, block.dtype), *_flat(gradient, theta)
 
         def measure(gradient, theta):
-            return pure.measure(self._optimizer, block, gradient, _computed(block, theta))
+            return pure.measure(self._optimizer, block, gradient, theta)
 
-        return self._function("measure", self._kind(block), measure)(gradient, theta)
+        return self._function("measure", key, measure)(gradient, theta)
+
+    def terms(self, learning_rate, updates_done):
+        """`step.terms`."""
+
+        def terms(learning_rate, updates_done):
+            return pure.terms(self._optimizer, learning_rate, updates_done)
+
+        return self._function("terms", None, terms)(learning_rate, updates_done)
 
     def decide(self, sums, ratio, on, present):
         """`step.decide`."""
@@ -132,17 +158,17 @@ class Kernels:
         return self._function("decide", present, decide)(sums, ratio, on)
 
     def update(self, block, present, theta, gradient, slots, *scalars):
-        """`step.update_block` in place; new values by variable for a packed block, else none.
+        """`step.update_block` in place, but for the theta of a packed block.
 
         Args:
             block, present: as there.
             theta: as in `measure`.
             gradient: tensor.
             slots: tuple of variables.
-            *scalars: decay, scale, learning_rate, updates, as there.
+            *scalars: decay, scale, scalars, as there.
 
         Returns:
-            The values, and the trust ratios.
+            The new theta of a packed block, or None, and the trust ratios.
         """
 
         def update(theta, gradient, slots, *scalars):
@@ -152,14 +178,12 @@ class Kernels:
             )
             for slot, value in zip(slots, new_slots, strict=True):
                 slot.assign(value)
-            if block.packed:
-                return new, ratios
-            theta.assign(*pure.weights_of(self._optimizer, block, new))
-            return (), ratios
+            if not block.packed:
+                theta.assign(*pure.weights_of(self._optimizer, block, new))
+            return new if block.packed else None, ratios
 
         key = self._kind(block), present if block.packed else (), scalars[0] is None
-        new, ratios = self._function("update", key, update)(theta, gradient, slots, *scalars)
-        return pure.weights_of(self._optimizer, block, new) if block.packed else (), ratios
+        return self._function("update", key, update)(theta, gradient, slots, *scalars)
 
     def average(self, weight, kept, updates_done):
         """`step.average` in place."""
@@ -199,6 +223,10 @@ def _variable_or_joined(block, parameters):
 def _computed(block, theta):
     """A block's theta in its compute dtype, of its variable or of the joined tensor."""
     return theta if block.packed else tf.cast(theta.value(), block.compute_dtype)
+
+
+def _flat(*tensors):
+    return [tf.reshape(tensor, [-1]) for tensor in tensors]
 
 
 def _assign(state, values):
