@@ -30,7 +30,9 @@ def with_gradients(kernel, x, gamma, beta, dy):
     return [tf.cast(t, "float64").numpy() for t in run(x, gamma, beta, dy)]
 
 
-@pytest.mark.parametrize("shape", [(32, 5, 5, 6), (16, 4), (24, 3, 7)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(32, 5, 5, 6), (16, 4), (24, 3, 7), (GHOST * 17, 2), (GHOST * 40, 2, 3)], ids=str
+)
 @pytest.mark.parametrize(
     "dtype, tolerance", [("float32", 1e-5), ("bfloat16", 2e-2), ("float16", 2e-3)]
 )
@@ -94,7 +96,10 @@ def test_the_graph_does_not_grow_with_the_ghost_batches():
         definition = step.get_concrete_function(x).graph.as_graph_def()
         return len(definition.node) + sum(len(f.node_def) for f in definition.library.function)
 
-    assert abs(nodes(GHOST * 4) - nodes(GHOST * 256)) < 10  # of about 150; constants fold
+    most = nodes(GHOST * fused.AT_ONCE)
+    assert nodes(GHOST * 2) < most
+    for count in (2, 4, 16):
+        assert abs(nodes(GHOST * fused.AT_ONCE * count) - most) < most
 
 
 def test_batches_of_unknown_length():

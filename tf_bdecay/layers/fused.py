@@ -1,9 +1,10 @@
-"""Ghost batch normalization by TensorFlow's fused op, one ghost batch after the other, on a CPU.
+"""Ghost batch normalization by TensorFlow's fused op on each ghost batch, on a CPU.
 
 A ghost batch fits in the processor's cache, and the op reads it once where a formula of several
-operations reads it several times: a quarter of the time of Keras' BatchNormalization. The loop
-keeps the graph as small for 256 ghost batches as for 8. XLA unravels the op into slow parts, and on
-a GPU a loop of small kernels would starve it: there `normalize` serves.
+operations reads it several times: a quarter of the time of Keras' BatchNormalization. Up to 16
+ghost batches are written out in the graph; of more a loop takes so many at a time, which keeps the
+graph small. XLA unravels the op into slow parts, and on a GPU many small kernels would starve it:
+there `normalize` serves.
 """
 
 import contextlib
@@ -11,6 +12,8 @@ import threading
 
 import keras
 from keras import ops
+
+AT_ONCE = 16  # ghost batches in the graph, at most
 
 _local = threading.local()  # replicas are threads
 
@@ -71,30 +74,11 @@ def ghost_normalize(x, gamma, beta, ghost, epsilon):
     gamma = tf.ones(channels) if gamma is None else tf.cast(gamma, "float32")
     beta = tf.zeros(channels) if beta is None else tf.cast(beta, "float32")
 
-    def over_groups(body, start):
-        """Applies body(index, carry) -> (group, carry) to every ghost batch; joins the groups."""
-        count = tf.convert_to_tensor(number)
-
-        def step(i, groups, carry):
-            group, carry = body(i, carry)
-            return i + 1, groups.write(i, group), carry
-
-        groups = tf.TensorArray(x.dtype, count, element_shape=(None, 1, 1, channels))
-        _, groups, carry = tf.while_loop(
-            lambda i, *_: i < count, step, (tf.constant(0), groups, start), parallel_iterations=1
-        )
-        return tf.ensure_shape(tf.reshape(groups.concat(), tf.shape(x)), x.shape), carry
-
-    def in_groups(tensor):
-        return tf.reshape(tensor, (number, -1, 1, 1, channels))
-
     @tf.custom_gradient
     def normalize(x, gamma, beta):
-        groups = in_groups(x)
-
-        def forward(i, statistics):
+        def forward(x):
             found = tf.raw_ops.FusedBatchNormV3(
-                x=groups[i],
+                x=x,
                 scale=gamma,
                 offset=beta,
                 mean=[],
@@ -103,36 +87,78 @@ def ghost_normalize(x, gamma, beta, ghost, epsilon):
                 is_training=True,
             )
             # The variance that it returns openly is the unbiased one.
-            pair = tf.stack([found.reserve_space_1, found.reserve_space_2])
-            return found.y, statistics.write(i, pair)
-
-        array = tf.TensorArray("float32", number, element_shape=(2, channels))
-        y, array = over_groups(forward, array)
-        statistics = array.stack()
+            return found.y, tf.stack([found.reserve_space_1, found.reserve_space_2])
 
         def gradient(dy, *_):
-            upstream = in_groups(dy)
-
-            def backward(i, parameters):
+            def backward(dy, x, statistics):
                 found = tf.raw_ops.FusedBatchNormGradV3(
-                    y_backprop=upstream[i],
-                    x=groups[i],
+                    y_backprop=dy,
+                    x=x,
                     scale=gamma,
-                    reserve_space_1=statistics[i, 0],
-                    reserve_space_2=statistics[i, 1],
+                    reserve_space_1=statistics[0],
+                    reserve_space_2=statistics[1],
                     reserve_space_3=tf.zeros(1),
                     epsilon=epsilon,
                     is_training=True,
                 )
-                return found.x_backprop, parameters + tf.stack(
-                    [found.scale_backprop, found.offset_backprop]
-                )
+                return found.x_backprop, tf.stack([found.scale_backprop, found.offset_backprop])
 
-            dx, parameters = over_groups(backward, tf.zeros((2, channels)))
-            return dx, parameters[0], parameters[1]
+            groups = _grouped(dy, number), _grouped(x, number), statistics
+            dx, parameters = _each(backward, groups, number)
+            parameters = tf.reduce_sum(parameters, 0)
+            return _restored(dx, x), parameters[0], parameters[1]
 
-        return (y, statistics), gradient
+        y, statistics = _each(forward, (_grouped(x, number),), number)
+        return (_restored(y, x), statistics), gradient
 
     y, statistics = normalize(x, gamma, beta)
     means = tf.reduce_mean(tf.stop_gradient(statistics), 0)
     return y, means[0], means[1]
+
+
+def _grouped(x, number):
+    return ops.reshape(x, (number, 1, -1, 1, x.shape[-1]))
+
+
+def _restored(groups, x):
+    import tensorflow as tf
+
+    return tf.ensure_shape(tf.reshape(groups, tf.shape(x)), x.shape)
+
+
+def _each(body, tensors, number):
+    """Applies body(group of each tensor) -> (large, small) to each of `number` ghost batches.
+
+    Args:
+        body: the function; `large` is like a group of the first tensor.
+        tensors: tuple of tensors [number, ...].
+        number: int, or a scalar tensor where the batch is not static.
+
+    Returns:
+        Both results, [number, ...].
+    """
+    import tensorflow as tf
+
+    if isinstance(number, int) and number <= AT_ONCE:
+        groups = zip(*(tf.unstack(tensor, number) for tensor in tensors), strict=True)
+        return [tf.stack(results) for results in zip(*(body(*g) for g in groups), strict=True)]
+    at_once = 1
+    if isinstance(number, int):
+        at_once = max(n for n in range(1, AT_ONCE + 1) if number % n == 0)
+    first = tensors[0]
+    count = tf.convert_to_tensor(number) // at_once
+    shape = (at_once, *first.shape[1:])
+    large = tf.TensorArray(first.dtype, count, element_shape=shape)
+    small = tf.TensorArray("float32", count, element_shape=(at_once, 2, first.shape[-1]))
+
+    def step(i, large, small):
+        # Slices and unstacked parts of the first axis share memory: nothing is copied.
+        stretch = (tf.unstack(t[i * at_once : (i + 1) * at_once], at_once) for t in tensors)
+        found = [body(*groups) for groups in zip(*stretch, strict=True)]
+        of_large, of_small = (tf.stack(results) for results in zip(*found, strict=True))
+        return i + 1, large.write(i, of_large), small.write(i, of_small)
+
+    _, large, small = tf.while_loop(
+        lambda i, *_: i < count, step, (tf.constant(0), large, small), parallel_iterations=1
+    )
+    return large.concat(), small.concat()
