@@ -97,9 +97,9 @@ def _run(names):
             f"Received: {_ADDONS.value!r}",
         )
     with quiet.stderr():
-        from benchmarks import document, timing
+        from tools.benchmarks import document, timing
 
-        modules = {name: importlib.import_module(f"benchmarks.{name}") for name in names}
+        modules = {name: importlib.import_module(f"tools.benchmarks.{name}") for name in names}
     known = {problem for module in modules.values() for problem in module.PROBLEMS}
     for problem in _PROBLEMS.value or ():
         if problem not in known:

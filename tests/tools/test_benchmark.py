@@ -1,5 +1,6 @@
 """tools/benchmark.py: one sentence for what it cannot use; ratios to the first alternative."""
 
+import json
 import pathlib
 import re
 import subprocess
@@ -7,8 +8,10 @@ import sys
 import time
 
 import pytest
+import tensorflow as tf
 
-from tools.benchmarks import timing
+from tf_bdecay.errors import BadInput
+from tools.benchmarks import document, kernels, processes, timing
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -65,3 +68,65 @@ def test_rows_have_the_order_of_the_cases_and_ratios_to_the_first():
     for row in rows:
         assert 0 < row.low_ms <= row.median_ms <= row.high_ms
         assert row.first_s > 0
+
+
+def row(name, median=1.0, first=1.0, **figures):
+    return timing.Row("nap", name, median, median, median, median, first, figures)
+
+
+def test_a_goal_is_a_ratio_of_two_rows_of_its_problem():
+    rows = [row("a", 2.0, 10.0), row("b", 3.0, 4.0), timing.Row("other", "a", 1, 9, 9, 9, 9)]
+    assert timing.Goal("faster", "nap", "b", "a", 1.0).ratio(rows) == 1.5
+    assert timing.Goal("sooner", "nap", "b", "a", 1.0, "first_s").ratio(rows) == 0.4
+    assert timing.Goal("not run", "nap", "c", "a", 1.0).ratio(rows) is None
+
+
+def test_memory_has_no_times():
+    first = timing.of_megabytes("m", "a", 200.0, [])
+    second = timing.of_megabytes("m", "b", 300.0, [first])
+    assert (first.ratio, second.ratio) == (1, 1.5)
+    assert timing.cells(second) == ("m", "b", "1.50", "", "", "", "300 MB")
+
+
+def test_the_page_and_its_json_have_every_row(tmp_path):
+    rows = [row("a", 2.0), row("b", 3.0, images=12_345.6)]
+    goals = [(timing.Goal("faster", "nap", "b", "a", 1.0), 1.5)]
+    page = tmp_path / "page.md"
+    document.write(page, {"naps": ("Naps, side by side.\n\nHow long.\n", rows)}, goals)
+    text = page.read_text()
+    assert "## naps\n\nNaps, side by side.\n\nHow long.\n" in text
+    assert "| faster | 1 | 1.5 | no |" in text
+    assert "12,346 images" in text
+    found = json.loads((tmp_path / "page.json").read_text())["rows"]
+    assert [(r["name"], r["median_ms"]) for r in found] == [("a", 2.0), ("b", 3.0)]
+
+
+def test_operations_are_counted_through_calls_and_compiled_ones_are_one():
+    variable = tf.Variable([1.0, 2.0])
+
+    @tf.function(jit_compile=True, autograph=False)
+    def compiled(x):
+        return tf.reduce_sum(tf.exp(x) * x)
+
+    @tf.function(autograph=False)
+    def inner(x):
+        return tf.exp(x) + compiled(x)  # 2 and the call
+
+    @tf.function(autograph=False)
+    def update():
+        variable.assign(inner(variable))  # 1
+
+    assert kernels.count(update) == {"graph ops": 4, "of them XLA calls": 1}
+
+
+@pytest.mark.slow
+def test_a_case_of_another_process_takes_its_turns():
+    case = processes.Case("peers", {"problem": "tiny", "peer": "optax"})
+    rows = timing.interleave("tiny", {"optax": case}, 2)
+    case.close()
+    assert rows[0].median_ms > 0 and rows[0].figures["MB at most"] > 100
+
+
+def test_a_process_that_ends_early_is_one_sentence():
+    with pytest.raises(BadInput, match="ended early: peers"):
+        processes.Case("peers", {"problem": "tiny", "peer": "optax"}, "/bin/false")

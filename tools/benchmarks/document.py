@@ -9,7 +9,7 @@ import pathlib
 import platform
 import textwrap
 
-from benchmarks.timing import HEADINGS, cells
+from tools.benchmarks.timing import HEADINGS, cells
 
 _LIBRARIES = ("tensorflow", "keras", "jax", "optax", "numpy")
 _INTRODUCTION = """\

@@ -2,8 +2,8 @@
 
 import keras
 
-from benchmarks.timing import Goal, interleave
 from tf_bdecay.layers import GhostBatchNormalization, normalize
+from tools.benchmarks.timing import Goal, interleave
 
 GHOST = 32
 # Examples (8, 64 and 256 ghost batches), height and width, channels.

@@ -12,8 +12,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.timing import Row
 from tf_bdecay import data
+from tools.benchmarks.timing import Row
 
 PROBLEMS = {"batch256": 256, "batch8192": 8192}
 COUNT, SHAPE = 50_000, (32, 32, 3)

@@ -10,9 +10,9 @@ import sys
 
 import keras
 
-from benchmarks import updates, variables
-from benchmarks.processes import Case
-from benchmarks.timing import Goal, interleave, of_megabytes
+from tools.benchmarks import updates, variables
+from tools.benchmarks.processes import Case
+from tools.benchmarks.timing import Goal, interleave, of_megabytes
 
 MEMORY = "memory"
 _TENSORFLOW = keras.backend.backend() == "tensorflow"
@@ -79,6 +79,8 @@ def _cases(problem, shapes, addons_python):
             peer, python = other
             lazy = {"TF_BDECAY_LAZY_IMPORT": "1"}  # Addons' environment has no Keras 3
             cases[name] = Case("peers", {"problem": problem, "peer": peer}, python, **lazy)
+    if problem == "tiny" and _TENSORFLOW:
+        cases["limit: to read, join, split and write"] = updates.read_and_write(shared)
     cases["copy of the parameters"] = updates.copy(variables.parameters(shapes))
     return cases
 

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from benchmarks import variables
+from tools.benchmarks import variables
 
 
 def serve_case(problem, peer, memory=False):
@@ -12,7 +12,7 @@ def serve_case(problem, peer, memory=False):
         return _addons(shapes)
     if peer == "optax":
         return _optax(shapes)
-    from benchmarks import optimizer
+    from tools.benchmarks import optimizer
 
     call = optimizer.case_of(problem, peer)
     return _watched(call) if memory else call

@@ -20,7 +20,7 @@ class Case:
     """A function without arguments that is a call in another process.
 
     Args:
-        module: name of a module of `benchmarks`, whose `serve_case(arguments)` returns the function
+        module: name of a module beside this one, whose `serve_case(arguments)` returns the function
             to be called.
         arguments: dict for it, of what JSON can hold.
         python: the interpreter; this one's by default.
@@ -29,16 +29,14 @@ class Case:
 
     def __init__(self, module, arguments, python=sys.executable, **environment):
         self.figures = {}
-        code = (
-            f"from benchmarks.processes import serve; serve({module!r}, {json.dumps(arguments)!r})"
-        )
-        paths = os.pathsep.join([str(ROOT / "tools"), str(ROOT)])
+        call = f"serve({module!r}, {json.dumps(arguments)!r})"
+        code = f"from tools.benchmarks.processes import serve; {call}"
         self._process = subprocess.Popen(
             [python, "-c", code],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": paths, **environment},
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         )
         self._name = f"{module} {arguments}"
         self._answer()
@@ -63,9 +61,14 @@ def serve(module, arguments):
     """Makes a module's case, and calls it once for every line that comes in; runs in the child."""
     import importlib
 
+    from tf_bdecay import quiet
+
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever else is printed is no answer
-    call = importlib.import_module(f"benchmarks.{module}").serve_case(**json.loads(arguments))
+    with quiet.stderr():
+        call = importlib.import_module(f"tools.benchmarks.{module}").serve_case(
+            **json.loads(arguments)
+        )
     while True:
         print(json.dumps(_figures(call)), file=answers, flush=True)
         if not sys.stdin.readline():

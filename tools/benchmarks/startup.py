@@ -13,8 +13,8 @@ import time
 import numpy as np
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-from benchmarks.timing import Row
 from tf_bdecay.errors import require
+from tools.benchmarks.timing import Row
 
 PROBLEMS = {"digits": 16, "resnet18": 64}  # width of ResNet18; data and batch are the digits'
 BATCH = 448

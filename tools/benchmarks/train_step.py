@@ -8,8 +8,8 @@ import pathlib
 import tempfile
 import threading
 
-from benchmarks.processes import Case
-from benchmarks.timing import Goal, interleave
+from tools.benchmarks.processes import Case
+from tools.benchmarks.timing import Goal, interleave
 
 # Width, examples, and the number of timed calls at most.
 PROBLEMS = {"width16": (16, 256, 8), "width64": (64, 128, 3)}
@@ -89,7 +89,7 @@ def serve_case(width, batch, ours, silent=False, jit=False, steps=1):
 def _plain(width, batch, compiled, silent):
     import keras
 
-    from benchmarks import plain_keras
+    from tools.benchmarks import plain_keras
 
     model = plain_keras.resnet18((32, 32, 3), 10, width)
     model.compile(keras.optimizers.Lamb(1e-3, weight_decay=0.01), **compiled)

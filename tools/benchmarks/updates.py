@@ -2,7 +2,7 @@
 
 import keras
 
-from benchmarks import kernels
+from tools.benchmarks import kernels
 
 
 def variables_of(shapes):
@@ -28,6 +28,8 @@ def update(optimizer, shared, gradients, jit):
     if keras.backend.backend() == "jax":
         return _jax(optimizer, shared, gradients)
     import tensorflow as tf
+
+    tf.get_logger().setLevel("ERROR")  # it takes the cases for one function that is traced again
 
     @tf.function(jit_compile=jit, autograph=False)
     def update():
@@ -58,6 +60,22 @@ def _jax(optimizer, shared, gradients):
 
     update.figures_now = figures_now
     return update
+
+
+def read_and_write(shared):
+    """A function that reads, joins, splits and writes the variables: what no update can save."""
+    import tensorflow as tf
+
+    values = [v.value for v in shared]
+    sizes = [v.shape.num_elements() for v in values]
+
+    @tf.function(autograph=False)
+    def read_and_write():
+        flat = tf.concat([tf.reshape(v.value(), [-1]) for v in values], 0) * 1.0001
+        for v, part in zip(values, tf.split(flat, sizes), strict=True):
+            v.assign(tf.reshape(part, v.shape))
+
+    return read_and_write
 
 
 def copy(count, chunk=2**21):
