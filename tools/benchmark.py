@@ -5,7 +5,7 @@
     python tools/benchmark.py all --document=docs/performance.md
 
 Benchmarks: optimizer, ghost_batch_norm, train_step, input, sharpness, startup; all is all of them,
-in about an hour. Nothing else should run on the machine meanwhile. With KERAS_BACKEND=jax,
+in half an hour. Nothing else should run on the machine meanwhile. With KERAS_BACKEND=jax,
 optimizer and ghost_batch_norm run under JAX, on a GPU where there is one.
 """
 

@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import warnings
 
 import keras
 
@@ -71,3 +72,37 @@ def policy(kind, weight_decay):
         f"for none. Received: weight_decay={weight_decay!r}",
     )
     return weight_decay
+
+
+def check_pairs(policy, is_default, roles):
+    """Warns, or raises where it was asked for, if a policy has betas that it cannot decide.
+
+    Args:
+        policy: the `DecayPolicy`.
+        is_default: whether nobody asked for it.
+        roles: the `Roles` of the variables to be updated.
+
+    Raises:
+        BadInput: an adaptive policy was asked for, and no layer has both gamma and beta.
+    """
+    if not policy.adaptive:
+        return
+    if not roles.pairs:
+        sentence = (
+            "Adaptive beta decay has nothing to decide: no layer of this model has both a "
+            f"trainable gamma and a trainable beta among its {len(roles)} variables."
+        )
+        require(
+            is_default,
+            f"{sentence} Use tf_bdecay.decay.NoBiasDecay, BiasDecay or another fixed policy.",
+        )
+        warnings.warn(
+            f"{sentence} The default policy decays its kernels and biases only.", stacklevel=4
+        )
+    elif roles.unpaired:
+        names = ", ".join(roles.variables[i].label for i in roles.unpaired)
+        decays = getattr(policy, "unpaired", 0.0)
+        warnings.warn(
+            f"Betas without a gamma have no ratio r; they decay by {decays}: {names}.",
+            stacklevel=4,
+        )

@@ -100,7 +100,7 @@ class DecayByRole(keras.optimizers.Optimizer):
         if self.built:
             return
         roles = roles_of(model_or_variables, self.role_overrides)
-        self.check_pairs(roles)
+        arguments.check_pairs(self.weight_decay, self.policy_is_default, roles)
         variables = list(getattr(model_or_variables, "trainable_variables", model_or_variables))
         dtypes = [keras.backend.standardize_dtype(v.dtype) for v in variables]
         plan = Plan(roles, dtypes, self.weight_decay)
@@ -334,37 +334,6 @@ class DecayByRole(keras.optimizers.Optimizer):
         indices = [self._get_variable_index(v) for v in trainable_variables]
         aligned = dict(zip(indices, grads, strict=True))
         return {i: aligned[i] for i in sorted(aligned)}
-
-    def check_pairs(self, roles):
-        """Warns, or raises where it was asked for, if a policy has betas that it cannot decide.
-
-        Args:
-            roles: the `Roles` of the variables to be updated.
-
-        Raises:
-            BadInput: an adaptive policy was asked for, and no layer has both gamma and beta.
-        """
-        if not self.weight_decay.adaptive:
-            return
-        if not roles.pairs:
-            sentence = (
-                "Adaptive beta decay has nothing to decide: no layer of this model has both a "
-                f"trainable gamma and a trainable beta among its {len(roles)} variables."
-            )
-            require(
-                self.policy_is_default,
-                f"{sentence} Use tf_bdecay.decay.NoBiasDecay, BiasDecay or another fixed policy.",
-            )
-            warnings.warn(
-                f"{sentence} The default policy decays its kernels and biases only.", stacklevel=3
-            )
-        elif roles.unpaired:
-            names = ", ".join(roles.variables[i].label for i in roles.unpaired)
-            decays = getattr(self.weight_decay, "unpaired", 0.0)
-            warnings.warn(
-                f"Betas without a gamma have no ratio r; they decay by {decays}: {names}.",
-                stacklevel=3,
-            )
 
 
 def unwrapped(optimizer):

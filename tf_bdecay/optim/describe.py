@@ -3,6 +3,7 @@
 import io
 from typing import NamedTuple
 
+from tf_bdecay.optim.arguments import check_pairs
 from tf_bdecay.optim.base import DecayByRole, unwrapped
 from tf_bdecay.optim.lamb import Lamb
 from tf_bdecay.roles import roles_of
@@ -94,7 +95,7 @@ def describe(model, weight_decay=None, layer_adaptation=None):
         )
     # The user's optimizer is never built here: under a strategy that needs its scope.
     roles = roles_of(model, settings.role_overrides)
-    settings.check_pairs(roles)
+    check_pairs(settings.weight_decay, settings.policy_is_default, roles)
     decided = compiled is not None and compiled.built and compiled.totals()["updates"] > 0
     on = compiled.decision().decay_on if decided else [None] * len(roles.pairs)
     return Description(repr(settings.weight_decay), tuple(_rows(settings, roles, on)))

@@ -18,7 +18,7 @@ from tools.benchmarks.timing import Row
 
 PROBLEMS = {"digits": 16, "resnet18": 64}  # width of ResNet18; data and batch are the digits'
 BATCH = 448
-MOST = 5  # repeats: a process takes up to a minute
+MOST = 3  # repeats: a process takes up to half a minute
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
