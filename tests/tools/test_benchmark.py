@@ -10,8 +10,9 @@ import time
 import pytest
 import tensorflow as tf
 
+import tf_bdecay
 from tf_bdecay.errors import BadInput
-from tools.benchmarks import document, kernels, processes, timing
+from tools.benchmarks import document, kernels, processes, timing, variables
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -130,3 +131,15 @@ def test_a_case_of_another_process_takes_its_turns():
 def test_a_process_that_ends_early_is_one_sentence():
     with pytest.raises(BadInput, match="ended early: peers"):
         processes.Case("peers", {"problem": "tiny", "peer": "optax"}, "/bin/false")
+
+
+def test_the_lists_are_the_networks():
+    model = tf_bdecay.models.resnet18()
+    ours = sorted(shape for _, shape in variables.resnet18())
+    assert ours == sorted(tuple(v.shape) for v in model.trainable_variables)
+    millions = {name: variables.parameters(make()) / 1e6 for name, make in variables.LISTS.items()}
+    assert round(millions["resnet50d"], 1) == 25.6
+    assert round(millions["vit_b"], 1) == 86.6
+    assert round(millions["bert_large"]) == 335
+    for name, make in variables.LISTS.items():
+        assert len({path for path, _ in make()}) == len(make()), name

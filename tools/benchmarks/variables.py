@@ -9,32 +9,43 @@ import math
 def resnet50d():
     """ResNet50-D: a stem of three 3x3 convolutions; no bias before normalization. 25.6 M."""
     found = []
-
-    def conv(name, size, inputs, outputs):
-        found.append((f"{name}/kernel", (size, size, inputs, outputs)))
-        found.extend((f"{name}_norm/{leaf}", (outputs,)) for leaf in ("gamma", "beta"))
-
     for n, (inputs, outputs) in enumerate([(3, 32), (32, 32), (32, 64)]):
-        conv(f"stem{n}", 3, inputs, outputs)
+        found += _convolution(f"stem{n}", 3, inputs, outputs)
     inputs = 64
     for stage, (width, blocks) in enumerate([(64, 3), (128, 4), (256, 6), (512, 3)]):
         for block in range(blocks):
             name = f"stage{stage}_block{block}"
-            conv(f"{name}_conv1", 1, inputs, width)
-            conv(f"{name}_conv2", 3, width, width)
-            conv(f"{name}_conv3", 1, width, 4 * width)
+            found += _convolution(f"{name}_conv1", 1, inputs, width)
+            found += _convolution(f"{name}_conv2", 3, width, width)
+            found += _convolution(f"{name}_conv3", 1, width, 4 * width)
             if block == 0:
-                conv(f"{name}_shortcut", 1, inputs, 4 * width)
+                found += _convolution(f"{name}_shortcut", 1, inputs, 4 * width)
             inputs = 4 * width
     return [*found, ("head/kernel", (2048, 1000)), ("head/bias", (1000,))]
 
 
-def resnet18():
-    """ResNet18 for CIFAR, of width 64. 11.2 M."""
-    import tf_bdecay
+def resnet18(width=64):
+    """ResNet18 for CIFAR, of width 64: 11.2 M."""
+    found = _convolution("stem", 3, 3, width)
+    inputs = width
+    for stage in range(4):
+        channels = width * 2**stage
+        for block in range(2):
+            name = f"stage{stage}_block{block}"
+            found += _convolution(f"{name}_conv1", 3, inputs, channels)
+            found += _convolution(f"{name}_conv2", 3, channels, channels)
+            if inputs != channels:
+                found += _convolution(f"{name}_shortcut", 1, inputs, channels)
+            inputs = channels
+    return [*found, ("head/kernel", (inputs, 10)), ("head/bias", (10,))]
 
-    model = tf_bdecay.models.resnet18()
-    return [(v.path, tuple(v.shape)) for v in model.trainable_variables]
+
+def _convolution(name, size, inputs, outputs):
+    """A convolution without bias, and its normalization."""
+    return [
+        (f"{name}/kernel", (size, size, inputs, outputs)),
+        *((f"{name}_norm/{leaf}", (outputs,)) for leaf in ("gamma", "beta")),
+    ]
 
 
 def _transformer(layers, width, joined):
