@@ -10,9 +10,12 @@ optimizer and ghost_batch_norm run under JAX, on a GPU where there is one.
 """
 
 import importlib
+import json
 import os
 import pathlib
+import subprocess
 import sys
+import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -97,31 +100,68 @@ def _run(names):
             f"Received: {_ADDONS.value!r}",
         )
     with quiet.stderr():
-        from tools.benchmarks import document, timing
+        from tools.benchmarks import document
 
         modules = {name: importlib.import_module(f"tools.benchmarks.{name}") for name in names}
     known = {problem for module in modules.values() for problem in module.PROBLEMS}
     for problem in _PROBLEMS.value or ():
         if problem not in known:
             raise unknown("problem", problem, known)
-    sections, goals = {}, []
+    asked = {
+        name: [p for p in module.PROBLEMS if p in (_PROBLEMS.value or known)]
+        for name, module in modules.items()
+    }
+    alone = sum(map(len, asked.values())) == 1
+    sections, failed = {}, []
     for name, module in modules.items():
-        asked = [p for p in module.PROBLEMS if p in (_PROBLEMS.value or known)]
-        options = {"addons_python": _ADDONS.value} if name == "optimizer" else {}
-        rows = module.run(asked, _REPEATS.value, **options)
-        timing.print_table(rows)
-        goals += document.goals_of(module, rows)
-        sections[name] = module.__doc__, rows
-        _write(document, sections, goals)  # an hour's figures are not lost to the last one's error
+        sections[name] = module.__doc__, []
+        for problem in asked[name]:
+            rows = _measured(module, name, problem) if alone else _measured_apart(name, problem)
+            failed += [f"{name} {problem}"] if rows is None else []
+            sections[name][1].extend(rows or ())
+            _write(document, sections, modules)  # what is measured is not lost to a later error
+    goals = _goals(document, sections, modules)
     if goals:
         document.print_goals(goals)
+    require(not failed, f"These ended early, for reasons above: {', '.join(failed)}.")
 
 
-def _write(document, sections, goals):
+def _measured(module, name, problem):
+    from tools.benchmarks import timing
+
+    options = {"addons_python": _ADDONS.value} if name == "optimizer" else {}
+    rows = module.run([problem], _REPEATS.value, **options)
+    timing.print_table(rows)
+    return rows
+
+
+def _measured_apart(name, problem):
+    """The rows of a process of its own: what one problem leaves in memory slows no other down."""
+    from tools.benchmarks import timing
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder) / "rows.json"
+        command = [sys.executable, __file__, name, f"--problems={problem}", f"--json={file}"]
+        command.append(f"--repeats={_REPEATS.value}")
+        if _ADDONS.value is not None and name == "optimizer":
+            command.append(f"--addons_python={_ADDONS.value}")
+        code = subprocess.run(command, check=False).returncode
+        if code:
+            return None
+        return [timing.Row(**row) for row in json.loads(file.read_text())["rows"]]
+
+
+def _goals(document, sections, modules):
+    pairs = [document.goals_of(modules[name], rows) for name, (_, rows) in sections.items()]
+    return [goal for found in pairs for goal in found]
+
+
+def _write(document, sections, modules):
     if _JSON.value is not None:
         document.write_json(_JSON.value, [row for _, rows in sections.values() for row in rows])
     if _DOCUMENT.value is not None:
-        document.write(_DOCUMENT.value, sections, goals)
+        measured = {name: section for name, section in sections.items() if section[1]}
+        document.write(_DOCUMENT.value, measured, _goals(document, sections, modules))
 
 
 def _check_writable(flag, value):

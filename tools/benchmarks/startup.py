@@ -16,9 +16,9 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from tf_bdecay.errors import require
 from tools.benchmarks.timing import Row
 
-PROBLEMS = {"digits": 16, "resnet18": 64}  # width of ResNet18; data and batch are the digits'
+PROBLEMS = {"digits": 16, "digits_width64": 64}  # width of ResNet18; data and batch are the digits'
 BATCH = 448
-MOST = 3  # repeats: a process takes up to half a minute
+MOST = 2  # repeats: a process takes up to half a minute
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 

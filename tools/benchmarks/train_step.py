@@ -12,7 +12,7 @@ from tools.benchmarks.processes import Case
 from tools.benchmarks.timing import Goal, interleave
 
 # Width, examples, and the number of timed calls at most.
-PROBLEMS = {"width16": (16, 256, 6), "width64": (64, 128, 3)}
+PROBLEMS = {"width16": (16, 256, 4), "width64": (64, 128, 2)}
 UPDATES = 10
 
 _PLAIN, _OURS = "Keras: BatchNormalization, Lamb", "tf_bdecay: ghost, adaptive, summaries, progress"
