@@ -283,8 +283,12 @@ class DecayByRole(keras.optimizers.Optimizer):
 
     def constrained(self, index, value):
         """A new value of variable number `index`, through the variable's own constraint."""
-        constraint = getattr(self._trainable_variables[index], "constraint", None)
+        constraint = self.constraint(index)
         return value if constraint is None else constraint(value)
+
+    def constraint(self, index):
+        """The constraint of variable number `index`, or None."""
+        return getattr(self._trainable_variables[index], "constraint", None)
 
     @property
     def averages(self):

@@ -100,9 +100,9 @@ def _update(optimizer, kernels, state, present, gradients, learning_rate):
         for i, value in zip(block.indices, block.split(theta), strict=True):
             variable = state["parameters"][i]
             value = tf.cast(value, variable.dtype)
-            constrained = optimizer.constrained(i, value)
-            if constrained is not value:
-                value = _if(goes_on, lambda c=constrained: c, lambda v=value: v)
+            if optimizer.constraint(i) is not None:
+                bound = functools.partial(optimizer.constrained, i, value)
+                value = _if(goes_on, bound, lambda v=value: v)
             variable.assign(value)
     if optimizer.averages:
 
@@ -202,9 +202,9 @@ class Kernels:
         if block.packed:
             return block
         (i,) = block.indices
-        constrained = getattr(self._optimizer._trainable_variables[i], "constraint", None)
+        constraint = self._optimizer.constraint(i)
         adapts = self._optimizer.adapts(self._optimizer.roles.variables[i])
-        return block.shape, block.dtype, adapts, i if constrained is not None else None
+        return block.shape, block.dtype, adapts, None if constraint is None else i
 
     def _function(self, name, key, body):
         if (name, key) not in self._functions:

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_bdecay import data
-from tools.benchmarks.timing import Row
+from tools.benchmarks.timing import rows_of
 
 PROBLEMS = {"batch256": 256, "batch8192": 8192}
 COUNT, SHAPE = 50_000, (32, 32, 3)
@@ -124,23 +124,11 @@ def _interleave(problem, streams, batches, batch, repeats):
     for _ in range(repeats):
         for name, stream in streams.items():
             times[name].append(_seconds(stream, batches))
-    reference = np.median(times[next(iter(streams))])
-    rows = []
-    for name, taken in times.items():
-        low, median, high = np.percentile(taken, (25, 50, 75))
-        rows.append(
-            Row(
-                problem=problem,
-                name=name,
-                ratio=float(median / reference),
-                median_ms=float(median * 1e3),
-                low_ms=float(low * 1e3),
-                high_ms=float(high * 1e3),
-                first_s=first[name],
-                figures={"images/s": float(batches * batch / median)},
-            )
-        )
-    return rows
+    figures = {
+        name: {"images/s": float(batches * batch / np.median(taken))}
+        for name, taken in times.items()
+    }
+    return rows_of(problem, first, times, figures)
 
 
 def _first(stream):

@@ -3,6 +3,7 @@
 import pathlib
 
 from tools.benchmarks import variables
+from tools.benchmarks.processes import megabytes
 
 
 def serve_case(problem, peer, memory=False):
@@ -61,12 +62,6 @@ def _watched(call):
 
     The allocator keeps what it once had, so that a later call shows nothing.
     """
-    status = pathlib.Path("/proc/self/status")
-
-    def megabytes(key):
-        line = next(line for line in status.read_text().splitlines() if line.startswith(key))
-        return int(line.split()[1]) / 1024
-
     pathlib.Path("/proc/self/clear_refs").write_text("5")  # forgets the peak of building
     before = megabytes("VmRSS")
 

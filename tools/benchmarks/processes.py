@@ -76,10 +76,13 @@ def serve(module, arguments):
 
 
 def _figures(call):
-    return {"MB at most": round(_peak_mb()), **getattr(call, "figures", {})}
+    return {"MB at most": round(megabytes("VmHWM")), **getattr(call, "figures", {})}
 
 
-def _peak_mb():
-    # Not getrusage, whose peak is the parent's before the process began.
+def megabytes(key):
+    """Memory of this process: "VmRSS" now, "VmHWM" at its peak.
+
+    Not getrusage, whose peak is the parent's before the process began.
+    """
     status = pathlib.Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    return int(status.partition(f"{key}:")[2].split()[0]) / 1024

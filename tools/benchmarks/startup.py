@@ -10,11 +10,10 @@ import sys
 import tempfile
 import time
 
-import numpy as np
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
 from tf_bdecay.errors import require
-from tools.benchmarks.timing import Row
+from tools.benchmarks.timing import rows_of
 
 PROBLEMS = {"digits": 16, "digits_width64": 64}  # width of ResNet18; data and batch are the digits'
 BATCH = 448
@@ -126,19 +125,4 @@ def _interleave(problem, cases, repeats):
     for _ in range(repeats):
         for name, case in cases.items():
             times[name].append(case())
-    reference = np.median(times[next(iter(cases))])
-    rows = []
-    for name, taken in times.items():
-        low, median, high = np.percentile(taken, (25, 50, 75)) * 1e3
-        rows.append(
-            Row(
-                problem=problem,
-                name=name,
-                ratio=float(median / 1e3 / reference),
-                median_ms=float(median),
-                low_ms=float(low),
-                high_ms=float(high),
-                first_s=first[name],
-            )
-        )
-    return rows
+    return rows_of(problem, first, times)

@@ -80,17 +80,30 @@ def interleave(problem, cases, repeats):
     for _ in range(repeats):
         for name, call in cases.items():
             times[name].append(seconds(call))
-    reference = np.median(times[next(iter(cases))])
+    figures = {name: getattr(call, "figures", {}) for name, call in cases.items()}
+    return rows_of(problem, first, times, figures)
+
+
+def rows_of(problem, first, times, figures=None):
+    """A `Row` for each alternative; the first is the reference.
+
+    Args:
+        problem: of the rows.
+        first: dict of name to the seconds of the first call.
+        times: dict of name to a list of the seconds of the others.
+        figures: dict of name to a row's `figures`; none by default.
+    """
+    reference = np.median(next(iter(times.values())))
     return [
         Row(
             problem,
             name,
-            float(np.median(t) / reference),
-            *(float(np.percentile(t, q) * 1e3) for q in (50, 25, 75)),
+            float(np.median(taken) / reference),
+            *(float(np.percentile(taken, q) * 1e3) for q in (50, 25, 75)),
             first[name],
-            dict(getattr(cases[name], "figures", {})),
+            dict((figures or {}).get(name, {})),
         )
-        for name, t in times.items()
+        for name, taken in times.items()
     ]
 
 
