@@ -147,18 +147,22 @@ def _each(body, tensors, number):
         at_once = max(n for n in range(1, AT_ONCE + 1) if number % n == 0)
     first = tensors[0]
     count = tf.convert_to_tensor(number) // at_once
-    shape = (at_once, *first.shape[1:])
-    large = tf.TensorArray(first.dtype, count, element_shape=shape)
+    # Each large result goes in by itself: of a stack of them another copy would be made.
+    large = tf.TensorArray(first.dtype, number, element_shape=first.shape[1:])
     small = tf.TensorArray("float32", count, element_shape=(at_once, 2, first.shape[-1]))
 
     def step(i, large, small):
         # Slices and unstacked parts of the first axis share memory: nothing is copied.
-        stretch = (tf.unstack(t[i * at_once : (i + 1) * at_once], at_once) for t in tensors)
-        found = [body(*groups) for groups in zip(*stretch, strict=True)]
-        of_large, of_small = (tf.stack(results) for results in zip(*found, strict=True))
-        return i + 1, large.write(i, of_large), small.write(i, of_small)
+        begin = i * at_once
+        stretch = (tf.unstack(t[begin : begin + at_once], at_once) for t in tensors)
+        found_large, found_small = zip(
+            *(body(*groups) for groups in zip(*stretch, strict=True)), strict=True
+        )
+        for k, result in enumerate(found_large):
+            large = large.write(begin + k, result)
+        return i + 1, large, small.write(i, tf.stack(found_small))
 
     _, large, small = tf.while_loop(
         lambda i, *_: i < count, step, (tf.constant(0), large, small), parallel_iterations=1
     )
-    return large.concat(), small.concat()
+    return large.stack(), small.concat()
