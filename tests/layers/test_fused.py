@@ -102,46 +102,47 @@ def test_the_graph_does_not_grow_with_the_ghost_batches():
         assert abs(nodes(GHOST * fused.AT_ONCE * count) - most) < most
 
 
-def test_batches_of_unknown_length():
-    layer = GhostBatchNormalization(GHOST)
-    layer.build((None, 4))
+@pytest.mark.parametrize("batch", [96, None])
+def test_the_layer_takes_large_ghost_batches_to_it(batch):
+    ghost, shape = 32, (64, 16, 4)
+    layer = GhostBatchNormalization(ghost)
+    layer.build((None, *shape))
 
-    @tf.function(input_signature=[tf.TensorSpec((None, 4))], autograph=False)
+    @tf.function(input_signature=[tf.TensorSpec((batch, *shape))], autograph=False)
     def run(x):
         return layer(x, training=True)
 
-    x = tensors((24, 4), "float32")[0]
-    expected = normalize.ghost_normalize(x, None, None, GHOST, 1, 1e-3)[0]
-    np.testing.assert_allclose(run(x), expected, atol=1e-5)
+    x = tensors((96, *shape), "float32")[0]
+    y, mean, _ = normalize.ghost_normalize(x, None, None, ghost, 3, 1e-3)
+    np.testing.assert_allclose(run(x), y, atol=1e-5)
+    np.testing.assert_allclose(layer.moving_mean, 0.01 * mean, rtol=1e-5)
+    assert "FusedBatchNormV3" in operations(run.get_concrete_function())
+
+
+def operations(concrete):
+    definition = concrete.graph.as_graph_def()
+    functions = (f.node_def for f in definition.library.function)
+    return {node.op for nodes in (definition.node, *functions) for node in nodes}
 
 
 def test_where_it_serves():
-    x = tf.zeros((16, 4, 4, 3))
-    assert fused.serves(x, 3)
-    assert not fused.serves(x, 1)
-    assert not fused.serves(tf.cast(x, "float64"), 3)
+    x = tf.zeros((64, 32, 32, 4))
+    assert fused.serves(x, 3, 32)
+    assert not fused.serves(x, 3, 31)
+    assert not fused.serves(x, 1, 32)
+    assert not fused.serves(tf.cast(x, "float64"), 3, 32)
     with fused.avoided():
-        assert not fused.serves(x, 3)
-    assert fused.serves(x, 3)
+        assert not fused.serves(x, 3, 32)
+    assert fused.serves(x, 3, 32)
+    assert fused.serves(keras.KerasTensor((None, None, None, 4)), 3, 2)
     seen = []
 
     @tf.function(autograph=False)
     def inner(x):
-        seen.append(fused.serves(x, 3))
+        seen.append(fused.serves(x, 3, 32))
         return x
 
     inner(x)
-    tf.function(lambda x: inner(x + 1), jit_compile=True, autograph=False)(tf.zeros((8, 4, 4, 3)))
+    # Another length, so that it is traced again.
+    tf.function(lambda x: inner(x + 1), jit_compile=True, autograph=False)(x[:32])
     assert seen == [True, False]
-
-
-@pytest.mark.parametrize("jit", [False, True])
-def test_the_layer_gives_the_same_in_a_graph_and_under_xla(jit):
-    layer = GhostBatchNormalization(GHOST, momentum=0.5)
-    layer.build((None, 4, 4, 3))
-    x = tensors((16, 4, 4, 3), "float32")[0]
-    y = tf.function(lambda x: layer(x, training=True), jit_compile=jit)(x)
-    expected, mean, _ = normalize.ghost_normalize(x, None, None, GHOST, 3, 1e-3)
-    np.testing.assert_allclose(y, expected, atol=1e-4)
-    np.testing.assert_allclose(layer.moving_mean, 0.5 * mean, rtol=1e-5)
-    assert keras.backend.standardize_dtype(y.dtype) == "float32"

@@ -123,7 +123,7 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
             outputs, mean, variance = normalize.ghost_normalize_with_remainder(
                 *parameters, axis, self.epsilon
             )
-        elif fused.serves(inputs, axis):
+        elif fused.serves(inputs, axis, ghost):
             outputs, mean, variance = fused.ghost_normalize(*parameters, self.epsilon)
         else:
             outputs, mean, variance = normalize.ghost_normalize(*parameters, axis, self.epsilon)
