@@ -2,6 +2,10 @@
 
 A network's normalization layers and biases are most of its variables and few of its parameters.
 Updated one by one they cost a launch for every operation of every variable; packed, one for all.
+
+Within a vector, variables of one size lie together: a matrix, whose row sums are the sums by
+variable. Sums by segment numbers, the other way, are atomic additions in no fixed order on a GPU:
+no two runs alike, and slow.
 """
 
 import dataclasses
@@ -20,7 +24,7 @@ class Block:
     """Variables that are updated as one tensor.
 
     Attributes:
-        indices: their positions among the trainable variables.
+        indices: their positions among the trainable variables; of a packed block, by size.
         shapes: their shapes.
         dtype: the dtype that they share.
         packed: whether they lie one after the other in a flat vector; if not, the block is one
@@ -53,25 +57,24 @@ class Block:
         if not self.packed:
             return tensors[0]
         # Thousands of small variables: not an operation more of each than it takes.
-        return ops.concatenate([t if len(t.shape) == 1 else ops.reshape(t, (-1,)) for t in tensors])
+        return _joined([t if len(t.shape) == 1 else ops.reshape(t, (-1,)) for t in tensors])
 
     def split(self, tensor):
         """One tensor a variable, in the variables' shapes, of the block's tensor."""
         if not self.packed:
             return [tensor]
-        parts = [tensor]
-        if len(self.indices) > 1:
-            parts = ops.split(tensor, np.cumsum(self.sizes)[:-1])
         return [
             part if len(shape) == 1 else ops.reshape(part, shape)
-            for part, shape in zip(parts, self.shapes, strict=True)
+            for part, shape in zip(_cut(tensor, self.sizes), self.shapes, strict=True)
         ]
 
     def sums(self, tensor):
         """Sum over each variable's elements, none negative: [number of variables]."""
-        if self.packed:
-            return ops.segment_sum(tensor, self._segments, len(self.indices))
-        return ops.reshape(_sum(tensor), (1,))
+        if not self.packed:
+            return ops.reshape(_sum(tensor), (1,))
+        parts = _cut(tensor, [number * size for number, size in self._runs])
+        rows = [ops.reshape(part, run) for part, run in zip(parts, self._runs, strict=True)]
+        return _joined([ops.sum(row, axis=1) for row in rows])
 
     def square_sums(self, tensor):
         """Sum of squares of the elements of each variable: [number of variables]."""
@@ -79,11 +82,23 @@ class Block:
 
     def spread(self, values):
         """Gives every element its variable's value; `values` is [number of variables]."""
-        return ops.take(values, self._segments) if self.packed else ops.reshape(values, ())
+        if not self.packed:
+            return ops.reshape(values, ())
+        return ops.take(values, np.repeat(np.arange(len(self.sizes), dtype="int32"), self.sizes))
 
     @property
-    def _segments(self):
-        return np.repeat(np.arange(len(self.indices), dtype="int32"), self.sizes)
+    def _runs(self):
+        """Shapes (number, size) of the matrices that variables of one size are."""
+        return [(len(list(run)), size) for size, run in itertools.groupby(self.sizes)]
+
+
+def _cut(vector, lengths):
+    """Parts of a vector, of these lengths."""
+    return [vector] if len(lengths) == 1 else ops.split(vector, np.cumsum(lengths)[:-1])
+
+
+def _joined(vectors):
+    return vectors[0] if len(vectors) == 1 else ops.concatenate(vectors)
 
 
 def _sum(tensor):
@@ -123,6 +138,7 @@ def make_blocks(shapes, dtypes, pack_below=PACK_BELOW):
         else:
             blocks.append(Block((i,), (shape,), dtype, packed=False))
     for dtype, indices in small.items():
+        indices.sort(key=lambda i: math.prod(shapes[i]))
         blocks.append(Block(tuple(indices), tuple(shapes[i] for i in indices), dtype, packed=True))
     return tuple(blocks)
 
