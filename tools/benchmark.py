@@ -5,8 +5,8 @@
     python tools/benchmark.py all --document=docs/performance.md
 
 Benchmarks: optimizer, ghost_batch_norm, train_step, input, sharpness, startup; all is all of them,
-in half an hour. Nothing else should run on the machine meanwhile. With KERAS_BACKEND=jax,
-optimizer and ghost_batch_norm run under JAX, on a GPU where there is one.
+in half an hour. Nothing else should run on the machine meanwhile. With KERAS_BACKEND=jax, the first
+three run under JAX, on a GPU where there is one, and are all.
 """
 
 import importlib
@@ -19,6 +19,7 @@ import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # several processes share a GPU
 # From a checkout as well as from an installed package.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
@@ -34,7 +35,7 @@ os.environ.pop("TF_BDECAY_LAZY_IMPORT", None)
 BENCHMARKS = {
     "optimizer": True,
     "ghost_batch_norm": True,
-    "train_step": False,
+    "train_step": True,
     "input": False,
     "sharpness": False,
     "startup": False,
@@ -82,13 +83,16 @@ def _run(names):
     for name in names:
         if name not in valid:
             raise unknown("benchmark", name, valid)
-    names = list(BENCHMARKS) if "all" in names else list(dict.fromkeys(names))
     jax = os.environ["KERAS_BACKEND"] == "jax"
+    command = f"{'KERAS_BACKEND=jax ' if jax else ''}python tools/benchmark.py {' '.join(names)}"
+    if "all" in names:
+        names = [name for name, both in BENCHMARKS.items() if both or not jax]
+    names = list(dict.fromkeys(names))
     for name in names:
         require(
             not jax or BENCHMARKS[name],
             f"The benchmark {name} is TensorFlow's: leave out KERAS_BACKEND=jax. Under JAX run "
-            f"{' and '.join(name for name, both in BENCHMARKS.items() if both)}.",
+            f"{', '.join(name for name, both in BENCHMARKS.items() if both)} or all.",
         )
     for flag in (_JSON, _DOCUMENT):
         if flag.value is not None:
@@ -119,7 +123,9 @@ def _run(names):
             rows = _measured(module, name, problem) if alone else _measured_apart(name, problem)
             failed += [f"{name} {problem}"] if rows is None else []
             sections[name][1].extend(rows or ())
-            _write(document, sections, modules)  # what is measured is not lost to a later error
+            _write(
+                document, sections, modules, command
+            )  # what is measured is not lost to a later error
     goals = _goals(document, sections, modules)
     if goals:
         document.print_goals(goals)
@@ -156,12 +162,13 @@ def _goals(document, sections, modules):
     return [goal for found in pairs for goal in found]
 
 
-def _write(document, sections, modules):
+def _write(document, sections, modules, command):
     if _JSON.value is not None:
         document.write_json(_JSON.value, [row for _, rows in sections.values() for row in rows])
     if _DOCUMENT.value is not None:
         measured = {name: section for name, section in sections.items() if section[1]}
-        document.write(_DOCUMENT.value, measured, _goals(document, sections, modules))
+        command += f" --document={pathlib.Path(_DOCUMENT.value).name}"
+        document.write(_DOCUMENT.value, measured, _goals(document, sections, modules), command)
 
 
 def _check_writable(flag, value):

@@ -93,8 +93,12 @@ def test_the_page_and_its_json_have_every_row(tmp_path):
     rows = [row("a", 2.0), row("b", 3.0, images=12_345.6)]
     goals = [(timing.Goal("faster", "nap", "b", "a", 1.0), 1.5)]
     page = tmp_path / "page.md"
-    document.write(page, {"naps": ("Naps, side by side.\n\nHow long.\n", rows)}, goals)
+    document.write(
+        page, {"naps": ("Naps, side by side.\n\nHow long.\n", rows)}, goals, "python nap.py"
+    )
     text = page.read_text()
+    assert "made by `python nap.py`" in text
+    assert "`page.json`" in text
     assert "## naps\n\nNaps, side by side.\n\nHow long.\n" in text
     assert "| faster | 1 | 1.5 | no |" in text
     assert "12,346 images" in text
@@ -118,6 +122,45 @@ def test_operations_are_counted_through_calls_and_compiled_ones_are_one():
         variable.assign(inner(variable))  # 1
 
     assert kernels.count(update) == {"graph ops": 4, "of them XLA calls": 1}
+
+
+def test_a_kernel_is_what_runs_by_itself():
+    """Under XLA for GPUs fusions have several results, and a branch is a computation of its own."""
+    assert kernels.instructions(HLO) == 4  # the fusion, the reduction, the conditional, the copy
+
+
+HLO = """\
+HloModule update, is_scheduled=true
+
+%fused_multiply.1 (param_0: f32[4]) -> (f32[4], f32[4]) {
+  %param_0 = f32[4]{0} parameter(0)
+  %multiply.1 = f32[4]{0} multiply(%param_0, %param_0)
+  ROOT %tuple.1 = (f32[4]{0}, f32[4]{0}) tuple(%multiply.1, %param_0)
+}
+
+%region_0.2 (a: f32[], b: f32[]) -> f32[] {
+  %a = f32[] parameter(0)
+  %b = f32[] parameter(1)
+  ROOT %add.1 = f32[] add(%a, %b)
+}
+
+%branch_1 (arg: (f32[4])) -> f32[4] {
+  %arg = (f32[4]{0}) parameter(0)
+  %get-tuple-element.9 = f32[4]{0} get-tuple-element(%arg), index=0
+  ROOT %copy.1 = f32[4]{0} copy(%get-tuple-element.9)
+}
+
+ENTRY %main.7 (x: f32[4], p: pred[]) -> f32[4] {
+  %x = f32[4]{0} parameter(0)
+  %p = pred[] parameter(1)
+  %both = (f32[4]{0}, /*index=1*/f32[4]{0}) fusion(%x), kind=kLoop, calls=%fused_multiply.1
+  %square = f32[4]{0} get-tuple-element(%both), index=0
+  %zero = f32[] constant(0)
+  %sum = f32[] reduce(%square, %zero), dimensions={0}, to_apply=%region_0.2
+  %args = (f32[4]{0}) tuple(%square)
+  ROOT %cond = f32[4]{0} conditional(%p, %args, %args), branch_computations={%branch_1, %branch_1}
+}
+"""
 
 
 @pytest.mark.slow

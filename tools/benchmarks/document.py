@@ -1,5 +1,6 @@
 """Writes the rows of a run as a page and as JSON."""
 
+import contextlib
 import dataclasses
 import datetime
 import importlib.metadata
@@ -9,41 +10,48 @@ import pathlib
 import platform
 import textwrap
 
+import keras
+
 from tools.benchmarks.timing import HEADINGS, cells
 
 _LIBRARIES = ("tensorflow", "keras", "jax", "optax", "numpy")
 _INTRODUCTION = """\
 # Performance
 
-This page is made by `python tools/benchmark.py all --document=docs/performance.md`; the figures are
-in `performance.json` beside it. All alternatives of a problem take turns in one run: compare
+This page is made by `{command}`; the figures
+are in `{json}` beside it. All alternatives of a problem take turns in one run: compare
 ratios, not milliseconds of another run or machine. The first alternative of a problem is the
 reference, of ratio 1. "First s" is the first call, with tracing and compiling.
 
 {machine}
-
+"""
+_GOALS = """\
 ## Goals
 
 {goals}
 """
 
 
-def write(path, sections, goals):
+def write(path, sections, goals, command):
     """Writes the page and, beside it, the JSON.
 
     Args:
         path: of the page.
         sections: dict of a benchmark's name to (its module's docstring, rows).
-        goals: list of (`Goal`, ratio).
+        goals: list of (`Goal`, ratio), which may be empty.
+        command: what was run.
     """
     path = pathlib.Path(path)
-    parts = [_INTRODUCTION.format(machine=_machine(), goals=_table(GOAL_HEADINGS, _lines(goals)))]
+    json_path = path.with_suffix(".json")
+    parts = [_INTRODUCTION.format(command=command, json=json_path.name, machine=_machine())]
+    if goals:
+        parts.append(_GOALS.format(goals=_table(GOAL_HEADINGS, _lines(goals))))
     for name, (text, rows) in sections.items():
         title, _, rest = textwrap.dedent(text).strip().partition("\n")
         body = "\n\n".join(part for part in (title, rest.strip()) if part)
         parts.append(f"## {name}\n\n{body}\n\n{_table(HEADINGS, map(cells, rows))}\n")
     path.write_text("\n".join(parts))
-    write_json(path.with_suffix(".json"), [row for _, rows in sections.values() for row in rows])
+    write_json(json_path, [row for _, rows in sections.values() for row in rows])
 
 
 def write_json(path, rows):
@@ -83,7 +91,6 @@ def print_goals(goals):
 
 
 def _machine():
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES)
     cpu = next(
         (
             line.partition(":")[2].strip()
@@ -93,7 +100,30 @@ def _machine():
         platform.machine(),
     )
     today = datetime.date.today().isoformat()
-    return f"Measured on {today}: {cpu}, {os.cpu_count()} cores, no accelerator; {versions}."
+    return (
+        f"Measured on {today}: {cpu}, {os.cpu_count()} cores, {_accelerator()}; "
+        f"{', '.join(_versions())}; Keras' backend {keras.backend.backend()}."
+    )
+
+
+def _accelerator():
+    if keras.backend.backend() == "jax":
+        import jax
+
+        kinds = [d.device_kind for d in jax.devices() if d.platform != "cpu"]
+    else:
+        import tensorflow as tf
+
+        details = tf.config.experimental.get_device_details
+        gpus = tf.config.list_physical_devices("GPU")
+        kinds = [details(gpu).get("device_name", gpu.name) for gpu in gpus]
+    return ", ".join(kinds) or "no accelerator"
+
+
+def _versions():
+    for name in _LIBRARIES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            yield f"{name} {importlib.metadata.version(name)}"
 
 
 def _table(headings, lines):

@@ -12,6 +12,8 @@ PROBLEMS = {
     "64x32": (2048, 16, 64),
     "256x32": (8192, 8, 64),
 }
+if keras.backend.backend() == "jax":  # an accelerator's
+    PROBLEMS["256x32_large"] = (8192, 16, 64)
 _KERAS, _FUSED = "keras.layers.BatchNormalization", "TensorFlow's fused op, whole batch"
 _OURS, _CLOSED = "GhostBatchNormalization", "its closed form"
 

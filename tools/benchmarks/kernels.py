@@ -51,12 +51,17 @@ def _operations(graph):
 
 
 def instructions(text):
-    """Instructions of optimized HLO outside fusions, each of which is one kernel."""
+    """Instructions of optimized HLO that run by themselves, each of which is one kernel.
+
+    What a fusion, a reduction or a scatter calls is part of it, not instructions of its own.
+    """
+    parts = set(re.findall(r"(?:calls|to_apply)=%?([\w.\-]+)", text))
     kernels = 0
     for computation in re.split(r"\n}\n", text):
-        name = computation.strip().split(" ")[0]
-        if any(part in name for part in ("fused_computation", "reduction", "wrapped", "region")):
+        name = re.search(r"^(?:ENTRY )?%?([\w.\-]+) \(.*\{$", computation, re.MULTILINE)
+        if name is None or name[1] in parts:
             continue
-        found = re.findall(r"= \S+ ([a-z\-]+)\(", computation)
+        # The result's type is a word, or a tuple of types in parentheses.
+        found = re.findall(r"^ .*? = (?:\(.*?\)|\S+) ([a-z\-]+)\(", computation, re.MULTILINE)
         kernels += sum(kind not in _HLO_NOTHING for kind in found)
     return kernels

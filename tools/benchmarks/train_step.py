@@ -1,18 +1,30 @@
 """Whole updates of ResNet18 by `fit`: ours beside plain Keras with its normalization and its Lamb.
 
 A call is 10 updates, of which ours write one summary; the first is one update. Every case runs in a
-process of its own, on one batch that is in memory.
+process of its own, on one batch that is in memory. Under JAX the batches are an accelerator's, and
+ours write no summaries, which are TensorFlow's.
 """
 
+import functools
+import itertools
 import pathlib
 import tempfile
 import threading
 
+import keras
+
 from tools.benchmarks.processes import Case
 from tools.benchmarks.timing import Goal, interleave
 
-# Width, examples, and the number of timed calls at most.
-PROBLEMS = {"width16": (16, 256, 4), "width64": (64, 128, 2)}
+_JAX = keras.backend.backend() == "jax"
+# Width, examples, dtype policy, and the number of timed calls at most.
+PROBLEMS = {"width16": (16, 256, "float32", 4), "width64": (64, 128, "float32", 2)}
+if _JAX:
+    PROBLEMS = {
+        "width16": (16, 8192, "float32", 20),
+        "width64": (64, 1024, "float32", 20),
+        "width64_bfloat16": (64, 4096, "mixed_bfloat16", 20),
+    }
 UPDATES = 10
 
 _PLAIN, _OURS = "Keras: BatchNormalization, Lamb", "tf_bdecay: ghost, adaptive, summaries, progress"
@@ -28,8 +40,9 @@ CASES = {
 
 
 def _name(problem):
-    width, batch, _ = PROBLEMS[problem]
-    return f"{UPDATES} updates of ResNet18, width {width}, batch {batch}"
+    width, batch, policy, _ = PROBLEMS[problem]
+    precision = "" if policy == "float32" else f", {policy}"
+    return f"{UPDATES} updates of ResNet18, width {width}, batch {batch}{precision}"
 
 
 GOALS = (
@@ -43,11 +56,12 @@ def run(problems, repeats):
     """Rows for each problem; the reference is plain Keras."""
     rows = []
     for problem in problems:
-        width, batch, most = PROBLEMS[problem]
-        few = [_PLAIN, _OURS] if width > 16 else CASES
+        width, batch, policy, most = PROBLEMS[problem]
+        names = [_PLAIN, _OURS] if width > 16 else list(CASES)
+        shared = {"width": width, "batch": batch, "policy": policy}
         cases = {
-            name: Case("train_step", {"width": width, "batch": batch, **CASES[name]})
-            for name in few
+            name: Case("train_step", {**shared, **CASES[name]})
+            for name in ([_PLAIN, _SILENT] if _JAX else names)
         }
         rows += interleave(_name(problem), cases, min(repeats, most))
         for case in cases.values():
@@ -55,40 +69,41 @@ def run(problems, repeats):
     return rows
 
 
-def serve_case(width, batch, ours, silent=False, jit=False, steps=1):
+def serve_case(width, batch, policy, ours, silent=False, jit=False, steps=1):
     """A function whose call lets a `fit` that runs in a thread do its next updates."""
-    import keras
-    import tensorflow as tf
-
+    keras.config.set_dtype_policy(policy)
     gate = _Gate(steps)
-    images = tf.random.stateless_uniform((batch, 32, 32, 3), (0, 0))
-    labels = tf.random.stateless_uniform((batch,), (0, 1), 0, 10, "int64")
-    batches = tf.data.Dataset.from_tensors((images, labels)).repeat()
     compiled = {
         "loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         "metrics": [keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        "jit_compile": jit,
+        "jit_compile": jit or _JAX,
         "steps_per_execution": steps,
     }
     model, watchers = (_ours if ours else _plain)(width, batch, compiled, silent)
-    endless = 10**6
-
-    def fit():
-        model.fit(
-            batches,
-            steps_per_epoch=endless,
-            callbacks=[*watchers, gate.callback()],
-            shuffle=False,
-            verbose=0,
-        )
-
+    fit = functools.partial(
+        model.fit,
+        _endless(batch),
+        steps_per_epoch=10**6,
+        callbacks=[*watchers, gate.callback()],
+        shuffle=False,
+        verbose=0,
+    )
     threading.Thread(target=fit, daemon=True).start()
     return gate.let_through
 
 
-def _plain(width, batch, compiled, silent):
-    import keras
+def _endless(batch):
+    """One batch again and again, as `fit` takes it without copying it."""
+    images = keras.random.uniform((batch, 32, 32, 3), seed=0)
+    labels = keras.random.randint((batch,), 0, 10, seed=1)
+    if _JAX:
+        return (pair for pair in itertools.repeat((images, labels)))
+    import tensorflow as tf
 
+    return tf.data.Dataset.from_tensors((images, labels)).repeat()
+
+
+def _plain(width, batch, compiled, silent):
     from tools.benchmarks import plain_keras
 
     model = plain_keras.resnet18((32, 32, 3), 10, width)
@@ -99,7 +114,9 @@ def _plain(width, batch, compiled, silent):
 def _ours(width, batch, compiled, silent):
     import tf_bdecay
 
-    model = tf_bdecay.Trainer.of(tf_bdecay.models.resnet18(width=width))
+    model = tf_bdecay.models.resnet18(width=width)
+    if not _JAX:
+        model = tf_bdecay.Trainer.of(model)
     model.compile(tf_bdecay.Lamb(1e-3), **compiled)
     if silent:
         return model, []
@@ -140,9 +157,10 @@ class _Gate:
             self._done.acquire()
 
     def callback(self):
-        import keras
-
-        return keras.callbacks.LambdaCallback(
+        callback = keras.callbacks.LambdaCallback(
             on_train_batch_begin=lambda batch, logs=None: self._allowed.acquire(),
             on_train_batch_end=lambda batch, logs=None: self._done.release(),
         )
+        # Under JAX it is then called when the update is over, and `fit` does not wait for it.
+        callback.async_safe = _JAX
+        return callback
