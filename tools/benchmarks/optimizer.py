@@ -23,13 +23,22 @@ _OURS = "tf_bdecay.Lamb, adaptive (default)"
 _FIXED = "tf_bdecay.Lamb, fixed beta decay"
 _PLAIN = "tf_bdecay.Lamb, adaptive, without XLA"
 
+
+def _name(problem):
+    """With what an update's time grows with."""
+    shapes = variables.LISTS[problem]()
+    millions = variables.parameters(shapes) / 1e6
+    return f"{problem}: {len(shapes):,} variables, {millions:.3g} M parameters"
+
+
+_RESNET50 = _name("resnet50d")
 GOALS = (
-    Goal("update, ResNet50, graph", "resnet50d", _OURS, _LAMB, 0.7),
-    Goal("update, ResNet50, both XLA", "resnet50d", _OURS, _LAMB_XLA, 0.75),
-    Goal("first update, ResNet50, both XLA", "resnet50d", _OURS, _LAMB_XLA, 0.5, "first_s"),
-    Goal("1,000 tiny variables, graph", "tiny", _OURS, _LAMB, 0.1),
-    Goal("adaptive / fixed beta decay, ResNet50", "resnet50d", _OURS, _FIXED, 1.02),
-    Goal("without XLA, ResNet50, graph", "resnet50d", _PLAIN, _LAMB, 1.15),
+    Goal("update, ResNet50, graph", _RESNET50, _OURS, _LAMB, 0.7),
+    Goal("update, ResNet50, both XLA", _RESNET50, _OURS, _LAMB_XLA, 0.75),
+    Goal("first update, ResNet50, both XLA", _RESNET50, _OURS, _LAMB_XLA, 0.5, "first_s"),
+    Goal("1,000 tiny variables, graph", _name("tiny"), _OURS, _LAMB, 0.1),
+    Goal("adaptive / fixed beta decay, ResNet50", _RESNET50, _OURS, _FIXED, 1.02),
+    Goal("without XLA, ResNet50, graph", _RESNET50, _PLAIN, _LAMB, 1.15),
 )
 # XLA takes many minutes over Keras' separate updates of so many variables, and three optimizers'
 # state is what 16 GB hold of BERT-large.
@@ -47,9 +56,8 @@ def run(problems, repeats, addons_python=None):
             rows += _memory()
             continue
         shapes = variables.LISTS[problem]()
-        count = variables.parameters(shapes)
         cases = _cases(problem, shapes, addons_python)
-        found = interleave(problem, cases, repeats)
+        found = interleave(_name(problem), cases, repeats)
         copy = next(row.median_ms for row in found if "copy" in row.name)
         for row in found:
             row.figures["B/parameter"] = 8 * row.median_ms / copy
@@ -59,7 +67,6 @@ def run(problems, repeats, addons_python=None):
             getattr(case, "close", lambda: None)()
         del cases
         gc.collect()
-        print(f"{problem}: {len(shapes)} variables, {count:,} parameters, done", flush=True)
     return rows
 
 

@@ -16,6 +16,7 @@ from tf_bdecay.sharpness.sensitivity import connection_sensitivity, l1_norms
 from tools.benchmarks.timing import Goal, interleave, of_megabytes
 
 PROBLEMS = {"memory": None, "width16": (16, 64), "width64": (64, 32)}
+MOST = 6  # repeats: a turn of all takes many seconds
 TENFOLD = (1_000, 10_000)  # examples
 _GRADIENT, _PER_EXAMPLE = "gradient", "C, per example"
 
@@ -39,7 +40,7 @@ def run(problems, repeats):
             rows += _memory()
         else:
             width, batch = PROBLEMS[problem]
-            rows += interleave(_name(problem), _cases(width, batch), repeats)
+            rows += interleave(_name(problem), _cases(width, batch), min(repeats, MOST))
     return rows
 
 
