@@ -123,9 +123,8 @@ def _run(names):
             rows = _measured(module, name, problem) if alone else _measured_apart(name, problem)
             failed += [f"{name} {problem}"] if rows is None else []
             sections[name][1].extend(rows or ())
-            _write(
-                document, sections, modules, command
-            )  # what is measured is not lost to a later error
+            # What is measured is not lost to a later error.
+            _write(document, sections, modules, command)
     goals = _goals(document, sections, modules)
     if goals:
         document.print_goals(goals)
