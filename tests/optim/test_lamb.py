@@ -13,7 +13,6 @@ import tf_bdecay
 from tests.optim import problem
 from tests.optim.oracle import Oracle
 from tf_bdecay import decay
-from tf_bdecay.errors import BadInput
 
 pytestmark = pytest.mark.any_backend
 
@@ -312,96 +311,3 @@ def test_a_gamma_frozen_since_leaves_its_beta_undecided():
     assert optimizer.decision().bias_ratio[0] == 0
     assert not optimizer.decision().decay_on[0]
     assert optimizer.decision().bias_ratio[1] > 0
-
-
-@pytest.mark.parametrize("coefficient", [-1.0, float("nan"), None])
-def test_a_coefficient_of_ones_own_policy_is_checked(coefficient):
-    class Own(decay.DecayPolicy):
-        def coefficient(self, variable):
-            return coefficient
-
-    with pytest.raises(BadInput, match="Own"):
-        tf_bdecay.Lamb(weight_decay=Own()).build(problem.make_variables(problem.initial()))
-
-
-def test_an_error_in_build_does_not_leave_it_half_built():
-    variables = problem.make_variables({"a/kernel": np.ones((2, 2))})
-    optimizer = tf_bdecay.Lamb(weight_decay=decay.AdaptiveBetaDecay())
-    for _ in range(2):
-        with pytest.raises(BadInput, match="no layer of this model has both"):
-            optimizer.build(variables)
-
-
-@pytest.mark.parametrize("kind", ["float", "schedule", "callable"])
-def test_learning_rate_counts_updates(kind):
-    seen = keras.optimizers.schedules.PiecewiseConstantDecay([0, 1], [0.0, 0.25, 0.5])
-    rate = {"float": 0.5, "schedule": seen, "callable": lambda: 0.5}[kind]
-    variables = problem.make_variables(problem.initial())
-    optimizer = tf_bdecay.Lamb(rate, decay.NoDecay(), compile_update=False)
-    for gradient in problem.gradients(3):
-        problem.apply(optimizer, variables, gradient)
-    expected = 0.0 + 0.25 + 0.5 if kind == "schedule" else 1.5
-    assert optimizer.totals()["learning_rate_sum"] == pytest.approx(expected)
-    assert optimizer.totals()["updates"] == 3
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ({"weight_decay": 0.01}, "NoBiasDecay"),
-        ({"weight_decay": None}, "NoDecay"),
-        ({"weight_decay": "adaptive"}, "policy"),
-        ({"gradient_accumulation_steps": 4}, "micro-steps"),
-        ({"clipnorm": 1.0}, "global_clipnorm"),
-        ({"clipvalue": 1.0}, "global_clipnorm"),
-        ({"layer_adaptation": "kernel"}, "did you mean 'kernels'"),
-        ({"beta_1": 1.0}, "beta_1"),
-        ({"beta_2": -0.1}, "beta_2"),
-        ({"epsilon": float("nan")}, "epsilon"),
-        ({"trust_clip": 0.0}, "trust_clip"),
-        ({"global_clipnorm": -1.0}, "global_clipnorm"),
-        ({"learning_rate": -0.1}, "learning_rate"),
-        ({"compile_update": "yes"}, "compile_update"),
-        ({"bias_correction": "no"}, "bias_correction"),
-        ({"skip_nonfinite": 1}, "skip_nonfinite"),
-        ({"use_emma": True}, "did you mean 'use_ema'"),
-        ({"roles": {"nothing/.*": "beta"}}, "matches no trainable variable"),
-        ({"roles": {"norm/gamma": "gama"}}, "did you mean 'gamma'"),
-    ],
-    ids=str,
-)
-def test_what_would_be_silently_wrong_is_refused(arguments, words):
-    with pytest.raises(BadInput, match=words):
-        tf_bdecay.Lamb(**arguments).build(problem.make_variables(problem.initial()))
-
-
-def test_excluding_variables_the_keras_way_is_refused():
-    with pytest.raises(BadInput, match="policy"):
-        tf_bdecay.Lamb().exclude_from_weight_decay(var_names=["bias"])
-
-
-def test_adaptive_decay_without_a_pair():
-    variables = problem.make_variables({"a/kernel": np.ones((2, 2)), "a/bias": np.ones(2)})
-    with pytest.raises(BadInput, match="no layer of this model has both"):
-        tf_bdecay.Lamb(weight_decay=decay.AdaptiveBetaDecay()).build(variables)
-    with pytest.warns(UserWarning, match="nothing to decide"):
-        tf_bdecay.Lamb().build(variables)
-
-
-def test_config_round_trip():
-    optimizer = tf_bdecay.Lamb(
-        tf_bdecay.schedules.PolynomialWarmupDecay(0.04, 100),
-        decay.AdaptiveBetaDecay(kernel=0.1, threshold=math.inf, source="probe"),
-        layer_adaptation="all",
-        beta_1=0.8,
-        trust_clip=10.0,
-        global_clipnorm=1.0,
-        skip_nonfinite=False,
-        roles={".*/offset": "beta"},
-        use_ema=True,
-    )
-    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
-    assert again.get_config() == optimizer.get_config()
-    assert again.weight_decay == optimizer.weight_decay
-    default = tf_bdecay.Lamb.from_config(tf_bdecay.Lamb().get_config())
-    assert default.get_config() == tf_bdecay.Lamb().get_config()
