@@ -57,12 +57,11 @@ def run(problems, repeats):
     rows = []
     for problem in problems:
         width, batch, policy, most = PROBLEMS[problem]
-        names = [_PLAIN, _OURS] if width > 16 else list(CASES)
+        names = CASES
+        if _JAX or width > 16:
+            names = [_PLAIN, _SILENT if _JAX else _OURS]
         shared = {"width": width, "batch": batch, "policy": policy}
-        cases = {
-            name: Case("train_step", {**shared, **CASES[name]})
-            for name in ([_PLAIN, _SILENT] if _JAX else names)
-        }
+        cases = {name: Case("train_step", {**shared, **CASES[name]}) for name in names}
         rows += interleave(_name(problem), cases, min(repeats, most))
         for case in cases.values():
             case.close()
