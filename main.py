@@ -7,16 +7,13 @@ import signal
 import sys
 import traceback
 
-os.environ["TF_BDECAY_LAZY_IMPORT"] = "1"  # the command line is checked before TensorFlow loads
-
-from tf_bdecay import quiet
+from tf_bdecay import quirks
+from tf_bdecay.distribution import cluster as clusters
+from tf_bdecay.distribution import workers
 from tf_bdecay.errors import BadInput
-from tf_bdecay.training import cluster as clusters
-from tf_bdecay.training import command_line, help_page, workers
+from tf_bdecay.training import command_line, help_page
 from tf_bdecay.training import config as checks
 from tf_bdecay.training.workdir import Workdir
-
-os.environ.pop("TF_BDECAY_LAZY_IMPORT", None)
 
 ROOT = pathlib.Path(__file__).resolve().parent
 FAILED, BAD_INPUT, DIVERGED, INTERRUPTED = 1, 2, 3, 130
@@ -79,10 +76,11 @@ def run(options):
             return 0
 
     _avoid_narrow_kernels(options.config)
-    with quiet.stderr():  # TensorFlow takes seconds to import, so what can be refused before it is
+    with quirks.stderr():  # TensorFlow takes seconds to import, so what can be refused before it is
         import tensorflow as tf
 
-        from tf_bdecay.training import experiment, fitting, record, signals
+        from tf_bdecay.distribution import signals
+        from tf_bdecay.training import experiment, fitting, record
 
         if options.deterministic:
             tf.config.experimental.enable_op_determinism()
@@ -122,7 +120,8 @@ def run(options):
 
 def _started(options, cluster, held):
     """The strategy, and the images where many workers had to compare them first."""
-    from tf_bdecay.training import experiment, strategies
+    from tf_bdecay.distribution import strategies
+    from tf_bdecay.training import experiment
 
     name, images = options.strategy, None
     if name == "auto":
@@ -137,7 +136,7 @@ def _started(options, cluster, held):
         workers.meet(cluster, held, mine, options.start_timeout)
         sentence = f"TensorFlow did not connect the workers in {options.start_timeout:g} s."
         waits = workers.limit(options.start_timeout, sentence)
-    with waits, quiet.stderr():
+    with waits, quirks.stderr():
         made = strategies.make(name, options.devices, options.logical_devices, options.tpu)
     return made, images
 
@@ -152,13 +151,13 @@ def plan(options):
         The exit code.
     """
     _avoid_narrow_kernels(options.config)
-    with quiet.stderr():
+    with quirks.stderr():
         from rich.console import Console
 
-        from tf_bdecay.training import plan_mode
+        from tf_bdecay.planning import page
 
         hardware = options.memory_gb, options.bandwidth_gbps, options.flops
-        page, _ = plan_mode.run(options.config, options.devices, *hardware)
+        page, _ = page.run(options.config, options.devices, *hardware)
     Console(width=160, highlight=False).print(page)  # as wide as its table
     return 0
 
@@ -171,7 +170,7 @@ def _avoid_narrow_kernels(config):
 
 
 def _kept(workdir):
-    from tf_bdecay.training import shelf
+    from tf_bdecay.storage import shelf
 
     newest = shelf.newest(workdir.checkpoints)
     since = f"the newest checkpoint is {newest}" if newest else "there is no checkpoint yet"

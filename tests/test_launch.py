@@ -64,7 +64,6 @@ def test_a_signal_is_handed_on_once_to_each():
     run = subprocess.Popen(
         [sys.executable, "-c", text],
         cwd=ROOT,
-        env={**os.environ, "TF_BDECAY_LAZY_IMPORT": "1"},
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,

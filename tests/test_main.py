@@ -14,7 +14,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from main import main
-from tf_bdecay.training import shelf
+from tf_bdecay.storage import shelf
 from tools.kills.compare import differences
 
 ROOT = pathlib.Path(__file__).parents[1]

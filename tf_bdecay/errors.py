@@ -1,6 +1,8 @@
 """Errors a user can mend: one sentence that says what was wrong, what came, what would be right."""
 
 import difflib
+import math
+import numbers
 
 
 class BadInput(ValueError):
@@ -11,6 +13,12 @@ class BadInput(ValueError):
     """
 
     _keras_call_info_injected = True  # Keras would bury the sentence under a layer's arguments
+
+
+def require(condition, sentence):
+    """Raises `BadInput(sentence)` unless the condition holds."""
+    if not condition:
+        raise BadInput(sentence)
 
 
 def nearest(name, valid):
@@ -37,7 +45,52 @@ def unknown(kind, name, valid):
     return BadInput(f"Unknown {kind} {name!r}: {hint}valid: {', '.join(map(str, valid))}.")
 
 
-def require(condition, sentence):
-    """Raises `BadInput(sentence)` unless the condition holds."""
-    if not condition:
-        raise BadInput(sentence)
+def check_flag(name, value, of=""):
+    """Raises `BadInput` unless a value is True or False.
+
+    Args:
+        name: of the argument, for the message.
+        value: what was received.
+        of: whose argument it is, such as "Lamb".
+    """
+    require(isinstance(value, bool), _sentence(name, value, of, "True or False"))
+
+
+def check_count(name, value, least=1, of="", what="a whole number"):
+    """Raises `BadInput` unless a value is a whole number of at least `least`; True is none.
+
+    Args:
+        name, value, of: as in `check_flag`.
+        least: the smallest value that is right.
+        what: how the message calls it, such as "a whole number of updates".
+    """
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    require(whole and value >= least, _sentence(name, value, of, f"{what} >= {least}"))
+
+
+def check_number(name, value, least=0.0, of="", above=None, below=math.inf, most=None):
+    """Raises `BadInput` unless a value is a finite number in a range; True is none, nor is NaN.
+
+    Args:
+        name, value, of: as in `check_flag`.
+        least: the smallest value that is right; not looked at where `above` is given.
+        above: what the value must be larger than; None for no such limit.
+        below: what it must be smaller than.
+        most: the largest value that is right; None for no such limit.
+    """
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    right = (
+        number
+        and (least <= value if above is None else above < value)
+        and value < below
+        and (most is None or value <= most)
+    )
+    bounds = f">= {least:g}" if above is None else f"> {above:g}"
+    bounds += "" if math.isinf(below) else f" and < {below:g}"
+    bounds += "" if most is None else f" and <= {most:g}"
+    require(right, _sentence(name, value, of, f"a number {bounds}"))
+
+
+def _sentence(name, value, of, right):
+    whose = f" of {of}" if of else ""
+    return f"`{name}`{whose} must be {right}. Received: {name}={value!r}"

@@ -10,6 +10,7 @@ from collections import Counter
 
 import keras
 
+from tf_bdecay import keras_private
 from tf_bdecay.errors import BadInput, unknown
 
 ROLES = ("kernel", "bias", "gamma", "beta", "other")
@@ -152,8 +153,12 @@ def _groups_by_layer(model, variables):
     """Lists of indices, one for each layer object that owns trainable variables."""
     position = {id(v): i for i, v in enumerate(variables)}
     groups, placed = [], set()
-    for layer in model._flatten_layers(include_self=True, recursive=True):
-        own = [position[id(v)] for v in layer._trainable_variables if id(v) in position]
+    for layer in keras_private.layers_of(model):
+        own = [
+            position[id(v)]
+            for v in keras_private.own_trainable_variables(layer)
+            if id(v) in position
+        ]
         own = [i for i in own if i not in placed]  # a layer used twice is one layer
         placed.update(own)
         if own:
@@ -179,7 +184,7 @@ def _correct_scales(model, variables, roles):
     """A `scale` is a gamma in RMSNormalization only, which the layer object tells."""
     scales = {
         id(layer.scale)
-        for layer in model._flatten_layers(include_self=True, recursive=True)
+        for layer in keras_private.layers_of(model)
         if isinstance(layer, keras.layers.RMSNormalization)
     }
     for i, variable in enumerate(variables):
@@ -235,3 +240,54 @@ def _assemble(variables, roles, groups, equal_shapes):
         ),
         pairs=tuple(pairs),
     )
+
+
+_CONVOLUTIONS = (
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+    keras.layers.DepthwiseConv1D,
+    keras.layers.DepthwiseConv2D,
+    keras.layers.SeparableConv1D,
+    keras.layers.SeparableConv2D,
+)
+_FULLY_CONNECTED = (keras.layers.Dense, keras.layers.EinsumDense)
+
+KINDS = ("Conv", "Conv(b)", "gamma", "beta", "FC(w)", "FC(b)", "other")
+
+
+def kinds_of(model, roles):
+    """Kind of every trainable variable.
+
+    Table 2 has Conv, gamma, beta, FC(w) and FC(b) for a network whose convolutions have no bias;
+    "Conv(b)" are such biases, "other" is all else (embeddings, kernels of custom layers).
+
+    Args:
+        model: the Keras model whose variables they are.
+        roles: its `Roles`.
+
+    Returns:
+        List of names out of `KINDS`, in the order of the trainable variables.
+    """
+    owner = {
+        id(variable): layer
+        for layer in keras_private.layers_of(model)
+        for variable in keras_private.own_trainable_variables(layer)
+    }
+    return [
+        _kind(role.role, owner.get(id(variable)))
+        for role, variable in zip(roles.variables, model.trainable_variables, strict=True)
+    ]
+
+
+def _kind(role, layer):
+    if role in ("gamma", "beta"):
+        return role
+    if role in ("kernel", "bias") and isinstance(layer, _CONVOLUTIONS):
+        return "Conv" if role == "kernel" else "Conv(b)"
+    if role in ("kernel", "bias") and isinstance(layer, _FULLY_CONNECTED):
+        return "FC(w)" if role == "kernel" else "FC(b)"
+    return "other"

@@ -1,9 +1,163 @@
-"""Learning-rate schedules: `tf_bdecay.optim.schedules` under a short name."""
+"""Learning-rate schedules of the paper (appendix A.1), counted in updates.
 
-from tf_bdecay.optim.schedules import (
-    LinearWarmupCosine,
-    PolynomialWarmupDecay,
-    scale_learning_rate,
-)
+Update number t = 1, 2, ..., T is called with t - 1, the number of updates done before it, and has
+the rate of the formula at t - 1: the first update has the initial rate, and one after the last
+would have the final one.
+"""
 
-__all__ = ["LinearWarmupCosine", "PolynomialWarmupDecay", "scale_learning_rate"]
+import math
+import numbers
+
+import keras
+from keras import ops
+
+from tf_bdecay.errors import require
+from tf_bdecay.optim.arguments import in_range
+
+
+class _Warmup(keras.optimizers.schedules.LearningRateSchedule):
+    """A rise over `warmup_updates`, then a fall until `total_updates`."""
+
+    def __init__(self, peak, total_updates, warmup_updates):
+        kind = type(self).__name__
+        in_range(kind, "peak", peak, 0)
+        for name, value in (("total_updates", total_updates), ("warmup_updates", warmup_updates)):
+            require(
+                isinstance(value, numbers.Integral) and value >= (name == "total_updates"),
+                f"`{name}` of {kind} must be a whole number of updates. Received: {name}={value!r}",
+            )
+        require(
+            warmup_updates <= total_updates,
+            f"{kind} cannot warm up for longer than it runs. Received: "
+            f"warmup_updates={warmup_updates}, total_updates={total_updates}",
+        )
+        self.peak = float(peak)
+        self.total_updates = int(total_updates)
+        self.warmup_updates = int(warmup_updates)
+
+    def __call__(self, step):
+        """The rate of the update before which `step` updates were done: a scalar tensor."""
+        # At least float32: fewer bits cannot count updates.
+        t = ops.cast(step, "float64" if keras.config.floatx() == "float64" else "float32")
+        rising = ops.clip(t / max(self.warmup_updates, 1), 0, 1)
+        falling = (t - self.warmup_updates) / max(self.total_updates - self.warmup_updates, 1)
+        return ops.where(
+            t < self.warmup_updates, self._rise(rising), self._fall(ops.clip(falling, 0, 1))
+        )
+
+
+@keras.saving.register_keras_serializable("tf_bdecay")
+class PolynomialWarmupDecay(_Warmup):
+    """Polynomial warm-up and decay (Nado et al., 2021; appendix A.1).
+
+        eta(t) = initial + (peak - initial) (t / W)^p_warmup                     t < W
+        eta(t) = final + (peak - final) (1 - (t - W) / (T - W))^p_decay          W <= t <= T
+
+    Args:
+        peak: eta_peak.
+        total_updates: T.
+        warmup: W as a fraction of T, in [0, 1]; the paper's is 0.3. W is rounded.
+        power_warmup, power_decay: p_warmup, p_decay >= 0.
+        initial, final: rates at t = 0 and t = T.
+
+    Raises:
+        BadInput: a value out of range.
+    """
+
+    def __init__(
+        self,
+        peak,
+        total_updates,
+        warmup=0.3,
+        power_warmup=2.0,
+        power_decay=2.0,
+        initial=0.0,
+        final=0.0,
+    ):
+        kind = type(self).__name__
+        in_range(kind, "warmup", warmup, 0, math.nextafter(1, 2))
+        for name, value in (
+            ("power_warmup", power_warmup),
+            ("power_decay", power_decay),
+            ("initial", initial),
+            ("final", final),
+        ):
+            in_range(kind, name, value, 0)
+        in_range(kind, "total_updates", total_updates, 1)
+        super().__init__(peak, total_updates, round(warmup * total_updates))
+        self.warmup = warmup
+        self.power_warmup = power_warmup
+        self.power_decay = power_decay
+        self.initial = initial
+        self.final = final
+
+    def _rise(self, x):
+        return self.initial + (self.peak - self.initial) * ops.power(x, self.power_warmup)
+
+    def _fall(self, x):
+        return self.final + (self.peak - self.final) * ops.power(1 - x, self.power_decay)
+
+    def get_config(self):
+        """The arguments that make this schedule again."""
+        return {
+            "peak": self.peak,
+            "total_updates": self.total_updates,
+            "warmup": self.warmup,
+            "power_warmup": self.power_warmup,
+            "power_decay": self.power_decay,
+            "initial": self.initial,
+            "final": self.final,
+        }
+
+
+@keras.saving.register_keras_serializable("tf_bdecay")
+class LinearWarmupCosine(_Warmup):
+    """Linear warm-up and cosine decay, of the SGD runs (appendix A.1).
+
+        eta(t) = peak t / W                                        t < W
+        eta(t) = peak (1 + cos(pi (t - W) / (T - W))) / 2          W <= t <= T
+
+    Args:
+        peak: the largest rate.
+        total_updates: T.
+        warmup_updates: W; the paper's is that of 10 epochs.
+
+    Raises:
+        BadInput: a value out of range.
+    """
+
+    def _rise(self, x):
+        return self.peak * x
+
+    def _fall(self, x):
+        return self.peak * 0.5 * (1 + ops.cos(math.pi * x))
+
+    def get_config(self):
+        """The arguments that make this schedule again."""
+        return {
+            "peak": self.peak,
+            "total_updates": self.total_updates,
+            "warmup_updates": self.warmup_updates,
+        }
+
+
+def scale_learning_rate(peak, batch, base_batch):
+    """Square-root scaling of the peak rate: eta_peak sqrt(batch / base_batch) (appendix A.2).
+
+    The sum of eta at fixed epochs then grows as batch^-1/2 with smaller batches.
+
+    Args:
+        peak: rate at the base batch; 0.04 in the paper.
+        batch: global batch, in examples.
+        base_batch: 8192 on CIFAR, 32768 on ImageNet.
+
+    Returns:
+        The peak rate, a float.
+
+    Raises:
+        BadInput: a batch that is not positive, a negative rate.
+    """
+    in_range("scale_learning_rate", "peak", peak, 0)
+    in_range("scale_learning_rate", "batch", batch, 0, open_below=True)
+    in_range("scale_learning_rate", "base_batch", base_batch, 0, open_below=True)
+    return peak * math.sqrt(batch / base_batch)

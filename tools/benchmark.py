@@ -25,11 +25,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import app, flags
 
-os.environ["TF_BDECAY_LAZY_IMPORT"] = "1"  # wrong flags are refused before TensorFlow loads
-from tf_bdecay import quiet
+from tf_bdecay import quirks
 from tf_bdecay.errors import BadInput, require, unknown
-
-os.environ.pop("TF_BDECAY_LAZY_IMPORT", None)
 
 # By name, and whether it runs under Keras' JAX backend too.
 BENCHMARKS = {
@@ -103,7 +100,7 @@ def _run(names):
             "--addons_python must be a Python that can be run, and is for the benchmark optimizer. "
             f"Received: {_ADDONS.value!r}",
         )
-    with quiet.stderr():
+    with quirks.stderr():
         from tools.benchmarks import document
 
         modules = {name: importlib.import_module(f"tools.benchmarks.{name}") for name in names}

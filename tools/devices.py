@@ -27,11 +27,8 @@ from absl import app, flags
 from rich.console import Console
 from rich.table import Table
 
-os.environ["TF_BDECAY_LAZY_IMPORT"] = "1"  # TensorFlow is the other processes' business
 from tf_bdecay.errors import BadInput, require, unknown
 from tools.launching import processes
-
-os.environ.pop("TF_BDECAY_LAZY_IMPORT", None)
 
 UPDATES, RATE, THRESHOLD, TOLERANCE, MARGIN = 20, 0.01, 0.02, 1e-4, 1e-3
 # Strategy, replicas or workers, and micro-batches of each.

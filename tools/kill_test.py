@@ -27,11 +27,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-os.environ["TF_BDECAY_LAZY_IMPORT"] = "1"  # wrong flags are refused before TensorFlow loads
 from tf_bdecay.errors import BadInput, require, unknown
 from tools.kills import victim
-
-os.environ.pop("TF_BDECAY_LAZY_IMPORT", None)
 
 SMALL = [
     "--config.model.width=16",

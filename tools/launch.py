@@ -20,12 +20,9 @@ sys.path.insert(0, str(ROOT))
 
 from absl import app, flags
 
-os.environ["TF_BDECAY_LAZY_IMPORT"] = "1"  # TensorFlow is the workers' business
+from tf_bdecay.distribution import cluster
 from tf_bdecay.errors import BadInput, require
-from tf_bdecay.training import cluster
 from tools.launching import processes
-
-os.environ.pop("TF_BDECAY_LAZY_IMPORT", None)
 
 _WORKERS = flags.DEFINE_integer("workers", 2, "How many processes.")
 _RESTARTS = flags.DEFINE_integer("restarts", 0, "How often to start again after a loss.")

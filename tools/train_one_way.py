@@ -13,9 +13,9 @@ import tensorflow as tf
 
 import tf_bdecay
 from tf_bdecay import data, decay, schedules
+from tf_bdecay.distribution import cluster, sharding, strategies, workers
 from tf_bdecay.errors import BadInput
 from tf_bdecay.layers import GhostBatchNormalization
-from tf_bdecay.training import cluster, sharding, strategies, workers
 from tf_bdecay.training.trainer import SmoothedCrossentropy
 
 

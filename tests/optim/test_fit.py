@@ -239,7 +239,7 @@ def test_import_tf_bdecay_is_all_that_loading_a_model_needs(tmp_path):
     model.fit(np.ones((16, 4)), np.ones((16, 3)), batch_size=16, verbose=0)
     model.save(tmp_path / "model.keras")
     code = (
-        "import tf_bdecay, keras; m = keras.models.load_model('model.keras'); "
+        "import keras, tf_bdecay; m = keras.models.load_model('model.keras'); "
         "print(m.optimizer.totals()['updates'], m.optimizer.weight_decay)"
     )
     root = pathlib.Path(__file__).resolve().parents[2]

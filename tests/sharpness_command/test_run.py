@@ -21,7 +21,8 @@ from tests.sharpness_command.commands import (
 )
 from tf_bdecay import sharpness
 from tf_bdecay.errors import BadInput
-from tf_bdecay.sharpness_command import measures, partial
+from tf_bdecay.sharpness import measures
+from tf_bdecay.sharpness_command import partial
 from tf_bdecay.sharpness_command.folder import Folder
 from tf_bdecay.sharpness_command.run import main
 

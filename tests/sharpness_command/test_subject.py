@@ -14,9 +14,10 @@ from tf_bdecay.data import catalog
 from tf_bdecay.errors import BadInput
 from tf_bdecay.sharpness_command import flags, source
 from tf_bdecay.sharpness_command.run import main
-from tf_bdecay.training import checkpoints, command_line, experiment
+from tf_bdecay.storage import checkpoints
+from tf_bdecay.storage.files import plain, write_json
+from tf_bdecay.training import command_line, experiment
 from tf_bdecay.training.config import flatten
-from tf_bdecay.training.workdir import plain, write_json
 
 
 @pytest.fixture

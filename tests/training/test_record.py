@@ -8,7 +8,7 @@ import pytest
 
 import tf_bdecay
 from tests.training.small import digits, trainer
-from tf_bdecay.optim.schedules import PolynomialWarmupDecay
+from tf_bdecay.schedules import PolynomialWarmupDecay
 from tf_bdecay.training.record import Diverged, EpochRows, StopDiverged
 from tf_bdecay.training.workdir import Workdir
 

@@ -14,9 +14,11 @@ from rich.console import Console
 
 from configs import digits_resnet18
 from tests.training.small import network
+from tf_bdecay.distribution import signals
 from tf_bdecay.errors import BadInput
+from tf_bdecay.storage import shelf
 from tf_bdecay.training import config as checks
-from tf_bdecay.training import experiment, fitting, parts, resume, shelf, signals
+from tf_bdecay.training import experiment, fitting, parts, resume
 from tf_bdecay.training.workdir import Workdir
 from tools.kills.compare import differences
 

@@ -5,7 +5,8 @@ import pytest
 
 from configs import digits_resnet18
 from tests.training.small import digits, trainer
-from tf_bdecay.training import checkpoints, epoch_metrics, shelf
+from tf_bdecay.storage import checkpoints, shelf
+from tf_bdecay.training import epoch_metrics
 from tf_bdecay.training.saver import Saver
 from tf_bdecay.training.saving import Checkpoints
 

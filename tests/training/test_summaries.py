@@ -7,7 +7,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import tf_bdecay
 from tests.training.small import digits, trainer
-from tf_bdecay.optim.schedules import PolynomialWarmupDecay
+from tf_bdecay.schedules import PolynomialWarmupDecay
 from tf_bdecay.training.summaries import UpdateSummaries, last_learning_rate
 from tf_bdecay.training.workdir import Workdir
 

@@ -89,14 +89,14 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
 
 def test_an_interrupted_write_leaves_the_old_file_whole(tmp_path):
     file = tmp_path / "file"
-    workdirs.write_whole(file, lambda f: f.write(b"old"))
+    workdirs.atomic_write(file, lambda f: f.write(b"old"))
 
     def fails(f):
         f.write(b"new, half wr")
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        workdirs.write_whole(file, fails)
+        workdirs.atomic_write(file, fails)
     assert file.read_bytes() == b"old"
 
 

@@ -54,7 +54,7 @@ class ProbeDecision(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Checks the optimizer and the probe data, before anything is trained."""
-        from tf_bdecay.sharpness import connectivity  # first: needs TensorFlow, and says so
+        from tf_bdecay.sharpness import connectivity
         from tf_bdecay.sharpness.stream import Stream
 
         self._optimizer = _probed_optimizer(self.model)

@@ -8,9 +8,9 @@ import warnings
 
 import keras
 
-from tf_bdecay import quiet
+from tf_bdecay import quirks
 from tf_bdecay.errors import require
-from tf_bdecay.sharpness_command import measures as known
+from tf_bdecay.sharpness import measures as known
 
 _COLUMNS = ("epoch", "asked", "measure", "level", "name", "value", "standard_error", "share")
 _COSTS = ("epoch", "asked", "seconds", "share_of_epoch")
@@ -90,7 +90,6 @@ class SharpnessCallback(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Checks backend and data, before anything is trained."""
-        from tf_bdecay.sharpness import connectivity  # noqa: F401 - first: it asks for TensorFlow
         from tf_bdecay.sharpness.stream import Stream
 
         Stream(self.data)
@@ -115,13 +114,13 @@ class SharpnessCallback(keras.callbacks.Callback):
     def _measure(self, epoch, took):
         """Measures, writes, and gives what belongs into `logs`."""
         from tf_bdecay.sharpness.network import NotFinite
-        from tf_bdecay.sharpness_command.records import record
+        from tf_bdecay.sharpness.records import record
 
         records, totals = {}, {}
         for measure in self.measures:
             start = time.perf_counter()
             try:
-                with quiet.tensorflow():
+                with quirks.tensorflow():
                     result = measure.run(self.model, self.loss, self.data, self.options)
             except NotFinite as error:
                 self._warn(f"{measure.name} was not measured after epoch {epoch}: {error}")
@@ -148,7 +147,7 @@ class _Files:
     """
 
     def __init__(self, folder, after):
-        from tf_bdecay.training.tables import Table
+        from tf_bdecay.storage.tables import Table
 
         folder.mkdir(parents=True, exist_ok=True)
         self._events = _events(folder)
@@ -164,8 +163,8 @@ class _Files:
             took: seconds of the epoch; NaN where there was none.
             model: its name.
         """
-        from tf_bdecay.sharpness_command import pictures
-        from tf_bdecay.sharpness_command.records import frame, ratios
+        from tf_bdecay.sharpness import pictures
+        from tf_bdecay.sharpness.records import frame, ratios
 
         scalars = {}
         for name, each in records.items():
@@ -201,7 +200,7 @@ def _events(folder):
     """An event file that takes pictures too; importing it needs TensorFlow."""
     from tensorboard.compat.proto import event_pb2, summary_pb2
 
-    from tf_bdecay.training.events import Events
+    from tf_bdecay.storage.events import Events
 
     class PictureEvents(Events):
         """An event file that takes pictures too."""

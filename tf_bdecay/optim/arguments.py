@@ -6,8 +6,8 @@ import warnings
 
 import keras
 
+from tf_bdecay.decay import DecayPolicy
 from tf_bdecay.errors import require, unknown
-from tf_bdecay.optim.decay import DecayPolicy
 
 KERAS_ARGUMENTS = ("use_ema", "ema_momentum", "ema_overwrite_frequency", "loss_scale_factor")
 

@@ -6,7 +6,7 @@ A gradient's way through an update, in METHOD's order:
 
 `apply` gathers all state as tensors, hands them to the pure function `step`, and assigns what comes
 back. TensorFlow composes the same parts its own way, fast and under a distribution strategy:
-`tensorflow_update`.
+`tensorflow_engine`.
 """
 
 import numbers
@@ -145,9 +145,9 @@ class DecayByRole(keras.optimizers.Optimizer):
         inputs = list(gradients.values()), self._get_current_learning_rate(), present
         variables = self._state()
         if keras.backend.backend() == "tensorflow":
-            from tf_bdecay.optim import tensorflow_update
+            from tf_bdecay.optim import tensorflow_engine
 
-            tensorflow_update.run(self, variables, *inputs)
+            tensorflow_engine.run(self, variables, *inputs)
         else:
             new = pure_step(self, tree.map_structure(lambda v: v.value, variables), *inputs)
             tree.map_structure(lambda v, value: v.assign(value), variables, new)

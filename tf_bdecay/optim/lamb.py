@@ -4,9 +4,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from tf_bdecay import decay as decay_policies
 from tf_bdecay.errors import unknown
-from tf_bdecay.optim import decay as decay_policies
-from tf_bdecay.optim import update
+from tf_bdecay.optim import formulas
 from tf_bdecay.optim.arguments import in_range, is_flag
 from tf_bdecay.optim.base import DecayByRole
 
@@ -117,13 +117,13 @@ class Lamb(DecayByRole):
     def terms(self, learning_rate, updates):
         if not self.bias_correction:
             return (learning_rate,)
-        corrections = [update.bias_correction(b, updates) for b in (self.beta_1, self.beta_2)]
+        corrections = [formulas.bias_correction(b, updates) for b in (self.beta_1, self.beta_2)]
         return learning_rate, *corrections
 
     def update_block(self, block, parameter, gradient, slots, decay, terms):
         learning_rate, *corrections = terms
-        m, v = update.moments(gradient, *slots, self.beta_1, self.beta_2)
-        u = update.adam_direction(m, v, self.epsilon, *corrections)
+        m, v = formulas.moments(gradient, *slots, self.beta_1, self.beta_2)
+        u = formulas.adam_direction(m, v, self.epsilon, *corrections)
         if decay is not None:
             u = u + block.spread(decay) * parameter
         ratio = self._trust_ratio(block, parameter, u)
@@ -136,7 +136,7 @@ class Lamb(DecayByRole):
         if not adapted.any():
             return ones
         norms = [ops.sqrt(block.square_sums(x)) for x in (parameter, u)]
-        ratio = update.trust_ratio(*norms, self.trust_clip)
+        ratio = formulas.trust_ratio(*norms, self.trust_clip)
         return ratio if adapted.all() else ops.where(adapted, ratio, ones)
 
     def get_config(self):

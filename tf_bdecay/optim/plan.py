@@ -7,9 +7,9 @@ the decay of each block: the middle of an update, in pure functions of tensors.
 import numpy as np
 from keras import ops
 
-from tf_bdecay.optim import packing
-from tf_bdecay.optim.decay import checked_coefficient
-from tf_bdecay.sharpness.sensitivity import bias_ratio, connection_sensitivity
+from tf_bdecay.decay import checked_coefficient
+from tf_bdecay.optim import blocks
+from tf_bdecay.sensitivity import bias_ratio, connection_sensitivity
 
 
 class Plan:
@@ -24,7 +24,7 @@ class Plan:
     def __init__(self, roles, dtypes, policy):
         self.roles = roles
         self.policy = policy
-        self.blocks = packing.make_blocks([v.shape for v in roles.variables], dtypes)
+        self.blocks = blocks.make_blocks([v.shape for v in roles.variables], dtypes)
         kind = type(policy).__name__
         self.coefficients = np.array(
             [checked_coefficient(kind, v.label, policy.coefficient(v)) for v in roles.variables],

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from tf_bdecay.optim import decay as decay_policies
+from tf_bdecay import decay as decay_policies
 from tf_bdecay.optim.arguments import in_range, is_flag
 from tf_bdecay.optim.base import DecayByRole
 

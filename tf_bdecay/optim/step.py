@@ -2,14 +2,14 @@
 
 In METHOD's order: `measure` each block, `decide`, clipping and the optimizer's rule in
 `update_block`, constraints in `weights_of`, `average`, `count`. `step` is their plain composition;
-`tensorflow_update` composes them too, and assigns block by block.
+`tensorflow_engine` composes them too, and assigns block by block.
 """
 
 import numpy as np
 from keras import ops
 
-from tf_bdecay.optim import packing
-from tf_bdecay.optim.update import clip_by_global_norm_scale
+from tf_bdecay.optim import blocks
+from tf_bdecay.optim.formulas import clip_by_global_norm_scale
 
 
 def step(optimizer, state, gradients, learning_rate, present):
@@ -64,7 +64,7 @@ def step(optimizer, state, gradients, learning_rate, present):
             "parameters": weights,
             "slots": tuple(slots),
             "averages": averages,
-            "trust_ratio": packing.gather_by_variable(plan.blocks, trust),
+            "trust_ratio": blocks.gather_by_variable(plan.blocks, trust),
         }
 
     if not optimizer.skip_nonfinite:
@@ -109,7 +109,7 @@ def decide(optimizer, sums, ratio, on, present):
         `scale` of clipping or None.
     """
     plan = optimizer.plan
-    sensitivity = packing.gather_by_variable(plan.blocks, [s[0] for s in sums])
+    sensitivity = blocks.gather_by_variable(plan.blocks, [s[0] for s in sums])
     if optimizer.weight_decay.source != "probe":
         ratio, on = plan.decide(sensitivity, present)
     scale = None

@@ -3,7 +3,7 @@
 Where to find what the paper has:
 
     eq. 4, C; C_m                      measure.py; per example: tape.py, per_example.py
-    eq. 7, sensitivity; r (sec. 4.2)   sensitivity.py
+    eq. 7, sensitivity; r (sec. 4.2)   tf_bdecay/sensitivity.py
     eq. 8, Fisher-Rao norm             fisher.py
     eq. 9, rescaling; Theorem 3.1      rescaling/rescale.py; rescaling/theorem.py
     eq. 11, split over layers          partition.py, kinds.py, result.py
@@ -39,24 +39,28 @@ __all__ = [
 # Where the names are defined that are imported when they are first asked for. No module here may be
 # called as a name of these tables: importing it would put the module in the name's place.
 _ANY_BACKEND = {
-    "bias_ratio": "sensitivity",
-    "connection_sensitivity": "sensitivity",
-    "l1_norms": "sensitivity",
-    "reparameterize": "rescaling.rescale",
-    "rescalable_units": "rescaling.rescale",
+    "bias_ratio": "tf_bdecay.sensitivity",
+    "connection_sensitivity": "tf_bdecay.sensitivity",
+    "l1_norms": "tf_bdecay.sensitivity",
+    "reparameterize": "tf_bdecay.sharpness.rescaling.rescale",
+    "rescalable_units": "tf_bdecay.sharpness.rescaling.rescale",
 }
 _NEED_TENSORFLOW = {
-    "ConnectivityResult": "result",
-    "connectivity": "measure",
-    "fisher_rao": "fisher",
-    "hessian": "curvature.operator",
-    "hessian_spectrum": "curvature.spectrum",
-    "hessian_top_eigenvalue": "curvature.eigenvalue",
-    "hessian_trace": "curvature.trace",
-    "invariance": "rescaling.theorem",
-    "loss_gradients_and_sensitivity": "tape",
-    "perturbation": "ascent",
+    "ConnectivityResult": "tf_bdecay.sharpness.result",
+    "connectivity": "tf_bdecay.sharpness.measure",
+    "fisher_rao": "tf_bdecay.sharpness.fisher",
+    "hessian": "tf_bdecay.sharpness.curvature.operator",
+    "hessian_spectrum": "tf_bdecay.sharpness.curvature.spectrum",
+    "hessian_top_eigenvalue": "tf_bdecay.sharpness.curvature.eigenvalue",
+    "hessian_trace": "tf_bdecay.sharpness.curvature.trace",
+    "invariance": "tf_bdecay.sharpness.rescaling.theorem",
+    "loss_gradients_and_sensitivity": "tf_bdecay.sharpness.tape",
+    "perturbation": "tf_bdecay.sharpness.ascent",
 }
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})
 
 
 def __getattr__(name):
@@ -79,4 +83,4 @@ def __getattr__(name):
             f"tf_bdecay.sharpness.{name} measures with TensorFlow: set KERAS_BACKEND=tensorflow "
             f"before Keras is imported. Received: KERAS_BACKEND={backend}",
         )
-    return getattr(importlib.import_module(f"tf_bdecay.sharpness.{home}"), name)
+    return getattr(importlib.import_module(home), name)

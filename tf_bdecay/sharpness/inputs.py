@@ -8,6 +8,7 @@ import re
 import keras
 from keras import tree
 
+from tf_bdecay import keras_private
 from tf_bdecay.errors import BadInput, require
 
 
@@ -81,7 +82,7 @@ def _reason(error):
 
 def refuse_batch_statistics(model):
     """Names the layer, where layers with moving statistics run in training mode."""
-    for layer in model._flatten_layers(include_self=True, recursive=True):
+    for layer in keras_private.layers_of(model):
         if hasattr(layer, "moving_mean") and layer.trainable:
             raise _coupled(layer.name)
 

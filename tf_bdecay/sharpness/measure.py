@@ -6,12 +6,12 @@ import tensorflow as tf
 from keras import tree
 
 from tf_bdecay.errors import require
+from tf_bdecay.sensitivity import bias_ratio, connection_sensitivity, l1_norms
 from tf_bdecay.sharpness import inputs
 from tf_bdecay.sharpness.memory import examples_at_once as fitting
 from tf_bdecay.sharpness.network import Network
 from tf_bdecay.sharpness.per_example import map_over_examples
 from tf_bdecay.sharpness.result import ConnectivityResult
-from tf_bdecay.sharpness.sensitivity import bias_ratio, connection_sensitivity, l1_norms
 from tf_bdecay.sharpness.session import SILENT
 from tf_bdecay.sharpness.stream import Stream
 from tf_bdecay.sharpness.tape import dense_gradients, loss_gradients_and_sensitivity

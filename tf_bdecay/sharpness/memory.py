@@ -7,6 +7,7 @@ import weakref
 import tensorflow as tf
 from keras import tree
 
+from tf_bdecay import keras_private
 from tf_bdecay.errors import require
 from tf_bdecay.sharpness import inputs
 
@@ -84,11 +85,11 @@ def activation_bytes(network, stream):
     layer such as MultiHeadAttention, runs are in no such graph: then all tensors are counted that
     one traced example makes, which is more than are held.
     """
-    layers = network.model._flatten_layers(include_self=False, recursive=True)
+    layers = keras_private.layers_of(network.model, include_self=False)
     if any(not getattr(layer, "_inbound_nodes", ()) for layer in layers):
         return _traced_bytes(network, stream)
     total = 0
-    for layer in network.model._flatten_layers(include_self=False, recursive=True):
+    for layer in keras_private.layers_of(network.model, include_self=False):
         for node in layer._inbound_nodes:
             total += sum(_bytes(tensor.shape[1:], tensor.dtype) for tensor in node.output_tensors)
     return total

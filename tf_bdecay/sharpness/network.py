@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
+from tf_bdecay import keras_private
 from tf_bdecay.errors import BadInput, require
 from tf_bdecay.layers import fused
 from tf_bdecay.roles import Roles, roles_of
@@ -182,7 +183,7 @@ class Network:
 
         It holds no reference to the model, which could then never be freed.
         """
-        layers = self.model._flatten_layers(include_self=True, recursive=True)
+        layers = keras_private.layers_of(self.model)
         key = (
             objective.loss_key(self.given_loss),
             kernel,
@@ -265,7 +266,7 @@ def _state(total, start, size):
 def _full_precision(model):
     """Lets layers of mixed precision compute in the dtype of their variables, while it traces."""
     changed = []
-    for layer in model._flatten_layers(include_self=True, recursive=True):
+    for layer in keras_private.layers_of(model):
         if layer.compute_dtype in ("float16", "bfloat16") and layer.variable_dtype == "float32":
             changed.append((layer, layer.dtype_policy))
     try:

@@ -5,7 +5,7 @@ import functools
 
 import numpy as np
 
-from tf_bdecay.sharpness.kinds import KINDS, kinds_of
+from tf_bdecay.roles import KINDS, kinds_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Partition:
     Attributes:
         variables: tuple of labels, unique.
         layers: tuple of the label of each variable's layer, unique among layers.
-        kinds: tuple of names out of `tf_bdecay.sharpness.kinds.KINDS`.
+        kinds: tuple of names out of `tf_bdecay.roles.KINDS`.
     """
 
     variables: tuple

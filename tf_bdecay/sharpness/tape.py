@@ -5,7 +5,7 @@ Measuring (`connectivity`) and training (`main.py`'s train step) call the same f
 
 import tensorflow as tf
 
-from tf_bdecay.sharpness.sensitivity import connection_sensitivity, l1_norms
+from tf_bdecay.sensitivity import connection_sensitivity, l1_norms
 
 
 def loss_gradients_and_sensitivity(objective, variables, scale_loss=None, sensitivities=True):

@@ -4,8 +4,8 @@ import io
 
 from rich.console import Console
 
-from tf_bdecay.sharpness_command import records as plain
-from tf_bdecay.training.workdir import versions, write_whole
+from tf_bdecay.sharpness import records as plain
+from tf_bdecay.storage.files import atomic_write, versions
 
 _LEAST_WIDTH = 200  # of the tables where a line may be longer than the screen
 
@@ -23,7 +23,7 @@ def write(folder, words, records):
     """
     import pandas as pd
 
-    from tf_bdecay.sharpness_command import pictures
+    from tf_bdecay.sharpness import pictures
 
     partition = next(iter(records.values()))["partition"]
     result = {
@@ -70,4 +70,4 @@ def _say(console, line):
 
 
 def _write(path, content):
-    write_whole(path, lambda file: file.write(content))
+    atomic_write(path, lambda file: file.write(content))

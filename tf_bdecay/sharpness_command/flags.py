@@ -7,7 +7,7 @@ import re
 from absl import flags
 
 from tf_bdecay.errors import BadInput, require, unknown
-from tf_bdecay.sharpness_command import measures
+from tf_bdecay.sharpness import measures
 from tf_bdecay.training import schema
 
 PROGRAM = "python -m tf_bdecay.sharpness"

@@ -15,7 +15,7 @@ import shutil
 import numpy as np
 
 from tf_bdecay.errors import BadInput, require
-from tf_bdecay.training.workdir import locked, write_json, write_whole
+from tf_bdecay.storage.files import atomic_write, locked, write_json
 
 _SETTINGS, _RESULT = "settings.json", "result.json"
 _NAME = 40  # characters of the model's name in the default folder's
@@ -90,7 +90,7 @@ class Folder:
 
     def keep_state(self, name, arrays):
         """Keeps the state of a measure under way, whole or not at all."""
-        write_whole(self._state(name), lambda file: np.savez(file, **arrays))
+        atomic_write(self._state(name), lambda file: np.savez(file, **arrays))
 
     def finish(self, result):
         """Writes the result, which says that all is done, and drops what was kept for it."""

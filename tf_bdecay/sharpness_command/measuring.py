@@ -2,12 +2,12 @@
 
 import tensorflow as tf
 
-from tf_bdecay import quiet
+from tf_bdecay import quirks
 from tf_bdecay.errors import BadInput
 from tf_bdecay.sharpness.memory import default_budget
+from tf_bdecay.sharpness.records import record
 from tf_bdecay.sharpness_command import flags
 from tf_bdecay.sharpness_command.partial import Display, Keeping
-from tf_bdecay.sharpness_command.records import record
 
 
 def measure_all(subject, options, folder, console=None):
@@ -26,7 +26,7 @@ def measure_all(subject, options, folder, console=None):
         KeyboardInterrupt: a signal came; it says what is kept.
     """
     records = {}
-    with quiet.tensorflow(), Display(console) as display:
+    with quirks.tensorflow(), Display(console) as display:
         for line in _introduction(subject):
             display.say(line)
         for measure in options.measures:

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 
-from tf_bdecay import quiet
+from tf_bdecay import quirks
 from tf_bdecay.errors import BadInput
 from tf_bdecay.sharpness_command import flags, source
 from tf_bdecay.sharpness_command.folder import Folder, default_path
@@ -71,9 +71,9 @@ def run(options, console=None):
         # TensorFlow 2.21's oneDNN kernels write out of bounds there (see per_example.py); without
         # them all else takes twice as long.
         os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    with quiet.stderr():  # TensorFlow takes seconds to import: what can be refused before it, is
+    with quirks.stderr():  # TensorFlow takes seconds to import: what can be refused before it, is
+        from tf_bdecay.distribution import strategies
         from tf_bdecay.sharpness_command import finish, measuring, subject
-        from tf_bdecay.training import strategies
 
         strategy = strategies.make(options.strategy, options.devices, options.logical_devices)
     loaded = subject.load(found, data, options, strategy)

@@ -9,7 +9,7 @@ import zipfile
 
 from tf_bdecay.errors import BadInput, require, unknown
 from tf_bdecay.sharpness_command.flags import DATA_SETS
-from tf_bdecay.training import shelf
+from tf_bdecay.storage import shelf
 
 _NEEDED = ("model.name", "data.name", "data.validation", "seed", "label_smoothing", "experiment")
 

@@ -11,9 +11,11 @@ from ml_collections import ConfigDict
 
 from tf_bdecay import data as sets
 from tf_bdecay.data.augment import standardise
+from tf_bdecay.distribution import strategies
 from tf_bdecay.errors import BadInput, require
 from tf_bdecay.sharpness_command import flags, losses
-from tf_bdecay.training import checkpoints, parts, strategies
+from tf_bdecay.storage import checkpoints
+from tf_bdecay.training import parts
 from tf_bdecay.training.trainer import Trainer
 
 __import__("tf_bdecay.layers")  # both register classes that saved models have

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 from keras import tree
 
+from tf_bdecay import keras_private
 from tf_bdecay.errors import require
 from tf_bdecay.layers import GhostBatchNormalization, moving_statistics
 from tf_bdecay.sharpness.inputs import check_count
@@ -15,7 +16,7 @@ def check(model, micro_batch_size):
     if micro_batch_size is None:
         return
     check_count("micro_batch_size", micro_batch_size)
-    for layer in model._flatten_layers(include_self=False, recursive=True):
+    for layer in keras_private.layers_of(model, include_self=False):
         if isinstance(layer, GhostBatchNormalization):
             require(
                 micro_batch_size % layer.ghost_batch_size == 0,
@@ -113,7 +114,7 @@ def _with_statistics(model):
     """The ghost batch normalizations that move their statistics in training."""
     return [
         layer
-        for layer in model._flatten_layers(include_self=False, recursive=True)
+        for layer in keras_private.layers_of(model, include_self=False)
         if isinstance(layer, GhostBatchNormalization) and layer.trainable
     ]
 

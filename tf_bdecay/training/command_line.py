@@ -8,7 +8,8 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from tf_bdecay.errors import BadInput, require, unknown
-from tf_bdecay.training import planning, schema
+from tf_bdecay.planning import formulas
+from tf_bdecay.training import schema
 from tf_bdecay.training.config import flatten, misplaced
 from tf_bdecay.training.config_file import load_config, split_off
 
@@ -156,8 +157,8 @@ def _check_plan(values):
     """Raises `BadInput` for flags that only a plan has, and for those that it has not."""
     hardware = [values.memory_gb, values.bandwidth_gbps, values.flops]
     if values.plan:
-        planning.parse_devices(values.devices or planning.DEFAULT_DEVICES)
-        planning.check_hardware(*hardware)
+        formulas.parse_devices(values.devices or formulas.DEFAULT_DEVICES)
+        formulas.check_hardware(*hardware)
         for name in ("dry_run", "logical_devices"):
             require(
                 not values[name].value,

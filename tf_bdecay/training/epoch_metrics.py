@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_bdecay.training import sharding
+from tf_bdecay.distribution import sharding
 
 
 def snapshot(trainer):

@@ -10,18 +10,11 @@ from rich.console import Console
 
 import tf_bdecay
 from tf_bdecay import callbacks, data
+from tf_bdecay.distribution import sharding, signals, strategies
 from tf_bdecay.optim.base import unwrapped
-from tf_bdecay.training import (
-    checkpoints,
-    fitting,
-    parts,
-    report,
-    resume,
-    sharding,
-    shelf,
-    signals,
-    strategies,
-)
+from tf_bdecay.storage import checkpoints, shelf
+from tf_bdecay.storage.files import plain, write_json
+from tf_bdecay.training import fitting, parts, report, resume
 from tf_bdecay.training.config import flatten
 from tf_bdecay.training.progress import ProgressLine
 from tf_bdecay.training.record import EpochRows, StopDiverged
@@ -29,7 +22,6 @@ from tf_bdecay.training.saver import NoSaver, Saver
 from tf_bdecay.training.saving import Checkpoints
 from tf_bdecay.training.summaries import UpdateSummaries
 from tf_bdecay.training.trainer import SmoothedCrossentropy, Trainer
-from tf_bdecay.training.workdir import plain, write_json
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,8 +3,9 @@
 import keras
 
 from tf_bdecay import data
+from tf_bdecay.distribution import sharding, strategies
 from tf_bdecay.optim.base import unwrapped
-from tf_bdecay.training import epoch_metrics, parts, sharding, strategies
+from tf_bdecay.training import epoch_metrics, parts
 from tf_bdecay.training.lazy_logs import LazyLogs
 
 

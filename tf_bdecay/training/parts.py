@@ -9,11 +9,7 @@ import keras
 import tf_bdecay
 from tf_bdecay import data, decay, models
 from tf_bdecay.errors import BadInput, require
-from tf_bdecay.optim.schedules import (
-    LinearWarmupCosine,
-    PolynomialWarmupDecay,
-    scale_learning_rate,
-)
+from tf_bdecay.schedules import LinearWarmupCosine, PolynomialWarmupDecay, scale_learning_rate
 from tf_bdecay.training.config import flatten, ghost_batch_size
 
 

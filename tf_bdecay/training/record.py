@@ -6,10 +6,10 @@ import time
 import numpy as np
 
 from tf_bdecay.optim.base import unwrapped
+from tf_bdecay.storage.tables import Table
 from tf_bdecay.training.position import CountsUpdates, Position
 from tf_bdecay.training.progress import Speed
 from tf_bdecay.training.summaries import last_learning_rate
-from tf_bdecay.training.tables import Table
 
 EPOCH_COLUMNS = (
     "epoch",

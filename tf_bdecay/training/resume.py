@@ -1,6 +1,6 @@
 """Where a run goes on: the newest checkpoint that is whole, into the variables it belongs to."""
 
-from tf_bdecay.training import checkpoints, shelf
+from tf_bdecay.storage import checkpoints, shelf
 from tf_bdecay.training.position import Position
 
 

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
-from tf_bdecay.training import shelf
+from tf_bdecay.storage import shelf
 
 
 class NoSaver:

@@ -2,7 +2,8 @@
 
 import time
 
-from tf_bdecay.training import checkpoints, epoch_metrics
+from tf_bdecay.storage import checkpoints
+from tf_bdecay.training import epoch_metrics
 from tf_bdecay.training.position import CountsUpdates
 
 FLUSH_SECONDS = 120  # so that TensorBoard shows a long epoch while it runs

@@ -7,10 +7,10 @@ goes to TensorBoard as one event of many values, and to `layers.csv`.
 import numpy as np
 
 from tf_bdecay.optim.base import unwrapped
-from tf_bdecay.sharpness.kinds import kinds_of
-from tf_bdecay.training.events import EPOCH_TAG, Events, cut_back
+from tf_bdecay.roles import kinds_of
+from tf_bdecay.storage.events import EPOCH_TAG, Events, cut_back
+from tf_bdecay.storage.tables import Table
 from tf_bdecay.training.position import CountsUpdates, Position
-from tf_bdecay.training.tables import Table
 
 LAYER_COLUMNS = ("update", "layer", "C_beta", "C_gamma", "r", "decay_on")
 

@@ -3,9 +3,10 @@
 import keras
 import tensorflow as tf
 
+from tf_bdecay.distribution import sharding
 from tf_bdecay.errors import require
 from tf_bdecay.sharpness import loss_gradients_and_sensitivity
-from tf_bdecay.training import accumulation, sharding
+from tf_bdecay.training import accumulation
 
 
 @keras.saving.register_keras_serializable("tf_bdecay")

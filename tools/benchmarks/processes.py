@@ -60,11 +60,11 @@ def serve(module, arguments):
     """Makes a module's case, and calls it once for every line that comes in; runs in the child."""
     import importlib
 
-    from tf_bdecay import quiet
+    from tf_bdecay import quirks
 
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever else is printed is no answer
-    with quiet.stderr():
+    with quirks.stderr():
         call = importlib.import_module(f"tools.benchmarks.{module}").serve_case(
             **json.loads(arguments)
         )

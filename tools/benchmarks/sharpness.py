@@ -8,11 +8,11 @@ import tensorflow as tf
 
 import tf_bdecay
 from tf_bdecay import sharpness
+from tf_bdecay.sensitivity import connection_sensitivity, l1_norms
 from tf_bdecay.sharpness import fisher
 from tf_bdecay.sharpness.curvature.operator import product_kernel
 from tf_bdecay.sharpness.measure import examples_kernel, gradient_kernel
 from tf_bdecay.sharpness.network import Network
-from tf_bdecay.sharpness.sensitivity import connection_sensitivity, l1_norms
 from tools.benchmarks.timing import Goal, interleave, of_megabytes
 
 PROBLEMS = {"memory": None, "width16": (16, 64), "width64": (64, 32)}

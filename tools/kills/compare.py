@@ -3,7 +3,7 @@
 import csv
 import json
 
-from tf_bdecay.training import checkpoints, events, shelf
+from tf_bdecay.storage import checkpoints, events, shelf
 
 TIMES = ("images_per_second", "seconds")  # columns that no two runs share
 TABLES = ("metrics.csv", "layers.csv")

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 
-from tf_bdecay.training import cluster, workers
+from tf_bdecay.distribution import cluster, workers
 
 _COLOURS = (36, 33, 35, 32, 34, 31)  # of ANSI terminals
 _HANDED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

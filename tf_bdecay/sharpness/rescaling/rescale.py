@@ -7,6 +7,7 @@ import numbers
 import keras
 import numpy as np
 
+from tf_bdecay import keras_private
 from tf_bdecay.errors import BadInput, require, unknown
 from tf_bdecay.sharpness.rescaling import homogeneity
 from tf_bdecay.sharpness.rescaling.graph import Graph
@@ -151,7 +152,7 @@ def _find(graph, layer):
         hits = [call for call in known if call.operation is layer]
     if hits:
         return hits[0]
-    hidden = graph.model._flatten_layers(include_self=True, recursive=True)
+    hidden = keras_private.layers_of(graph.model)
     name = layer if isinstance(layer, str) else layer.name
     require(
         not any(inner is layer or inner.name == layer for inner in hidden),

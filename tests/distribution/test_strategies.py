@@ -1,0 +1,95 @@
+"""Strategies that this machine cannot do are refused; replicas divide the batch."""
+
+import pytest
+import tensorflow as tf
+
+from configs import cifar10_resnet18
+from tf_bdecay.distribution import strategies
+from tf_bdecay.errors import BadInput
+
+
+class Replicas:
+    """A strategy as far as the check looks at it."""
+
+    num_replicas_in_sync = 3
+
+
+def test_none_is_no_strategy():
+    assert strategies.make("none") is None
+    assert strategies.replicas(None) == 1
+    with strategies.scope(None):
+        assert not tf.distribute.has_strategy()
+
+
+def test_one_device_has_one_replica():
+    made = strategies.make("one_device", "CPU:0")
+    assert strategies.replicas(made) == 1
+    with strategies.scope(made):
+        assert tf.distribute.get_strategy() is made
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (dict(name="miror"), "did you mean 'mirrored'"),
+        (dict(name="one_device", devices="CPU:7"), "did you mean 'CPU:0'"),
+        (dict(name="one_device", devices="CPU:0,CPU:0"), "names a device twice"),
+        (dict(name="none", devices="CPU:0"), "needs --strategy"),
+        (dict(name="none", logical_devices=-1), "whole number > 0"),
+        (dict(name="tpu"), "this machine has none"),
+    ],
+)
+def test_what_cannot_be_done_is_a_sentence(arguments, said, monkeypatch):
+    monkeypatch.delenv("TPU_NAME", raising=False)
+    with pytest.raises(BadInput, match=said):
+        strategies.make(**arguments)
+
+
+def test_mirroring_one_device_is_refused():
+    if len(tf.config.list_logical_devices()) > 1:
+        pytest.skip("this machine has several devices")
+    with pytest.raises(BadInput, match="two devices or more.*--logical_devices=2"):
+        strategies.make("mirrored")
+
+
+def test_replicas_must_share_whole_ghost_batches():
+    config = cifar10_resnet18.get_config()
+    with pytest.raises(BadInput, match="3 replicas .* ghost batches of 32: a multiple of 96"):
+        strategies.check(config, Replicas())
+    config.batch_size = 96 * 10
+    strategies.check(config, Replicas())
+
+
+def test_a_whole_step_is_compiled_without_a_strategy_only():
+    config = cifar10_resnet18.get_config()
+    config.jit_compile = True
+    strategies.check(config, None)
+    config.batch_size = 96
+    with pytest.raises(BadInput, match="jit_compile=true works with --strategy=none only"):
+        strategies.check(config, Replicas())
+
+
+def test_auto_takes_what_there_is(monkeypatch):
+    monkeypatch.delenv("TPU_NAME", raising=False)
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    assert strategies.choose()[0] == {0: "none", 1: "one_device"}.get(gpus, "mirrored")
+    assert strategies.choose(tpu="there")[0] == "tpu"
+    monkeypatch.setenv("TF_CONFIG", "{}")
+    assert strategies.choose() == ("multi_worker", "TF_CONFIG is set")
+
+
+def test_many_workers_take_one_step_an_execution_and_no_probe(monkeypatch):
+    class Workers(Replicas):
+        num_replicas_in_sync = 2
+
+    monkeypatch.setattr(strategies.sharding, "is_shared", lambda strategy: True)
+    config = cifar10_resnet18.get_config()
+    strategies.check(config, Workers())
+    config.steps_per_execution = 2
+    with pytest.raises(BadInput, match="steps_per_execution=2 must be 1"):
+        strategies.check(config, Workers())
+    config = cifar10_resnet18.get_config("adaptive")
+    config.decay.source = "probe"
+    with pytest.raises(BadInput, match="source=probe does not go with"):
+        strategies.check(config, Workers())

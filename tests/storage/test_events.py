@@ -1,0 +1,76 @@
+"""Event files are read back by TensorBoard's own loader, and cut back to a checkpoint."""
+
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from tf_bdecay.storage import events
+from tf_bdecay.storage.events import Events
+
+
+def load(folder):
+    accumulator = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    accumulator.Reload()
+    return accumulator
+
+
+def write(folder, updates, epochs=()):
+    made = Events(folder)
+    for update in updates:
+        made.scalars(update, {"x": update})
+        if update in epochs:
+            made.scalars(update, {"epoch/loss": update})
+    made.flush()
+    return made
+
+
+def test_a_run_that_goes_on_has_neither_holes_nor_repeats_in_the_raw_files(tmp_path):
+    write(tmp_path, [1, 2, 3, 4])
+    events.cut_back(tmp_path, 2, 0)
+    write(tmp_path, [3, 4, 5]).restarted(2)
+    expected = [("x", update, float(update)) for update in (1, 2, 3, 4, 5)]
+    assert events.read(tmp_path) == expected
+    assert [(e.step, e.value) for e in load(tmp_path).Scalars("x")] == [e[1:] for e in expected]
+
+
+def test_the_scalars_of_an_epoch_belong_to_its_end(tmp_path):
+    write(tmp_path, [1, 2], epochs=[2])
+    events.cut_back(tmp_path, 2, 0)  # all updates done, its evaluation not
+    assert [tag for tag, *_ in events.read(tmp_path)] == ["x", "x"]
+
+
+def test_a_record_cut_short_by_a_kill_is_dropped(tmp_path):
+    path = write(tmp_path, [1, 2, 3]).path
+    path.write_bytes(path.read_bytes()[:-5])
+    assert [step for _, step, _ in events.read(tmp_path)] == [1, 2]
+    events.cut_back(tmp_path, 9, 9)
+    size = path.stat().st_size
+    events.cut_back(tmp_path, 9, 9)
+    assert path.stat().st_size == size
+    assert len(load(tmp_path).Scalars("x")) == 2
+
+
+def test_a_run_that_starts_again_from_the_beginning_has_no_old_files(tmp_path):
+    write(tmp_path, [1, 2])
+    events.cut_back(tmp_path, 0, 0)
+    assert events.read(tmp_path) == []
+
+
+def test_nothing_is_lost_where_it_could_not_be_written(tmp_path):
+    made = Events(tmp_path)
+    made.scalars(1, {"x": 1})
+    made.path.mkdir()
+    for _ in range(2):
+        try:
+            made.flush()
+        except OSError:
+            made.path.rmdir() if made.path.is_dir() else None
+    made.flush()
+    assert events.read(tmp_path) == [("x", 1, 1.0)]
+
+
+def test_text_is_a_page_of_tensorboards_text_dashboard(tmp_path):
+    made = Events(tmp_path)
+    made.text("config", "    a = 1")
+    made.flush()
+    accumulator = load(tmp_path)
+    assert accumulator.Tensors("config")[0].tensor_proto.string_val[0] == b"    a = 1"
+    assert accumulator.SummaryMetadata("config").plugin_data.plugin_name == "text"

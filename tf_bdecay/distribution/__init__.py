@@ -1,0 +1,1 @@
+"""Where a run computes: strategies, clusters, workers, signals."""

@@ -1,0 +1,294 @@
+"""`fit` and `evaluate` over many workers: each one's part of a batch, and what all agree on.
+
+Keras 3's own functions fail under MultiWorkerMirroredStrategy. These take their place there, and
+only there. A worker makes the same global order as all others and keeps the consecutive examples
+of its replicas, so ghost batches are those of one device.
+"""
+
+import json
+import pathlib
+import signal
+
+import numpy as np
+import tensorflow as tf
+
+from tf_bdecay.distribution import signals
+from tf_bdecay.errors import BadInput, require
+from tf_bdecay.storage import checkpoints, shelf
+
+
+def is_shared(strategy):
+    """Whether a strategy is one of many workers."""
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def is_leader(strategy):
+    """Whether this process is the one that writes files and talks."""
+    return not is_shared(strategy) or _place(strategy)[0] == 0
+
+
+def part(examples, index, count):
+    """Where a replica's part of a batch begins and ends; for ints and for tensors.
+
+    Args:
+        examples: n, of the global batch.
+        index, count: of the replica, and how many there are.
+
+    Returns:
+        First example and the one after the last: parts are consecutive, have no overlap and leave
+        nothing out; they are of one size where `count` divides n.
+    """
+    return examples * index // count, examples * (index + 1) // count
+
+
+def distributed(strategy, make, endless=False):
+    """The batches of one run, cut for the workers where there are many.
+
+    Args:
+        strategy: a `tf.distribute.Strategy`, or None.
+        make: function of (index, count), or None for whole batches, that returns the data set of
+            this part of each batch.
+        endless: whether it has no end.
+
+    Returns:
+        What `fit` takes.
+    """
+    if not is_shared(strategy):
+        return make(None)
+
+    def of_worker(context):
+        local = context.num_replicas_in_sync // context.num_input_pipelines
+        first = context.input_pipeline_id * local
+        count = context.num_replicas_in_sync
+        parts = [make((first + i, count)) for i in range(local)]
+        data = parts[0]
+        if local > 1:  # a worker's replicas take turns
+            turns = tf.data.Dataset.range(local).repeat()
+            data = tf.data.Dataset.choose_from_datasets(parts, turns)
+        if endless:  # else the workers would ask each other in every step who has data left
+            data = data.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+        return data
+
+    return strategy.distribute_datasets_from_function(of_worker)
+
+
+def shared(strategy, data):
+    """A user's data set of global batches, cut for the workers.
+
+    Args:
+        strategy: the model's.
+        data: what `fit` or `evaluate` got.
+
+    Returns:
+        It, or the data set distributed.
+
+    Raises:
+        BadInput: under many workers, neither a `tf.data.Dataset` nor a distributed one.
+    """
+    if not is_shared(strategy) or data is None or hasattr(data, "_input_workers"):
+        return data
+    require(
+        isinstance(data, tf.data.Dataset),
+        "Under MultiWorkerMirroredStrategy give `fit` and `evaluate` a tf.data.Dataset of global "
+        f"batches, the same on every worker. Received: {type(data).__name__}",
+    )
+
+    def make(where):
+        index, count = where
+
+        def cut(tensor):
+            size = tensor.shape[0]
+            begin, end = part(tf.shape(tensor)[0] if size is None else size, index, count)
+            return tensor[begin:end]
+
+        options = tf.data.Options()
+        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+        return data.map(lambda *batch: tf.nest.map_structure(cut, batch)).with_options(options)
+
+    return distributed(strategy, make)
+
+
+def function(trainer, step, evaluates=False):
+    """Keras' train or test function, for many workers.
+
+    What all must know of all goes through one reduction: the metrics so far, whose mean over
+    replicas of equal parts is that of the global batch (the epoch's are exact whatever the parts),
+    and the workers' votes.
+
+    Args:
+        trainer: the `Trainer`.
+        step: its `train_step` or `test_step`.
+        evaluates: whether a replica's part of a batch may be empty.
+
+    Returns:
+        Function of an iterator that returns the logs.
+    """
+    strategy = trainer.distribute_strategy
+    names = []
+
+    def replica(data, votes):
+        logs = _unless_empty(trainer, step, data) if evaluates else step(data)
+        names[:] = list(logs)
+        return tf.stack([*(tf.cast(v, tf.float64) for v in logs.values()), *tf.unstack(votes)])
+
+    @tf.function
+    def run(iterator, votes):
+        return strategy.reduce("MEAN", strategy.run(replica, (next(iterator), votes)), axis=None)
+
+    def one_step(iterator):
+        agreement = trainer.agreement
+        votes = agreement.votes() if agreement else np.zeros(len(Agreement.KINDS))
+        found = run(iterator, tf.constant(votes, tf.float64)).numpy()
+        if agreement:
+            agreement.count(found[len(names) :])
+        return dict(zip(names, found, strict=False))
+
+    return one_step
+
+
+def _unless_empty(trainer, step, data):
+    """A test step, or the metrics so far: convolutions fail on no example."""
+    first = tf.nest.flatten(data)[0]
+    if first.shape[0] is not None:
+        return step(data) if first.shape[0] else trainer.get_metrics_result()
+    return tf.cond(tf.shape(first)[0] > 0, lambda: step(data), trainer.get_metrics_result)
+
+
+def symbolic_build(trainer, iterator):
+    """Builds the metrics by the shapes of an epoch's data, and takes none of them.
+
+    Args:
+        trainer: the `Trainer`.
+        iterator: Keras' epoch iterator.
+    """
+    spec = iterator._distributed_dataset.element_spec
+    spec = tf.nest.map_structure(lambda s: getattr(s, "_value_specs", [s])[0], spec)
+    batch = tf.nest.map_structure(
+        lambda s: np.zeros([1 if d is None else d for d in s.shape], s.dtype.as_numpy_dtype), spec
+    )
+    with trainer.distribute_strategy.scope():
+        trainer._symbolic_build(data_batch=batch)
+
+
+class Agreement(signals.Request):
+    """What the workers decide together, in the reduction that every step has anyway.
+
+    A signal that came to any worker stops all of them after the same update; a save that is due by
+    the clock of any is made by all, since its metrics are gathered from all.
+
+    Args:
+        own: the `signals.Request` of this process.
+    """
+
+    KINDS = (signal.SIGTERM, signal.SIGINT, "save")
+
+    def __init__(self, own):
+        self._own = own
+        self._wishes_save = self._saves = False
+
+    def votes(self):
+        """This worker's, a number by kind."""
+        wishes = [self._own.number == number for number in self.KINDS[:2]]
+        return np.array([*wishes, self._wishes_save], "float64")
+
+    def count(self, votes):
+        """Takes note of the votes of all."""
+        for number, share in zip(self.KINDS[:2], votes, strict=False):
+            if share > 0 and self.number is None:
+                self.number = number
+        self._saves = votes[2] > 0
+
+    def save(self, wish):
+        """Whether all save now; a wish is heard one update later."""
+        agreed, self._saves = self._saves, False
+        self._wishes_save = wish and not agreed
+        return agreed
+
+
+def gathered(strategy, value):
+    """The values of a vector on all replicas of all workers, in their order: [replicas, n].
+
+    Args:
+        strategy: of many workers; all of them must call this.
+        value: function that returns this replica's vector, called in its context.
+    """
+
+    @tf.function
+    def gather():
+        return strategy.gather(strategy.run(lambda: value()[None]), axis=0)
+
+    return gather().numpy()
+
+
+def from_leader(strategy, content):
+    """The leader's bytes, on every worker; all of them must call this.
+
+    Args:
+        strategy: of many workers.
+        content: bytes on the leader; others' are not looked at.
+    """
+    mine = content if is_leader(strategy) else b""
+
+    def total(array):
+        def of_replica(context):
+            first = context.replica_id_in_sync_group == 0
+            return tf.constant(array if first else np.zeros_like(array))
+
+        values = strategy.experimental_distribute_values_from_function(of_replica)
+        return strategy.reduce("SUM", values, axis=None).numpy()
+
+    size = int(total(np.array([len(mine)], "int64"))[0])
+    padded = np.zeros(size, "int32")
+    padded[: len(mine)] = np.frombuffer(mine, np.uint8)
+    return total(padded).astype(np.uint8).tobytes() if size else b""
+
+
+def newest_good(strategy, folder, warn):
+    """`shelf.newest_good` for many workers: the leader chooses, the others read the same file.
+
+    Args:
+        strategy: of many workers; all of them must call this.
+        folder, warn: as there.
+
+    Returns:
+        As there.
+
+    Raises:
+        BadInput: as there, on the leader; on another worker, the file is not the leader's.
+    """
+    found = shelf.newest_good(folder, warn) if is_leader(strategy) else None
+    chosen = json.dumps([found[0].name, found[2]["update"]] if found else None)
+    chosen = json.loads(from_leader(strategy, chosen.encode()))
+    if is_leader(strategy) or chosen is None:
+        return found
+    path = pathlib.Path(folder, chosen[0])
+    try:
+        arrays, meta = checkpoints.read(path)
+    except checkpoints.Damaged as error:
+        raise BadInput(
+            f"{str(error).rstrip('.')}, but the leader goes on from it: --workdir must be on a "
+            "file system that all workers share."
+        ) from error
+    require(
+        meta["update"] == chosen[1],
+        f"{path} is of update {meta['update']} here and of {chosen[1]} for the leader: --workdir "
+        "must be on a file system that all workers share.",
+    )
+    return path, arrays, meta
+
+
+def _place(strategy):
+    """Index of this worker, and its number of replicas."""
+    resolver = strategy.cluster_resolver
+    if resolver.task_type is None:  # one worker without TF_CONFIG
+        return 0, strategy.num_replicas_in_sync
+    jobs = resolver.cluster_spec().as_dict()
+    chiefs = len(jobs.get("chief", [])) if resolver.task_type == "worker" else 0
+    count = sum(len(addresses) for addresses in jobs.values())
+    return resolver.task_id + chiefs, strategy.num_replicas_in_sync // count
+
+
+def own_replicas(strategy):
+    """The indices of this worker's replicas, a range."""
+    index, local = _place(strategy)
+    return range(index * local, (index + 1) * local)

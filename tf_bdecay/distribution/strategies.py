@@ -1,0 +1,179 @@
+"""Where a run computes: the distribution strategies that this machine can do."""
+
+import contextlib
+import os
+
+import tensorflow as tf
+
+from tf_bdecay.distribution import sharding
+from tf_bdecay.errors import BadInput, require, unknown
+from tf_bdecay.training.config import flatten, ghost_batch_size
+from tf_bdecay.training.schema import STRATEGIES
+
+
+def choose(tpu=""):
+    """The strategy that "auto" stands for on this machine.
+
+    Args:
+        tpu: as for `make`.
+
+    Returns:
+        Its name, and why, in words.
+    """
+    if os.environ.get("TF_CONFIG"):
+        return "multi_worker", "TF_CONFIG is set"
+    if tpu or _has_tpu():
+        return "tpu", "there is a TPU"
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    if gpus > 1:
+        return "mirrored", f"there are {gpus} GPUs"
+    return ("one_device", "there is one GPU") if gpus else ("none", "there is no GPU or TPU")
+
+
+def make(name="none", devices="", logical_devices=0, tpu=""):
+    """Makes a distribution strategy.
+
+    Args:
+        name: "none", "one_device", "mirrored", "multi_worker", "tpu" (untried) or "auto". Many
+            workers must have met before (`workers.meet`): TensorFlow waits for them for ever.
+        devices: comma-separated device names, such as "GPU:0,GPU:1"; all of the kind found if "".
+        logical_devices: cut the CPU into so many, to try many devices on one; 0 for as it is.
+        tpu: name or address of a TPU; that of the environment's TPU_NAME, or a local one, if "".
+
+    Returns:
+        A `tf.distribute.Strategy`, or None for "none".
+
+    Raises:
+        BadInput: an unknown name, a device that is not there, or a strategy that this machine
+            cannot do.
+    """
+    if name not in STRATEGIES:
+        raise unknown("strategy", name, STRATEGIES)
+    if name == "auto":
+        name, _ = choose(tpu)
+    if logical_devices:
+        _cut_cpu(logical_devices)
+    if name == "none":
+        require(not devices, f"--devices={devices} needs --strategy=one_device or mirrored.")
+        tf.config.list_logical_devices()  # devices start here for every strategy, none too
+        return None
+    if name == "tpu":
+        return _tpu(tpu)
+    if name == "multi_worker":
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    chosen = _devices(devices)
+    if name == "one_device":
+        require(
+            len(chosen) == 1 or not devices,
+            f"--strategy=one_device takes one device. Received: --devices={devices}",
+        )
+        return tf.distribute.OneDeviceStrategy(chosen[0])
+    require(
+        len(chosen) > 1,
+        f"--strategy=mirrored needs two devices or more and this machine has one, {chosen[0]}: use "
+        "--strategy=none, or add --logical_devices=2 to try it on one CPU.",
+    )
+    return tf.distribute.MirroredStrategy(chosen)
+
+
+def replicas(strategy):
+    """The number of replicas that share a global batch."""
+    return strategy.num_replicas_in_sync if strategy else 1
+
+
+def scope(strategy):
+    """The context in which model and optimizer must be made."""
+    return strategy.scope() if strategy else contextlib.nullcontext()
+
+
+def name(strategy):
+    """How a run's record calls a strategy."""
+    return type(strategy).__name__ if strategy else "none"
+
+
+def check(config, strategy):
+    """Raises `BadInput` if replicas do not divide what they share, or XLA was asked for in vain."""
+    count, batch = replicas(strategy), config.batch_size
+    ghost = ghost_batch_size(flatten(config))
+    require(
+        batch % (count * ghost) == 0,
+        f"config.batch_size={batch} cannot be cut into {count} replicas of whole ghost batches of "
+        f"{ghost}: a multiple of {count * ghost} is needed, such as "
+        f"{max(batch // (count * ghost), 1) * count * ghost}.",
+    )
+    if sharding.is_shared(strategy):
+        _check_many_workers(config)
+    require(
+        not (config.jit_compile and strategy),
+        "config.jit_compile=true works with --strategy=none only: XLA cannot compile a whole step "
+        "across replicas (the optimizer's update is compiled anyway).",
+    )
+
+
+def _check_many_workers(config):
+    require(
+        config.steps_per_execution == 1,
+        f"config.steps_per_execution={config.steps_per_execution} must be 1 with "
+        "--strategy=multi_worker, where the workers agree after every update.",
+    )
+    require(
+        config.decay.get("source") != "probe",
+        "config.decay.source=probe does not go with --strategy=multi_worker, whose workers would "
+        "each decide by themselves: use config.decay.source=update.",
+    )
+
+
+def _cut_cpu(count):
+    require(count > 0, f"--logical_devices must be a whole number > 0. Received: {count}")
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    try:
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * count
+        )
+    except RuntimeError:  # TensorFlow has started, in a program of the user's own
+        found = len(tf.config.list_logical_devices("CPU"))
+        require(
+            found == count,
+            f"The CPU is in use as {found} devices and cannot be cut into {count} any more: set "
+            "the number before TensorFlow's first operation.",
+        )
+
+
+def _devices(devices):
+    found = [d.name for d in tf.config.list_logical_devices("GPU")]
+    cpus = [d.name for d in tf.config.list_logical_devices("CPU")]
+    if not devices:
+        return found or cpus
+    known = {name.removeprefix("/device:").upper(): name for name in found + cpus}
+    chosen = []
+    for name in devices.split(","):
+        short = name.strip().removeprefix("/device:").removeprefix("/").upper()
+        if short not in known:
+            raise unknown("device", name.strip(), known)
+        chosen.append(known[short])
+    require(len(set(chosen)) == len(chosen), f"--devices names a device twice. Received: {devices}")
+    return chosen
+
+
+def _has_tpu():
+    return bool(os.environ.get("TPU_NAME") or tf.config.list_physical_devices("TPU"))
+
+
+def _tpu(address):
+    if not (address or _has_tpu()):
+        raise BadInput(
+            "--strategy=tpu needs a TPU, and this machine has none (no TPU device, and TPU_NAME is "
+            "not set): use --strategy=none or mirrored."
+        )
+    address = address or os.environ.get("TPU_NAME", "local")
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(address)
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, RuntimeError, tf.errors.OpError, OSError) as error:
+        why = str(error).strip().split("\n")[0].rstrip(".")
+        raise BadInput(
+            f"The TPU {address!r} cannot be used ({why or type(error).__name__}): give --tpu=NAME "
+            "of one that is there, or another --strategy."
+        ) from error
+    return tf.distribute.TPUStrategy(resolver)

@@ -1,0 +1,295 @@
+"""Many workers' start and end: all there and all the same, or a sentence; no process hangs.
+
+Before TensorFlow takes the ports, the workers meet on the leader's own: each sends what a run
+depends on, and the leader answers when all are there. Only then is the strategy made, which alone
+would wait for ever. Needs no TensorFlow.
+"""
+
+import concurrent.futures
+import contextlib
+import hashlib
+import json
+import os
+import re
+import socket
+import struct
+import sys
+import threading
+import time
+
+from tf_bdecay.distribution import cluster as clusters
+from tf_bdecay.errors import BadInput
+from tf_bdecay.storage.files import versions
+
+LOST = 4  # exit code of a worker that goes without another
+START_SECONDS = 300.0
+_GREETING = "tf_bdecay"
+_PROBE_SECONDS = 2.0
+met = False  # whether this process is one of many workers
+_SIGNS = (
+    "UnavailableError",
+    "DeadlineExceededError",
+    "AbortedError",
+    "CancelledError",
+    "InternalError",
+    "UnknownError",
+)
+_LARGEST = 1 << 20  # of a message, in bytes: a stranger may be talking to the port
+
+
+class Lost(Exception):
+    """A worker is lost, or never came; the message is for a person."""
+
+
+def facts(config, images, **more):
+    """What all workers of a run must have in common.
+
+    Args:
+        config: dict of dotted path to value.
+        images: the `ImageSet`.
+        **more: other values by name.
+
+    Returns:
+        Dict of what it is, in words, to a JSON value.
+    """
+    found = {f"config.{path}": repr(value) for path, value in config.items()}
+    for name in ("train", "validation", "test"):
+        split = getattr(images, name)
+        if split is None:
+            continue
+        found[f"number of {name} images"] = len(split)
+        # Labels tell another set or order; all pixels would take seconds to hash.
+        digest = hashlib.sha256(split.labels.tobytes() + split.images[:64].tobytes())
+        found[f"hash of the {name} data"] = digest.hexdigest()[:16]
+    found["number of classes"] = images.num_classes
+    found.update({f"version of {name}": value for name, value in versions().items()})
+    return {**found, **{name: repr(value) for name, value in more.items()}}
+
+
+def meet(cluster, held, mine, seconds=START_SECONDS):
+    """Waits for all workers, and compares what they must have in common.
+
+    Args:
+        cluster: the `Cluster`.
+        held: from `cluster.bind()`; closed when this returns.
+        mine: from `facts`.
+        seconds: how long to wait.
+
+    Raises:
+        BadInput: the workers differ; every worker gets the same sentence.
+        Lost: not all came in time; the sentence names who is missing.
+    """
+    global met
+    met = True
+    deadline = time.monotonic() + seconds
+    with held:
+        if cluster.leads:
+            _lead(cluster, held, mine, deadline, seconds)
+        else:
+            _follow(cluster, mine, deadline, seconds)
+
+
+def _lead(cluster, held, mine, deadline, seconds):
+    held.listen(len(cluster.addresses) + 8)
+    theirs, lines = {0: mine}, {}
+    try:
+        while len(theirs) < len(cluster.addresses):
+            held.settimeout(max(deadline - time.monotonic(), 0.001))
+            try:
+                line, _ = held.accept()
+            except TimeoutError:
+                break
+            index, found = _greeted(line, cluster)
+            if index is None or index in lines:
+                line.close()
+                continue
+            theirs[index], lines[index] = found, line
+        sentence, kind = None, None
+        missing = [i for i in range(len(cluster.addresses)) if i not in theirs]
+        if missing:
+            sentence, kind = _missing(cluster, missing, seconds), "lost"
+        else:
+            sentence = difference(cluster, theirs)
+            kind = "differ" if sentence else None
+        for line in lines.values():
+            with contextlib.suppress(OSError):
+                _send(line, {"sentence": sentence, "kind": kind})
+        for line in lines.values():
+            # They hang up first: who does keeps the port busy, and ours is TensorFlow's next.
+            with contextlib.suppress(OSError):
+                line.settimeout(5)
+                line.recv(1)
+    finally:
+        for line in lines.values():
+            line.close()
+    _raise(sentence, kind)
+
+
+def _follow(cluster, mine, deadline, seconds):
+    greeting = {"from": _GREETING, "index": cluster.index, "facts": mine}
+    address = clusters.split(cluster.addresses[0])
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            with socket.create_connection(address, timeout=min(left, 5.0)) as line:
+                _send(line, greeting)
+                # The leader's limit and ours end together: its answer says more than our silence.
+                line.settimeout(max(deadline - time.monotonic(), 0) + 10)
+                answer = _receive(line)
+        except (OSError, ValueError):
+            time.sleep(min(0.2, max(left, 0)))
+            continue
+        _raise(answer.get("sentence"), answer.get("kind"))
+        return
+    raise Lost(_missing(cluster, [0], seconds))
+
+
+def _greeted(line, cluster):
+    """The index and facts of who calls; (None, None) for a stranger."""
+    try:
+        line.settimeout(5)
+        greeting = _receive(line)
+        index = greeting["index"]
+        if greeting["from"] == _GREETING and index in range(1, len(cluster.addresses)):
+            return index, dict(greeting["facts"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return None, None
+
+
+def _missing(cluster, missing, seconds):
+    names = " and ".join(map(cluster.name, missing))
+    return (
+        f"{names} did not come within {seconds:g} s (--start_timeout): start all "
+        f"{len(cluster.addresses)} workers, and see that they reach each other."
+    )
+
+
+def difference(cluster, theirs):
+    """A sentence about the first thing in which a worker differs from the leader, or None.
+
+    Args:
+        cluster: the `Cluster`.
+        theirs: dict of index to facts.
+    """
+    leader = theirs[0]
+    for index in sorted(theirs):
+        for name in (*leader, *theirs[index]):
+            ours, other = (f.get(name, "not there") for f in (leader, theirs[index]))
+            if ours != other:
+                return (
+                    f"{cluster.name(index)[0].upper()}{cluster.name(index)[1:]} differs from "
+                    f"{cluster.name(0)}: {name} is {other} there and {ours} here; all workers "
+                    "need the same config, data and versions."
+                )
+    return None
+
+
+def _raise(sentence, kind):
+    if sentence:
+        raise (BadInput if kind == "differ" else Lost)(sentence)
+
+
+def _send(line, value):
+    content = json.dumps(value).encode()
+    line.sendall(struct.pack("!I", len(content)) + content)
+
+
+def _receive(line):
+    (size,) = struct.unpack("!I", _exactly(line, 4))
+    if size > _LARGEST:
+        raise ValueError("not a message of ours")
+    value = json.loads(_exactly(line, size))
+    if not isinstance(value, dict):
+        raise ValueError("not a message of ours")
+    return value
+
+
+def _exactly(line, size):
+    content = b""
+    while len(content) < size:
+        more = line.recv(size - len(content))
+        if not more:
+            raise ConnectionError("hung up")
+        content += more
+    return content
+
+
+@contextlib.contextmanager
+def limit(seconds, sentence):
+    """Ends the process with code 4 where its body takes longer, also inside of TensorFlow's C++.
+
+    Args:
+        seconds: for the body.
+        sentence: what to say then.
+    """
+
+    stderr = os.dup(2)  # the body may silence TensorFlow's C++
+
+    def give_up():
+        with contextlib.suppress(OSError):
+            os.write(stderr, f"main.py: {sentence}\n".encode())
+        end(LOST)
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        os.close(stderr)
+
+
+@contextlib.contextmanager
+def watched(cluster):
+    """Turns TensorFlow's errors over a peer that is gone into `Lost`.
+
+    Args:
+        cluster: the `Cluster`, or None for a run of one process.
+    """
+    try:
+        yield
+    except Exception as error:
+        if cluster is None or type(error).__name__ not in _SIGNS:
+            raise
+        sentence = lost(cluster, str(error))
+        time.sleep(_PROBE_SECONDS)  # others look now who still answers
+        raise Lost(sentence) from error
+
+
+def lost(cluster, message):
+    """A sentence about who is lost, as far as it can be told.
+
+    Args:
+        cluster: the `Cluster`.
+        message: of TensorFlow's error.
+    """
+    others = [i for i in range(len(cluster.addresses)) if i != cluster.index]
+    with concurrent.futures.ThreadPoolExecutor(min(len(others), 64) or 1) as pool:
+        alive = list(pool.map(lambda i: _answers(cluster.addresses[i]), others))
+    silent = [i for i, answers in zip(others, alive, strict=True) if not answers]
+    if silent:
+        names = " and ".join(map(cluster.name, silent))
+        return f"{names} can no longer be reached."
+    # One that was stopped, or whose network is slow, still has its port.
+    named = sorted({int(i) for i in re.findall(r"task:(\d+)", message)} & set(others))
+    names = " and ".join(map(cluster.name, named or others))
+    return f"{names} no longer answered in time" + (
+        ", or one of them." if len(named or others) > 1 else "."
+    )
+
+
+def _answers(address):
+    try:
+        with socket.create_connection(clusters.split(address), timeout=_PROBE_SECONDS):
+            return True
+    except OSError:
+        return False
+
+
+def end(code):
+    """Ends the process now: without a peer, TensorFlow's exit handlers can wait for ever."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)

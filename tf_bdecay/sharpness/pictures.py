@@ -1,0 +1,250 @@
+"""Pictures of records: C by layer and kind, r by layer, the spectrum, shares by layer."""
+
+import io
+import math
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tf_bdecay.sharpness import drawing
+from tf_bdecay.sharpness.records import THRESHOLD, by_kind_and_layer, heading, ratios
+
+_COLORS = {
+    "Conv": "#4c78a8",
+    "Conv(b)": "#9ecae9",
+    "gamma": "#54a24b",
+    "beta": "#e45756",
+    "FC(w)": "#b279a2",
+    "FC(b)": "#ff9da6",
+    "other": "#9d9d9d",
+}
+_PLAIN, _ACCENT = "#a9bcd3", "#d1495b"
+_MARKED = 3  # layers of largest share that a panel points out
+
+
+def all_of(records, caption):
+    """Every picture that the records allow.
+
+    Args:
+        records: dict of name to record, of one network.
+        caption: text below each: model, data, examples.
+
+    Returns:
+        Dict of file name to `matplotlib.figure.Figure`.
+    """
+    found = {"layers.png": layers(records, caption)}
+    connections = records.get("C") or records.get("C_m")
+    if connections:
+        found["connectivity.png"] = connectivity(connections, caption)
+    if ratios(records):
+        found["ratio.png"] = ratio(*ratios(records), caption)
+    if "spectrum" in records:
+        top = records["eigenvalue"]["total"] if "eigenvalue" in records else None
+        found["spectrum.png"] = spectrum(records["spectrum"], top, caption)
+    return found
+
+
+def png(figure):
+    """The bytes of a picture."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=120)
+    return content.getvalue()
+
+
+def connectivity(record, caption):
+    """C by layer: a bar a layer, stacked by kind, the whole layer's standard error at its end."""
+    kinds, names = by_kind_and_layer(record)
+    figure, axis = drawing.by_layer(names, 10, caption)
+    ends, rows = np.zeros(len(names)), np.arange(len(names))
+    for kind, values in kinds.items():
+        axis.barh(rows, values, left=ends, color=_COLORS[kind], label=kind, height=0.75)
+        ends += values
+    errors = drawing.errors(record, "layer")
+    if np.isfinite(errors).any():
+        axis.errorbar(ends, rows, xerr=errors, fmt="none", ecolor="#333333", elinewidth=0.9)
+    whole, reach = record["total"], ends + np.nan_to_num(errors)
+    for row, end in enumerate(reach):
+        if whole:
+            axis.annotate(
+                f"{ends[row] / whole:.1%}",
+                (end, row),
+                xytext=(4, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=7,
+                color="#555555",
+            )
+    axis.set_xlim(0, max(reach.max() * 1.1, 1e-300))
+    symbol = drawing.symbol(record["measure"])
+    axis.set_xlabel(f"{symbol} of the layer: E Σ |gradient × parameter|, in units of the loss")
+    axis.legend(
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(kinds), frameon=False, fontsize=9
+    )
+    m = "" if record["measure"] == "C" else f", m = {record['batch_size']}"
+    drawing.head(
+        figure,
+        f"Connectivity sharpness {symbol}{m}: {drawing.value(record)}, by layer "
+        f"{'(bars: standard error)' if np.isfinite(errors).any() else ''}",
+    )
+    return figure
+
+
+def ratio(r, name, caption, threshold=THRESHOLD):
+    """r of every normalization layer beside the line R, on a logarithmic axis.
+
+    Args:
+        r: dict of layer to r; 0 and infinity are shown at the ends.
+        name: what the r is called.
+        caption: text below.
+        threshold: R.
+    """
+    names, values = list(r), np.array(list(r.values()))
+    figure, axis = drawing.by_layer(names, 9, caption)
+    usual = values[(values > 0) & np.isfinite(values)]
+    low = min([*usual, threshold]) / 3
+    high = max([*usual, threshold]) * 2
+    shown = np.clip(values, low, high)
+    above = values >= threshold
+    axis.set_xscale("log")
+    for row, value in enumerate(shown):
+        color = _ACCENT if above[row] else "#4c78a8"
+        usual = 0 < values[row] < math.inf
+        axis.plot([low, value], [row, row], color=color, linewidth=1.2, alpha=0.5)
+        axis.plot(value, row, "o", color=color, markersize=6, mfc=color if usual else "white")
+        axis.annotate(
+            f"{values[row]:.2g}",
+            (value, row),
+            xytext=(7, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=7,
+            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
+        )
+    axis.axvline(threshold, color="black", linestyle="--", linewidth=1, zorder=1)
+    axis.annotate(
+        f"R = {threshold:g}",
+        (threshold, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="center",
+        fontsize=9,
+    )
+    axis.set_xlim(low / 1.15, high * 1.4)
+    drawing.plain_ticks(axis, low, high)
+    axis.set_xlabel(f"{name} = C(beta) / C(gamma); hollow: 0 or infinite, which no logarithm has")
+    drawing.head(
+        figure,
+        f"{name} by normalization layer: {above.sum()} of {len(names)} at or above R (red), "
+        "where beta would decay",
+    )
+    return figure
+
+
+def spectrum(record, top, caption):
+    """Density of the eigenvalues on a logarithmic scale.
+
+    Args:
+        record: of the spectrum.
+        top: the largest eigenvalue as measured, or None for the largest node.
+        caption: text below.
+    """
+    figure = Figure(figsize=(10, 5.6), layout="constrained")
+    axis = figure.subplots()
+    grid, density = np.array(record["grid"]), np.array(record["density"])
+    # A single eigenvalue makes a bell of this height: less than a part of it is no eigenvalue.
+    width = (grid[-1] - grid[0]) / 110  # as in SpectrumResult.density
+    one = 1 / (record["parameters"] * width * math.sqrt(2 * math.pi))
+    floor = one / 10
+    axis.fill_between(grid, np.maximum(density, floor), floor, color=_PLAIN, alpha=0.6)
+    axis.plot(grid, np.maximum(density, floor), color="#4c78a8", linewidth=1.4)
+    axis.axhline(one, color="#777777", linestyle=":", linewidth=1)
+    axis.annotate(
+        "height of a single eigenvalue",
+        (0, one),
+        xycoords=("axes fraction", "data"),
+        xytext=(4, 3),
+        textcoords="offset points",
+        fontsize=8,
+        color="#555555",
+    )
+    low, high = record["extremes"]
+    mark = high if top is None else top
+    axis.axvline(mark, color=_ACCENT, linestyle="--", linewidth=1.2)
+    axis.annotate(
+        f"largest{' node' if top is None else ''}: {mark:.4g}",
+        (mark, 0.97),
+        xycoords=("data", "axes fraction"),
+        xytext=(-5, 0),
+        textcoords="offset points",
+        ha="right",
+        va="top",
+        color=_ACCENT,
+    )
+    axis.set(
+        yscale="log",
+        ylim=(floor, max(density.max() * 3, one * 10)),
+        xlabel="eigenvalue of the Hessian of the mean loss",
+        ylabel="density (its integral is 1), logarithmic",
+    )
+    axis.grid(axis="y", color="#eeeeee")
+    axis.set_axisbelow(True)
+    probes = record["probes"]
+    drawing.head(
+        figure,
+        f"Spectrum of the Hessian: from {low:.4g} to {high:.4g}, {record['parameters']:,} "
+        f"eigenvalues ({probes} probe{'s' * (probes > 1)} of {len(record['nodes'][0])} "
+        "Lanczos steps)",
+    )
+    drawing.foot(figure, caption)
+    return figure
+
+
+def layers(records, caption):
+    """The share of each layer in each measure: a panel a measure, the largest three marked."""
+    names = list(next(iter(records.values()))["by_layer"])
+    count = len(records)
+    figure, axes = drawing.by_layer(names, 3.4 + 2.1 * count, caption, count)
+    for axis, (name, record) in zip(np.atleast_1d(axes), records.items(), strict=True):
+        whole = record["total"]
+        values = np.array([cell["value"] or 0.0 for cell in record["by_layer"].values()])
+        shares = values / whole if whole else np.zeros(len(names))
+        errors = (
+            drawing.errors(record, "layer") / abs(whole) if whole else np.full(len(names), np.nan)
+        )
+        largest = np.argsort(shares)[::-1][:_MARKED]
+        colors = [_ACCENT if row in largest else _PLAIN for row in range(len(names))]
+        axis.barh(np.arange(len(names)), shares, color=colors, height=0.75)
+        if np.isfinite(errors).any():
+            axis.errorbar(
+                shares,
+                np.arange(len(names)),
+                xerr=errors,
+                fmt="none",
+                ecolor="#333333",
+                elinewidth=0.8,
+            )
+        reach = np.maximum(shares + np.nan_to_num(errors), 0)
+        for row in largest:
+            axis.annotate(
+                f"{shares[row]:.0%}",
+                (reach[row], row),
+                xytext=(3, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=8,
+                color=_ACCENT,
+            )
+        lowest = min((shares - np.nan_to_num(errors)).min(), 0.0)
+        axis.set_xlim(lowest * 1.05, max(reach.max() * 1.3, 1e-12))
+        axis.axvline(0, color="#333333", linewidth=0.6)
+        axis.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        axis.xaxis.set_major_locator(drawing.few_ticks())
+        axis.set_title(
+            f"{drawing.symbol(heading(name, record))}\n{drawing.value(record)}", fontsize=9
+        )
+        axis.tick_params(axis="x", labelsize=8)
+    drawing.head(
+        figure, f"Share of each layer; red: the {min(_MARKED, len(names))} largest of a measure"
+    )
+    return figure

@@ -1,0 +1,1 @@
+"""What survives a kill: atomic files, checkpoints, tables, event files."""

@@ -1,0 +1,135 @@
+"""TensorBoard's event files: appended to in whole records, and cut back where a run goes on."""
+
+import io
+import pathlib
+import socket
+import time
+
+import tensorflow as tf
+from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, types_pb2
+from tensorboard.plugins.text import metadata as text_metadata
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from tf_bdecay.storage.files import atomic_append, atomic_write
+
+EPOCH_TAG = "epoch/"
+
+
+class Events:
+    """An event file. What is written is held until `flush`, then whole on the disk or not at all.
+
+    TensorBoard's own writer has a thread that writes when it likes, and stays broken after an
+    error; a checkpoint must know that all events before it are on the disk.
+
+    Args:
+        folder: where the event files are; made where it is not there.
+    """
+
+    def __init__(self, folder):
+        folder = pathlib.Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}"
+        count = len(list(folder.iterdir()))  # starts of one second stay apart, and in order
+        self.path = folder / f"{name}.{count:04d}"
+        self._buffer = io.BytesIO()
+        self._write(event_pb2.Event(file_version="brain.Event:2"))
+
+    def scalars(self, update, values):
+        """Writes many scalars at once.
+
+        Args:
+            update: the number of the update they belong to.
+            values: dict of tag to number.
+        """
+        scalars = [
+            summary_pb2.Summary.Value(tag=tag, simple_value=float(value))
+            for tag, value in values.items()
+        ]
+        self._write(event_pb2.Event(step=update, summary=summary_pb2.Summary(value=scalars)))
+
+    def text(self, tag, markdown):
+        """Writes a page of text."""
+        page = summary_pb2.Summary.Value(
+            tag=tag,
+            metadata=text_metadata.create_summary_metadata(display_name=tag, description=""),
+            tensor=tensor_pb2.TensorProto(
+                dtype=types_pb2.DT_STRING, string_val=[markdown.encode()]
+            ),
+        )
+        self._write(event_pb2.Event(summary=summary_pb2.Summary(value=[page])))
+
+    def restarted(self, update):
+        """Tells a TensorBoard that is looking on to forget what it saw beyond an update."""
+        start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+        self._write(event_pb2.Event(step=update + 1, session_log=start))
+
+    def flush(self):
+        """Brings everything written so far to the disk; it is kept where that fails."""
+        content = self._buffer.getvalue()
+        if content:
+            atomic_append(self.path, content)
+            self._buffer = io.BytesIO()
+
+    def _write(self, event):
+        event.wall_time = time.time()
+        RecordWriter(self._buffer).write(event.SerializeToString())
+
+
+def cut_back(folder, update, ended):
+    """Rewrites the event files without what a run that goes on will write again.
+
+    Args:
+        folder: of the event files; need not exist.
+        update: updates done by the checkpoint; scalars beyond it go.
+        ended: updates done when its last whole epoch ended; an epoch's scalars beyond it go. At 0
+            updates all files go.
+    """
+    for path in _files(folder):
+        if not update:
+            path.unlink()
+            continue
+        content = io.BytesIO()
+        for event in _read(path):
+            if _stays(event, update, ended):
+                RecordWriter(content).write(event.SerializeToString())
+        atomic_write(path, lambda file, content=content: file.write(content.getvalue()))
+
+
+def read(folder):
+    """All values of a folder's event files, as they stand there.
+
+    Args:
+        folder: of the event files.
+
+    Returns:
+        List of (tag, step, value): a float, or bytes for a page of text.
+    """
+    return [
+        (value.tag, event.step, value.tensor.string_val[0])
+        if value.HasField("tensor")
+        else (value.tag, event.step, value.simple_value)
+        for path in _files(folder)
+        for event in _read(path)
+        for value in event.summary.value
+    ]
+
+
+def _files(folder):
+    return sorted(pathlib.Path(folder).glob("events.out.tfevents.*"))
+
+
+def _read(path):
+    """Its events, up to a record that a kill cut short."""
+    records = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+    try:
+        for record in records:
+            yield event_pb2.Event.FromString(record)
+    except tf.errors.DataLossError:
+        return
+
+
+def _stays(event, update, ended):
+    tags = [value.tag for value in event.summary.value]
+    epoch = bool(tags) and tags[0].startswith(EPOCH_TAG)
+    restart = event.HasField("session_log")
+    return not restart and event.step <= (ended if epoch else update)
