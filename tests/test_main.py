@@ -287,10 +287,16 @@ def test_dry_run_describes_and_leaves_no_workdir(tmp_path, capsys):
     [
         (["--confg=x"], "did you mean '--config'"),
         (["--config.batch_size=1440"], "larger than the 1438 training images of digits"),
-        (["--config.batch_size=100"], "multiple of config.model.ghost_batch_size=32"),
+        (
+            ["--config.batch_size=100"],
+            "config.model.ghost_batch_size=32 must divide config.batch_size",
+        ),
         (["--config.decay.threshold=nan"], "config.decay.threshold must be"),
-        (["--config.data.remainder=keep"], "use config.data.remainder=drop"),
-        (["--config.steps_per_execution=2"], "does not divide the 3 updates"),
+        (["--config.data.remainder=keep"], "or config.data.remainder=drop."),
+        (
+            ["--config.steps_per_execution=2"],
+            "config.steps_per_execution=2 must divide the updates of an epoch",
+        ),
         (["--config.model.frozen=beta"], "no such pair"),
         (
             [f"{DIGITS}:beta_frozen", "--config.model.frozen=none"],

@@ -1,17 +1,10 @@
-"""Strategies that this machine cannot do are refused; replicas divide the batch."""
+"""Strategies that this machine cannot do are refused."""
 
 import pytest
 import tensorflow as tf
 
-from configs import cifar10_resnet18
 from tf_bdecay.distribution import strategies
 from tf_bdecay.errors import BadInput
-
-
-class Replicas:
-    """A strategy as far as the check looks at it."""
-
-    num_replicas_in_sync = 3
 
 
 def test_none_is_no_strategy():
@@ -52,23 +45,6 @@ def test_mirroring_one_device_is_refused():
         strategies.make("mirrored")
 
 
-def test_replicas_must_share_whole_ghost_batches():
-    config = cifar10_resnet18.get_config()
-    with pytest.raises(BadInput, match="3 replicas .* ghost batches of 32: a multiple of 96"):
-        strategies.check(config, Replicas())
-    config.batch_size = 96 * 10
-    strategies.check(config, Replicas())
-
-
-def test_a_whole_step_is_compiled_without_a_strategy_only():
-    config = cifar10_resnet18.get_config()
-    config.jit_compile = True
-    strategies.check(config, None)
-    config.batch_size = 96
-    with pytest.raises(BadInput, match="jit_compile=true works with --strategy=none only"):
-        strategies.check(config, Replicas())
-
-
 def test_auto_takes_what_there_is(monkeypatch):
     monkeypatch.delenv("TPU_NAME", raising=False)
     monkeypatch.delenv("TF_CONFIG", raising=False)
@@ -77,19 +53,3 @@ def test_auto_takes_what_there_is(monkeypatch):
     assert strategies.choose(tpu="there")[0] == "tpu"
     monkeypatch.setenv("TF_CONFIG", "{}")
     assert strategies.choose() == ("multi_worker", "TF_CONFIG is set")
-
-
-def test_many_workers_take_one_step_an_execution_and_no_probe(monkeypatch):
-    class Workers(Replicas):
-        num_replicas_in_sync = 2
-
-    monkeypatch.setattr(strategies.sharding, "is_shared", lambda strategy: True)
-    config = cifar10_resnet18.get_config()
-    strategies.check(config, Workers())
-    config.steps_per_execution = 2
-    with pytest.raises(BadInput, match="steps_per_execution=2 must be 1"):
-        strategies.check(config, Workers())
-    config = cifar10_resnet18.get_config("adaptive")
-    config.decay.source = "probe"
-    with pytest.raises(BadInput, match="source=probe does not go with"):
-        strategies.check(config, Workers())

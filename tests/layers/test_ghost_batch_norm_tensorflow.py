@@ -60,14 +60,14 @@ def test_unknown_positions():
 def test_a_batch_known_only_at_run_time_that_does_not_divide(batch):
     layer = GhostBatchNormalization(4, name="bn")
     step = graph(layer)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="ghost batch of 4 does not divide"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="ghost_batch_size=4 must divide"):
         step(data(batch, 3, 3, 2))
     np.testing.assert_array_equal(layer.moving_mean.numpy(), np.zeros(2))
 
 
 def test_an_empty_batch_known_only_at_run_time():
     step = graph(GhostBatchNormalization(4, partial="smaller"))
-    with pytest.raises(tf.errors.InvalidArgumentError, match="without examples"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="must not be empty"):
         step(data(0, 3, 3, 2))
 
 
@@ -82,7 +82,7 @@ def test_fit_refuses_before_any_update_where_the_batch_size_is_known():
     model.compile(optimizer="sgd", loss="mse")
     x = data(12, 3)
     batches = tf.data.Dataset.from_tensor_slices((x, x[:, :1])).batch(6, drop_remainder=True)
-    with pytest.raises(BadInput, match="training batch of 6"):
+    with pytest.raises(BadInput, match="ghost_batch_size=4 must divide .* = 6$"):
         model.fit(batches, verbose=0)
     assert int(model.optimizer.iterations) == 0
 

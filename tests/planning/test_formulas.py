@@ -105,7 +105,9 @@ def test_nothing_fits():
 
 @pytest.mark.parametrize("devices", [3, 5, 32, 64, 128])
 def test_nothing_divides(devices):
-    sentence = f"batch_size=64 cannot be cut into {devices} equal parts of whole ghost batches of 4"
+    sentence = (
+        f"replicas={devices} x config.model.ghost_batch_size=4 must divide config.batch_size:"
+    )
     with pytest.raises(BadInput, match=sentence):
         formulas.cut(TASK, COSTS, devices)
     assert sentence in formulas.row(TASK, COSTS, devices, HARDWARE).reason
@@ -114,7 +116,7 @@ def test_nothing_divides(devices):
 def test_a_micro_batch_of_the_config_is_kept_or_refused():
     task = formulas.Task(64, 4, 50, 15, 0.02, micro_batch=8)
     assert formulas.cut(task, COSTS, 2, None) == (8, 4)
-    with pytest.raises(BadInput, match="micro_batch_size=8 does not divide the 4 images"):
+    with pytest.raises(BadInput, match="micro_batch_size=8 must divide a replica's part .* = 4$"):
         formulas.cut(task, COSTS, 16, None)
     with pytest.raises(BadInput, match="A micro-batch of 8 needs 5.8e-06 GB"):
         formulas.cut(task, COSTS, 2, 5000)
@@ -180,7 +182,7 @@ def test_the_plan_of_the_paper_s_run():
     assert [bool(row.reason) for row in rows] == [False] * 9 + [True] * 4
     assert "on paper" in text and "strong scaling" in text
     assert "It stops scaling at 32 devices: twice as many would be only 1.22 times as fast" in text
-    assert "512 devices: config.batch_size=8192 cannot be cut into 512 equal parts" in text
+    assert "512 devices: replicas=512 x config.model.ghost_batch_size=32 must divide" in text
     assert text.count("yes") == 7 and "38,504" in text
 
 
@@ -203,7 +205,7 @@ def test_sgd_keeps_one_moment_and_whole_batch_statistics_are_said():
     text, rows = page_of(config, "1,3,8", flops=1e12, bandwidth_gbps=10.0)
     assert rows[0].memory.moments == rows[0].memory.gradients
     assert rows[0].peak == 0.1
-    assert rows[1].reason.endswith("3 equal parts of whole images.")
+    assert rows[1].reason.startswith("replicas=3 must divide config.batch_size:")
     assert "another cut is another training" in text
     assert "It still scales at 8 devices" in text
 
@@ -225,13 +227,15 @@ def test_no_device_count_works():
 def test_a_kept_remainder_must_be_shared_too():
     config = digits_resnet18.get_config()
     config.data.remainder = "keep"
-    with pytest.raises(BadInput, match="data.remainder=keep leaves 94 of 1438 images"):
+    with pytest.raises(
+        BadInput, match="divide the last batch of an epoch of 1438 images: .* = 94$"
+    ):
         page_module.run(config, "1")
     config = cifar10_resnet18.get_config()
     config.model.width, config.model.ghost_batch_size, config.data.remainder = 8, 16, "keep"
     text, rows = page_of(config, "1,2")
     assert rows[0].updates == 7 * 200 and "smaller batch counts as whole" in text
-    assert "leaves 848 of 50000 images" in rows[1].reason
+    assert "the last batch of an epoch of 50000 images = 848" in rows[1].reason
 
 
 @pytest.mark.parametrize("validation", [0.0, 0.15])

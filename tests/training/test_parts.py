@@ -53,14 +53,18 @@ def test_a_kept_remainder_must_be_whole_ghost_batches(replicas, rest_fits):
         plan = parts.make_plan(config, images(count), replicas)
         assert plan.updates_per_epoch == 4
     else:
-        with pytest.raises(BadInput, match="leaves 32 of 1376 images"):
+        with pytest.raises(
+            BadInput, match="last batch of an epoch.* or config.data.remainder=drop. .* 32$"
+        ):
             parts.make_plan(config, images(count), replicas)
 
 
 def test_updates_an_execution_must_divide_an_epoch():
     config = digits_resnet18.get_config()
     config.steps_per_execution = 2
-    with pytest.raises(BadInput, match="does not divide the 3 updates"):
+    with pytest.raises(
+        BadInput, match="config.steps_per_execution=2 must divide the updates of an epoch.* 3$"
+    ):
         parts.make_plan(config, images(1438))
     config.steps_per_execution = 3
     assert parts.make_plan(config, images(1438)).updates_per_epoch == 3
@@ -77,11 +81,14 @@ def test_epochs_are_evaluated_on_what_was_set_aside():
 def test_micro_batches_divide_what_a_replica_gets(replicas, fits):
     config = digits_resnet18.get_config()
     config.micro_batch_size = config.batch_size // 2
+    strategy = types.SimpleNamespace(num_replicas_in_sync=replicas)
     if fits:
-        parts.make_plan(config, images(1438), replicas)
+        parts.check_strategy(config, strategy)
         return
-    with pytest.raises(BadInput, match="micro_batch_size=224 does not divide the 64 images"):
-        parts.make_plan(config, images(1438), replicas)
+    with pytest.raises(
+        BadInput, match="micro_batch_size=224 must divide a replica's part .* = 64$"
+    ):
+        parts.check_strategy(config, strategy)
 
 
 def test_float16_gets_loss_scaling_and_others_do_not():
@@ -96,3 +103,44 @@ def test_float16_gets_loss_scaling_and_others_do_not():
     assert isinstance(made["mixed_bfloat16"][0], tf_bdecay.Lamb)
     assert [dtype for _, dtype in made.values()] == ["float32", "bfloat16", "float16"]
     assert keras.config.dtype_policy().name == "float32"
+
+
+class Replicas:
+    """A strategy as far as the check looks at it."""
+
+    num_replicas_in_sync = 3
+
+
+def test_replicas_must_share_whole_ghost_batches():
+    config = cifar10_resnet18.get_config()
+    with pytest.raises(
+        BadInput, match="replicas=3 x config.model.ghost_batch_size=32 .* a multiple of 96"
+    ):
+        parts.check_strategy(config, Replicas())
+    config.batch_size = 96 * 10
+    parts.check_strategy(config, Replicas())
+
+
+def test_a_whole_step_is_compiled_without_a_strategy_only():
+    config = cifar10_resnet18.get_config()
+    config.jit_compile = True
+    parts.check_strategy(config, None)
+    config.batch_size = 96
+    with pytest.raises(BadInput, match="jit_compile=true works with --strategy=none only"):
+        parts.check_strategy(config, Replicas())
+
+
+def test_many_workers_take_one_step_an_execution_and_no_probe(monkeypatch):
+    class Workers(Replicas):
+        num_replicas_in_sync = 2
+
+    monkeypatch.setattr(parts.strategies, "is_multi_worker", lambda strategy: True)
+    config = cifar10_resnet18.get_config()
+    parts.check_strategy(config, Workers())
+    config.steps_per_execution = 2
+    with pytest.raises(BadInput, match="steps_per_execution=2 must be 1"):
+        parts.check_strategy(config, Workers())
+    config = cifar10_resnet18.get_config("adaptive")
+    config.decay.source = "probe"
+    with pytest.raises(BadInput, match="source=probe does not go with"):
+        parts.check_strategy(config, Workers())

@@ -6,10 +6,12 @@ that was cut off goes on at any update with the very batches that it would have 
 
 import tensorflow as tf
 
+from tf_bdecay.batches import bounds
 from tf_bdecay.data.augment import crop_and_flip, draws, standardise
 from tf_bdecay.data.order import check_count, check_seed, epoch_order, updates_per_epoch
 from tf_bdecay.errors import require
 
+ALL = (0, 1)  # the part that is the whole batch
 BUFFERED = 2  # batches made ahead; one of 8,192 CIFAR images takes 100 MB
 
 
@@ -58,10 +60,10 @@ def training_batches(
         def choose(update):
             chosen = order[update * batch_size : (update + 1) * batch_size]
             if part:
-                begin, end = _bounds(tf.shape(chosen)[0], part)
+                begin, end = bounds(tf.shape(chosen)[0], *part)
                 chosen = chosen[begin:end]
             if even:
-                begin, end = _bounds(batch_size, part)
+                begin, end = bounds(batch_size, *(part or ALL))
                 chosen = tf.ensure_shape(chosen, [end - begin])
             return chosen, tuple(tf.gather(choice, chosen) for choice in choices)
 
@@ -107,10 +109,11 @@ def evaluation_batches(image_set, split_name, batch_size, part=None):
     images, labels = _in_host_memory(split)
 
     def make(start):
-        begin, end = _bounds(tf.minimum(tf.constant(size, tf.int64), len(split) - start), part)
+        examples = tf.minimum(tf.constant(size, tf.int64), len(split) - start)
+        begin, end = bounds(examples, *(part or ALL))
         x, y = images[start + begin : start + end], labels[start + begin : start + end]
         if len(split) % size == 0:
-            begin, end = _bounds(size, part)
+            begin, end = bounds(size, *(part or ALL))
             x = tf.ensure_shape(x, [end - begin, *x.shape[1:]])
             y = tf.ensure_shape(y, [end - begin])
         return standardise(x, image_set.mean, image_set.deviation), y
@@ -120,12 +123,6 @@ def evaluation_batches(image_set, split_name, batch_size, part=None):
         .map(make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         .prefetch(BUFFERED)
     )
-
-
-def _bounds(examples, part):
-    """Where a part of a batch begins and ends: parts have no overlap and leave nothing out."""
-    index, count = part or (0, 1)
-    return examples * index // count, examples * (index + 1) // count
 
 
 def _in_host_memory(split):

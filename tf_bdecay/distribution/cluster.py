@@ -9,6 +9,7 @@ import socket
 
 from tf_bdecay.errors import BadInput, require
 
+STRATEGIES = ("none", "one_device", "mirrored", "multi_worker", "tpu", "auto")
 VARIABLE = "TF_CONFIG"
 _EXAMPLE = (
     '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'

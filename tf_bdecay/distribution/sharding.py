@@ -12,33 +12,16 @@ import signal
 import numpy as np
 import tensorflow as tf
 
+from tf_bdecay.batches import bounds
 from tf_bdecay.distribution import signals
+from tf_bdecay.distribution.strategies import is_multi_worker
 from tf_bdecay.errors import BadInput, require
 from tf_bdecay.storage import checkpoints, shelf
 
 
-def is_shared(strategy):
-    """Whether a strategy is one of many workers."""
-    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-
-
 def is_leader(strategy):
     """Whether this process is the one that writes files and talks."""
-    return not is_shared(strategy) or _place(strategy)[0] == 0
-
-
-def part(examples, index, count):
-    """Where a replica's part of a batch begins and ends; for ints and for tensors.
-
-    Args:
-        examples: n, of the global batch.
-        index, count: of the replica, and how many there are.
-
-    Returns:
-        First example and the one after the last: parts are consecutive, have no overlap and leave
-        nothing out; they are of one size where `count` divides n.
-    """
-    return examples * index // count, examples * (index + 1) // count
+    return not is_multi_worker(strategy) or _place(strategy)[0] == 0
 
 
 def distributed(strategy, make, endless=False):
@@ -53,7 +36,7 @@ def distributed(strategy, make, endless=False):
     Returns:
         What `fit` takes.
     """
-    if not is_shared(strategy):
+    if not is_multi_worker(strategy):
         return make(None)
 
     def of_worker(context):
@@ -85,7 +68,7 @@ def shared(strategy, data):
     Raises:
         BadInput: under many workers, neither a `tf.data.Dataset` nor a distributed one.
     """
-    if not is_shared(strategy) or data is None or hasattr(data, "_input_workers"):
+    if not is_multi_worker(strategy) or data is None or hasattr(data, "_input_workers"):
         return data
     require(
         isinstance(data, tf.data.Dataset),
@@ -98,7 +81,7 @@ def shared(strategy, data):
 
         def cut(tensor):
             size = tensor.shape[0]
-            begin, end = part(tf.shape(tensor)[0] if size is None else size, index, count)
+            begin, end = bounds(tf.shape(tensor)[0] if size is None else size, index, count)
             return tensor[begin:end]
 
         options = tf.data.Options()

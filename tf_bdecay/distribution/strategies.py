@@ -5,10 +5,8 @@ import os
 
 import tensorflow as tf
 
-from tf_bdecay.distribution import sharding
+from tf_bdecay.distribution.cluster import STRATEGIES
 from tf_bdecay.errors import BadInput, require, unknown
-from tf_bdecay.training.config import flatten, ghost_batch_size
-from tf_bdecay.training.schema import STRATEGIES
 
 
 def choose(tpu=""):
@@ -91,36 +89,9 @@ def name(strategy):
     return type(strategy).__name__ if strategy else "none"
 
 
-def check(config, strategy):
-    """Raises `BadInput` if replicas do not divide what they share, or XLA was asked for in vain."""
-    count, batch = replicas(strategy), config.batch_size
-    ghost = ghost_batch_size(flatten(config))
-    require(
-        batch % (count * ghost) == 0,
-        f"config.batch_size={batch} cannot be cut into {count} replicas of whole ghost batches of "
-        f"{ghost}: a multiple of {count * ghost} is needed, such as "
-        f"{max(batch // (count * ghost), 1) * count * ghost}.",
-    )
-    if sharding.is_shared(strategy):
-        _check_many_workers(config)
-    require(
-        not (config.jit_compile and strategy),
-        "config.jit_compile=true works with --strategy=none only: XLA cannot compile a whole step "
-        "across replicas (the optimizer's update is compiled anyway).",
-    )
-
-
-def _check_many_workers(config):
-    require(
-        config.steps_per_execution == 1,
-        f"config.steps_per_execution={config.steps_per_execution} must be 1 with "
-        "--strategy=multi_worker, where the workers agree after every update.",
-    )
-    require(
-        config.decay.get("source") != "probe",
-        "config.decay.source=probe does not go with --strategy=multi_worker, whose workers would "
-        "each decide by themselves: use config.decay.source=update.",
-    )
+def is_multi_worker(strategy):
+    """Whether a strategy is that of one of many workers."""
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
 def _cut_cpu(count):

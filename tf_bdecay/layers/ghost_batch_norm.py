@@ -6,8 +6,9 @@ import numbers
 import keras
 from keras import ops
 
-from tf_bdecay.errors import BadInput, require, unknown
-from tf_bdecay.layers import dynamic_batch, fused, moving_statistics, normalize
+from tf_bdecay.batches import divided
+from tf_bdecay.errors import require, unknown
+from tf_bdecay.layers import fused, moving_statistics, normalize
 
 PARTIAL = ("error", "smaller")
 
@@ -159,20 +160,11 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
 
     def _checked(self, inputs):
         """The inputs, if the ghost batch divides them."""
-        batch = inputs.shape[0]
-        ghost = self.ghost_batch_size if self.partial == "error" else 1
-        if batch is None:
-            return dynamic_batch.assert_divides(inputs, ghost, self._kind())
-        require(batch > 0, f"{self._kind()} got a training batch without examples.")
-        if batch % ghost:
-            below = batch // ghost * ghost
-            fitting = f"{below} or {below + ghost}" if below else f"{ghost}"
-            raise BadInput(
-                f"{self._kind()} got a training batch of {batch} examples, which its ghost batch "
-                f"of {ghost} does not divide: use a batch of {fitting} (on each replica), another "
-                "ghost_batch_size, or partial='smaller'."
-            )
-        return inputs
+        whole = f"the training batch of {self._kind()}"
+        if self.partial == "smaller":
+            return divided(inputs, {}, whole)
+        ghost = {"ghost_batch_size": self.ghost_batch_size}
+        return divided(inputs, ghost, whole, "partial='smaller'")
 
     def _kind(self):
         return f"GhostBatchNormalization {self.name!r}"

@@ -23,7 +23,9 @@ import math
 import numbers
 import re
 
+from tf_bdecay.batches import check_cut, divisors
 from tf_bdecay.errors import BadInput, require
+from tf_bdecay.training.config import CUT_NAMES
 
 FORWARD_PASSES = 3  # one forward pass, and a backward pass that costs two
 LEAST_GAIN = 1.25  # of doubling the devices
@@ -207,22 +209,8 @@ def cut(task, costs, devices, limit=None):
     Raises:
         BadInput: nothing divides, or nothing fits.
     """
-    groups, rest = divmod(task.batch, task.ghost * devices)
-    require(
-        rest == 0,
-        f"config.batch_size={task.batch} cannot be cut into {devices} equal parts of "
-        f"{_whole(task.ghost)}.",
-    )
-    share = groups * task.ghost
-    if task.micro_batch:
-        require(
-            share % task.micro_batch == 0 and task.micro_batch % task.ghost == 0,
-            f"config.micro_batch_size={task.micro_batch} does not divide the {share} images of a "
-            f"device into parts of {_whole(task.ghost)}.",
-        )
-        parts = [share // task.micro_batch]
-    else:
-        parts = divisors(groups)
+    share = check_cut(task.batch, devices, task.micro_batch, task.ghost, CUT_NAMES)
+    parts = [share // task.micro_batch] if task.micro_batch else divisors(share // task.ghost)
     needs = {k: memory(costs, share // k, k).total for k in parts}
     for k, need in needs.items():
         if limit is None or need <= limit:
@@ -232,15 +220,6 @@ def cut(task, costs, devices, limit=None):
         f"A micro-batch of {share // k} needs {needs[k] / GIGA:.3g} GB and a device has "
         f"{limit / GIGA:.3g} GB."
     )
-
-
-def divisors(count):
-    """The whole numbers that divide a count, ascending: by `batch / ghost`, every possible K."""
-    return [k for k in range(1, count + 1) if count % k == 0]
-
-
-def _whole(ghost):
-    return f"whole ghost batches of {ghost}" if ghost > 1 else "whole images"
 
 
 def all_reduce_bytes(gradient_bytes, devices):

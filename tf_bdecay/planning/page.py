@@ -6,6 +6,7 @@ from rich import box
 from rich.console import Group
 from rich.table import Table
 
+from tf_bdecay.batches import divisors
 from tf_bdecay.errors import BadInput
 from tf_bdecay.planning import costs, formulas
 from tf_bdecay.training import parts
@@ -152,7 +153,7 @@ def _by_micro_batch(task, needs, hardware):
     titles = ["micro-batch", "activations MB", "memory MB, K = 1", "memory MB, K > 1"]
     for title in [*titles, "fits"] if hardware.memory else titles:
         table.add_column(title, justify="right", no_wrap=True)
-    for groups in formulas.divisors(task.batch // task.ghost):
+    for groups in divisors(task.batch // task.ghost):
         size = groups * task.ghost
         # The whole batch is one micro-batch: there is nothing to accumulate.
         possible = (1, 2) if size < task.batch else (1,)

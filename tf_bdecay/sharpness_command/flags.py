@@ -6,15 +6,15 @@ import re
 
 from absl import flags
 
+from tf_bdecay.distribution.cluster import STRATEGIES as ALL_STRATEGIES
 from tf_bdecay.errors import BadInput, require, unknown
 from tf_bdecay.sharpness import measures
-from tf_bdecay.training import schema
 
 PROGRAM = "python -m tf_bdecay.sharpness"
 SPLITS = ("train", "validation", "test")
 DATA_SETS = ("digits", "cifar10", "cifar100")
 # A measurement is of one process: workers would each measure, and write, the whole.
-STRATEGIES = tuple(name for name in schema.STRATEGIES if name != "multi_worker")
+STRATEGIES = tuple(name for name in ALL_STRATEGIES if name != "multi_worker")
 BATCH_SIZE = 512  # m of C_m in every table of the paper's reproduction (METHOD, section 1)
 MOST_EXAMPLES = 10_000  # the same
 

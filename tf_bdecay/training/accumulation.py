@@ -5,9 +5,9 @@ import tensorflow as tf
 from keras import tree
 
 from tf_bdecay import keras_private
-from tf_bdecay.errors import require
+from tf_bdecay.batches import check_divides, divided
+from tf_bdecay.errors import check_count, require
 from tf_bdecay.layers import GhostBatchNormalization, moving_statistics
-from tf_bdecay.sharpness.inputs import check_count
 from tf_bdecay.sharpness.tape import dense_gradients
 
 
@@ -18,12 +18,8 @@ def check(model, micro_batch_size):
     check_count("micro_batch_size", micro_batch_size)
     for layer in keras_private.layers_of(model, include_self=False):
         if isinstance(layer, GhostBatchNormalization):
-            require(
-                micro_batch_size % layer.ghost_batch_size == 0,
-                f"micro_batch_size={micro_batch_size} would cut ghost batches of "
-                f"{layer.ghost_batch_size}, as {layer.name!r} has, in two: use a multiple of "
-                f"{layer.ghost_batch_size}.",
-            )
+            ghost = {f"{layer.name}.ghost_batch_size": layer.ghost_batch_size}
+            check_divides(ghost, "micro_batch_size", micro_batch_size)
         else:
             require(
                 not isinstance(layer, keras.layers.BatchNormalization),
@@ -129,20 +125,6 @@ def _in_micro_batches(tensor, size):
         return None
     tensor = tf.convert_to_tensor(tensor)
     batch, rest = tensor.shape[0], tensor.shape[1:]
-    if batch is None:
-        divides = tf.equal(tf.shape(tensor)[0] % size, 0)
-        sentence = f"micro_batch_size={size} does not divide the batch of this replica:"
-        with tf.control_dependencies(
-            [tf.debugging.Assert(divides, [sentence, tf.shape(tensor)[0]])]
-        ):
-            tensor = tf.identity(tensor)
-    else:
-        below = batch // size * size
-        require(
-            batch % size == 0,
-            f"A batch of {batch} examples on each replica cannot be cut into micro-batches of "
-            f"{size}: use a batch of {f'{below} or ' if below else ''}{below + size}, or a "
-            "micro_batch_size that divides it.",
-        )
+    tensor = divided(tensor, {"micro_batch_size": size}, "the batch of a replica")
     cut = tf.reshape(tensor, tf.concat([[-1, size], tf.shape(tensor)[1:]], 0))
     return tf.ensure_shape(cut, [batch and batch // size, size, *rest])

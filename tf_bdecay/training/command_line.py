@@ -7,6 +7,7 @@ import re
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from tf_bdecay.distribution.cluster import STRATEGIES
 from tf_bdecay.errors import BadInput, require, unknown
 from tf_bdecay.planning import formulas
 from tf_bdecay.training import schema
@@ -19,7 +20,7 @@ RESUME = ("auto", "never")
 FLAGS = (
     (flags.DEFINE_string, "workdir", None, "the run's folder; runs/EXPERIMENT-VARIANT-seedN"),
     (flags.DEFINE_integer, "seed", None, "the same as --config.seed"),
-    (flags.DEFINE_string, "strategy", "none", ", ".join(schema.STRATEGIES) + " (tpu is untried)"),
+    (flags.DEFINE_string, "strategy", "none", ", ".join(STRATEGIES) + " (tpu is untried)"),
     (flags.DEFINE_string, "devices", "", "such as GPU:0,GPU:1; all by default. --plan: 1..4096"),
     (flags.DEFINE_integer, "logical_devices", 0, "cut the CPU into so many, to try mirrored"),
     (flags.DEFINE_string, "workers", "", "multi_worker: HOST:PORT of each; else TF_CONFIG says it"),
@@ -106,8 +107,8 @@ def parse(arguments, root):
     config = load_config(spec, root)
     _check_keys(rest, flatten(config))
     values = _parsed(config, rest)
-    if values.strategy not in schema.STRATEGIES:
-        raise unknown("strategy", values.strategy, schema.STRATEGIES)
+    if values.strategy not in STRATEGIES:
+        raise unknown("strategy", values.strategy, STRATEGIES)
     if values.resume not in RESUME:
         raise unknown("value of --resume", values.resume, RESUME)
     _check_plan(values)

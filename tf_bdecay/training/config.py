@@ -4,8 +4,11 @@ Nothing here needs TensorFlow, so that a wrong value is refused at once. A key f
 model, optimizer, schedule or policy has no use is refused too: nothing is silently ignored.
 """
 
+from tf_bdecay.batches import check_cut, check_divides
 from tf_bdecay.errors import BadInput, nearest, require
 from tf_bdecay.training.schema import CHOICES, POLICIES, keys
+
+CUT_NAMES = ("config.batch_size", "config.micro_batch_size", "config.model.ghost_batch_size")
 
 
 def flatten(config):
@@ -77,21 +80,10 @@ def misplaced(path, flat):
 
 
 def _check_together(flat):
-    batch, ghost = flat["batch_size"], ghost_batch_size(flat)
-    near = " or ".join(str(n) for n in (batch // ghost * ghost, (batch // ghost + 1) * ghost) if n)
+    batch, micro = flat["batch_size"], flat["micro_batch_size"]
+    check_cut(batch, 1, micro, ghost_batch_size(flat), CUT_NAMES)
     require(
-        batch % ghost == 0,
-        f"config.batch_size={batch} is not a multiple of config.model.ghost_batch_size={ghost}, as "
-        f"{near} would be.",
-    )
-    micro = flat["micro_batch_size"] or batch
-    require(
-        micro % ghost == 0 and batch % micro == 0,
-        f"config.micro_batch_size={micro} must be a multiple of the ghost batch of {ghost} that "
-        f"divides config.batch_size={batch}.",
-    )
-    require(
-        micro == batch or flat.get("model.normalization") != "batch",
+        micro in (None, batch) or flat.get("model.normalization") != "batch",
         "config.model.normalization=batch needs its batch whole: leave config.micro_batch_size "
         f"out, or use normalization=ghost. Received: config.micro_batch_size={micro}",
     )
@@ -158,9 +150,6 @@ def _check_probe(flat):
             f"config.{path} must be {'>= 1' if probed else '0'} with config.decay.source="
             f"{flat['decay.source']}. Received: {flat[path]}",
         )
-    ghost = ghost_batch_size(flat)
-    require(
-        flat["decay.probe_examples"] % ghost == 0,
-        f"config.decay.probe_examples={flat['decay.probe_examples']} is not a multiple of "
-        f"config.model.ghost_batch_size={ghost}.",
-    )
+    if probed:
+        ghost = {"config.model.ghost_batch_size": ghost_batch_size(flat)}
+        check_divides(ghost, "config.decay.probe_examples", flat["decay.probe_examples"])

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_bdecay.distribution import sharding
+from tf_bdecay.distribution.strategies import is_multi_worker
 
 
 def snapshot(trainer):
@@ -20,7 +21,7 @@ def snapshot(trainer):
     Returns:
         Dict of label to array [replicas, ...].
     """
-    if sharding.is_shared(trainer.distribute_strategy):
+    if is_multi_worker(trainer.distribute_strategy):
         return _snapshot_of_workers(trainer)
     local = trainer.distribute_strategy.experimental_local_results
     return {
@@ -40,7 +41,7 @@ def assign(trainer, arrays):
     """
     strategy = trainer.distribute_strategy
     local = strategy.experimental_local_results
-    own = sharding.own_replicas(strategy) if sharding.is_shared(strategy) else None
+    own = sharding.own_replicas(strategy) if is_multi_worker(strategy) else None
     for label, variable in _labelled(trainer):
         copies, values = local(variable.value), arrays[label]
         if len(values) != strategy.num_replicas_in_sync:

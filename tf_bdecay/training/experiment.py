@@ -11,6 +11,7 @@ from rich.console import Console
 import tf_bdecay
 from tf_bdecay import callbacks, data
 from tf_bdecay.distribution import sharding, signals, strategies
+from tf_bdecay.distribution.strategies import is_multi_worker
 from tf_bdecay.optim.base import unwrapped
 from tf_bdecay.storage import checkpoints, shelf
 from tf_bdecay.storage.files import plain, write_json
@@ -74,7 +75,7 @@ def build(config, strategy=None, data_dir=None, download=False, images=None):
     Raises:
         BadInput: data that is missing, or that the batch does not fit.
     """
-    strategies.check(config, strategy)
+    parts.check_strategy(config, strategy)
     if images is None:
         images = load_images(config, data_dir, download)
     plan = parts.make_plan(config, images, strategies.replicas(strategy))
@@ -167,7 +168,7 @@ def train(experiment, workdir, console=None, deterministic=False):
 def _train(experiment, workdir, console, deterministic):
     """`train`, in a workdir that nobody else is in; other workers than the leader write nothing."""
     strategy = experiment.strategy
-    leads, shared = sharding.is_leader(strategy), sharding.is_shared(strategy)
+    leads, shared = sharding.is_leader(strategy), is_multi_worker(strategy)
 
     def say(line):
         console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -8,9 +8,11 @@ import keras
 
 import tf_bdecay
 from tf_bdecay import data, decay, models
+from tf_bdecay.batches import check_cut, check_divides
+from tf_bdecay.distribution import strategies
 from tf_bdecay.errors import BadInput, require
 from tf_bdecay.schedules import LinearWarmupCosine, PolynomialWarmupDecay, scale_learning_rate
-from tf_bdecay.training.config import flatten, ghost_batch_size
+from tf_bdecay.training.config import CUT_NAMES, flatten, ghost_batch_size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +34,40 @@ class Plan:
     split: str
 
 
+def check_strategy(config, strategy):
+    """Checks a config against where it is to run.
+
+    Args:
+        config: a ConfigDict that passed `config.check`.
+        strategy: from `strategies.make`.
+
+    Raises:
+        BadInput: replicas do not divide what they share, or the strategy cannot do what was asked.
+    """
+    _check_cut(config, strategies.replicas(strategy), config.batch_size)
+    if strategies.is_multi_worker(strategy):
+        require(
+            config.steps_per_execution == 1,
+            f"config.steps_per_execution={config.steps_per_execution} must be 1 with "
+            "--strategy=multi_worker, where the workers agree after every update.",
+        )
+        require(
+            config.decay.get("source") != "probe",
+            "config.decay.source=probe does not go with --strategy=multi_worker, whose workers "
+            "would each decide by themselves: use config.decay.source=update.",
+        )
+    require(
+        not (config.jit_compile and strategy),
+        "config.jit_compile=true works with --strategy=none only: XLA cannot compile a whole step "
+        "across replicas (the optimizer's update is compiled anyway).",
+    )
+
+
+def _check_cut(config, replicas, batch, name=CUT_NAMES[0], otherwise=""):
+    ghost, names = ghost_batch_size(flatten(config)), (name, *CUT_NAMES[1:])
+    check_cut(batch, replicas, config.micro_batch_size, ghost, names, otherwise)
+
+
 def make_plan(config, images, replicas=1):
     """The `Plan` of a config on its data.
 
@@ -49,29 +85,13 @@ def make_plan(config, images, replicas=1):
         f"config.decay.probe_examples={probed} is more than the {count} training images of "
         f"{images.name}.",
     )
-    ghost = ghost_batch_size(flatten(config))
-    rest = count % batch if config.data.remainder == "keep" else 0
-    require(
-        rest % (ghost * replicas) == 0,
-        f"config.data.remainder=keep leaves {rest} of {count} images for an epoch's last batch, "
-        f"which is no multiple of {ghost * replicas} (ghost batch {ghost}, {replicas} replica"
-        f"{'s' * (replicas > 1)}): use config.data.remainder=drop.",
-    )
-    micro = config.micro_batch_size
-    if micro:
-        whole = [n // replicas for n in (batch, rest) if n]
-        require(
-            all(n % micro == 0 for n in whole),
-            f"config.micro_batch_size={micro} does not divide the {' and '.join(map(str, whole))} "
-            f"images that each of {replicas} replica{'s' * (replicas > 1)} gets of a batch: use "
-            f"one that does, such as {math.gcd(*whole)}.",
-        )
+    if config.data.remainder == "keep" and count % batch:
+        last = f"the last batch of an epoch of {count} images"
+        _check_cut(config, replicas, count % batch, last, "config.data.remainder=drop")
     per_epoch = data.updates_per_epoch(count, batch, config.data.remainder)
-    require(
-        per_epoch % config.steps_per_execution == 0,
-        f"config.steps_per_execution={config.steps_per_execution} does not divide the {per_epoch} "
-        "updates of an epoch, and Keras would run more than an epoch has.",
-    )
+    # Keras would run more updates than an epoch has.
+    steps = {"config.steps_per_execution": config.steps_per_execution}
+    check_divides(steps, "the updates of an epoch", per_epoch)
     rate = config.learning_rate
     peak = rate.peak
     if peak is None:

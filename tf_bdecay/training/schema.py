@@ -10,8 +10,6 @@ from collections.abc import Callable
 
 from tf_bdecay.errors import require, unknown
 
-STRATEGIES = ("none", "one_device", "mirrored", "multi_worker", "tpu", "auto")
-
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
 
 

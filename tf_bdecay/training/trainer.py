@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tf_bdecay.distribution import sharding
+from tf_bdecay.distribution.strategies import is_multi_worker
 from tf_bdecay.errors import require
 from tf_bdecay.sharpness import loss_gradients_and_sensitivity
 from tf_bdecay.training import accumulation
@@ -135,7 +136,7 @@ class Trainer(keras.Model):
 
     def make_train_function(self, force=False):
         """Keras' own, but under many workers."""
-        if not sharding.is_shared(self.distribute_strategy):
+        if not is_multi_worker(self.distribute_strategy):
             return super().make_train_function(force)
         if self.train_function is None or force:
             self._check_one_step()
@@ -144,7 +145,7 @@ class Trainer(keras.Model):
 
     def make_test_function(self, force=False):
         """Keras' own, but under many workers."""
-        if not sharding.is_shared(self.distribute_strategy):
+        if not is_multi_worker(self.distribute_strategy):
             return super().make_test_function(force)
         if self.test_function is None or force:
             self.test_function = sharding.function(self, self.test_step, evaluates=True)
@@ -175,7 +176,7 @@ class Trainer(keras.Model):
         which one of unequal parts, such as an evaluation's last, cannot be."""
         if not self._symbolically_built:
             self._symbolically_built = True
-            if iterator is not None and sharding.is_shared(self.distribute_strategy):
+            if iterator is not None and is_multi_worker(self.distribute_strategy):
                 sharding.symbolic_build(self, iterator)
                 return
             super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)

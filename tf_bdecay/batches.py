@@ -1,0 +1,136 @@
+"""How a batch is cut: a global batch into replicas, micro-batches and ghost batches.
+
+    B = n K m,    m = j g        n replicas, K micro-batches of m examples, ghost batches of g
+
+Everything that asks whether one size divides another asks here, and gets one sentence.
+"""
+
+import math
+
+from tf_bdecay.errors import BadInput
+
+NAMES = ("batch_size", "micro_batch_size", "ghost_batch_size")
+
+
+def bounds(examples, index, count):
+    """Where a part of a batch begins and ends: n i // c and n (i + 1) // c.
+
+    Args:
+        examples: n, of the whole batch; an int or an integer tensor.
+        index: i, of the part.
+        count: c, of parts.
+
+    Returns:
+        First example and the one after the last. Parts are consecutive, do not overlap and leave
+        nothing out; they are of one size where c divides n.
+    """
+    return examples * index // count, examples * (index + 1) // count
+
+
+def check_cut(batch, replicas=1, micro_batch=None, ghost_batch=1, names=NAMES, otherwise=""):
+    """Checks that a global batch can be cut into replicas, micro-batches and ghost batches.
+
+        >>> check_cut(8192, replicas=4, micro_batch=256, ghost_batch=32)
+        2048
+
+    Args:
+        batch: B, examples of an update.
+        replicas: n, which share it.
+        micro_batch: m; None for all that a replica has.
+        ghost_batch: g; 1 for none.
+        names: how the caller's settings for B, m and g are called.
+        otherwise: what else would help, for the sentence.
+
+    Returns:
+        B / n, examples of a replica.
+
+    Raises:
+        BadInput: a size does not divide another.
+    """
+    batch_name, micro_name, ghost_name = names
+    check_divides({"replicas": replicas, ghost_name: ghost_batch}, batch_name, batch, otherwise)
+    share = batch // replicas
+    if micro_batch is not None:
+        check_divides({ghost_name: ghost_batch}, micro_name, micro_batch)
+        whole = batch_name if replicas == 1 else f"a replica's part of {batch_name}"
+        check_divides({micro_name: micro_batch}, whole, share, otherwise, step=ghost_batch)
+    return share
+
+
+def check_divides(parts, whole, size, otherwise="", step=1):
+    """Raises `BadInput` unless parts divide a whole that is not empty.
+
+    Args:
+        parts: dict of name to int >= 1; it is their product that must divide.
+        whole: name of what is divided.
+        size: int, of it.
+        otherwise: what else would help, for the sentence.
+        step: what a single part must itself be a multiple of, for the suggested values.
+    """
+    if size < 1:
+        raise BadInput(_sentence({}, whole, size, "", step) + f"{size}")
+    if size % math.prod(parts.values()):
+        raise BadInput(_sentence(parts, whole, size, otherwise, step) + f"{size}")
+
+
+def divided(tensor, parts, whole, otherwise="", step=1):
+    """A tensor whose first axis the parts divide, checked now or when the graph runs.
+
+    XLA drops assertions: under `jit_compile=True` the reshape that follows fails instead.
+
+    Args:
+        tensor: tensor [batch, ...]; a TensorFlow one where the batch is unknown.
+        parts, whole, otherwise, step: as in `check_divides`.
+
+    Returns:
+        The tensor; where only the running graph knows the batch, available once it was checked.
+
+    Raises:
+        BadInput: a batch that is known and not divided; at run time
+            `tf.errors.InvalidArgumentError`, with the same sentence.
+    """
+    if tensor.shape[0] is not None:
+        check_divides(parts, whole, tensor.shape[0], otherwise, step)
+        return tensor
+    import tensorflow as tf
+
+    size = tf.shape(tensor)[0]
+    fits = tf.logical_and(size > 0, tf.equal(size % math.prod(parts.values()), 0))
+    sentence = _sentence(parts, whole, None, otherwise, step)
+    with tf.control_dependencies([tf.debugging.Assert(fits, [sentence, size])]):
+        return tf.identity(tensor)
+
+
+def divisors(size):
+    """The whole numbers that divide a size >= 1, ascending."""
+    small = [d for d in range(1, math.isqrt(size) + 1) if size % d == 0]
+    return small + [size // d for d in reversed(small) if d * d != size]
+
+
+def _sentence(parts, whole, size, otherwise, step):
+    """What is wrong and what would be right; the size received is still to be added."""
+    parts = {name: n for name, n in parts.items() if n > 1}
+    unit = math.prod(parts.values())
+    received = f" Received: {whole}" + (" = " if " " in whole else "=")
+    if not parts:
+        wants = f"{whole} must not be empty"
+        return f"{wants[0].upper()}{wants[1:]}.{received}"
+    said = " x ".join(f"{name}={n}" for name, n in parts.items())
+    fits = f"use a multiple of {unit}"
+    if size is not None:
+        fits += f", such as {_either(n for n in (size // unit * unit, size // unit * unit + unit))}"
+        if len(parts) == 1 and (near := _nearest_divisors(size, unit, step)):
+            fits += f", or {next(iter(parts))}={near}"
+    fits += f", or {otherwise}" if otherwise else ""
+    return f"{said} must divide {whole}: {fits}.{received}"
+
+
+def _nearest_divisors(size, near, step):
+    """The divisors of a size just below and above a number, multiples of `step`, within 2 times."""
+    found = [d for d in divisors(size) if d % step == 0 and near <= 2 * d <= 4 * near]
+    below, above = [d for d in found if d < near][-1:], [d for d in found if d > near][:1]
+    return _either(d for d in below + above if d > 1)
+
+
+def _either(numbers):
+    return " or ".join(str(n) for n in numbers if n > 0)
