@@ -1,7 +1,6 @@
 """Trains a network with adaptive beta decay and reports what was measured: `main.py --help`."""
 
 import contextlib
-import os
 import pathlib
 import signal
 import sys
@@ -75,8 +74,10 @@ def run(options):
                 print(f"{workdir.path} is finished: {end}")
             return 0
 
-    _avoid_narrow_kernels(options.config)
-    with quirks.stderr():  # TensorFlow takes seconds to import, so what can be refused before it is
+    if quirks.onednn_overruns(options.config.model.width):
+        quirks.avoid_onednn()
+    # TensorFlow takes seconds to import, so what can be refused before it is.
+    with quirks.silent_stderr():
         import tensorflow as tf
 
         from tf_bdecay.distribution import signals
@@ -136,7 +137,7 @@ def _started(options, cluster, held):
         workers.meet(cluster, held, mine, options.start_timeout)
         sentence = f"TensorFlow did not connect the workers in {options.start_timeout:g} s."
         waits = workers.limit(options.start_timeout, sentence)
-    with waits, quirks.stderr():
+    with waits, quirks.silent_stderr():
         made = strategies.make(name, options.devices, options.logical_devices, options.tpu)
     return made, images
 
@@ -150,8 +151,9 @@ def plan(options):
     Returns:
         The exit code.
     """
-    _avoid_narrow_kernels(options.config)
-    with quirks.stderr():
+    if quirks.onednn_overruns(options.config.model.width):
+        quirks.avoid_onednn()
+    with quirks.silent_stderr():
         from rich.console import Console
 
         from tf_bdecay.planning import page
@@ -160,13 +162,6 @@ def plan(options):
         page, _ = page.run(options.config, options.devices, *hardware)
     Console(width=160, highlight=False).print(page)  # as wide as its table
     return 0
-
-
-def _avoid_narrow_kernels(config):
-    """TensorFlow 2.21's oneDNN kernels write out of bounds in the gradient of a strided 1x1
-    convolution of few channels (seen on x86 with 4, 8 and 12)."""
-    if config.model.width % 16:
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 
 def _kept(workdir):

@@ -6,8 +6,10 @@ import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-# TensorFlow 2.21's oneDNN kernels write out of bounds in gradients of narrow strided convolutions.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+from tf_bdecay import quirks
+
+quirks.avoid_onednn()
 
 import hypothesis
 import keras

@@ -1,13 +1,32 @@
-"""Silence of TensorFlow, while it loads and while it vectorizes."""
+"""What TensorFlow and Keras get wrong: the symptom, the versions it was seen in, our way round it.
+
+Importing this needs neither of them. What is named here but mended elsewhere:
+
+* Keras' `fit` resets metrics at the start of every epoch, and cannot start inside one: training/.
+* XLA on a CPU (TensorFlow 2.21) writes the operand of a sum over all elements to memory and makes a
+  slow dot product of a sum of squares: `optim/blocks.py` sums in two stages.
+* Forward-mode differentiation cannot follow a `tf.while_loop` that holds a `TensorArray`
+  (TensorFlow 2.21): `layers/fused.py` steps aside.
+* `keras.Sequential` and subclassed models give their variables other paths when they are loaded
+  (Keras 3.15): files name variables by their order.
+"""
 
 import contextlib
+import functools
 import os
 import sys
+import threading
+
+_ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 
 
 @contextlib.contextmanager
-def stderr():
-    """Silences the notices that TensorFlow's C++ prints to stderr whatever its log level is."""
+def silent_stderr():
+    """Silences the notices that TensorFlow's C++ prints to stderr.
+
+    Symptom: a dozen lines at import and when a device is first used, whatever the log level is.
+    Seen in TensorFlow 2.19 to 2.21. Way round: the file descriptor points nowhere meanwhile.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     before, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -21,8 +40,12 @@ def stderr():
 
 
 @contextlib.contextmanager
-def tensorflow():
-    """Silences what it says of every convolution whose gradients by example take a loop."""
+def silent_vectorized_map():
+    """Silences what `tf.vectorized_map` says of operations that it has no converter for.
+
+    Symptom: a warning for every convolution whose gradients by example take a loop. Seen in
+    TensorFlow 2.19 to 2.21. Way round: TensorFlow's logger reports errors alone meanwhile.
+    """
     import tensorflow as tf
 
     logger = tf.get_logger()
@@ -32,3 +55,114 @@ def tensorflow():
         yield
     finally:
         logger.setLevel(before)
+
+
+# oneDNN, TensorFlow's library of CPU kernels, writes out of bounds in two cases.
+#
+# Symptom: the process aborts (corrupted size, double free), or weights are wrong. Seen in
+# TensorFlow 2.21 on x86, with
+# 1. the gradient of a strided 1x1 convolution of few input channels (4, 8 and 12);
+# 2. a matrix product of rank 4 or more that repeats an operand over its leading axes (tensorflow
+#    issue 117700), which `tf.vectorized_map` makes of a product of rank 3.
+# Way round: no oneDNN in a process that has such convolutions, which halves the speed of all
+# others; single examples are mapped one by one where there is such a product
+# (sharpness/per_example.py).
+
+
+def onednn_overruns(channels, kernel_size=(1, 1), strides=(2, 2)):
+    """Whether oneDNN writes out of bounds in the gradient of a convolution.
+
+    Args:
+        channels: of the input; None for unknown. The width of one of our networks stands for all
+            its convolutions, whose channels are multiples of it.
+        kernel_size, strides: of the convolution.
+    """
+    narrow = not isinstance(channels, int) or channels % 16 != 0
+    return narrow and max(kernel_size) == 1 and max(strides) > 1
+
+
+def avoid_onednn():
+    """Keeps TensorFlow from using oneDNN, unless the environment says otherwise.
+
+    To be called before TensorFlow is imported.
+    """
+    os.environ.setdefault(_ONEDNN, "0")
+
+
+def onednn_may_run():
+    """Whether oneDNN computes in this process; it is TensorFlow's default on x86."""
+    import tensorflow as tf
+
+    return os.environ.get(_ONEDNN) != "0" and not tf.config.list_logical_devices("GPU")
+
+
+def is_overrun_convolution(operation):
+    """Whether an operation of a graph is a convolution of case 1."""
+    if operation.type != "Conv2D":
+        return False
+    *kernel_size, channels, _ = operation.inputs[1].shape
+    return onednn_overruns(channels, kernel_size, operation.get_attr("strides"))
+
+
+def is_overrun_product(operation):
+    """Whether an operation of a graph is a matrix product of case 2."""
+    if not operation.type.startswith("BatchMatMul"):
+        return False
+    a, b = (tensor.shape for tensor in operation.inputs)
+    if a.rank is None or b.rank is None:
+        return True
+    return max(a.rank, b.rank) >= 4 and a[:-2].as_list() != b[:-2].as_list()
+
+
+def in_xla(graph=None):
+    """Whether XLA compiles what is traced into a graph.
+
+    Symptom: XLA unravels fused operations into slow parts, and no public name of TensorFlow (2.21)
+    tells a layer whether it is compiled. Way round: the private function that tells.
+
+    Args:
+        graph: a `tf.Graph`; the one that is traced now if None.
+    """
+    import tensorflow as tf
+    from tensorflow.python.ops import control_flow_util
+
+    graph = tf.compat.v1.get_default_graph() if graph is None else graph
+    return control_flow_util.GraphOrParentsInXlaContext(graph)
+
+
+_lock = threading.Lock()
+_open = []  # what tf.nn.moments was, once for every context that is open
+
+
+@contextlib.contextmanager
+def twice_differentiable_moments():
+    """Replaces `tf.nn.moments` by one with right second derivatives, while a function is traced.
+
+    Symptom: Hessians through Keras' LayerNormalization and GroupNormalization, and through
+    BatchNormalization in training mode, are wrong, by up to 500 %: TensorFlow's moments stop the
+    gradient of the mean inside the variance, which is right for a first derivative alone. Seen in
+    TensorFlow 2.19 to 2.21. Way round: the same formula without the stop. Replicas are traced by
+    threads that may take turns, so the last that leaves puts TensorFlow's own back.
+    """
+    import tensorflow as tf
+
+    with _lock:
+        _open.append(_open[0] if _open else tf.nn.moments)
+        tf.nn.moments = functools.partial(_moments, tf)
+    try:
+        yield
+    finally:
+        with _lock:
+            original = _open.pop()
+            if not _open:
+                tf.nn.moments = original
+
+
+def _moments(tf, x, axes, shift=None, keepdims=False, name=None):
+    """`tf.nn.moments`, with nothing that stops a gradient."""
+    y = tf.cast(x, "float32") if x.dtype == tf.float16 else x
+    mean = tf.reduce_mean(y, axes, keepdims=True)
+    variance = tf.reduce_mean(tf.math.squared_difference(y, mean), axes, keepdims=keepdims)
+    mean = mean if keepdims else tf.reshape(mean, tf.shape(variance))
+    mean.set_shape(variance.shape)
+    return tf.cast(mean, x.dtype), tf.cast(variance, x.dtype)

@@ -100,7 +100,7 @@ def _run(names):
             "--addons_python must be a Python that can be run, and is for the benchmark optimizer. "
             f"Received: {_ADDONS.value!r}",
         )
-    with quirks.stderr():
+    with quirks.silent_stderr():
         from tools.benchmarks import document
 
         modules = {name: importlib.import_module(f"tools.benchmarks.{name}") for name in names}

@@ -18,7 +18,6 @@ import sys
 import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # narrow convolutions: see per_example.py
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -27,8 +26,11 @@ from absl import app, flags
 from rich.console import Console
 from rich.table import Table
 
+from tf_bdecay import quirks
 from tf_bdecay.errors import BadInput, require, unknown
 from tools.launching import processes
+
+quirks.avoid_onednn()  # narrow strided convolutions
 
 UPDATES, RATE, THRESHOLD, TOLERANCE, MARGIN = 20, 0.01, 0.02, 1e-4, 1e-3
 # Strategy, replicas or workers, and micro-batches of each.

@@ -5,8 +5,8 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from tf_bdecay import quirks
 from tf_bdecay.layers import GhostBatchNormalization
-from tf_bdecay.sharpness.curvature.moments import differentiable_twice
 
 CLASSES, EXAMPLES = 3, 11
 
@@ -102,12 +102,12 @@ def jacobian(model, function):
 def dense_hessian(model, x, y, training=False):
     """Hessian of the mean loss by a Jacobian of the gradient.
 
-    That its moments are right is shown by finite differences, in curvature/test_moments.py.
+    That its moments are right is shown by finite differences, in curvature/test_operator.py.
     """
     variables = [v.value for v in model.trainable_variables]
 
     def gradient():
-        with tf.GradientTape() as tape, differentiable_twice():
+        with tf.GradientTape() as tape, quirks.twice_differentiable_moments():
             mean = tf.reduce_mean(crossentropy(y, model(x, training=training)))
         gradients = tape.gradient(
             mean, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO

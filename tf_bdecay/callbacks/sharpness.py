@@ -120,7 +120,7 @@ class SharpnessCallback(keras.callbacks.Callback):
         for measure in self.measures:
             start = time.perf_counter()
             try:
-                with quirks.tensorflow():
+                with quirks.silent_vectorized_map():
                     result = measure.run(self.model, self.loss, self.data, self.options)
             except NotFinite as error:
                 self._warn(f"{measure.name} was not measured after epoch {epoch}: {error}")
@@ -147,10 +147,11 @@ class _Files:
     """
 
     def __init__(self, folder, after):
+        from tf_bdecay.storage.events import Events  # which needs TensorFlow
         from tf_bdecay.storage.tables import Table
 
         folder.mkdir(parents=True, exist_ok=True)
-        self._events = _events(folder)
+        self._events = Events(folder)
         self._rows = Table(folder / "sharpness.csv", _COLUMNS, key="epoch", after=after)
         self._costs = Table(folder / "sharpness_costs.csv", _COSTS, key="epoch", after=after)
 
@@ -194,24 +195,3 @@ def _scalars(record, cost):
             if level == "layer":
                 found[f"layer_standard_error/{group}"] = cell["standard_error"]
     return [(tag, v) for tag, v in found.items() if v is not None and math.isfinite(v)]
-
-
-def _events(folder):
-    """An event file that takes pictures too; importing it needs TensorFlow."""
-    from tensorboard.compat.proto import event_pb2, summary_pb2
-
-    from tf_bdecay.storage.events import Events
-
-    class PictureEvents(Events):
-        """An event file that takes pictures too."""
-
-        def image(self, step, tag, png):
-            """Writes a PNG; TensorBoard reads its size from the file itself."""
-            height, width = (int.from_bytes(png[i : i + 4], "big") for i in (20, 16))
-            picture = summary_pb2.Summary.Image(
-                height=height, width=width, colorspace=4, encoded_image_string=png
-            )
-            value = summary_pb2.Summary.Value(tag=tag, image=picture)
-            self._write(event_pb2.Event(step=step, summary=summary_pb2.Summary(value=[value])))
-
-    return PictureEvents(folder)

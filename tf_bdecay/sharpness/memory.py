@@ -86,11 +86,11 @@ def activation_bytes(network, stream):
     one traced example makes, which is more than are held.
     """
     layers = keras_private.layers_of(network.model, include_self=False)
-    if any(not getattr(layer, "_inbound_nodes", ()) for layer in layers):
+    if not all(map(keras_private.calls_of, layers)):
         return _traced_bytes(network, stream)
     total = 0
-    for layer in keras_private.layers_of(network.model, include_self=False):
-        for node in layer._inbound_nodes:
+    for layer in layers:
+        for node in keras_private.calls_of(layer):
             total += sum(_bytes(tensor.shape[1:], tensor.dtype) for tensor in node.output_tensors)
     return total
 

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 from keras import ops, tree
 
+from tf_bdecay import keras_private
 from tf_bdecay.errors import require, unknown
 
 _NOT_LOSSES = {"deserialize", "get", "serialize"}  # public names of keras.losses
@@ -95,7 +96,7 @@ def example_losses(loss, y, outputs, examples):
         values = loss.call(y, outputs)
         summed = loss.reduction == "sum"
         require(
-            not any(hasattr(t, "_keras_mask") for t in [values, *tree.flatten(outputs)]),
+            not any(map(keras_private.has_mask, [values, *tree.flatten(outputs)])),
             f"The loss {loss.name!r} leaves masked values out (a mask, or ignore_class), so its "
             "examples have no weight of their own: pass a callable (y, outputs) that gives a value "
             "for each example.",

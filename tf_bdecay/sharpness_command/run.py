@@ -68,10 +68,9 @@ def run(options, console=None):
         print(f"{folder.path} was finished before: this is what is there. Nothing was measured.")
         return 0
     if source.needs_no_onednn(found):
-        # TensorFlow 2.21's oneDNN kernels write out of bounds there (see per_example.py); without
-        # them all else takes twice as long.
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    with quirks.stderr():  # TensorFlow takes seconds to import: what can be refused before it, is
+        quirks.avoid_onednn()
+    # TensorFlow takes seconds to import: what can be refused before it, is.
+    with quirks.silent_stderr():
         from tf_bdecay.distribution import strategies
         from tf_bdecay.sharpness_command import finish, measuring, subject
 

@@ -7,6 +7,7 @@ import os
 import pathlib
 import zipfile
 
+from tf_bdecay import quirks
 from tf_bdecay.errors import BadInput, require, unknown
 from tf_bdecay.sharpness_command.flags import DATA_SETS
 from tf_bdecay.storage import shelf
@@ -145,14 +146,10 @@ def check_data(source, data, data_dir, split):
 
 
 def needs_no_onednn(source):
-    """Whether TensorFlow's oneDNN kernels would corrupt memory (see per_example.py).
-
-    They do for strided 1x1 convolutions whose input channels are no multiple of 16. The width of a
-    run's network divides all its channels.
-    """
+    """Whether oneDNN would write out of bounds in the gradients of the network."""
     if source.workdir:
-        return source.config.get("model.width", 0) % 16 != 0
-    return any(_is_narrow_strided(layer) for layer in _objects(source.config))
+        return quirks.onednn_overruns(source.config.get("model.width", 16))
+    return any(_is_overrun(layer["config"], layer) for layer in _objects(source.config))
 
 
 def _objects(value):
@@ -166,15 +163,15 @@ def _objects(value):
             yield from _objects(item)
 
 
-def _is_narrow_strided(layer):
-    config = layer["config"]
+def _is_overrun(config, layer):
+    """Of a serialized layer, by the rule of `quirks`."""
     sizes = config.get("kernel_size"), config.get("strides")
     kernel, strides = ([n] if isinstance(n, int) else list(n or []) for n in sizes)
-    if not kernel or max(kernel) > 1 or max(strides or [1]) == 1:
+    if not kernel or not strides:
         return False
     shape = (layer.get("build_config") or {}).get("input_shape") or [None]
     channels = shape[1 if config.get("data_format") == "channels_first" else -1]
-    return not isinstance(channels, int) or channels % 16 != 0
+    return quirks.onednn_overruns(channels, kernel, strides)
 
 
 def digest_of(path):

@@ -58,6 +58,21 @@ class Events:
         )
         self._write(event_pb2.Event(summary=summary_pb2.Summary(value=[page])))
 
+    def image(self, step, tag, png):
+        """Writes a picture; TensorBoard reads its size from the PNG itself.
+
+        Args:
+            step: what it belongs to.
+            tag: what TensorBoard lists it by.
+            png: bytes of the file.
+        """
+        height, width = (int.from_bytes(png[i : i + 4], "big") for i in (20, 16))
+        picture = summary_pb2.Summary.Image(
+            height=height, width=width, colorspace=4, encoded_image_string=png
+        )
+        value = summary_pb2.Summary.Value(tag=tag, image=picture)
+        self._write(event_pb2.Event(step=step, summary=summary_pb2.Summary(value=[value])))
+
     def restarted(self, update):
         """Tells a TensorBoard that is looking on to forget what it saw beyond an update."""
         start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)

@@ -16,9 +16,12 @@ import tempfile
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # narrow convolutions: see per_example.py
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
+
+from tf_bdecay import quirks
+
+quirks.avoid_onednn()  # narrow strided convolutions
 
 import keras
 import numpy as np

@@ -1,5 +1,9 @@
+import functools
+
 import numpy as np
 import pytest
+import tensorflow as tf
+from keras import layers
 from scipy.sparse.linalg import LinearOperator, cg
 
 from tests.sharpness.networks import (
@@ -33,6 +37,67 @@ def test_products_are_those_of_the_dense_matrix(double, make, training):
     np.testing.assert_allclose(operator @ vectors, expected @ vectors, atol=1e-10 * scale)
     np.testing.assert_allclose(operator.T @ vectors[:, 0], expected @ vectors[:, 0], atol=1e-9)
     assert operator.products == 3
+
+
+# Through normalization layers, against finite differences of plain gradients.
+
+
+class OwnNormalization(layers.Layer):
+    """As a user may write it."""
+
+    def build(self, shape):
+        self.gamma = self.add_weight(shape=shape[-1:], initializer="ones", name="gamma")
+
+    def call(self, x):
+        mean, variance = tf.nn.moments(x, [1, 2], keepdims=True)
+        return self.gamma * (x - mean) / tf.sqrt(variance + 0.1)
+
+
+def with_norm(layer, **arguments):
+    return functools.partial(convolutional, layer, **arguments)
+
+
+def change_of_gradient(model, x, y, vector, training, step=1e-5):
+    """(g(theta + step v) - g(theta - step v)) / (2 step)."""
+    variables = model.trainable_variables
+    original = [v.numpy() for v in variables]
+
+    def gradient(distance):
+        for variable, value, direction in zip(variables, original, vector, strict=True):
+            variable.assign(value + distance * direction)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(crossentropy(y, model(x, training=training)))
+        gradients = tape.gradient(loss, variables)
+        return np.concatenate([g.numpy().reshape(-1) for g in gradients])
+
+    difference = (gradient(step) - gradient(-step)) / (2 * step)
+    gradient(0.0)  # puts the weights back
+    return difference
+
+
+@pytest.mark.parametrize(
+    "make, training",
+    [
+        (with_norm(layers.LayerNormalization), False),
+        (with_norm(layers.GroupNormalization, groups=3), False),
+        (with_norm(layers.RMSNormalization), False),
+        (with_norm(OwnNormalization), False),
+        (residual, False),
+        (convolutional, False),
+        (convolutional, True),
+        (ghost, True),
+    ],
+    ids=["layer", "group", "rms", "own", "residual", "batch", "batch, training", "ghost, training"],
+)
+def test_products_are_changes_of_the_gradient(double, make, training):
+    model = make()
+    x, y = examples_for(model)
+    operator = hessian(model, crossentropy, (x, y), training)
+    vector = np.random.default_rng(0).normal(size=operator.shape[0])
+    vector /= np.linalg.norm(vector)
+    expected = change_of_gradient(model, x, y, operator.split(vector), training)
+    found = operator @ vector
+    assert np.abs(found - expected).max() < 1e-7 * np.abs(expected).max()
 
 
 def test_products_in_single_precision():

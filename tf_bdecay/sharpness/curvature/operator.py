@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 from scipy.sparse.linalg import LinearOperator
 
+from tf_bdecay import quirks
 from tf_bdecay.errors import require
-from tf_bdecay.sharpness.curvature.moments import differentiable_twice
 from tf_bdecay.sharpness.memory import chunk_size
 from tf_bdecay.sharpness.network import Network
 from tf_bdecay.sharpness.session import SILENT
@@ -131,7 +131,7 @@ def product_kernel(network, x, y, weights, vectors):
         outer.watch(values)
         with tf.GradientTape() as inner:
             inner.watch(values)
-            with differentiable_twice():
+            with quirks.twice_differentiable_moments():
                 loss = network.weighted_loss(x, y, weights, values)
         gradients = dense_gradients(inner.gradient(loss, values), network.variables)
         slope = tf.add_n(
