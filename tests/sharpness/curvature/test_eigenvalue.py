@@ -57,18 +57,17 @@ def test_largest_is_algebraic_not_absolute(double):
 
 
 def test_what_has_not_converged_is_said(double):
-    """In double precision: a residual of float32 is rounding, which no two computations share."""
+    """The fourth eigenvalue of a solver that may not restart is far from exact, whatever rounds."""
     model = residual()
     data = examples_for(model)
-    result = hessian_top_eigenvalue(model, crossentropy, data, tolerance=1e-15, max_restarts=1)
+    result = hessian_top_eigenvalue(model, crossentropy, data, 4, tolerance=1e-12, max_restarts=1)
     assert not result.converged and "NOT CONVERGED" in result.title
     assert not result.to_dict()["converged"]
     operator = hessian(model, crossentropy, data)
-    vector = np.concatenate([p.reshape(-1) for p in result.eigenvectors[0]])
-    residual_norm = np.linalg.norm(operator @ vector - result.total * vector)
-    rounding = np.finfo("float64").eps * len(vector) * result.total
-    assert residual_norm > 100 * rounding  # so that the comparison is of something
-    assert result.residuals[0] == pytest.approx(residual_norm, abs=rounding)
+    vector = np.concatenate([p.reshape(-1) for p in result.eigenvectors[3]])
+    residual_norm = np.linalg.norm(operator @ vector - result.eigenvalues[3] * vector)
+    assert residual_norm > 1e-8  # rounding makes 1e-14 of it
+    assert result.residuals[3] == pytest.approx(residual_norm, rel=1e-3)
 
 
 def test_a_model_smaller_than_the_solvers_space(double):
