@@ -1,0 +1,80 @@
+"""What docs/ names in the repository is there."""
+
+import ast
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+METHOD = (ROOT / "docs" / "method.md").read_text()
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+
+# `folder/file.py` or `folder/file.py: name, Class.method`
+NAMED = re.compile(r"`((?:[\w-]+/)*[\w-]+\.py)(?::\s+([\w.,\s]+))?`")
+
+
+def _named():
+    """Pairs of a file and a name in it, or None for the file alone."""
+    pairs = []
+    for file, names in NAMED.findall(METHOD):
+        pairs += [(file, name) for name in re.split(r",\s+", names)] if names else [(file, None)]
+    return pairs
+
+
+def _defined(file):
+    """Names of a module's functions, classes and their methods."""
+    kinds = ast.FunctionDef | ast.ClassDef
+    found = set()
+    for node in ast.parse((ROOT / file).read_text()).body:
+        if isinstance(node, kinds):
+            found.add(node.name)
+            inner = node.body if isinstance(node, ast.ClassDef) else []
+            found |= {f"{node.name}.{part.name}" for part in inner if isinstance(part, kinds)}
+    return found
+
+
+def _sections():
+    """Dict of a section's title to its text."""
+    parts = re.split(r"^## (.+)$", METHOD, flags=re.MULTILINE)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def test_every_module_and_function_that_the_method_names_exists():
+    pairs = _named()
+    assert len(pairs) > 30
+    for file, name in pairs:
+        assert (ROOT / file).is_file(), file
+        assert name is None or name in _defined(file), (file, name)
+
+
+def test_no_module_is_named_in_a_way_that_is_not_checked():
+    unchecked = re.findall(r"[\w/-]+\.py\b", NAMED.sub("", METHOD))
+    assert not unchecked
+
+
+def test_every_section_of_the_method_says_where_it_is_in_the_code():
+    sections = _sections()
+    assert sections.pop("References", None) and len(sections) > 5
+    for title, text in sections.items():
+        last = text.strip().split("\n\n")[-1]
+        assert last.startswith("In the code: ") and NAMED.search(last), title
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_relative_link_of_a_page_works(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if not re.match(r"https?://|mailto:|#", target):
+            assert (page.parent / target.split("#")[0]).exists(), target
+
+
+def test_there_are_pages():
+    assert "method.md" in [page.name for page in PAGES]
+
+
+def test_what_the_code_cites_of_the_method_is_a_section():
+    cited = {}
+    for file in [ROOT / "main.py", *ROOT.glob("tf_bdecay/**/*.py"), *ROOT.glob("tests/**/*.py")]:
+        for title in re.findall(r"docs/method\.md, \"([^\"]+)\"", file.read_text()):
+            cited[title] = file
+    assert not cited.keys() - _sections().keys(), cited
