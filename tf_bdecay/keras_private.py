@@ -14,25 +14,29 @@ def own_trainable_variables(layer):
     return list(layer._trainable_variables)
 
 
-def graph_of(model):
-    """The functional graph inside a model, a Sequential's own too; None if it has none.
+def current_learning_rate(optimizer):
+    """The rate of the running update: a scalar, of a float or of a schedule."""
+    return optimizer._get_current_learning_rate()
 
-    A subclass with a `call` of its own may have a graph, and compute something else.
+
+def moving_averages(optimizer):
+    """The moving average of each trainable variable's weights under `use_ema`, or None for it."""
+    return optimizer._model_variables_moving_average
+
+
+def gradients_by_index(optimizer, gradients, variables):
+    """Gradients by the index of their variable among those that an optimizer was built with.
+
+    Keras' own checks: an unknown variable is an error, a None is left out with a warning, and what
+    float8 training passes as gradients, new scales, is written and left out.
+
+    Returns:
+        Dict of int to gradient.
     """
-    graph = getattr(model, "_functional", model)
-    return graph if hasattr(graph, "_nodes_by_depth") else None
-
-
-def nodes_of(graph):
-    """The nodes (calls of layers and operations) of a functional graph, from the inputs on."""
-    return [n for _, nodes in sorted(graph._nodes_by_depth.items(), reverse=True) for n in nodes]
-
-
-def calls_of(layer):
-    """The nodes of all symbolic calls of a layer, in whatever graph; none where it is not built."""
-    return list(getattr(layer, "_inbound_nodes", ()))
-
-
-def has_mask(tensor):
-    """Whether a tensor carries a Keras mask."""
-    return hasattr(tensor, "_keras_mask")
+    optimizer._check_variables_are_known(variables)
+    gradients, variables = optimizer._filter_empty_gradients(gradients, variables)
+    gradients, variables = optimizer._overwrite_variables_directly_with_gradients(
+        gradients, variables
+    )
+    indices = [optimizer._get_variable_index(v) for v in variables]
+    return dict(zip(indices, gradients, strict=True))

@@ -6,13 +6,11 @@ would have the final one.
 """
 
 import math
-import numbers
 
 import keras
 from keras import ops
 
-from tf_bdecay.errors import require
-from tf_bdecay.optim.arguments import in_range
+from tf_bdecay.errors import check_count, check_number, require
 
 
 class _Warmup(keras.optimizers.schedules.LearningRateSchedule):
@@ -20,12 +18,10 @@ class _Warmup(keras.optimizers.schedules.LearningRateSchedule):
 
     def __init__(self, peak, total_updates, warmup_updates):
         kind = type(self).__name__
-        in_range(kind, "peak", peak, 0)
-        for name, value in (("total_updates", total_updates), ("warmup_updates", warmup_updates)):
-            require(
-                isinstance(value, numbers.Integral) and value >= (name == "total_updates"),
-                f"`{name}` of {kind} must be a whole number of updates. Received: {name}={value!r}",
-            )
+        check_number("peak", peak, of=kind)
+        what = "a whole number of updates"
+        check_count("total_updates", total_updates, of=kind, what=what)
+        check_count("warmup_updates", warmup_updates, least=0, of=kind, what=what)
         require(
             warmup_updates <= total_updates,
             f"{kind} cannot warm up for longer than it runs. Received: "
@@ -75,15 +71,15 @@ class PolynomialWarmupDecay(_Warmup):
         final=0.0,
     ):
         kind = type(self).__name__
-        in_range(kind, "warmup", warmup, 0, math.nextafter(1, 2))
+        check_number("warmup", warmup, of=kind, most=1)
         for name, value in (
             ("power_warmup", power_warmup),
             ("power_decay", power_decay),
             ("initial", initial),
             ("final", final),
         ):
-            in_range(kind, name, value, 0)
-        in_range(kind, "total_updates", total_updates, 1)
+            check_number(name, value, of=kind)
+        check_number("total_updates", total_updates, least=1, of=kind)
         super().__init__(peak, total_updates, round(warmup * total_updates))
         self.warmup = warmup
         self.power_warmup = power_warmup
@@ -157,7 +153,7 @@ def scale_learning_rate(peak, batch, base_batch):
     Raises:
         BadInput: a batch that is not positive, a negative rate.
     """
-    in_range("scale_learning_rate", "peak", peak, 0)
-    in_range("scale_learning_rate", "batch", batch, 0, open_below=True)
-    in_range("scale_learning_rate", "base_batch", base_batch, 0, open_below=True)
+    check_number("peak", peak, of="scale_learning_rate")
+    check_number("batch", batch, of="scale_learning_rate", above=0)
+    check_number("base_batch", base_batch, of="scale_learning_rate", above=0)
     return peak * math.sqrt(batch / base_batch)

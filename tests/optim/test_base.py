@@ -75,8 +75,8 @@ def test_a_variable_without_gradient_stays(name):
     for key, variable in zip(problem.SHAPES, variables, strict=True):
         assert np.array_equal(variable.numpy(), before[key]) == (key == name)
     i = list(problem.SHAPES).index(name)
-    block = next(b for b in optimizer.plan.blocks if i in b.indices)
-    n = optimizer.plan.blocks.index(block)
+    block = next(b for b in optimizer.layout.blocks if i in b.indices)
+    n = optimizer.layout.blocks.index(block)
     old = block.split(keras.ops.convert_to_tensor(moments[n]))[block.indices.index(i)]
     new = [v for v in optimizer.variables if "momentum" in v.path][n]
     kept = block.split(keras.ops.convert_to_tensor(new))[block.indices.index(i)]

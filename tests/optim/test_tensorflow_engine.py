@@ -9,6 +9,7 @@ import tf_bdecay
 from tests.optim import problem
 from tf_bdecay import decay
 from tf_bdecay.optim import step
+from tf_bdecay.optim.whole_tensors import WholeTensors
 
 
 def deep_thetas(layers):
@@ -27,9 +28,9 @@ def test_what_is_compiled_does_not_grow_with_depth(layers):
     variables = problem.make_variables(thetas)
     optimizer = tf_bdecay.Lamb(0.01)
     problem.apply(optimizer, variables, {k: 0.1 * v for k, v in thetas.items()})
-    names = sorted(name for name, _ in optimizer._kernels._functions)
-    assert names == ["decide", "measure", "measure", "terms", "update", "update"]
-    for function in optimizer._kernels._functions.values():
+    names = sorted(name for name, _ in optimizer.engine.compiled)
+    assert names == ["judge", "move", "move", "norms", "norms", "scalars"]
+    for function in optimizer.engine.compiled.values():
         assert function.experimental_get_tracing_count() == 1
 
 
@@ -44,20 +45,22 @@ def test_what_is_compiled_does_not_grow_with_depth(layers):
     ],
 )
 @pytest.mark.parametrize("compile_update", [True, False])
-def test_equals_the_plain_composition(options, compile_update):
+def test_equals_the_engine_of_whole_tensors(options, compile_update):
     optimizer = tf_bdecay.Lamb(0.01, compile_update=compile_update, **options)
     variables = problem.make_variables(problem.initial())
     optimizer.build(variables)
     present = tuple(range(len(variables)))
     gradients = problem.gradients(4)
     gradients[2]["wide/kernel"][3, 5] = np.inf  # this one is skipped
-    expected = tree.map_structure(lambda v: v.value.value(), optimizer._state())
+    expected = tree.map_structure(lambda v: v.value.value(), optimizer.state())
     for gradient in gradients:
         tensors = [tf.constant(g, "float32") for g in gradient.values()]
-        expected = step.step(optimizer, expected, tensors, tf.constant(0.01), present)
+        engine = WholeTensors(optimizer, expected, present)
+        step.update(engine, tensors, tf.constant(0.01))
+        expected = engine.state
         problem.apply(optimizer, variables, gradient)
     assert optimizer.totals()["skipped_updates"] == 1
-    found = tree.map_structure(lambda v: v.value.value(), optimizer._state())
+    found = tree.map_structure(lambda v: v.value.value(), optimizer.state())
     for a, b in zip(tree.flatten(found), tree.flatten(expected), strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-7)
 
@@ -67,12 +70,12 @@ def test_a_frozen_large_variable_keeps_its_moments():
     variables = problem.make_variables(problem.initial())
     first, second = problem.gradients(2)
     problem.apply(optimizer, variables, first)
-    kept = [np.array(v.numpy()) for v in (variables[4], *optimizer._slot_variables[0])]
+    kept = [np.array(v.numpy()) for v in (variables[4], *optimizer.state()["slots"][0])]
     tensors = [tf.constant(g, "float32") for g in second.values()]
     tensors[4] = None
     with pytest.warns(UserWarning, match="Gradients do not exist"):
         optimizer.apply(tensors, variables)
-    for variable, old in zip((variables[4], *optimizer._slot_variables[0]), kept, strict=True):
+    for variable, old in zip((variables[4], *optimizer.state()["slots"][0]), kept, strict=True):
         assert variable.shape == (40, 130)
         np.testing.assert_array_equal(variable.numpy(), old)
     assert optimizer.decision().trust_ratio[4] == 1

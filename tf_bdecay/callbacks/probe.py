@@ -4,7 +4,6 @@ import numbers
 import warnings
 
 import keras
-from keras import ops
 
 from tf_bdecay.errors import BadInput, require
 from tf_bdecay.optim.base import DecayByRole, unwrapped
@@ -121,11 +120,8 @@ class ProbeDecision(keras.callbacks.Callback):
         except NotFinite as error:
             self._keep(error)
             return
-        sensitivity = result.shares.astype("float32")
-        ratio, on = optimizer.plan.decide(
-            ops.convert_to_tensor(sensitivity), present=range(len(sensitivity))
-        )
-        optimizer.set_decision(ops.convert_to_numpy(on), ops.convert_to_numpy(ratio))
+        ratio, on = optimizer.decision_from(result.shares)
+        optimizer.set_decision(on, ratio)
 
     def _keep(self, error):
         """A measurement that is not finite decides nothing, as an update's gradients do not."""

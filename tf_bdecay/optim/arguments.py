@@ -1,7 +1,5 @@
 """Checks of optimizers' arguments: what would be silently wrong is refused with what to use."""
 
-import math
-import numbers
 import warnings
 
 import keras
@@ -39,22 +37,6 @@ def keras_arguments(kind, arguments):
         elif name not in KERAS_ARGUMENTS:
             raise unknown(f"argument of {kind}", name, KERAS_ARGUMENTS)
     return {name: value for name, value in arguments.items() if name not in _REFUSED}
-
-
-def in_range(kind, name, value, low, high=math.inf, open_below=False):
-    """Raises `BadInput` unless low <= value < high (low < value if `open_below`)."""
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    inside = number and (low < value if open_below else low <= value) and value < high
-    bounds = f"{'>' if open_below else '>='} {low}" + ("" if math.isinf(high) else f" and < {high}")
-    require(inside, f"`{name}` of {kind} must be a number {bounds}. Received: {name}={value!r}")
-
-
-def is_flag(kind, name, value):
-    """Raises `BadInput` unless the value is True or False."""
-    require(
-        isinstance(value, bool),
-        f"`{name}` of {kind} must be True or False. Received: {name}={value!r}",
-    )
 
 
 def policy(kind, weight_decay):

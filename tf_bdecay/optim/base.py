@@ -1,27 +1,41 @@
 """What LAMB and SGD share: roles, decay by policy, the decision of each update, skipping, state.
 
-A gradient's way through an update, in METHOD's order:
-
-    mean over replicas -> sensitivity -> decision -> clipping -> rule of the subclass -> variable
-
-`apply` gathers all state as tensors, hands them to the pure function `step`, and assigns what comes
-back. TensorFlow composes the same parts its own way, fast and under a distribution strategy:
-`tensorflow_engine`.
+A gradient's way: `apply` -> an engine -> `step.update`, which is the order of an update.
 """
 
 import numbers
 import warnings
+from typing import NamedTuple
 
 import keras
 import numpy as np
-from keras import tree
+from keras import ops
 
-from tf_bdecay.errors import BadInput, require
-from tf_bdecay.optim import arguments
-from tf_bdecay.optim.decision import Decision
-from tf_bdecay.optim.plan import Plan
-from tf_bdecay.optim.step import step as pure_step
+from tf_bdecay import keras_private
+from tf_bdecay.errors import BadInput, check_flag, check_number, require
+from tf_bdecay.optim import arguments, step, whole_tensors
+from tf_bdecay.optim.blocks import Layout
 from tf_bdecay.roles import roles_of
+
+
+class Decision(NamedTuple):
+    """What the last update measured and decided, as NumPy arrays.
+
+    Attributes:
+        layers: labels of the L paired normalization layers.
+        bias_ratio: [L] float32, r_l of training.
+        decay_on: [L] bool, whether the layer's beta decayed.
+        labels: labels of the V trainable variables.
+        sensitivity: [V] float32, C_m of each variable, m the global batch; in units of the loss.
+        trust_ratio: [V] float32, 1 for a variable that is not adapted.
+    """
+
+    layers: tuple
+    bias_ratio: np.ndarray
+    decay_on: np.ndarray
+    labels: tuple
+    sensitivity: np.ndarray
+    trust_ratio: np.ndarray
 
 
 class DecayByRole(keras.optimizers.Optimizer):
@@ -66,11 +80,11 @@ class DecayByRole(keras.optimizers.Optimizer):
         kind = type(self).__name__
         kept = arguments.keras_arguments(kind, kwargs)
         if isinstance(learning_rate, numbers.Real):
-            arguments.in_range(kind, "learning_rate", learning_rate, 0)
+            check_number("learning_rate", learning_rate, of=kind)
             learning_rate = float(learning_rate)
         if global_clipnorm is not None:
-            arguments.in_range(kind, "global_clipnorm", global_clipnorm, 0, open_below=True)
-        arguments.is_flag(kind, "skip_nonfinite", skip_nonfinite)
+            check_number("global_clipnorm", global_clipnorm, of=kind, above=0)
+        check_flag("skip_nonfinite", skip_nonfinite, of=kind)
         require(
             compile_update in ("auto", True, False),
             f"`compile_update` of {kind} must be 'auto', True or False. "
@@ -103,15 +117,15 @@ class DecayByRole(keras.optimizers.Optimizer):
         arguments.check_pairs(self.weight_decay, self.policy_is_default, roles)
         variables = list(getattr(model_or_variables, "trainable_variables", model_or_variables))
         dtypes = [keras.backend.standardize_dtype(v.dtype) for v in variables]
-        plan = Plan(roles, dtypes, self.weight_decay)
+        layout = Layout(roles, dtypes, self.weight_decay)
         super().build(variables)
-        self.roles, self.plan = roles, plan
+        self.roles, self.layout = roles, layout
         self._slot_variables = tuple(
             tuple(
                 self.add_variable(block.shape, "zeros", block.compute_dtype, name=f"{slot}_{i}")
                 for slot in self.slots
             )
-            for i, block in enumerate(self.plan.blocks)
+            for i, block in enumerate(layout.blocks)
         )
         layers, count = (len(roles.pairs),), (len(roles),)
         self.bias_ratio = self.add_variable(layers, dtype="float32", name="bias_ratio")
@@ -124,6 +138,7 @@ class DecayByRole(keras.optimizers.Optimizer):
         self.skipped_updates = self.add_variable((), dtype="int", name="skipped_updates")
         self.skipped_in_a_row = self.add_variable((), dtype="int", name="skipped_in_a_row")
         self.learning_rate_sum = self.add_variable((), dtype="float32", name="learning_rate_sum")
+        self.engine = self._make_engine()
 
     def apply(self, grads, trainable_variables=None):
         """One update of all variables from their gradients.
@@ -141,16 +156,8 @@ class DecayByRole(keras.optimizers.Optimizer):
             "AdaptiveBetaDecay(source='probe') has no decision to apply yet: give `fit` the "
             "callback tf_bdecay.callbacks.ProbeDecision, or call optimizer.set_decision first.",
         )
-        present = tuple(gradients)
-        inputs = list(gradients.values()), self._get_current_learning_rate(), present
-        variables = self._state()
-        if keras.backend.backend() == "tensorflow":
-            from tf_bdecay.optim import tensorflow_engine
-
-            tensorflow_engine.run(self, variables, *inputs)
-        else:
-            new = pure_step(self, tree.map_structure(lambda v: v.value, variables), *inputs)
-            tree.map_structure(lambda v, value: v.assign(value), variables, new)
+        rate = keras_private.current_learning_rate(self)
+        self.engine.apply(list(gradients.values()), rate, tuple(gradients))
 
     def adapts(self, variable):
         """Whether a variable, given as its `VariableRole`, has a trust ratio of its own."""
@@ -185,6 +192,21 @@ class DecayByRole(keras.optimizers.Optimizer):
             "decay_on_updates": self.decay_on_updates.numpy(),
             "switches": self.switches.numpy(),
         }
+
+    def decision_from(self, sensitivity):
+        """r_l of every pair and whether its beta decays, by this optimizer's policy (sec. 4.2).
+
+        Args:
+            sensitivity: [V] floats, C_m of every trainable variable.
+
+        Returns:
+            NumPy arrays [L]: r_l, and booleans, as `set_decision` takes them.
+        """
+        require(self.built, "A decision needs the pairs: build the optimizer first.")
+        c = ops.convert_to_tensor(np.asarray(sensitivity, "float32"))
+        found = step.decide(self.layout, c, range(len(self.roles)))
+        ratio, on = (ops.convert_to_numpy(t) for t in found)
+        return ratio, on
 
     def set_decision(self, decay_on, bias_ratio=None):
         """Writes the decision that updates apply from now on, for `source="probe"`.
@@ -253,20 +275,20 @@ class DecayByRole(keras.optimizers.Optimizer):
             "gives these variables the coefficient 0 (see tf_bdecay.decay)."
         )
 
-    def terms(self, learning_rate, updates):
+    def scalars(self, learning_rate, updates):
         """Scalars that the rule needs of every block, once an update.
 
         Args:
-            learning_rate: scalar eta, in the plan's compute dtype.
+            learning_rate: scalar eta, in the layout's compute dtype.
             updates: scalar t, 1 in the first update, in that dtype.
 
         Returns:
-            Tuple of scalars, handed to `update_block`.
+            Tuple of scalars, handed to `rule`.
         """
         del updates
         return (learning_rate,)
 
-    def update_block(self, block, parameter, gradient, slots, decay, terms):
+    def rule(self, block, parameter, gradient, slots, decay, scalars):
         """The subclass's rule for one block of variables.
 
         Args:
@@ -274,12 +296,33 @@ class DecayByRole(keras.optimizers.Optimizer):
             parameter, gradient: its tensors theta and g, after clipping.
             slots: tuple of its tensors, as named in `slots`.
             decay: lambda of each of its variables, or None where all are 0.
-            terms: what `terms` returned, in the block's compute dtype.
+            scalars: what `scalars` returned, in the block's compute dtype.
 
         Returns:
             The new parameter, tuple of new slots, and the trust ratio of each variable.
         """
         raise NotImplementedError
+
+    # What the engines ask for.
+
+    def scalars_after(self, learning_rate, updates_done):
+        """`scalars` of the update after so many."""
+        dtype = self.layout.compute_dtype
+        return self.scalars(ops.cast(learning_rate, dtype), ops.cast(updates_done + 1, dtype))
+
+    def filled(self, gradients, present, parameters):
+        """A gradient for every variable, 0 for those without, free of `loss_scale_factor`."""
+        if self.loss_scale_factor is not None:
+            gradients = [g / self.loss_scale_factor for g in gradients]
+        given = dict(zip(present, gradients, strict=True))
+        return [given[i] if i in given else ops.zeros_like(p) for i, p in enumerate(parameters)]
+
+    def weights_of(self, block, theta):
+        """One tensor a variable of a block's new theta, in its dtype and through its constraint."""
+        return [
+            self.constrained(i, ops.cast(value, block.dtype))
+            for i, value in zip(block.indices, block.split(theta), strict=True)
+        ]
 
     def constrained(self, index, value):
         """A new value of variable number `index`, through the variable's own constraint."""
@@ -293,10 +336,10 @@ class DecayByRole(keras.optimizers.Optimizer):
     @property
     def averages(self):
         """Pairs of a variable's index and the moving average of its weights, under `use_ema`."""
-        averages = self._model_variables_moving_average if self.use_ema else []
+        averages = keras_private.moving_averages(self) if self.use_ema else []
         return [(i, average) for i, average in enumerate(averages) if average is not None]
 
-    def _state(self):
+    def state(self):
         """Everything that an update reads and writes, as a structure of Keras variables."""
         return {
             "iterations": self._iterations,
@@ -314,6 +357,13 @@ class DecayByRole(keras.optimizers.Optimizer):
             "skipped_in_a_row": self.skipped_in_a_row,
         }
 
+    def _make_engine(self):
+        if keras.backend.backend() == "tensorflow":
+            from tf_bdecay.optim.tensorflow_engine import Updates
+
+            return Updates(self)
+        return whole_tensors.Updates(self)
+
     def _aligned(self, grads, trainable_variables):
         """Gradients by index of their variable, ascending; without those that are None."""
         if not grads:
@@ -329,14 +379,7 @@ class DecayByRole(keras.optimizers.Optimizer):
         )
         if not self.built:
             self.build(trainable_variables)
-        self._check_variables_are_known(trainable_variables)
-        grads, trainable_variables = self._filter_empty_gradients(grads, trainable_variables)
-        # float8 training passes new scales as gradients: they are not steps.
-        grads, trainable_variables = self._overwrite_variables_directly_with_gradients(
-            grads, trainable_variables
-        )
-        indices = [self._get_variable_index(v) for v in trainable_variables]
-        aligned = dict(zip(indices, grads, strict=True))
+        aligned = keras_private.gradients_by_index(self, grads, trainable_variables)
         return {i: aligned[i] for i in sorted(aligned)}
 
 

@@ -1,4 +1,4 @@
-"""Blocks: many small variables in one flat vector, so that an update is few kernels.
+"""Blocks: many small variables in one flat vector, so that an update is few kernels; the layout.
 
 A network's normalization layers and biases are most of its variables and few of its parameters.
 Updated one by one they cost a launch for every operation of every variable; packed, one for all.
@@ -15,6 +15,8 @@ import math
 import keras
 import numpy as np
 from keras import ops
+
+from tf_bdecay.decay import checked_coefficient
 
 PACK_BELOW = 4096  # elements; a variable of more is a block of its own, in its own shape
 
@@ -116,6 +118,64 @@ def _sum(tensor):
                 partial = ops.sum(ops.reshape(tensor, (-1, rows, lanes)), axis=1)
                 return ops.sum(ops.abs(partial))
     return ops.sum(tensor)
+
+
+class Layout:
+    """What is fixed once the variables are known: blocks, pairs, coefficients of decay.
+
+    Args:
+        roles: `Roles` of the trainable variables.
+        dtypes: list of their dtype names.
+        policy: a `DecayPolicy`.
+
+    Attributes:
+        roles, policy: as given.
+        blocks: tuple of `Block`s that together hold every variable once.
+        coefficients: float64 [V], lambda of each variable while its decay is on.
+        gammas, betas: int32 [L], indices of the pairs' variables.
+    """
+
+    def __init__(self, roles, dtypes, policy):
+        self.roles, self.policy = roles, policy
+        self.blocks = make_blocks([v.shape for v in roles.variables], dtypes)
+        kind = type(policy).__name__
+        self.coefficients = np.array(
+            [checked_coefficient(kind, v.label, policy.coefficient(v)) for v in roles.variables],
+            "float64",
+        )
+        self.gammas = np.array([pair.gamma for pair in roles.pairs], "int32")
+        self.betas = np.array([pair.beta for pair in roles.pairs], "int32")
+
+    @property
+    def compute_dtype(self):
+        """The finest compute dtype of its blocks."""
+        return max((block.compute_dtype for block in self.blocks), default="float32")
+
+    def join(self, tensors):
+        """One tensor a block of one tensor a variable."""
+        return [block.join([tensors[i] for i in block.indices]) for block in self.blocks]
+
+    def decay(self, block, on):
+        """lambda of every variable of a block in this update.
+
+        Args:
+            block: the block.
+            on: [L] booleans, the decision.
+
+        Returns:
+            Tensor [number of variables of the block], or None where no variable ever decays.
+        """
+        coefficients = self.coefficients[list(block.indices)]
+        if not coefficients.any():
+            return None
+        constant = ops.cast(coefficients, block.compute_dtype)
+        layer = {beta: n for n, beta in enumerate(self.betas)}
+        if not self.policy.adaptive or not layer.keys() & set(block.indices):
+            return constant
+        always = len(layer)  # the gate of a variable that nothing switches
+        gates = ops.concatenate([on, ops.ones((1,), "bool")])
+        gate = ops.take(gates, np.array([layer.get(i, always) for i in block.indices], "int32"))
+        return constant * ops.cast(gate, block.compute_dtype)
 
 
 def make_blocks(shapes, dtypes, pack_below=PACK_BELOW):

@@ -5,9 +5,8 @@ import numpy as np
 from keras import ops
 
 from tf_bdecay import decay as decay_policies
-from tf_bdecay.errors import unknown
+from tf_bdecay.errors import check_flag, check_number, unknown
 from tf_bdecay.optim import formulas
-from tf_bdecay.optim.arguments import in_range, is_flag
 from tf_bdecay.optim.base import DecayByRole
 
 ADAPTATIONS = ("kernels", "all", "decayed")
@@ -23,17 +22,18 @@ class Lamb(DecayByRole):
         u_l    =  a_l + lambda_l theta_l
         theta_l <- theta_l - eta * ratio_l * u_l       ratio_l = ||theta_l|| / ||u_l||
 
-    (Algorithm 1 with its misprints mended; "layer" in the trust ratio means one variable.) With the
-    default policy lambda of a beta is 1.0 in an update where r_l >= 0.1, and 0 where not, r_l =
-    ||g_beta beta||_1 / ||g_gamma gamma||_1 of the same gradient. `keras.optimizers.Lamb` decays
-    outside the trust ratio: another optimizer.
+    (Algorithm 1 with its misprints mended, docs/method.md; "layer" in the trust ratio means one
+    variable.) With the default policy lambda of a beta is 1.0 in an update where r_l >= 0.1, and 0
+    where not, r_l = ||g_beta beta||_1 / ||g_gamma gamma||_1 of the same gradient: that is decided
+    in `tf_bdecay.optim.step.decide`, and `step.update` is the order of an update.
+    `keras.optimizers.Lamb` decays outside the trust ratio: another optimizer.
 
     Args:
         learning_rate: eta: float, schedule of the number of updates, or callable.
         weight_decay: a policy of `tf_bdecay.decay`; "default" is
             `AdaptiveBetaDecay(kernel=0.01, beta=1.0, threshold=0.1)`.
         layer_adaptation: which variables have a trust ratio: "kernels" (and other variables that go
-            with kernels; in the paper's settings beta otherwise stays where it starts, METHOD);
+            with kernels; in the paper's settings beta otherwise stays where it starts);
             "all", the letter of Algorithm 1; "decayed", what the policy may ever decay.
         beta_1, beta_2: decay rates of the moments, in [0, 1).
         epsilon: added to the root of v, >= 0.
@@ -57,6 +57,11 @@ class Lamb(DecayByRole):
         model.compile(tf_bdecay.Lamb(0.01), loss="sparse_categorical_crossentropy")
         model.fit(x, y, batch_size=1024)
         print(model.optimizer.decision())  # model.optimizer.inner_optimizer under mixed_float16
+
+    References:
+        "Bias decay matters: improving large batch optimization with connectivity sharpness",
+        sec. 4.2 and Algorithm 1. You et al., "Large batch optimization for deep learning: training
+        BERT in 76 minutes", ICLR 2020, Algorithm 2 (LAMB).
     """
 
     slots = ("momentum", "velocity")
@@ -80,12 +85,12 @@ class Lamb(DecayByRole):
     ):
         if layer_adaptation not in ADAPTATIONS:
             raise unknown("layer_adaptation of Lamb", layer_adaptation, ADAPTATIONS)
-        in_range("Lamb", "beta_1", beta_1, 0, 1)
-        in_range("Lamb", "beta_2", beta_2, 0, 1)
-        in_range("Lamb", "epsilon", epsilon, 0)
-        is_flag("Lamb", "bias_correction", bias_correction)
+        check_number("beta_1", beta_1, of="Lamb", below=1)
+        check_number("beta_2", beta_2, of="Lamb", below=1)
+        check_number("epsilon", epsilon, of="Lamb")
+        check_flag("bias_correction", bias_correction, of="Lamb")
         if trust_clip is not None:
-            in_range("Lamb", "trust_clip", trust_clip, 0, open_below=True)
+            check_number("trust_clip", trust_clip, of="Lamb", above=0)
         super().__init__(
             learning_rate,
             weight_decay,
@@ -114,14 +119,14 @@ class Lamb(DecayByRole):
             return self.weight_decay.may_decay(variable)
         return self.layer_adaptation == "all" or variable.role in ("kernel", "other")
 
-    def terms(self, learning_rate, updates):
+    def scalars(self, learning_rate, updates):
         if not self.bias_correction:
             return (learning_rate,)
         corrections = [formulas.bias_correction(b, updates) for b in (self.beta_1, self.beta_2)]
         return learning_rate, *corrections
 
-    def update_block(self, block, parameter, gradient, slots, decay, terms):
-        learning_rate, *corrections = terms
+    def rule(self, block, parameter, gradient, slots, decay, scalars):
+        learning_rate, *corrections = scalars
         m, v = formulas.moments(gradient, *slots, self.beta_1, self.beta_2)
         u = formulas.adam_direction(m, v, self.epsilon, *corrections)
         if decay is not None:

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from tf_bdecay import decay as decay_policies
-from tf_bdecay.optim.arguments import in_range, is_flag
+from tf_bdecay.errors import check_flag, check_number
 from tf_bdecay.optim.base import DecayByRole
 
 
@@ -46,9 +46,9 @@ class SGD(DecayByRole):
         name="sgd",
         **kwargs,
     ):
-        in_range("SGD", "momentum", momentum, 0, 1)
-        is_flag("SGD", "nesterov", nesterov)
-        is_flag("SGD", "coupled", coupled)
+        check_number("momentum", momentum, of="SGD", below=1)
+        check_flag("nesterov", nesterov, of="SGD")
+        check_flag("coupled", coupled, of="SGD")
         super().__init__(
             learning_rate,
             weight_decay,
@@ -68,8 +68,8 @@ class SGD(DecayByRole):
         """Table 1's decay, on every parameter."""
         return decay_policies.FullDecay(0.005)
 
-    def update_block(self, block, parameter, gradient, slots, decay, terms):
-        (learning_rate,) = terms
+    def rule(self, block, parameter, gradient, slots, decay, scalars):
+        (learning_rate,) = scalars
         pull = None if decay is None else block.spread(decay) * parameter
         if pull is not None and self.coupled:
             gradient = gradient + pull

@@ -1,151 +1,146 @@
-"""One update as pure functions: all old state and the reduced gradients to all new state.
+"""One update of all variables: the order of Algorithm 1, written once.
 
-In METHOD's order: `measure` each block, `decide`, clipping and the optimizer's rule in
-`update_block`, constraints in `weights_of`, `average`, `count`. `step` is their plain composition;
-`tensorflow_engine` composes them too, and assigns block by block.
+`update` is the order. What it calls on the way are the pure functions below, run by an engine:
+`whole_tensors` takes new tensors from them, `tensorflow_engine` compiles them block by block and
+writes in place. Where r_l decides is `decide`.
 """
 
 import numpy as np
 from keras import ops
 
-from tf_bdecay.optim import blocks
+from tf_bdecay.optim.blocks import gather_by_variable
 from tf_bdecay.optim.formulas import clip_by_global_norm_scale
+from tf_bdecay.sensitivity import bias_ratio, connection_sensitivity
 
 
-def step(optimizer, state, gradients, learning_rate, present):
-    """All new state of an update, or the old one and its count where the gradients are not finite.
+def update(engine, gradients, learning_rate):
+    """One update: all variables and counts, or nothing but the count of what was skipped.
 
     Args:
-        optimizer: a built `DecayByRole`: its plan, settings and `update_block`.
-        state: structure of tensors, as `DecayByRole` keeps it.
-        gradients: list of reduced gradients of those variables that have one.
+        engine: where the state is and how functions run: `WholeTensors`, or TensorFlow's.
+        gradients: list of gradients of the variables that have one; in a replica its own.
         learning_rate: scalar eta.
-        present: tuple of the indices of these variables, ascending.
+    """
+    layout, done = engine.layout, engine.value("iterations")
+    gradients = engine.reduce(gradients)  # of the mean loss of the global batch; one a block
+    sums = [engine.norms(n, gradients[n]) for n in range(len(layout.blocks))]  # C_m, ||g||^2
+    decision = engine.judge(sums)  # r_l >= R, before any clipping
+    scalars = engine.scalars(learning_rate, done)  # eta, 1 - beta^t
+
+    def move():
+        trust_ratios = [
+            # clip, direction, decay, trust ratio, write
+            engine.move(
+                n, gradients[n], layout.decay(block, decision["decay_on"]), decision, scalars
+            )
+            for n, block in enumerate(layout.blocks)
+        ]
+        engine.write(counted(engine, decision, learning_rate))
+        engine.write({"trust_ratio": gather_by_variable(layout.blocks, trust_ratios)})
+
+    def average():
+        for n in range(len(engine.optimizer.averages)):
+            engine.average(n, done)
+
+    accepted = decision["finite"] if engine.optimizer.skip_nonfinite else True
+    engine.branch(accepted, move, lambda: engine.write(skipped(engine)))
+    if engine.optimizer.averages:
+        engine.branch(accepted, average, lambda: None)
+
+
+def norms(block, gradient, parameter, with_squares):
+    """What an update must know of a block's gradients before any variable moves.
+
+    Args:
+        block: the `Block`.
+        gradient, parameter: the block's tensors.
+        with_squares: whether the gradients' norm is limited.
 
     Returns:
-        The new state, structured as the old one.
+        List of tensors [number of variables of the block]: C_m, which is ||g theta||_1 (eq. 4 with
+        the gradient of the batch), and ||g||^2 if asked for.
     """
-    plan = optimizer.plan
-    gradients = plan.join(filled(optimizer, gradients, present, state["parameters"]))
-    parameters = plan.join(state["parameters"])
-    sums = [
-        measure(optimizer, *of_block)
-        for of_block in zip(plan.blocks, gradients, parameters, strict=True)
-    ]
-    decision = decide(optimizer, sums, state["bias_ratio"], state["decay_on"], present)
-
-    def updated():
-        scalars = terms(optimizer, learning_rate, state["iterations"])
-        weights, slots, trust = list(state["parameters"]), [], []
-        for n, block in enumerate(plan.blocks):
-            theta, new_slots, ratios = update_block(
-                optimizer,
-                block,
-                present,
-                parameters[n],
-                gradients[n],
-                state["slots"][n],
-                plan.decay(block, decision["decay_on"]),
-                decision["scale"],
-                scalars,
-            )
-            slots.append(new_slots)
-            trust.append(ratios)
-            for i, value in zip(block.indices, weights_of(optimizer, block, theta), strict=True):
-                weights[i] = value
-        averages = []
-        for n, (i, _) in enumerate(optimizer.averages):
-            weights[i], new = average(
-                optimizer, weights[i], state["averages"][n], state["iterations"]
-            )
-            averages.append(new)
-        return {
-            **count(state, decision, learning_rate),
-            "parameters": weights,
-            "slots": tuple(slots),
-            "averages": averages,
-            "trust_ratio": blocks.gather_by_variable(plan.blocks, trust),
-        }
-
-    if not optimizer.skip_nonfinite:
-        return updated()
-    return ops.cond(decision["finite"], updated, lambda: {**state, **skip(state)})
+    (product,) = connection_sensitivity([gradient], [parameter])
+    sums = [block.sums(ops.abs(product))]
+    return [*sums, block.square_sums(gradient)] if with_squares else sums
 
 
-def filled(optimizer, gradients, present, parameters):
-    """One gradient for every variable, 0 for those that have none, free of `loss_scale_factor`."""
-    if optimizer.loss_scale_factor is not None:
-        gradients = [g / optimizer.loss_scale_factor for g in gradients]
-    given = dict(zip(present, gradients, strict=True))
-    return [given[i] if i in given else ops.zeros_like(p) for i, p in enumerate(parameters)]
+def decide(layout, sensitivity, present):
+    """r_l of every normalization layer, and whether its beta decays (sec. 4.2).
 
+        r_l = C(beta_l) / C(gamma_l)        lambda_beta_l = lambda_beta if r_l >= R else 0
 
-def measure(optimizer, block, gradient, parameter):
-    """What an update must know of all gradients before it begins.
+    A pair of which one has no gradient (frozen since) has no ratio: 0, and no adaptive decay.
+
+    Args:
+        layout: the `Layout`, whose policy decides.
+        sensitivity: tensor [V], C_m of every variable.
+        present: indices of the variables that have a gradient.
 
     Returns:
-        List of tensors [number of variables]: ||g theta||_1, and ||g||^2 where they are clipped.
+        Tensors [L]: r_l, dimensionless, and booleans.
     """
-    sums = [optimizer.plan.sensitivity(block, gradient, parameter)]
-    if optimizer.global_clipnorm is not None:
-        sums.append(block.square_sums(gradient))
-    return sums
+    betas, gammas = layout.betas, layout.gammas
+    ratio = bias_ratio(ops.take(sensitivity, betas), ops.take(sensitivity, gammas))
+    complete = np.isin(gammas, list(present)) & np.isin(betas, list(present))
+    if not complete.all():
+        ratio = ops.where(complete, ratio, ops.zeros_like(ratio))
+    decays = layout.coefficients[betas] != 0
+    if layout.policy.adaptive:
+        decays = decays & complete
+    return ratio, ops.logical_and(layout.policy.decide(ratio), decays)
 
 
-def decide(optimizer, sums, ratio, on, present):
-    """The decision of an update, from what was measured of each block.
+def judge(optimizer, sums, ratio, on, present):
+    """All that an update decides before any variable moves.
 
     "Finite" is tested on the sums of |g theta|, which are not where g is not (0 * inf is NaN), or
     theta is not, or their product leaves float32.
 
     Args:
-        optimizer: as in `step`.
-        sums: list of what `measure` returned, one a block.
+        optimizer: the built optimizer.
+        sums: list of what `norms` returned, one a block.
         ratio, on: r_l and the decision in force, which `source="probe"` keeps.
-        present: as in `step`.
+        present: as in `decide`.
 
     Returns:
-        Dict of tensors: `sensitivity` [V], `bias_ratio` and `decay_on` [L], `finite`, and the
-        `scale` of clipping or None.
+        Dict of tensors: `sensitivity` [V], `bias_ratio` and `decay_on` [L], `finite`, and `clip`,
+        the factor that limits the gradients' norm, or None.
     """
-    plan = optimizer.plan
-    sensitivity = blocks.gather_by_variable(plan.blocks, [s[0] for s in sums])
-    if optimizer.weight_decay.source != "probe":
-        ratio, on = plan.decide(sensitivity, present)
-    scale = None
+    layout = optimizer.layout
+    sensitivity = gather_by_variable(layout.blocks, [s[0] for s in sums])
+    if layout.policy.source != "probe":
+        ratio, on = decide(layout, sensitivity, present)
+    clip = None
     if optimizer.global_clipnorm is not None:
         squares = ops.concatenate([s[1] for s in sums])
-        scale = clip_by_global_norm_scale(squares, optimizer.global_clipnorm)
+        clip = clip_by_global_norm_scale(squares, optimizer.global_clipnorm)
     return {
         "sensitivity": sensitivity,
         "bias_ratio": ratio,
         "decay_on": on,
         "finite": ops.all(ops.isfinite(sensitivity)),
-        "scale": scale,
+        "clip": clip,
     }
 
 
-def terms(optimizer, learning_rate, updates_done):
-    """The optimizer's own `terms` of the update after so many."""
-    dtype = optimizer.plan.compute_dtype
-    return optimizer.terms(ops.cast(learning_rate, dtype), ops.cast(updates_done + 1, dtype))
-
-
-def update_block(optimizer, block, present, parameter, gradient, slots, decay, scale, scalars):
-    """New theta, slots and trust ratios of a block; those without a gradient stay as they are.
+def moved(optimizer, block, present, parameter, gradient, slots, decay, clip, scalars):
+    """New theta, slots and trust ratios of a block; variables without a gradient stay as they are.
 
     Args:
-        optimizer, present: as in `step`.
-        block, parameter, gradient, slots, decay: as in the optimizer's own `update_block`.
-        scale: of clipping, or None.
-        scalars: from `terms`.
+        optimizer: the built optimizer, whose `rule` this is.
+        block: the `Block`.
+        present: as in `decide`.
+        parameter, gradient: its tensors.
+        slots: tuple of its moments.
+        decay: lambda of each of its variables, or None where all are 0.
+        clip: factor of the gradient, or None.
+        scalars: from the optimizer's `scalars`.
     """
-    if scale is not None:
-        gradient = gradient * ops.cast(scale, gradient.dtype)
+    if clip is not None:
+        gradient = gradient * ops.cast(clip, gradient.dtype)
     scalars = [ops.cast(scalar, block.compute_dtype) for scalar in scalars]
-    theta, new_slots, ratios = optimizer.update_block(
-        block, parameter, gradient, slots, decay, scalars
-    )
+    theta, new_slots, ratios = optimizer.rule(block, parameter, gradient, slots, decay, scalars)
     absent = np.array([i not in present for i in block.indices])
     if absent.any():
         keep = block.spread(absent)
@@ -154,15 +149,7 @@ def update_block(optimizer, block, present, parameter, gradient, slots, decay, s
     return theta, tuple(new_slots), ratios
 
 
-def weights_of(optimizer, block, theta):
-    """One tensor a variable of a block's new theta, in its dtype and through its constraint."""
-    return [
-        optimizer.constrained(i, ops.cast(value, block.dtype))
-        for i, value in zip(block.indices, block.split(theta), strict=True)
-    ]
-
-
-def average(optimizer, weight, kept, updates_done):
+def averaged(optimizer, weight, kept, updates_done):
     """A variable and its moving average; the former overwritten by the latter when it is time."""
     momentum = optimizer.ema_momentum * ops.cast(updates_done > 0, weight.dtype)  # first: theta
     kept = momentum * kept + (1 - momentum) * weight
@@ -172,26 +159,23 @@ def average(optimizer, weight, kept, updates_done):
     return weight, kept
 
 
-def count(state, decision, learning_rate):
+def counted(engine, decision, learning_rate):
     """The small state after an update: the decision and all that is counted."""
-    on, done = decision["decay_on"], state["iterations"]
-    switched = ops.logical_and(ops.not_equal(on, state["decay_on"]), done > 0)
+    on, done = decision["decay_on"], engine.value("iterations")
+    switched = ops.logical_and(ops.not_equal(on, engine.value("decay_on")), done > 0)
+    eta = ops.cast(learning_rate, "float32")
     return {
         "iterations": done + 1,
         "bias_ratio": decision["bias_ratio"],
         "decay_on": on,
         "sensitivity": decision["sensitivity"],
-        "decay_on_updates": state["decay_on_updates"] + ops.cast(on, done.dtype),
-        "switches": state["switches"] + ops.cast(switched, done.dtype),
-        "learning_rate_sum": state["learning_rate_sum"] + ops.cast(learning_rate, "float32"),
-        "skipped_updates": state["skipped_updates"],
-        "skipped_in_a_row": ops.zeros_like(state["skipped_in_a_row"]),
+        "decay_on_updates": engine.value("decay_on_updates") + ops.cast(on, done.dtype),
+        "switches": engine.value("switches") + ops.cast(switched, done.dtype),
+        "learning_rate_sum": engine.value("learning_rate_sum") + eta,
+        "skipped_in_a_row": ops.zeros_like(engine.value("skipped_in_a_row")),
     }
 
 
-def skip(state):
+def skipped(engine):
     """The counts after an update that is skipped; all else stays as it was."""
-    return {
-        "skipped_updates": state["skipped_updates"] + 1,
-        "skipped_in_a_row": state["skipped_in_a_row"] + 1,
-    }
+    return {name: engine.value(name) + 1 for name in ("skipped_updates", "skipped_in_a_row")}

@@ -1,0 +1,123 @@
+"""The engine for any backend: every function takes whole tensors and gives new ones.
+
+Under JAX the compiler of the user's train step turns them into few kernels.
+"""
+
+from keras import ops, tree
+
+from tf_bdecay.optim import step
+
+
+class Updates:
+    """The updates of an optimizer.
+
+    Args:
+        optimizer: the built optimizer.
+    """
+
+    def __init__(self, optimizer):
+        self._optimizer = optimizer
+
+    def apply(self, gradients, learning_rate, present):
+        """One update of the optimizer's variables.
+
+        Args:
+            gradients: list of gradients of the variables that have one.
+            learning_rate: scalar eta.
+            present: tuple of these variables' indices, ascending.
+        """
+        variables = self._optimizer.state()
+        state = tree.map_structure(lambda v: v.value, variables)
+        engine = WholeTensors(self._optimizer, state, present)
+        step.update(engine, gradients, learning_rate)
+        tree.map_structure(lambda variable, value: variable.assign(value), variables, engine.state)
+
+
+class WholeTensors:
+    """An update's state as tensors, replaced as it goes.
+
+    Args:
+        optimizer: the built optimizer.
+        state: its `state()` as tensors.
+        present: tuple of the indices of the variables that have a gradient, ascending.
+
+    Attributes:
+        state: the state, new once `step.update` has run.
+    """
+
+    def __init__(self, optimizer, state, present):
+        self.optimizer, self.layout, self.present = optimizer, optimizer.layout, present
+        self.state = state
+        self._thetas = self.layout.join(state["parameters"])
+
+    def value(self, name):
+        """A small part of the state."""
+        return self.state[name]
+
+    def write(self, values):
+        """Replaces small parts of the state."""
+        self.state = {**self.state, **values}
+
+    def reduce(self, gradients):
+        """The gradients of all variables, one tensor a block."""
+        optimizer, parameters = self.optimizer, self.state["parameters"]
+        return self.layout.join(optimizer.filled(gradients, self.present, parameters))
+
+    def norms(self, n, gradient):
+        """`step.norms` of block n."""
+        with_squares = self.optimizer.global_clipnorm is not None
+        block = self.layout.blocks[n]
+        return step.norms(block, gradient, self._thetas[n], with_squares)
+
+    def judge(self, sums):
+        """`step.judge`."""
+        in_force = self.value("bias_ratio"), self.value("decay_on")
+        return step.judge(self.optimizer, sums, *in_force, self.present)
+
+    def scalars(self, learning_rate, updates_done):
+        """The optimizer's `scalars` of this update."""
+        return self.optimizer.scalars_after(learning_rate, updates_done)
+
+    def move(self, n, gradient, decay, decision, scalars):
+        """`step.moved` of block n, written to the state; returns its trust ratios."""
+        block, slots = self.layout.blocks[n], self.state["slots"]
+        theta, new_slots, ratios = step.moved(
+            self.optimizer,
+            block,
+            self.present,
+            self._thetas[n],
+            gradient,
+            slots[n],
+            decay,
+            decision["clip"],
+            scalars,
+        )
+        parameters = list(self.state["parameters"])
+        values = self.optimizer.weights_of(block, theta)
+        for i, value in zip(block.indices, values, strict=True):
+            parameters[i] = value
+        self.write({"parameters": parameters, "slots": (*slots[:n], new_slots, *slots[n + 1 :])})
+        return ratios
+
+    def average(self, n, updates_done):
+        """`step.averaged` of the n-th averaged variable, written to the state."""
+        parameters, averages = list(self.state["parameters"]), list(self.state["averages"])
+        i, _ = self.optimizer.averages[n]
+        parameters[i], averages[n] = step.averaged(
+            self.optimizer, parameters[i], averages[n], updates_done
+        )
+        self.write({"parameters": parameters, "averages": averages})
+
+    def branch(self, condition, yes, no):
+        """Runs one of two functions without arguments, each of which writes."""
+        before = self.state
+
+        def after(function):
+            self.state = before
+            function()
+            return self.state
+
+        if condition is True:
+            self.state = after(yes)
+        else:
+            self.state = ops.cond(condition, lambda: after(yes), lambda: after(no))
