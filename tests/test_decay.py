@@ -1,4 +1,4 @@
-"""Policies give the coefficients of METHOD's table, and survive serialisation."""
+"""Policies give the coefficients of docs/method.md's table, and survive serialisation."""
 
 import math
 

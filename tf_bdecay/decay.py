@@ -1,4 +1,6 @@
-"""Decay policies: which variable decays by how much, and when (METHOD's table; Tables 1, 3 to 5).
+"""Decay policies: which variable decays by how much, and when (Tables 1 to 5, Fig. 1).
+
+Their table: docs/method.md, "Decay policies".
 
 A policy maps roles to coefficients, and the ratios r_l of this update to decisions. To write one's
 own, subclass `DecayPolicy` and register it with `keras.saving.register_keras_serializable`:

@@ -1,4 +1,7 @@
-"""METHOD's optimizer in plain NumPy, float64, variable by variable: what the tests compare with."""
+"""The optimizer of docs/method.md in plain NumPy, float64, variable by variable.
+
+The tests compare ours with it.
+"""
 
 import numpy as np
 

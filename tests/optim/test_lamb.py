@@ -1,4 +1,4 @@
-"""LAMB against the NumPy oracle and against what METHOD says must hold exactly."""
+"""LAMB against the NumPy oracle and against the identities of docs/method.md."""
 
 import functools
 import math
@@ -16,7 +16,7 @@ from tf_bdecay import decay
 
 pytestmark = pytest.mark.any_backend
 
-# The policies, and their table in METHOD: lambda of kernel, bias, gamma, beta; R.
+# The policies, and their table in docs/method.md: lambda of kernel, bias, gamma, beta; R.
 POLICIES = {
     "none": (decay.NoDecay(), (0, 0, 0, 0), None),
     "full": (decay.FullDecay(0.02), (0.02, 0.02, 0.02, 0.02), None),

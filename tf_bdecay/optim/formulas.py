@@ -1,6 +1,7 @@
 """The formulas of the LAMB update: small pure functions on tensors, any backend.
 
-METHOD's order: moments, direction a, decay inside (u = a + lambda * theta), trust ratio, step.
+In the order of docs/method.md, "The optimizer": moments, direction a, decay inside
+(u = a + lambda * theta), trust ratio, step.
 """
 
 import math

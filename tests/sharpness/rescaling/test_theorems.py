@@ -1,4 +1,4 @@
-"""What the paper proves of connectivity sharpness, where METHOD says that it holds."""
+"""What the paper proves of connectivity sharpness, where docs/method.md says that it holds."""
 
 import functools
 
