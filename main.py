@@ -81,7 +81,7 @@ def run(options):
         import tensorflow as tf
 
         from tf_bdecay.distribution import signals
-        from tf_bdecay.training import experiment, fitting, record
+        from tf_bdecay.training import experiment, logs, loop
 
         if options.deterministic:
             tf.config.experimental.enable_op_determinism()
@@ -100,10 +100,10 @@ def run(options):
             experiment.train(made, workdir, deterministic=options.deterministic)
     except workers.Lost as error:
         raise workers.Lost(f"{error} {_kept(workdir)}") from error
-    except record.Diverged as stop:
+    except logs.Diverged as stop:
         print(f"main.py: {stop} {_kept(workdir)}", file=sys.stderr)
         return DIVERGED
-    except (OSError, fitting.EndedEarly) as error:
+    except (OSError, loop.EndedEarly) as error:
         print(f"main.py: The run stops: {error}. {_kept(workdir)}", file=sys.stderr)
         return FAILED
     except (signals.Stopped, KeyboardInterrupt) as stop:
@@ -165,9 +165,9 @@ def plan(options):
 
 
 def _kept(workdir):
-    from tf_bdecay.storage import shelf
+    from tf_bdecay.storage import checkpoints
 
-    newest = shelf.newest(workdir.checkpoints)
+    newest = checkpoints.newest(workdir.checkpoints)
     since = f"the newest checkpoint is {newest}" if newest else "there is no checkpoint yet"
     return f"Everything so far is kept in {workdir.path}; {since}."
 

@@ -14,7 +14,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from main import main
-from tf_bdecay.storage import shelf
+from tf_bdecay.storage import checkpoints
 from tools.kills.compare import differences
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -125,7 +125,7 @@ def test_a_run_that_a_signal_ends_goes_on_to_the_same_bits(finished, tmp_path, n
     path = tmp_path / "cut"
     process = start(f"--workdir={path}", *TINY)
     deadline = time.monotonic() + 120
-    while shelf.newest(path / "checkpoints") is None and time.monotonic() < deadline:
+    while checkpoints.newest(path / "checkpoints") is None and time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     process.send_signal(number)

@@ -40,3 +40,19 @@ def gradients_by_index(optimizer, gradients, variables):
     )
     indices = [optimizer._get_variable_index(v) for v in variables]
     return dict(zip(indices, gradients, strict=True))
+
+
+def build_metrics(model, x, y, y_pred):
+    """Makes the variables of a compiled model's metrics, before it has seen a batch.
+
+    Keras makes them when it traces the first step or, under a strategy, from the first batch that
+    it sees; where that is an evaluation's of unequal parts, it fails. The public way is to update
+    the metrics once, which no strategy allows outside of a step.
+
+    Args:
+        model: the compiled model.
+        x, y, y_pred: arrays of one example: input, label and output.
+    """
+    model._maybe_symbolic_build(data_batch=(x, y))
+    if not model._compile_metrics.built:
+        model._compile_metrics.build(y, y_pred)

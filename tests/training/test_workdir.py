@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import pytest
 
@@ -87,30 +88,6 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
         Workdir(tmp_path, CONFIG)
 
 
-def test_an_interrupted_write_leaves_the_old_file_whole(tmp_path):
-    file = tmp_path / "file"
-    workdirs.atomic_write(file, lambda f: f.write(b"old"))
-
-    def fails(f):
-        f.write(b"new, half wr")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        workdirs.atomic_write(file, fails)
-    assert file.read_bytes() == b"old"
-
-
-def test_json_never_holds_numbers_that_json_does_not_know(tmp_path):
-    value = workdirs.plain({"a": math.nan, "b": {"c": math.inf, "d": 1.5}, "e": [1]})
-    workdirs.write_json(tmp_path / "x.json", value)
-
-    def refuse(name):
-        raise AssertionError(name)
-
-    read = json.loads((tmp_path / "x.json").read_text(), parse_constant=refuse)
-    assert read == {"a": "nan", "b": {"c": "inf", "d": 1.5}, "e": [1]}
-
-
 def test_one_run_at_a_time(tmp_path):
     with (
         Workdir(tmp_path / "run", CONFIG).lock(),
@@ -133,3 +110,29 @@ def test_files_of_something_else_are_named(tmp_path, name, content):
         (tmp_path / name).write_text(content)
     with pytest.raises(BadInput, match=name):
         _ = Workdir(tmp_path, CONFIG).result
+
+
+@pytest.mark.parametrize(
+    "starts, now, said",
+    [
+        ([], True, None),
+        ([{"from": {"update": 0}}], True, None),  # of a version that did not record it
+        ([{"from": {"update": 0}, "deterministic": True}], True, None),
+        ([{"from": {"update": 0}, "deterministic": True}], False, "with .* goes on without it"),
+        (
+            [
+                {"from": {"update": 0}, "deterministic": False},
+                {"from": {"update": 0}, "deterministic": True},  # no checkpoint: all over again
+            ],
+            True,
+            None,
+        ),
+    ],
+)
+def test_what_is_said_about_determinism(tmp_path, starts, now, said):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "versions.json").write_text(json.dumps(starts))
+    lines = []
+    Workdir(tmp_path, {}).check_deterministic(now, lines.append)
+    assert len(lines) == (said is not None)
+    assert said is None or re.search(said, lines[0])

@@ -5,8 +5,6 @@ only there. A worker makes the same global order as all others and keeps the con
 of its replicas, so ghost batches are those of one device.
 """
 
-import json
-import pathlib
 import signal
 
 import numpy as np
@@ -15,8 +13,7 @@ import tensorflow as tf
 from tf_bdecay.batches import bounds
 from tf_bdecay.distribution import signals
 from tf_bdecay.distribution.strategies import is_multi_worker
-from tf_bdecay.errors import BadInput, require
-from tf_bdecay.storage import checkpoints, shelf
+from tf_bdecay.errors import require
 
 
 def is_leader(strategy):
@@ -224,40 +221,6 @@ def from_leader(strategy, content):
     padded = np.zeros(size, "int32")
     padded[: len(mine)] = np.frombuffer(mine, np.uint8)
     return total(padded).astype(np.uint8).tobytes() if size else b""
-
-
-def newest_good(strategy, folder, warn):
-    """`shelf.newest_good` for many workers: the leader chooses, the others read the same file.
-
-    Args:
-        strategy: of many workers; all of them must call this.
-        folder, warn: as there.
-
-    Returns:
-        As there.
-
-    Raises:
-        BadInput: as there, on the leader; on another worker, the file is not the leader's.
-    """
-    found = shelf.newest_good(folder, warn) if is_leader(strategy) else None
-    chosen = json.dumps([found[0].name, found[2]["update"]] if found else None)
-    chosen = json.loads(from_leader(strategy, chosen.encode()))
-    if is_leader(strategy) or chosen is None:
-        return found
-    path = pathlib.Path(folder, chosen[0])
-    try:
-        arrays, meta = checkpoints.read(path)
-    except checkpoints.Damaged as error:
-        raise BadInput(
-            f"{str(error).rstrip('.')}, but the leader goes on from it: --workdir must be on a "
-            "file system that all workers share."
-        ) from error
-    require(
-        meta["update"] == chosen[1],
-        f"{path} is of update {meta['update']} here and of {chosen[1]} for the leader: --workdir "
-        "must be on a file system that all workers share.",
-    )
-    return path, arrays, meta
 
 
 def _place(strategy):

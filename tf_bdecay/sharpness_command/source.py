@@ -10,7 +10,7 @@ import zipfile
 from tf_bdecay import quirks
 from tf_bdecay.errors import BadInput, require, unknown
 from tf_bdecay.sharpness_command.flags import DATA_SETS
-from tf_bdecay.storage import shelf
+from tf_bdecay.storage import checkpoints
 
 _NEEDED = ("model.name", "data.name", "data.validation", "seed", "label_smoothing", "experiment")
 
@@ -86,7 +86,7 @@ def _of_run(path):
     )
     if (path / "result.json").is_file() and (path / "model.keras").is_file():
         return config, path / "model.keras"
-    newest = shelf.newest(path / "checkpoints")
+    newest = checkpoints.newest(path / "checkpoints")
     require(
         newest is not None,
         f"--model={path} has neither a finished model nor a checkpoint yet: wait for its first.",

@@ -1,12 +1,26 @@
-"""A checkpoint: every variable that a run depends on, by an explicit list, in one atomic file.
+"""Checkpoints: every variable that a run depends on in one atomic file, and the folder of them.
 
-`model.variables` has the seed generators' state (Dropout's), which Keras' own saving leaves out;
-the optimizer's variables have the decision. The order of the data is a function of (seed, epoch,
-index) alone, so the number of updates done is its whole state. Within an epoch the metrics so far
-are there too.
+A file holds an explicit list of variables. `model.variables` has the seed generators' state
+(Dropout's), which Keras' own saving leaves out; the optimizer's variables have the decision. The
+order of the data is a function of (seed, epoch, index) alone, so the number of updates done is its
+only state. The file is NumPy's npz, followed by the SHA-256 of all before it, so that a truncated
+file and a flipped bit are found.
 
-The file is NumPy's npz, followed by the SHA-256 of all before it, so that a file cut short and a
-flipped bit are found.
+The folder:
+
+    update_00000012.npz   a checkpoint, by updates done: the newest k
+    best.npz              that of the best evaluated accuracy among those written at an epoch's end
+    kept.json             the names that must be there, so that a lost file is noticed
+    *.damaged             what could not be read when a run resumed from an older one
+
+The best is for whoever wants to look at it, or when nothing else is left: accuracy is the last
+epoch's, and no result ever comes from the best. Unless config.data.validation sets images aside,
+epochs are evaluated on the test set, and the best is then chosen on it.
+
+    state = checkpoints.state_of(model, model.optimizer)
+    checkpoints.save(folder, checkpoints.snapshot(state), {"update": 12}, keep=3)
+    path, arrays, meta = checkpoints.read_newest(folder, warn=print)
+    checkpoints.assign(path, arrays, state)
 """
 
 import hashlib
@@ -14,17 +28,24 @@ import io
 import json
 import os
 import pathlib
+import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from tf_bdecay.errors import BadInput, require
-from tf_bdecay.storage.files import atomic_write
+from tf_bdecay.storage.files import atomic_write, read_json, sync_folder, write_json
 
-FORMAT = 2  # 1 had neither checksum nor metrics
+FORMAT = 3
+BEST = "best.npz"
 
 _META = "meta"
 _MARK = b"\ntf_bdecay checkpoint, sha256 "
 _TRAILER = len(_MARK) + 64
+_NAME = "update_{:08d}.npz"
+_PATTERN = re.compile(r"update_(\d+)\.npz")
+_KEPT = "kept.json"
 
 
 class Damaged(BadInput):
@@ -50,7 +71,7 @@ def state_of(model, optimizer):
 
 
 def snapshot(state):
-    """Copies variables to the host: nothing that trains on changes the copies.
+    """Copies variables to the host, where further training does not change them.
 
     Args:
         state: dict of label to variable, from `state_of`.
@@ -59,65 +80,6 @@ def snapshot(state):
         Dict of label to array.
     """
     return {label: np.array(variable.numpy()) for label, variable in state.items()}
-
-
-def write(path, arrays, meta):
-    """Writes a checkpoint, whole or not at all. Needs no TensorFlow: any thread may do it.
-
-    Args:
-        path: of the file.
-        arrays: dict of label to array.
-        meta: dict of JSON values to keep with them.
-    """
-    text = json.dumps({"format": FORMAT, **meta})
-    arrays = {**arrays, _META: np.frombuffer(text.encode(), np.uint8)}
-
-    def fill(file):
-        np.savez(file, **arrays)
-        file.flush()
-        file.seek(0)
-        digest = hashlib.file_digest(file, "sha256")
-        file.seek(0, os.SEEK_END)
-        file.write(_MARK + digest.hexdigest().encode())
-
-    atomic_write(path, fill)
-
-
-def read(path):
-    """Reads a checkpoint.
-
-    Args:
-        path: of the file.
-
-    Returns:
-        The dict of label to array, and the dict `meta`.
-
-    Raises:
-        Damaged: the file is not what was written, is missing or cannot be read.
-        BadInput: it is of another format.
-    """
-    try:
-        content = pathlib.Path(path).read_bytes()
-    except FileNotFoundError as error:
-        raise Damaged(f"The checkpoint {path} is missing.") from error
-    except OSError as error:
-        raise Damaged(f"The checkpoint {path} cannot be read ({error.strerror}).") from error
-    body, trailer = content[:-_TRAILER], content[-_TRAILER:]
-    whole = trailer == _MARK + hashlib.sha256(body).hexdigest().encode()
-    if not whole:
-        # A file of format 1 has no checksum, and so has one of ours that lost its end.
-        arrays, meta = _unpacked(path, content)
-        if "format" in meta:
-            raise Damaged(f"The checkpoint {path} is damaged (its checksum is wrong).")
-    else:
-        arrays, meta = _unpacked(path, body)
-    version = meta.get("format", 1)
-    require(
-        version == FORMAT,
-        f"The checkpoint {path} is of format {version} and this version of tf_bdecay reads format "
-        f"{FORMAT}: go on with the version that wrote it, or choose another --workdir.",
-    )
-    return arrays, meta
 
 
 def assign(path, arrays, state):
@@ -149,15 +111,231 @@ def assign(path, arrays, state):
         variable.assign(arrays[label])
 
 
-def _unpacked(path, content):
+def write(path, arrays, meta):
+    """Writes a checkpoint file, atomically. Needs no TensorFlow: any thread may do it.
+
+    Args:
+        path: of the file.
+        arrays: dict of label to array.
+        meta: dict of JSON values to keep with them.
+    """
+    text = json.dumps({"format": FORMAT, **meta})
+    arrays = {**arrays, _META: np.frombuffer(text.encode(), np.uint8)}
+
+    def fill(file):
+        np.savez(file, **arrays)
+        file.flush()
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256")
+        file.seek(0, os.SEEK_END)
+        file.write(_MARK + digest.hexdigest().encode())
+
+    atomic_write(path, fill)
+
+
+def read(path):
+    """Reads a checkpoint file.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        The dict of label to array, and the dict `meta`.
+
+    Raises:
+        Damaged: the file is not what was written, is missing or cannot be read.
+        BadInput: it is of another format.
+    """
     try:
-        with np.load(io.BytesIO(content)) as file:
-            arrays = {label: file[label] for label in file.files}
-        meta = json.loads(arrays.pop(_META).tobytes())
-    except Exception as error:  # zipfile and NumPy raise a dozen kinds over bytes that are not so
-        raise Damaged(f"The checkpoint {path} is damaged ({_sentence(error)}).") from error
+        content = pathlib.Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise Damaged(f"The checkpoint {path} is missing.") from error
+    except OSError as error:
+        raise Damaged(f"The checkpoint {path} cannot be read ({error.strerror}).") from error
+    body, trailer = content[:-_TRAILER], content[-_TRAILER:]
+    if trailer != _MARK + hashlib.sha256(body).hexdigest().encode():
+        raise Damaged(f"The checkpoint {path} is damaged (its checksum is wrong).")
+    with np.load(io.BytesIO(body)) as file:
+        arrays = {label: file[label] for label in file.files}
+    meta = json.loads(arrays.pop(_META).tobytes())
+    require(
+        meta["format"] == FORMAT,
+        f"The checkpoint {path} is of format {meta['format']} and this version of tf_bdecay reads "
+        f"format {FORMAT}: go on with the version that wrote it, or choose another --workdir.",
+    )
     return arrays, meta
 
 
-def _sentence(error):
-    return str(error).split("\n")[0].rstrip(".") or type(error).__name__
+def save(folder, arrays, meta, keep, best=False):
+    """Writes a checkpoint into a folder, then removes the oldest beyond `keep`.
+
+    Args:
+        folder: of the checkpoints; created where it is not there.
+        arrays: dict of label to array.
+        meta: dict of JSON values, with "update" among them: the number of updates done.
+        keep: how many to keep besides the best, >= 1.
+        best: whether it is the best so far.
+
+    Returns:
+        The path written.
+    """
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / _NAME.format(meta["update"])
+    write(path, arrays, meta)
+    if best:
+        _link(path, folder / BEST)
+    names = _on_disk(folder)
+    write_json(folder / _KEPT, {"kept": names[-keep:]})
+    for name in names[:-keep]:
+        (folder / name).unlink()
+    return path
+
+
+def newest(folder):
+    """The path of the newest checkpoint in a folder, which is not read; None without one."""
+    names = _on_disk(pathlib.Path(folder))
+    return pathlib.Path(folder, names[-1]) if names else None
+
+
+def read_newest(folder, warn):
+    """Reads the newest checkpoint that is not damaged, and sets aside the damaged ones after it.
+
+    Nobody may be writing there: what is left of an unfinished save is removed.
+
+    Args:
+        folder: of the checkpoints; need not exist.
+        warn: called with a sentence about each that is damaged or lost.
+
+    Returns:
+        The path, the dict of label to array and the dict `meta`; or None where there never was a
+        checkpoint.
+
+    Raises:
+        BadInput: there are checkpoints and none can be read, or the newest that can is of another
+            format.
+    """
+    folder = pathlib.Path(folder)
+    names = sorted({*_on_disk(folder), *_expected(folder, warn)}, key=_update, reverse=True)
+    if (folder / BEST).exists():
+        names.append(BEST)
+    for part in folder.glob(".*.part"):
+        part.unlink()  # what a kill left of a save
+    bad = []
+    for name in names:
+        try:
+            arrays, meta = read(folder / name)
+        except Damaged as error:
+            bad.append((name, str(error)))
+            continue
+        for damaged, why in bad:
+            warn(f"{why.rstrip('.')}: going on from {name} in its place.")
+            if (folder / damaged).exists():  # it must not be read again, nor count as one kept
+                os.replace(folder / damaged, folder / f"{damaged}.damaged")
+        return folder / name, arrays, meta
+    if bad:
+        raise BadInput(
+            f"None of the {len(bad)} checkpoints in {folder} can be read, of which the newest: "
+            f"{bad[0][1].rstrip('.')}; put a complete one back, or start from the beginning in "
+            "another --workdir."
+        )
+    return None
+
+
+class Saver:
+    """Writes checkpoints in a thread, one at a time, while training goes on.
+
+    Args:
+        folder: of the checkpoints; None on a worker that writes nothing.
+        keep: how many are kept besides the best.
+        on_error: what a failure to write does: "stop" raises it, "continue" warns.
+        warn: called with a sentence for each failure, with "continue".
+    """
+
+    def __init__(self, folder, keep=1, on_error="stop", warn=print):
+        self.folder, self.keep, self.on_error, self.warn = folder, keep, on_error, warn
+        self._pool = ThreadPoolExecutor(1, "checkpoint")
+        self._running = None
+
+    def save(self, arrays, meta, best=False, flush=()):
+        """Starts to write a checkpoint, when the one before it is written.
+
+        Args:
+            arrays: dict of label to array, that nothing changes any more.
+            meta: dict of JSON values, with "update".
+            best: whether it is the best so far.
+            flush: functions that bring to the disk what belongs before the checkpoint. Where one
+                fails there is no checkpoint.
+        """
+        self.wait()
+        if self.guarded(*flush):
+            arguments = (self.folder, arrays, meta, self.keep, best)
+            self._running = self._pool.submit(save, *arguments)
+
+    def poll(self):
+        """Reports a failure as soon as it is known, without waiting."""
+        if self._running and self._running.done():
+            self.wait()
+
+    def wait(self):
+        """Waits until the checkpoint is on the disk, or has failed."""
+        running, self._running = self._running, None
+        if running:
+            self.guarded(running.result)
+
+    def guarded(self, *functions):
+        """Calls functions that write files, with `on_error` for their failures.
+
+        Returns:
+            Whether all could write.
+        """
+        try:
+            for function in functions:
+                function()
+        except OSError as error:
+            if self.on_error == "stop":
+                raise
+            self.warn(f"Warning: not saved, and training goes on: {error}.")
+            return False
+        return True
+
+    def close(self):
+        """Waits for the last checkpoint; to be called however the run ends."""
+        try:
+            self.wait()
+        finally:
+            self._pool.shutdown()
+
+
+def _update(name):
+    return int(_PATTERN.fullmatch(name)[1])
+
+
+def _on_disk(folder):
+    """Names of the checkpoints, oldest first."""
+    names = (p.name for p in folder.glob("*") if _PATTERN.fullmatch(p.name) and not p.is_dir())
+    return sorted(names, key=_update)
+
+
+def _expected(folder, warn):
+    """Names of the checkpoints that were there when the last one was written."""
+    if not (folder / _KEPT).exists():
+        return []
+    try:
+        names = read_json(folder / _KEPT, dict)["kept"]
+        return [name for name in names if _PATTERN.fullmatch(name)]
+    except (BadInput, KeyError, TypeError):
+        warn(f"{folder / _KEPT} is damaged: a checkpoint that was lost would not be noticed.")
+        return []
+
+
+def _link(path, best):
+    """Gives a checkpoint its second name: a link, or a copy where the file system has no links."""
+    aside = best.with_name(f".{best.name}.part")
+    aside.unlink(missing_ok=True)
+    try:
+        os.link(path, aside)
+    except OSError:
+        shutil.copyfile(path, aside)
+    os.replace(aside, best)
+    sync_folder(best.parent)

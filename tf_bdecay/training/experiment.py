@@ -1,7 +1,6 @@
 """One run: config -> data, model, optimizer, strategy -> fit -> report."""
 
 import dataclasses
-import functools
 
 import keras
 import numpy as np
@@ -9,19 +8,16 @@ import pandas as pd
 from rich.console import Console
 
 import tf_bdecay
-from tf_bdecay import callbacks, data
+from tf_bdecay import callbacks, data, keras_private
 from tf_bdecay.distribution import sharding, signals, strategies
 from tf_bdecay.distribution.strategies import is_multi_worker
 from tf_bdecay.optim.base import unwrapped
-from tf_bdecay.storage import checkpoints, shelf
+from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.files import plain, write_json
-from tf_bdecay.training import fitting, parts, report, resume
+from tf_bdecay.training import loop, parts, report, resume
 from tf_bdecay.training.config import flatten
+from tf_bdecay.training.logs import EpochRows, StopDiverged, UpdateSummaries
 from tf_bdecay.training.progress import ProgressLine
-from tf_bdecay.training.record import EpochRows, StopDiverged
-from tf_bdecay.training.saver import NoSaver, Saver
-from tf_bdecay.training.saving import Checkpoints
-from tf_bdecay.training.summaries import UpdateSummaries
 from tf_bdecay.training.trainer import SmoothedCrossentropy, Trainer
 
 
@@ -93,20 +89,10 @@ def build(config, strategy=None, data_dir=None, download=False, images=None):
             micro_batch_size=config.micro_batch_size,
         )
         trainer.optimizer.build(trainer)
-        _build_metrics(trainer, images)
+        # A checkpoint's metrics are assigned before a step, where Keras would build them.
+        x, y = np.zeros([1, *images.image_shape], "float32"), np.zeros([1], "int64")
+        keras_private.build_metrics(trainer, x, y, np.zeros([1, images.num_classes], "float32"))
     return Experiment(config, images, plan, schedule, strategy, model, trainer)
-
-
-def _build_metrics(trainer, images):
-    """Makes the metrics' variables, so that a checkpoint's values can be assigned before a step.
-
-    Keras itself would make them when it traces the first step or, under a strategy, from the first
-    batch that it sees; where a run goes on with an evaluation, it fails on one of unequal parts.
-    """
-    x, y = np.zeros([1, *images.image_shape], "float32"), np.zeros([1], "int64")
-    trainer._maybe_symbolic_build(data_batch=(x, y))
-    if not trainer._compile_metrics.built:
-        trainer._compile_metrics.build(y, np.zeros([1, images.num_classes], "float32"))
 
 
 def describe(experiment):
@@ -173,27 +159,25 @@ def _train(experiment, workdir, console, deterministic):
     def say(line):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    state = checkpoints.state_of(experiment.trainer, experiment.trainer.optimizer)
-    find = functools.partial(sharding.newest_good, strategy) if shared else shelf.newest_good
-    start = resume.restore(workdir.checkpoints, state, say, find)
+    start = resume.restore(workdir.checkpoints, experiment.trainer, say)
     if not start.update and (workdir.path / "metrics.csv").exists():
         say(f"There is no checkpoint in {workdir.checkpoints}: the run starts from the beginning.")
     if leads:
         begin = {"epoch": start.epoch, "update": start.update}
         if start.update:
-            resume.compare(workdir.starts, deterministic, say)
+            workdir.check_deterministic(deterministic, say)
         record = {"strategy": strategies.name(strategy), "deterministic": deterministic}
         workdir.open({**record, "from": begin})
     with signals.deferred() as request:
         if shared:
             request = experiment.trainer.agreement = sharding.Agreement(request)
-        watchers = _watchers(experiment, workdir, state, start, request, console, say)
+        made = _callbacks(experiment, workdir, start, request, console, say)
         try:
-            fitting.fit(experiment, start, watchers)
+            loop.fit(experiment, start, made)
         except BaseException:
-            _close(watchers, say)
+            _close(made, say)
             raise
-        _close(watchers)
+        _close(made)
         request.check()
     result = _result(experiment)
     if leads:
@@ -202,61 +186,66 @@ def _train(experiment, workdir, console, deterministic):
     return result
 
 
-def _close(watchers, say=None):
+def _close(made, say=None):
     """Flushes and closes what has files; with `say`, an error is told and hides no other."""
-    for watcher in watchers:
+    for callback in made:
         for name in ("flush", "close"):
             try:
-                getattr(watcher, name, lambda: None)()
+                getattr(callback, name, lambda: None)()
             except OSError as error:
                 if say is None:
                     raise
                 say(f"Warning: not saved: {error}.")
 
 
-def _watchers(experiment, workdir, state, start, request, console, say):
-    """The callbacks, in the order in which they must act: the checkpoint comes last."""
-    config, plan = experiment.config, experiment.plan
-    optimizer = unwrapped(experiment.trainer.optimizer)
-    per_epoch, after = plan.updates_per_epoch, start.update
-    found, log = [], config.log
-    if not sharding.is_leader(experiment.strategy):
-        # It writes nothing, but takes part in what needs all workers, at the same updates.
-        stop = StopDiverged(config.max_skipped_updates, per_epoch, after)
-        saver = NoSaver()
-        return [
-            stop,
-            Checkpoints(saver, {}, log, per_epoch, config.epochs, [], start, request),
-        ]
-    if optimizer.weight_decay.source == "probe":
+def _callbacks(experiment, workdir, start, request, console, say):
+    """The callbacks, in the order in which they must act: the checkpoint comes last.
+
+    A worker that does not lead writes nothing, but takes part in what needs all workers, at the
+    same updates.
+    """
+    config, plan, schedule = experiment.config, experiment.plan, experiment.schedule
+    per_epoch, after, log = plan.updates_per_epoch, start.update, config.log
+    leads = sharding.is_leader(experiment.strategy)
+    made = []
+    if leads and unwrapped(experiment.trainer.optimizer).weight_decay.source == "probe":
         batches = data.evaluation_batches(experiment.images, "train", config.decay.probe_examples)
-        found.append(callbacks.ProbeDecision(next(iter(batches)), config.decay.probe_every))
-    pages = {
-        "config": "\n".join(f"    {key} = {value}" for key, value in workdir.config.items()),
-        "roles": _preformatted(str(tf_bdecay.describe(experiment.trainer))),
-    }
-    schedule = experiment.schedule
-    found += [
-        StopDiverged(config.max_skipped_updates, per_epoch, after),
-        UpdateSummaries(workdir, schedule, log.summaries_every, per_epoch, start, pages),
-        EpochRows(workdir, schedule, plan.split, per_epoch, config.batch_size, start),
-        ProgressLine(per_epoch, config.epochs, config.batch_size, console, after),
-    ]
-    saver = Saver(workdir.checkpoints, log.checkpoints_kept, log.on_save_error, say)
-    return [
-        *found,
-        Checkpoints(saver, state, log, per_epoch, config.epochs, found, start, request),
-    ]
+        made.append(callbacks.ProbeDecision(next(iter(batches)), config.decay.probe_every))
+    made.append(StopDiverged(config.max_skipped_updates, per_epoch, after))
+    if leads:
+        pages = {
+            "config": _page(f"{key} = {value}" for key, value in workdir.config.items()),
+            "roles": _page(str(tf_bdecay.describe(experiment.trainer)).splitlines()),
+        }
+        made += [
+            UpdateSummaries(workdir, schedule, log.summaries_every, per_epoch, start, pages),
+            EpochRows(workdir, schedule, plan.split, per_epoch, config.batch_size, start),
+            ProgressLine(per_epoch, config.epochs, config.batch_size, console, after),
+        ]
+    folder = workdir.checkpoints if leads else None
+    last = resume.Checkpoints(
+        checkpoints.Saver(folder, log.checkpoints_kept, log.on_save_error, say),
+        per_epoch,
+        config.epochs,
+        every_epochs=log.checkpoint_every,
+        every_updates=log.checkpoint_updates,
+        every_minutes=log.checkpoint_minutes,
+        callbacks=made,
+        start=start,
+        request=request,
+    )
+    return [*made, last]
 
 
-def _preformatted(text):
-    return "\n".join(f"    {line}" for line in text.splitlines())
+def _page(lines):
+    """Lines as preformatted Markdown."""
+    return "\n".join(f"    {line}" for line in lines)
 
 
 def _result(experiment):
     """What was measured, and the mechanism behind it."""
     config, trainer = experiment.config, experiment.trainer
-    images = fitting.evaluation_batches(experiment, "test")
+    images = loop.evaluation_batches(experiment, "test")
     tested = trainer.evaluate(images, verbose=0, return_dict=True)
     result = {
         "experiment": config.experiment,

@@ -1,47 +1,316 @@
-"""Where a run goes on: the newest checkpoint that is whole, into the variables it belongs to."""
+"""Resume: a run that is killed after any update goes on to the same bits.
 
-from tf_bdecay.storage import checkpoints, shelf
-from tf_bdecay.training.position import Position
+`Checkpoints` is a callback for any Keras `fit`; it needs neither a config nor an `Experiment`.
+`restore` assigns the newest checkpoint and says where the run is. Both belong together with
+`loop.fit`, which trains from there on.
+
+Inside an epoch a checkpoint holds the metrics so far, too, for each replica: the order in which
+they are added up is in the bits.
+"""
+
+import dataclasses
+import json
+import pathlib
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_bdecay.distribution import sharding, signals, strategies
+from tf_bdecay.errors import BadInput, require
+from tf_bdecay.storage import checkpoints
+
+FLUSH_SECONDS = 120  # so that TensorBoard shows a long epoch while it runs
+_METRIC = "metric/"
 
 
-def restore(folder, state, say, find=shelf.newest_good):
-    """Assigns the newest whole checkpoint's values to the variables.
+@dataclasses.dataclass(frozen=True)
+class Position:
+    """Where a run is.
+
+    Attributes:
+        update: updates done, skipped ones included.
+        epoch: epochs that have ended, with their evaluation and row; all updates of one more may
+            be done.
+        metrics: dict of label to array, the metrics of an epoch that has not ended.
+        callbacks: dict of a callback's class to the JSON value that it resumes from.
+        best: the best accuracy of an epoch's end so far, or None.
+    """
+
+    update: int = 0
+    epoch: int = 0
+    metrics: dict = dataclasses.field(default_factory=dict)
+    callbacks: dict = dataclasses.field(default_factory=dict)
+    best: float | None = None
+
+
+class CountsUpdates(keras.callbacks.Callback):
+    """A callback that numbers updates from the beginning of the run.
+
+    `fit` numbers the batches of an epoch from 0, also where it was called in the middle of one.
+
+    Args:
+        updates_per_epoch: of the run.
+        after: updates done when the run resumes.
+    """
+
+    def __init__(self, updates_per_epoch, after=0):
+        super().__init__()
+        self.updates_per_epoch = updates_per_epoch
+        self.after = after
+        self.done = after
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Finds the first update of this call of `fit` in the epoch."""
+        self._first = max(epoch * self.updates_per_epoch, self.after)
+        self.done = self._first
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Counts the updates done, several at once where an execution has several."""
+        self.done = self._first + batch + 1
+
+
+class Checkpoints(CountsUpdates):
+    """Saves by epochs, updates and minutes, at the end, and when a signal asks for it.
+
+    It must be the last callback: what the others wrote goes to the disk before the checkpoint, so
+    that a run which resumes from it finds neither more nor less. Only a checkpoint after an
+    epoch's evaluation counts that epoch as ended.
+
+    Args:
+        saver: a `checkpoints.Saver`.
+        updates_per_epoch, epochs: of the run.
+        every_epochs: epochs between checkpoints.
+        every_updates, every_minutes: updates and minutes between checkpoints, too; None for none.
+        callbacks: the other callbacks; those with `flush` are flushed, those with `state` asked for
+            the JSON value that they resume from inside an epoch.
+        start: the `Position` from which the run goes on.
+        request: a `signals.Request`.
+    """
+
+    def __init__(
+        self,
+        saver,
+        updates_per_epoch,
+        epochs,
+        every_epochs=1,
+        every_updates=None,
+        every_minutes=None,
+        callbacks=(),
+        start=None,
+        request=None,
+    ):
+        start = start or Position()
+        super().__init__(updates_per_epoch, start.update)
+        self.saver, self.epochs = saver, epochs
+        self.every_epochs, self.every_updates = every_epochs, every_updates
+        self.every_minutes = every_minutes
+        self.callbacks, self.request = list(callbacks), request or signals.Request()
+        self._best = start.best
+        self._saved = (self.after, time.monotonic())
+        self._flushed = time.monotonic()
+
+    def on_train_batch_end(self, batch, logs=None):
+        super().on_train_batch_end(batch, logs)
+        self.saver.poll()
+        if self._asked_to_stop():
+            self._stop(snapshot(self.model))
+        elif self._due():
+            self._save(snapshot(self.model))
+        elif time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self._flush()
+
+    def on_test_begin(self, logs=None):
+        self._metrics = snapshot(self.model)  # evaluation uses the same variables
+
+    def on_test_batch_end(self, batch, logs=None):
+        if self._asked_to_stop():  # no weight changes in an evaluation; it is done again
+            self._stop(self._metrics)
+
+    def on_epoch_end(self, epoch, logs=None):
+        accuracy = (logs or {}).get("val_accuracy")
+        best = accuracy is not None and (self._best is None or accuracy > self._best)
+        stop = self._asked_to_stop()
+        if (epoch + 1) % self.every_epochs == 0 or epoch + 1 == self.epochs or stop:
+            self._best = accuracy if best else self._best
+            self._save({}, ended=True, best=best)
+        else:
+            self._flush()
+        if stop:
+            self._stop()
+
+    def close(self):
+        """Waits for the last checkpoint; to be called however the run ends."""
+        self.saver.close()
+
+    def _due(self):
+        update, moment = self._saved
+        every, minutes = self.every_updates, self.every_minutes
+        by_updates = every and self.done // every > update // every
+        by_clock = bool(minutes) and time.monotonic() - moment >= 60 * minutes
+        return self.request.save(by_clock) or by_updates  # the workers agree on clocks every time
+
+    def _asked_to_stop(self):
+        return self.request.number is not None
+
+    def _stop(self, metrics=None):
+        if metrics is not None:
+            self._save(metrics)
+        self.saver.wait()
+        self.request.check()
+
+    def _save(self, metrics, ended=False, best=False):
+        """Metrics belong to an epoch that has not ended; none to one that has."""
+        self._saved = (self.done, time.monotonic())
+        if self.saver.folder is None:
+            return
+        begun = (self.done - 1) // self.updates_per_epoch
+        stateful = [c for c in self.callbacks if hasattr(c, "state") and not ended]
+        meta = {
+            "update": self.done,
+            "epoch": begun + 1 if ended else begun,
+            "best": self._best,
+            "callbacks": {type(callback).__name__: callback.state() for callback in stateful},
+        }
+        state = checkpoints.state_of(self.model, self.model.optimizer)
+        self.saver.save({**checkpoints.snapshot(state), **metrics}, meta, best, self._flushes())
+
+    def _flush(self):
+        self._flushed = time.monotonic()
+        self.saver.guarded(*self._flushes())
+
+    def _flushes(self):
+        return [callback.flush for callback in self.callbacks if hasattr(callback, "flush")]
+
+
+def restore(folder, model, say):
+    """Assigns the newest checkpoint that can be read to the model and its optimizer.
 
     Args:
         folder: of the checkpoints.
-        state: from `checkpoints.state_of`.
+        model: the compiled model, its optimizer and metrics built.
         say: called with a line for a person: which checkpoint, and which are damaged.
-        find: `shelf.newest_good`, or a function like it.
 
     Returns:
         The `Position`: the beginning where there never was a checkpoint.
 
     Raises:
-        BadInput: no checkpoint is whole, or it is of another model, optimizer or format.
+        BadInput: no checkpoint can be read, or it is of another model, optimizer or format.
     """
-    found = find(folder, lambda sentence: say(f"Warning: {sentence}"))
+    found = _read_newest(folder, model.distribute_strategy, lambda why: say(f"Warning: {why}"))
     if found is None:
         return Position()
     path, arrays, meta = found
-    metrics = {label: arrays.pop(label) for label in list(arrays) if label.startswith("metric/")}
-    checkpoints.assign(path, arrays, state)
+    metrics = {label: arrays.pop(label) for label in list(arrays) if label.startswith(_METRIC)}
+    checkpoints.assign(path, arrays, checkpoints.state_of(model, model.optimizer))
     say(f"Going on from {path}, after update {meta['update']} and epoch {meta['epoch']}.")
-    return Position(meta["update"], meta["epoch"], metrics, meta["watchers"], meta["best"])
+    return Position(meta["update"], meta["epoch"], metrics, meta["callbacks"], meta["best"])
 
 
-def compare(starts, deterministic, say):
-    """Warns where a run goes on with another --deterministic than it had: its bits may change.
+def _read_newest(folder, strategy, warn):
+    """`checkpoints.read_newest`; of many workers the leader chooses, and all read the same file."""
+    leads = sharding.is_leader(strategy)
+    found = checkpoints.read_newest(folder, warn) if leads else None
+    if not strategies.is_multi_worker(strategy):
+        return found
+    chosen = json.dumps([found[0].name, found[2]["update"]] if found else None)
+    chosen = json.loads(sharding.from_leader(strategy, chosen.encode()))
+    if leads or chosen is None:
+        return found
+    path = pathlib.Path(folder, chosen[0])
+    where = "--workdir must be on a file system that all workers share."
+    try:
+        arrays, meta = checkpoints.read(path)
+    except checkpoints.Damaged as error:
+        why = f"{str(error).rstrip('.')}, but the leader goes on from it: {where}"
+        raise BadInput(why) from error
+    require(
+        meta["update"] == chosen[1],
+        f"{path} is of update {meta['update']} here and of {chosen[1]} for the leader: {where}",
+    )
+    return path, arrays, meta
+
+
+def snapshot(model):
+    """Copies the metrics' variables to the host.
 
     Args:
-        starts: `Workdir.starts`; of one that did not record it nothing is said.
-        deterministic: as it is now.
-        say: called with a line for a person.
+        model: a compiled model whose metrics are built.
+
+    Returns:
+        Dict of label to array [replicas, ...].
     """
-    begins = [i for i, start in enumerate(starts) if start.get("from", {}).get("update") == 0]
-    since = starts[begins[-1] :] if begins else starts
-    if any(start.get("deterministic", deterministic) != deterministic for start in since):
-        had, has = ("without", "with") if deterministic else ("with", "without")
-        say(
-            f"Warning: this run was {had} --deterministic before and goes on {has} it: its bits "
-            "may differ from those of a run that was not interrupted."
-        )
+    strategy, labelled = model.distribute_strategy, _labelled(model)
+    if strategies.is_multi_worker(strategy):
+        return _gathered(strategy, labelled)
+    local = strategy.experimental_local_results
+    return {
+        label: np.stack([np.array(copy.numpy()) for copy in local(variable.value)])
+        for label, variable in labelled.items()
+    }
+
+
+def assign(model, metrics):
+    """Assigns to the metrics' variables what `snapshot` copied.
+
+    On another number of replicas the first takes the sum of all: metrics are sums over examples.
+
+    Args:
+        model: as for `snapshot`, of the same metrics.
+        metrics: from `snapshot`.
+    """
+    strategy = model.distribute_strategy
+    local, replicas = strategy.experimental_local_results, strategy.num_replicas_in_sync
+    shared = strategies.is_multi_worker(strategy)
+    own = sharding.own_replicas(strategy) if shared else range(replicas)
+    for label, variable in _labelled(model).items():
+        values = metrics[label]
+        if len(values) != replicas:
+            total = values.sum(axis=0)
+            values = [total, *(np.zeros_like(total) for _ in range(replicas - 1))]
+        for copy, index in zip(local(variable.value), own, strict=True):
+            copy.assign(values[index])
+
+
+class RestoresMetrics(keras.callbacks.Callback):
+    """Puts the metrics of an unfinished epoch back, when `fit` has set them to zero.
+
+    Args:
+        metrics: from `snapshot`.
+    """
+
+    def __init__(self, metrics):
+        super().__init__()
+        self._metrics = metrics
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Assigns them, once."""
+        if self._metrics:
+            assign(self.model, self._metrics)
+            self._metrics = None
+
+
+def _gathered(strategy, labelled):
+    """The metrics of all workers' replicas, in one reduction that all of them must come to."""
+
+    def own():
+        flat = [tf.reshape(_on_this_replica(v.value), [-1]) for v in labelled.values()]
+        return tf.concat([tf.cast(t, "float64") for t in flat], 0)
+
+    found = sharding.gathered(strategy, own)
+    sizes = [int(np.prod(variable.shape)) for variable in labelled.values()]
+    parts = np.split(found, np.cumsum(sizes)[:-1], axis=1)
+    return {
+        label: part.reshape([-1, *variable.shape]).astype(variable.dtype)
+        for (label, variable), part in zip(labelled.items(), parts, strict=True)
+    }
+
+
+def _on_this_replica(variable):
+    """A variable's value on this replica; read across replicas it would be the sum over all."""
+    return variable.read_value() if hasattr(variable, "read_value") else variable
+
+
+def _labelled(model):
+    return {f"{_METRIC}{i:04d}/{v.name}": v for i, v in enumerate(model.metrics_variables)}

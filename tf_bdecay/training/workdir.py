@@ -85,6 +85,25 @@ class Workdir:
         file = self.path / "versions.json"
         return read_json(file, list) if file.exists() else []
 
+    def check_deterministic(self, deterministic, say):
+        """Warns where a run resumes with another --deterministic: its bits may change.
+
+        Of starts that did not record it nothing is said.
+
+        Args:
+            deterministic: as it is now.
+            say: called with a line for a person.
+        """
+        starts = self.starts
+        begins = [i for i, start in enumerate(starts) if start.get("from", {}).get("update") == 0]
+        since = starts[begins[-1] :] if begins else starts
+        if any(start.get("deterministic", deterministic) != deterministic for start in since):
+            had, has = ("without", "with") if deterministic else ("with", "without")
+            say(
+                f"Warning: this run was {had} --deterministic before and goes on {has} it: its "
+                "bits may differ from those of a run that was not interrupted."
+            )
+
     def open(self, start):
         """Creates the folder where it is not there, and records a start.
 

@@ -3,7 +3,7 @@
 import csv
 import json
 
-from tf_bdecay.storage import checkpoints, events, shelf
+from tf_bdecay.storage import checkpoints, events
 
 TIMES = ("images_per_second", "seconds")  # columns that no two runs share
 TABLES = ("metrics.csv", "layers.csv")
@@ -33,7 +33,7 @@ def differences(whole, other):
 
 
 def _of_variables(whole, other):
-    names = [shelf.newest(path / "checkpoints") for path in (whole, other)]
+    names = [checkpoints.newest(path / "checkpoints") for path in (whole, other)]
     if names[0].name != names[1].name:
         return [f"the last checkpoint is {names[1].name}, not {names[0].name}"]
     (ours, meta), (theirs, their_meta) = map(checkpoints.read, names)

@@ -5,15 +5,27 @@ import keras
 from tf_bdecay import data
 from tf_bdecay.distribution import sharding, strategies
 from tf_bdecay.optim.base import unwrapped
-from tf_bdecay.training import epoch_metrics, parts
-from tf_bdecay.training.lazy_logs import LazyLogs
+from tf_bdecay.training import parts, resume
 
 
 class EndedEarly(RuntimeError):
     """`fit` came to an end before the last update."""
 
 
-def fit(experiment, start, watchers):
+class LazyLogs(keras.callbacks.CallbackList):
+    """Hands an update's loss and metrics to the callbacks as they are, on the device.
+
+    Keras' own list fetches them after every update: a host sync, after which the device waits for
+    the host. A callback that wants a number takes `float` of it, seldom.
+    """
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Calls the callbacks, in order."""
+        for callback in self.callbacks:
+            callback.on_train_batch_end(batch, logs)
+
+
+def fit(experiment, start, callbacks):
     """Trains all that is not done yet.
 
     `fit` of Keras cannot start in the middle of an epoch. So the rest of one is a call of its own,
@@ -22,7 +34,7 @@ def fit(experiment, start, watchers):
     Args:
         experiment: the `Experiment`, its variables as they are at `start`.
         start: the `Position`.
-        watchers: the callbacks.
+        callbacks: list of Keras callbacks.
 
     Raises:
         EndedEarly: updates are missing. Keras takes every OutOfRangeError of a step for the end of
@@ -32,14 +44,14 @@ def fit(experiment, start, watchers):
     epoch = start.epoch
     done = start.update - epoch * per_epoch
     if done:
-        watching = [epoch_metrics.GoesOn(start.metrics), *watchers]
+        first = [resume.RestoresMetrics(start.metrics), *callbacks]
         if done < per_epoch:
-            _epochs(experiment, start.update, epoch, epoch + 1, per_epoch - done, watching)
+            _epochs(experiment, start.update, epoch, epoch + 1, per_epoch - done, first)
         else:
-            _end_of_epoch(experiment, epoch, watching)
+            _end_of_epoch(experiment, epoch, first)
         epoch += 1
     if epoch < epochs:
-        _epochs(experiment, epoch * per_epoch, epoch, epochs, per_epoch, watchers)
+        _epochs(experiment, epoch * per_epoch, epoch, epochs, per_epoch, callbacks)
     totals = unwrapped(experiment.trainer.optimizer).totals()
     done, total = totals["updates"] + totals["skipped_updates"], experiment.plan.total_updates
     if done != total:
@@ -79,7 +91,7 @@ def _training_batches(experiment, update):
     return sharding.distributed(experiment.strategy, make, endless=True)
 
 
-def _epochs(experiment, update, epoch, last, steps, watchers):
+def _epochs(experiment, update, epoch, last, steps, callbacks):
     """Epochs from `epoch` up to `last`, of `steps` updates each; the stream starts at `update`."""
     config = experiment.config
     experiment.trainer.fit(
@@ -89,16 +101,16 @@ def _epochs(experiment, update, epoch, last, steps, watchers):
         steps_per_epoch=steps,
         validation_data=evaluation_batches(experiment, experiment.plan.split),
         validation_freq=_evaluated(config),
-        callbacks=LazyLogs(watchers, add_history=True, model=experiment.trainer),
+        callbacks=LazyLogs(callbacks, add_history=True, model=experiment.trainer),
         shuffle=False,  # the order is the data's own
         verbose=0,
     )
 
 
-def _end_of_epoch(experiment, epoch, watchers):
+def _end_of_epoch(experiment, epoch, callbacks):
     """What `fit` does after an epoch's last update; it has no epochs of no updates."""
     trainer = experiment.trainer
-    callbacks = keras.callbacks.CallbackList(watchers, model=trainer)
+    callbacks = keras.callbacks.CallbackList(callbacks, model=trainer)
     callbacks.on_train_begin()
     callbacks.on_epoch_begin(epoch)
     logs = trainer.get_metrics_result()

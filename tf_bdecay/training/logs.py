@@ -1,4 +1,9 @@
-"""Callbacks that look at a run: the row of metrics.csv by epoch, the stop of a diverged run."""
+"""What a run leaves behind: a row by epoch, the decisions of every k-th update, and a diverged end.
+
+metrics.csv has a row an epoch. layers.csv and TensorBoard have C, r and the decision by layer, the
+learning rate and the trust ratios: the optimizer keeps all of it as state on the device, and one
+fetch every k updates brings it here.
+"""
 
 import math
 import time
@@ -6,10 +11,11 @@ import time
 import numpy as np
 
 from tf_bdecay.optim.base import unwrapped
+from tf_bdecay.roles import kinds_of
+from tf_bdecay.storage.events import EPOCH_TAG, Events, cut_back
 from tf_bdecay.storage.tables import Table
-from tf_bdecay.training.position import CountsUpdates, Position
 from tf_bdecay.training.progress import Speed
-from tf_bdecay.training.summaries import last_learning_rate
+from tf_bdecay.training.resume import CountsUpdates, Position
 
 EPOCH_COLUMNS = (
     "epoch",
@@ -24,14 +30,7 @@ EPOCH_COLUMNS = (
     "images_per_second",
     "seconds",
 )
-
-
-class Diverged(RuntimeError):
-    """Loss or gradients were not finite for too many updates in a row; `update` is the last."""
-
-    def __init__(self, message, update):
-        super().__init__(message)
-        self.update = update
+LAYER_COLUMNS = ("update", "layer", "C_beta", "C_gamma", "r", "decay_on")
 
 
 class EpochRows(CountsUpdates):
@@ -44,7 +43,7 @@ class EpochRows(CountsUpdates):
         schedule: the learning rate by updates done.
         split: "test" or "validation", what the epochs are evaluated on.
         updates_per_epoch, batch_size: of the run.
-        start: the `Position` from which the run goes on.
+        start: the `Position` from which the run resumes.
     """
 
     def __init__(self, workdir, schedule, split, updates_per_epoch, batch_size, start=None):
@@ -56,12 +55,12 @@ class EpochRows(CountsUpdates):
         ended = start.epoch * updates_per_epoch
         self.table = Table(workdir.path / "metrics.csv", columns, after=ended)
         self._speed = Speed(batch_size)
-        self._goes_on = start.watchers.get(type(self).__name__)
+        self._resumed = start.callbacks.get(type(self).__name__)
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)
         self._speed.begin_epoch()
-        before, self._goes_on = self._goes_on, None
+        before, self._resumed = self._resumed, None
         before = before or {"decay_on_updates": self._decay_on_updates(), "seconds": 0.0}
         self._began = time.perf_counter() - before["seconds"]
         self._on_before = before["decay_on_updates"]
@@ -101,6 +100,86 @@ class EpochRows(CountsUpdates):
         return int(unwrapped(self.model.optimizer).totals()["decay_on_updates"].sum())
 
 
+class UpdateSummaries(CountsUpdates):
+    """Writes the decision of every k-th update to TensorBoard and to layers.csv.
+
+    Args:
+        workdir: the run's `Workdir`, opened.
+        schedule: the learning rate by updates done.
+        every: k, in updates.
+        updates_per_epoch: to number the updates.
+        start: the `Position` from which the run resumes.
+        pages: dict of title to text, shown on TensorBoard's text page.
+    """
+
+    def __init__(self, workdir, schedule, every, updates_per_epoch, start=None, pages=None):
+        start = start or Position()
+        super().__init__(updates_per_epoch, start.update)
+        self.schedule = schedule
+        self.every = every
+        cut_back(workdir.tensorboard, start.update, start.epoch * updates_per_epoch)
+        self._events = Events(workdir.tensorboard)
+        self._table = Table(workdir.path / "layers.csv", LAYER_COLUMNS, after=start.update)
+        self._written = start.update // every
+        if start.update:
+            self._events.restarted(start.update)
+            return
+        for title, text in (pages or {}).items():
+            self._events.text(title, text)
+
+    def on_train_begin(self, logs=None):
+        self._kinds = np.array(kinds_of(self.model, unwrapped(self.model.optimizer).roles))
+
+    def on_train_batch_end(self, batch, logs=None):
+        super().on_train_batch_end(batch, logs)
+        if self.done // self.every > self._written:  # an execution may step over a multiple
+            self._written = self.done // self.every
+            self._write(self.done)
+
+    def on_epoch_end(self, epoch, logs=None):
+        update = (epoch + 1) * self.updates_per_epoch
+        self._events.scalars(update, {f"{EPOCH_TAG}{k}": v for k, v in (logs or {}).items()})
+
+    def flush(self):
+        """Brings everything written so far to the disk."""
+        self._table.flush()
+        self._events.flush()
+
+    def _write(self, update):
+        optimizer = unwrapped(self.model.optimizer)
+        decision, roles = optimizer.decision(), optimizer.roles
+        values = {"learning_rate": last_learning_rate(self.schedule, optimizer)}
+        for i, pair in enumerate(roles.pairs):
+            row = dict(
+                C_beta=decision.sensitivity[pair.beta],
+                C_gamma=decision.sensitivity[pair.gamma],
+                r=decision.bias_ratio[i],
+                decay_on=int(decision.decay_on[i]),
+            )
+            values.update({f"{name}/{pair.layer}": value for name, value in row.items()})
+            self._table.add(update=update, layer=pair.layer, **row)
+        if roles.pairs:
+            values["decay_on_fraction"] = decision.decay_on.mean()
+        values.update(self._by_kind(decision.sensitivity))
+        for variable, ratio in zip(roles.variables, decision.trust_ratio, strict=True):
+            if optimizer.adapts(variable):
+                values[f"trust_ratio/{variable.label}"] = ratio
+        self._events.scalars(update, values)
+
+    def _by_kind(self, sensitivity):
+        """C_m by kind (Table 2) and in total, as TensorBoard tags."""
+        sums = {f"C/{k}": sensitivity[self._kinds == k].sum() for k in dict.fromkeys(self._kinds)}
+        return {**sums, "C/Total": sensitivity.sum()}
+
+
+class Diverged(RuntimeError):
+    """Loss or gradients were not finite for too many updates in a row; `update` is the last."""
+
+    def __init__(self, message, update):
+        super().__init__(message)
+        self.update = update
+
+
 class StopDiverged(CountsUpdates):
     """Raises `Diverged` after too many skipped updates in a row.
 
@@ -110,7 +189,7 @@ class StopDiverged(CountsUpdates):
     Args:
         limit: how many in a row are too many.
         updates_per_epoch: to number the updates.
-        after: the number of updates from which this run goes on.
+        after: the number of updates from which this run resumes.
     """
 
     def __init__(self, limit, updates_per_epoch, after=0):
@@ -125,7 +204,7 @@ class StopDiverged(CountsUpdates):
         loss, self._before = self._before, (logs or {}).get("loss", 0.0)
         finite = math.isfinite(float(loss))
         # An execution of several updates may step over a multiple of the limit.
-        if finite and update // self.limit == self._looked and not self.all_of_epoch_done:
+        if finite and update // self.limit == self._looked and update % self.updates_per_epoch:
             return
         self._looked = update // self.limit
         optimizer = unwrapped(self.model.optimizer)
@@ -143,3 +222,8 @@ class StopDiverged(CountsUpdates):
                 f"them update {reached}: the run stops.",
                 reached,
             )
+
+
+def last_learning_rate(schedule, optimizer):
+    """The rate of the update done last: a float."""
+    return float(schedule(max(optimizer.totals()["updates"] - 1, 0)))

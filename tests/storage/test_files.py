@@ -1,0 +1,66 @@
+"""Files survive what interrupts their writing: the old content is there, or the new."""
+
+import json
+import math
+import os
+
+import pytest
+
+from tf_bdecay.errors import BadInput
+from tf_bdecay.storage import files
+
+
+def test_an_interrupted_write_leaves_the_old_file_as_it_was(tmp_path):
+    file = tmp_path / "file"
+    files.atomic_write(file, lambda f: f.write(b"old"))
+
+    def fails(f):
+        f.write(b"new, half wr")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        files.atomic_write(file, fails)
+    assert file.read_bytes() == b"old"
+
+
+def test_json_never_holds_numbers_that_json_does_not_know(tmp_path):
+    value = files.plain({"a": math.nan, "b": {"c": math.inf, "d": 1.5}, "e": [1]})
+    files.write_json(tmp_path / "x.json", value)
+
+    def refuse(name):
+        raise AssertionError(name)
+
+    read = json.loads((tmp_path / "x.json").read_text(), parse_constant=refuse)
+    assert read == {"a": "nan", "b": {"c": "inf", "d": 1.5}, "e": [1]}
+
+
+def test_no_part_of_an_interrupted_write_stays_on_the_disk(tmp_path):
+    def fails(f):
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        files.atomic_write(tmp_path / "file", fails)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_append_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch):
+    files.atomic_append(tmp_path / "file", b"old")
+
+    def fails(handle):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(OSError, match="disk full"):
+        files.atomic_append(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"old"
+
+
+def test_one_process_at_a_time_in_a_locked_folder(tmp_path):
+    with (
+        files.locked(tmp_path, "x is in use"),
+        pytest.raises(BadInput, match="x is in use: wait"),
+        files.locked(tmp_path, "x is in use"),
+    ):
+        pass
+    with files.locked(tmp_path, "x is in use"):
+        pass
