@@ -80,3 +80,39 @@ def build_metrics(model, x, y, y_pred):
     model._maybe_symbolic_build(data_batch=(x, y))
     if not model._compile_metrics.built:
         model._compile_metrics.build(y, y_pred)
+
+
+def build_loss(model, y):
+    """Makes the metrics of a compiled model's losses, which else its first loss would make.
+
+    Args:
+        model: functional and compiled.
+        y: structure of the targets.
+    """
+    loss = model._compile_loss
+    if loss is not None and not loss.built:
+        loss.build(y, model.output)
+
+
+def build_by_batch(model, strategy, batch):
+    """Makes the variables of a compiled model's metrics by the shapes of a batch.
+
+    Args:
+        model: compiled.
+        strategy: the model's `tf.distribute.Strategy`.
+        batch: (x, y) or (x, y, sample_weight), arrays.
+    """
+    with strategy.scope():
+        model._symbolic_build(data_batch=batch)
+
+
+def element_spec(iterator):
+    """What Keras' epoch iterator gives a replica: structure of `tf.TensorSpec`.
+
+    Args:
+        iterator: of `keras.Model.fit` under a strategy.
+    """
+    import tensorflow as tf
+
+    spec = iterator._distributed_dataset.element_spec
+    return tf.nest.map_structure(lambda s: getattr(s, "_value_specs", [s])[0], spec)

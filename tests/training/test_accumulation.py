@@ -7,6 +7,7 @@ import tf_bdecay
 from tests.training import small
 from tf_bdecay import decay
 from tf_bdecay.errors import BadInput
+from tf_bdecay.layers import GhostBatchNormalization
 
 BATCH, UPDATES, THRESHOLD = 64, 20, 0.02
 
@@ -108,15 +109,84 @@ def trainer_of(model):
     return trainer
 
 
-def test_batch_normalization_and_shared_layers_are_refused():
+def test_batch_normalization_is_refused():
     inputs = keras.Input((3,))
     normalized = keras.layers.BatchNormalization(name="norm")(inputs)
     with pytest.raises(BadInput, match="'norm' normalizes by the statistics of its whole batch"):
         trainer_of(keras.Model(inputs, normalized))
-    layer = tf_bdecay.layers.GhostBatchNormalization(16, name="twice")
-    trainer = trainer_of(keras.Model(inputs, layer(layer(inputs))))
-    with pytest.raises(BadInput, match="'twice' is called twice"):
-        trainer.fit(np.ones((32, 3)), np.ones((32, 3)), batch_size=32, verbose=0)
+
+
+def weights_after(make, micro_batch_size, epochs=3):
+    """All weights of `make(inputs)`'s model after some updates."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((3,))
+    trainer = tf_bdecay.Trainer.of(keras.Model(inputs, make(inputs)))
+    trainer.compile(
+        keras.optimizers.SGD(0.1), "mse", micro_batch_size=micro_batch_size, jit_compile=False
+    )
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(64, 3)), rng.normal(size=(64, 3))
+    history = trainer.fit(x, y, batch_size=32, shuffle=False, epochs=epochs, verbose=0)
+    return [*small.values(trainer.weights), np.array(history.history["loss"])]
+
+
+def assert_same_weights(make):
+    whole, cut = (weights_after(make, size) for size in (None, 8))
+    assert len(whole) > 1
+    for a, b in zip(whole, cut, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-6)
+    return whole
+
+
+def test_a_layer_that_is_called_twice_moves_its_statistics_twice():
+    def make(inputs):
+        layer = GhostBatchNormalization(4, momentum=0.5, center=False, name="twice")
+        return layer(keras.layers.Dense(3)(layer(inputs)))
+
+    assert_same_weights(make)
+
+
+def test_regularizers_and_losses_of_layers_count():
+    class Penalty(keras.layers.Layer):
+        def call(self, x):
+            self.add_loss(keras.ops.mean(x**2))
+            return x
+
+    def make(penalised):
+        def made(inputs):
+            regularizer = keras.regularizers.L2(0.5) if penalised else None
+            x = keras.layers.Dense(3, kernel_regularizer=regularizer)(inputs)
+            return Penalty()(x) if penalised else x
+
+        return made
+
+    with_penalties = assert_same_weights(make(True))
+    plain = weights_after(make(False), None)
+    assert with_penalties[-1][0] > plain[-1][0] + 0.1
+
+
+class Counter(keras.layers.Layer):
+    """Counts its calls in a variable that is a weight of the model, or is not."""
+
+    def __init__(self, own=True):
+        super().__init__()
+        variable = keras.Variable(0.0, trainable=False, name="calls")
+        self.calls = variable if own else (lambda: variable)
+
+    def call(self, x):
+        calls = self.calls() if callable(self.calls) else self.calls
+        calls.assign(calls + 1)
+        return x
+
+
+def test_other_state_is_handed_from_one_micro_batch_to_the_next():
+    found = weights_after(lambda x: keras.layers.Dense(3)(Counter()(x)), 8, epochs=1)
+    assert [a for a in found if a.shape == ()] == [2 * 4]  # updates times micro-batches
+
+
+def test_state_that_is_not_the_models_is_refused():
+    with pytest.raises(BadInput, match="assigns '.*calls', which micro-batches cannot follow"):
+        weights_after(lambda x: keras.layers.Dense(3)(Counter(own=False)(x)), 8)
 
 
 def test_several_outputs_and_weights_of_examples():

@@ -8,7 +8,7 @@ from keras import ops
 
 from tf_bdecay.batches import divided
 from tf_bdecay.errors import require, unknown
-from tf_bdecay.layers import fused, moving_statistics, normalize
+from tf_bdecay.layers import fused, normalize
 
 PARTIAL = ("error", "smaller")
 
@@ -128,7 +128,7 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
             outputs, mean, variance = fused.ghost_normalize(*parameters, self.epsilon)
         else:
             outputs, mean, variance = normalize.ghost_normalize(*parameters, axis, self.epsilon)
-        self.update_statistics(mean, variance)
+        self._update_statistics(mean, variance)
         return ops.cast(outputs, self.compute_dtype)
 
     def compute_mask(self, inputs, previous_mask=None):
@@ -139,21 +139,16 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
             "weight: use keras.layers.BatchNormalization, or stop the mask before this layer.",
         )
 
-    def update_statistics(self, mean, variance):
+    def _update_statistics(self, mean, variance):
         """One momentum step of the moving statistics: m <- momentum m + (1 - momentum) new.
 
-        Of a micro-batch they are handed on instead, for one step of the whole batch. Under a
-        strategy the assignment averages over replicas, for which it must not stand inside a
+        Under a strategy the assignment averages over replicas, for which it must not stand inside a
         `tf.cond` or a nested `tf.function`.
 
         Args:
             mean: tensor [channels], of this call's ghost batches.
             variance: tensor [channels], of this call's ghost batches, biased.
         """
-        statistics = moving_statistics.current()
-        if statistics is not None:
-            statistics.add(self, mean, variance)
-            return
         for moving, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
             old = ops.cast(moving, new.dtype)
             moving.assign(old * self.momentum + new * (1.0 - self.momentum))

@@ -1,4 +1,4 @@
-"""One update from many micro-batches: that of the whole batch, in a fraction of its memory."""
+"""One update from many micro-batches: that of the global batch, in a fraction of its memory."""
 
 import keras
 import tensorflow as tf
@@ -7,7 +7,7 @@ from keras import tree
 from tf_bdecay import keras_private
 from tf_bdecay.batches import check_divides, divided
 from tf_bdecay.errors import check_count, require
-from tf_bdecay.layers import GhostBatchNormalization, moving_statistics
+from tf_bdecay.layers import GhostBatchNormalization
 from tf_bdecay.sharpness.tape import dense_gradients
 
 
@@ -29,60 +29,67 @@ def check(model, micro_batch_size):
             )
 
 
-def accumulated(trainer, data, micro_batch_size):
-    """Loss, outputs and gradients of a batch, computed a micro-batch at a time.
+def accumulated(forward_backward, data, size, variables, state, outputs):
+    """Loss, outputs and gradients of a replica's batch, computed a micro-batch at a time.
 
         L = 1/K sum_k L_k,   dL/dtheta = 1/K sum_k dL_k/dtheta      (K micro-batches of equal size)
 
     The loop holds the activations of one micro-batch. Gradients are summed in float32 (float64 for
-    such variables), moving statistics take one step from the mean over all ghost batches. The order
-    of examples is the batch's own, so ghost batches are too.
+    such variables). The order of examples is the batch's own, so ghost batches are too.
+
+    What layers assign in a forward pass is assigned after the loop. A variable that replicas
+    average (`aggregation="mean"`, as moving statistics) is averaged over micro-batches too, each of
+    which began with the old value: with b_k the statistics of micro-batch k,
+
+        1/K sum_k (m old + (1 - m) b_k) = m old + (1 - m) 1/K sum_k b_k
+
+    is one momentum step from the mean over all ghost batches. Any other variable, such as the seed
+    of a dropout, is handed from one micro-batch to the next.
 
     Args:
-        trainer: the `Trainer`.
+        forward_backward: function of (x, y, sample_weight) that returns loss, outputs, gradients.
         data: (x, y, sample_weight), structures of tensors of one length, or None.
-        micro_batch_size: int, which divides that length.
+        size: int, examples of a micro-batch, which divides that length.
+        variables: those of the gradients.
+        state: the Keras variables that layers and losses may assign.
+        outputs: structure like the outputs, for their dtypes.
 
     Returns:
         The mean loss, the outputs for all examples, and the list of gradients.
 
     Raises:
-        BadInput: it does not divide the batch; at run time `tf.errors.InvalidArgumentError`, where
-            only the running graph knows the batch.
+        BadInput: the size does not divide the batch, or a variable outside of `state` is assigned;
+            at run time `tf.errors.InvalidArgumentError`, where only the graph knows the batch.
     """
-    data = tree.map_structure(lambda t: _in_micro_batches(t, micro_batch_size), data)
+    data = tree.map_structure(lambda t: _in_micro_batches(t, size), data)
     first = tree.flatten(data)[0]
     count = first.shape[0] or tf.shape(first)[0]
-    variables = trainer.trainable_variables
-    layers = _with_statistics(trainer)
+    averaged = [v for v in state if v.aggregation == "mean"]
+    chained = [v for v in state if v.aggregation != "mean"]
+    assigned = set()  # ids, known once the body was traced
     start = (
         tf.constant(0),
         tf.constant(0.0, _wide(keras.config.floatx())),
         [tf.zeros(v.shape, _wide(v.dtype)) for v in variables],
-        [(tf.zeros(n.moving_mean.shape, _wide(n.dtype)),) * 2 for n in layers],
+        [tf.zeros(v.shape, _wide(v.dtype)) for v in averaged],
+        [tf.convert_to_tensor(v.value) for v in chained],
         tree.map_structure(
-            lambda t: tf.TensorArray(
-                t.dtype, count, element_shape=(micro_batch_size, *t.shape[1:])
-            ),
-            trainer.output,
+            lambda t: tf.TensorArray(t.dtype, count, element_shape=(size, *t.shape[1:])), outputs
         ),
     )
 
-    def body(k, loss, sums, statistics, outputs):
+    def body(k, loss, sums, means, values, arrays):
         part = tree.map_structure(lambda t: None if t is None else t[k], data)
-        with moving_statistics.collected() as found:
-            value, y_pred, gradients = trainer.gradients(*part)
-        gradients = dense_gradients(gradients, variables)
-        sums = [s + tf.cast(g, s.dtype) for s, g in zip(sums, gradients, strict=True)]
-        by_layer = {id(n): v for n, v in zip(found.layers, found.values, strict=True)}
-        statistics = [
-            tuple(s + tf.cast(new, s.dtype) for s, new in zip(old, by_layer[id(n)], strict=True))
-            for n, old in zip(layers, statistics, strict=True)
-        ]
-        outputs = tree.map_structure(lambda array, t: array.write(k, t), outputs, y_pred)
-        return k + 1, loss + tf.cast(value, loss.dtype), sums, statistics, outputs
+        with _Assignments(variables, averaged, zip(chained, values, strict=True)) as scope:
+            value, y_pred, gradients = forward_backward(*part)
+        assigned.update(scope.assigned)
+        sums = _plus(sums, dense_gradients(gradients, variables))
+        means = _plus(means, [_value(v, scope) for v in averaged])
+        values = [_value(v, scope) for v in chained]
+        arrays = tree.map_structure(lambda array, t: array.write(k, t), arrays, y_pred)
+        return k + 1, loss + tf.cast(value, loss.dtype), sums, means, values, arrays
 
-    _, loss, sums, statistics, outputs = tf.while_loop(
+    _, loss, sums, means, values, arrays = tf.while_loop(
         lambda k, *_: k < count, body, start, parallel_iterations=1
     )
 
@@ -90,10 +97,51 @@ def accumulated(trainer, data, micro_batch_size):
         return total / tf.cast(count, total.dtype)
 
     # After the loop: an assignment that averages over replicas must not stand inside it.
-    for layer, (batch_mean, variance) in zip(layers, statistics, strict=True):
-        layer.update_statistics(mean(batch_mean), mean(variance))
-    y_pred = tree.map_structure(_in_one, outputs)
-    return mean(loss), y_pred, [mean(s) for s in sums]
+    values = [*map(mean, means), *values]
+    for variable, value in zip([*averaged, *chained], values, strict=True):
+        if id(variable) in assigned:
+            variable.assign(value)
+    return mean(loss), tree.map_structure(_in_one, arrays), [mean(s) for s in sums]
+
+
+class _Assignments(keras.StatelessScope):
+    """A scope in which variables are not assigned, but new values kept for who asks for them.
+
+    Args:
+        trained: variables that keep their own values.
+        averaged: variables that begin with their own values.
+        chained: pairs of a variable and the value that it begins with.
+
+    Attributes:
+        assigned: ids of the variables that got new values.
+    """
+
+    def __init__(self, trained, averaged, chained):
+        super().__init__(chained, collect_losses=True)
+        self.assigned = set()
+        self._allowed = {*self.state_mapping, *(id(v) for v in averaged)}
+        # Regularizers take what the scope has: the variable itself, which the tape follows.
+        self.state_mapping.update({id(v): v.value for v in trained})
+
+    def add_update(self, update):
+        variable, _ = update
+        require(
+            id(variable) in self._allowed,
+            f"A forward pass assigns {variable.path!r}, which micro-batches cannot follow: it must "
+            "be a non-trainable variable of the model (of random numbers, of a "
+            "keras.random.SeedGenerator that a layer has as an attribute).",
+        )
+        self.assigned.add(id(variable))
+        super().add_update(update)
+
+
+def _value(variable, scope):
+    value = scope.get_current_value(variable)
+    return tf.convert_to_tensor(variable.value if value is None else value)
+
+
+def _plus(sums, values):
+    return [s + tf.cast(v, s.dtype) for s, v in zip(sums, values, strict=True)]
 
 
 def _in_one(array):
@@ -104,15 +152,6 @@ def _in_one(array):
     return tf.reshape(
         parts, tf.concat([[length], tf.shape(parts)[2:]], 0) if None in rest else [length, *rest]
     )
-
-
-def _with_statistics(model):
-    """The ghost batch normalizations that move their statistics in training."""
-    return [
-        layer
-        for layer in keras_private.layers_of(model, include_self=False)
-        if isinstance(layer, GhostBatchNormalization) and layer.trainable
-    ]
 
 
 def _wide(dtype):

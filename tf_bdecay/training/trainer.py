@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tf_bdecay import keras_private
 from tf_bdecay.distribution import sharding
 from tf_bdecay.distribution.strategies import is_multi_worker
 from tf_bdecay.errors import require
@@ -43,9 +44,9 @@ class Trainer(keras.Model):
         Raises:
             BadInput: a subclassed model, which has no graph of layers, or one that is not built.
         """
-        graph = getattr(model, "_functional", model)  # what a Sequential keeps inside
+        graph = keras_private.graph_of(model)
         require(
-            isinstance(graph, keras.Model) and hasattr(graph, "_nodes"),
+            isinstance(graph, keras.Model),
             "A Trainer is made of a functional or sequential model that is built; one with a "
             "`call` of its own can be wrapped: x = keras.Input(shape); "
             f"Trainer(x, model(x)). Received: {getattr(model, 'name', model)!r}",
@@ -91,16 +92,22 @@ class Trainer(keras.Model):
         """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if self.micro_batch_size is None:
-            loss, y_pred, gradients = self.gradients(x, y, sample_weight)
+            loss, y_pred, gradients = self.forward_backward(x, y, sample_weight)
         else:
+            keras_private.build_loss(self, y)  # no variable can be made in the loop
             loss, y_pred, gradients = accumulation.accumulated(
-                self, (x, y, sample_weight), self.micro_batch_size
+                self.forward_backward,
+                (x, y, sample_weight),
+                self.micro_batch_size,
+                self.trainable_variables,
+                state=[*self.non_trainable_variables, *self.metrics_variables],
+                outputs=self.output,
             )
         self.optimizer.apply(gradients, self.trainable_variables)
         self._track_loss(loss, y)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
-    def gradients(self, x, y, sample_weight):
+    def forward_backward(self, x, y, sample_weight):
         """Loss, outputs and gradients (scaled, where the optimizer scales) of one forward pass."""
 
         def objective():
