@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from tf_bdecay import keras_private
 from tf_bdecay.errors import BadInput
 from tf_bdecay.roles import roles_of, unique_labels
 
@@ -16,7 +17,7 @@ def pairs_by_identity(model):
     variables = model.trainable_variables
     position = {id(v): i for i, v in enumerate(variables)}
     found = set()
-    for layer in model._flatten_layers():
+    for layer in keras_private.layers_of(model):
         gamma, beta = getattr(layer, "gamma", None), getattr(layer, "beta", None)
         if gamma is not None and beta is not None and gamma.trainable and beta.trainable:
             found.add((position[id(gamma)], position[id(beta)]))

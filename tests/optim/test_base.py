@@ -1,4 +1,4 @@
-"""What both optimizers do around their rule: skipping, averages, absent gradients, state."""
+"""What the base of the optimizers does around their rule; what all share is in test_properties."""
 
 import keras
 import numpy as np
@@ -11,44 +11,10 @@ from tf_bdecay.errors import BadInput
 
 pytestmark = pytest.mark.any_backend
 
-OPTIMIZERS = [tf_bdecay.Lamb, tf_bdecay.SGD]
-
-
-def snapshot(optimizer, variables):
-    return [np.array(v.numpy()) for v in [*optimizer.variables, *variables]]
-
 
 def made(cls=tf_bdecay.Lamb, **options):
     variables = problem.make_variables(problem.initial())
     return cls(0.01, compile_update=False, **options), variables
-
-
-@pytest.mark.parametrize("cls", OPTIMIZERS)
-@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
-def test_a_nonfinite_gradient_changes_nothing_but_the_count(cls, poison):
-    optimizer, variables = made(cls, use_ema=True, weight_decay=decay.AdaptiveBetaDecay())
-    good = problem.gradients(3)
-    bad = {k: g.copy() for k, g in good[1].items()}
-    bad["norm/beta"][2] = poison
-    problem.apply(optimizer, variables, good[0])
-    before = snapshot(optimizer, variables)
-    for n in (1, 2):
-        problem.apply(optimizer, variables, bad)
-        assert optimizer.totals()["skipped_updates"] == n
-        assert optimizer.totals()["skipped_in_a_row"] == n
-    counts = {id(optimizer.skipped_updates), id(optimizer.skipped_in_a_row)}
-    everything = [*optimizer.variables, *variables]
-    for variable, old in zip(everything, before, strict=True):
-        if id(variable) not in counts:
-            np.testing.assert_array_equal(variable.numpy(), old)
-    problem.apply(optimizer, variables, good[1])  # and then goes on as if nothing had been
-    assert optimizer.totals()["skipped_updates"] == 2
-    assert optimizer.totals()["skipped_in_a_row"] == 0
-    other, its_variables = made(cls, use_ema=True, weight_decay=decay.AdaptiveBetaDecay())
-    for gradient in good[:2]:
-        problem.apply(other, its_variables, gradient)
-    for a, b in zip(variables, its_variables, strict=True):
-        np.testing.assert_array_equal(a.numpy(), b.numpy())
 
 
 def test_without_skipping_a_nan_reaches_the_weights():
@@ -159,19 +125,6 @@ def test_constraints_hold_after_every_update():
     np.testing.assert_allclose(np.linalg.norm(variable.numpy(), axis=0), 1, rtol=1e-5)
 
 
-def test_loss_scale_factor_is_taken_out():
-    plain, a = made()
-    scaled, b = made(loss_scale_factor=64.0)
-    for gradient in problem.gradients(3):
-        problem.apply(plain, a, gradient)
-        problem.apply(scaled, b, {k: 64 * g for k, g in gradient.items()})
-    for x, y in zip(problem.values(a), problem.values(b), strict=True):
-        np.testing.assert_allclose(x, y, rtol=1e-6)
-    np.testing.assert_allclose(
-        plain.decision().sensitivity, scaled.decision().sensitivity, rtol=1e-5
-    )
-
-
 def test_scalar_and_empty_variables():
     thetas = {"a/kernel": np.ones(()), "b/kernel": np.ones((0, 3)), "c/kernel": np.ones((2, 2))}
     variables = problem.make_variables(thetas)
@@ -179,16 +132,6 @@ def test_scalar_and_empty_variables():
     problem.apply(optimizer, variables, {k: np.ones_like(v) for k, v in thetas.items()})
     assert float(variables[0].numpy()) == pytest.approx(0.9, rel=1e-5)
     assert variables[1].numpy().shape == (0, 3)
-
-
-def test_bfloat16_variables_keep_float32_moments():
-    variables = problem.make_variables(problem.initial(), "bfloat16")
-    optimizer = tf_bdecay.Lamb(0.01, compile_update=False)
-    problem.apply(optimizer, variables, problem.gradients(1)[0])
-    assert {v.dtype for v in variables} == {"bfloat16"}
-    moments = [v for v in optimizer.variables if "momentum" in v.path or "velocity" in v.path]
-    assert {v.dtype for v in moments} == {"float32"}
-    assert all(np.isfinite(v).all() for v in problem.values(variables))
 
 
 def test_set_decision_is_what_updates_apply():

@@ -11,7 +11,7 @@ import pytest
 from keras import layers
 
 import tf_bdecay
-from tf_bdecay import decay
+from tf_bdecay import decay, keras_private
 
 RNG = np.random.default_rng(0)
 
@@ -109,7 +109,7 @@ def test_every_gamma_and_beta_is_found_by_fit(make):
     model, x = make()
     expected = sum(
         getattr(layer, "gamma", None) is not None and getattr(layer, "beta", None) is not None
-        for layer in model._flatten_layers()
+        for layer in keras_private.layers_of(model)
     )
     compile_it(model)
     fit(model, x)
@@ -135,7 +135,7 @@ def test_saved_loaded_and_gone_on_is_not_stopping(make, tmp_path):
     for a, b in zip(model.optimizer.variables, again.optimizer.variables, strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
     for m in (model, again):
-        for layer in m._flatten_layers():
+        for layer in keras_private.layers_of(m):
             if isinstance(layer, layers.Dropout):  # Keras' saving leaves its state out
                 layer.rate = 0.0
         m.make_train_function(force=True)

@@ -1,0 +1,169 @@
+"""What holds for every optimizer whatever its rule: one table, one test a property."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from tests.optim import problem, table
+from tf_bdecay import decay
+
+pytestmark = [pytest.mark.any_backend, pytest.mark.parametrize("name", table.OPTIMIZERS)]
+
+
+def run(optimizer, steps=3, thetas=None, change=lambda g: g, dtype="float32"):
+    """The variables after some updates of the problem's gradients."""
+    variables = problem.make_variables(thetas or problem.initial(), dtype)
+    for gradient in problem.gradients(steps):
+        problem.apply(optimizer, variables, change(gradient))
+    return variables
+
+
+def bits(variables):
+    return [np.array(v.numpy()) for v in variables]
+
+
+def assert_same(found, expected):
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
+def test_a_nonfinite_gradient_changes_nothing_but_the_count(name, poison):
+    optimizer, other = (table.make(name, use_ema=True) for _ in "ab")
+    first, second = problem.gradients(2)
+    variables = problem.make_variables(problem.initial())
+    problem.apply(optimizer, variables, first)
+    everything = [*optimizer.variables, *variables]
+    before = bits(everything)
+    bad = {k: g.copy() for k, g in second.items()}
+    bad["norm/beta"][2] = poison
+    for n in (1, 2):
+        problem.apply(optimizer, variables, bad)
+        totals = optimizer.totals()
+        assert (totals["skipped_updates"], totals["skipped_in_a_row"]) == (n, n)
+    counts = {id(optimizer.skipped_updates), id(optimizer.skipped_in_a_row)}
+    kept = [
+        (v.numpy(), old) for v, old in zip(everything, before, strict=True) if id(v) not in counts
+    ]
+    assert_same(*zip(*kept, strict=True))
+    problem.apply(optimizer, variables, second)  # and then goes on as if nothing had been
+    assert optimizer.totals()["skipped_in_a_row"] == 0
+    assert_same(bits(variables), bits(run(other, 2)))
+
+
+def test_a_threshold_of_0_is_fixed_decay_and_one_of_infinity_is_none(name):
+    def policy(**arguments):
+        return decay.AdaptiveBetaDecay(kernel=0.05, **arguments)
+
+    fixed = decay.BetaDecay(kernel=0.05)
+    always = bits(run(table.make(name, weight_decay=policy(threshold=0.0))))
+    assert_same(always, bits(run(table.make(name, weight_decay=fixed))))
+    never = bits(run(table.make(name, weight_decay=policy(threshold=math.inf))))
+    assert_same(never, bits(run(table.make(name, weight_decay=policy(beta=0.0)))))
+    assert any(not np.array_equal(a, b) for a, b in zip(always, never, strict=True))
+
+
+def test_the_order_of_the_variables_does_not_matter(name):
+    """Pairs stay together, everything else moves: packs are other packs then."""
+    thetas = problem.initial()
+    order = [k for k in thetas if "norm" in k] + [k for k in reversed(thetas) if "norm" not in k]
+    moved = run(
+        table.make(name),
+        thetas={k: thetas[k] for k in order},
+        change=lambda g: {k: g[k] for k in order},
+    )
+    plain = dict(zip(thetas, run(table.make(name)), strict=True))
+    for key, variable in zip(order, moved, strict=True):
+        change = variable.numpy() - thetas[key]
+        expected = plain[key].numpy() - thetas[key]
+        assert problem.relative_error([change], [expected]) < 1e-5, key
+
+
+def test_no_gradient_and_no_decay_move_nothing(name):
+    optimizer = table.make(name, weight_decay=decay.NoDecay())
+    variables = run(optimizer, change=lambda g: {k: np.zeros_like(v) for k, v in g.items()})
+    expected = problem.make_variables(problem.initial())
+    assert_same(bits(variables), bits(expected))
+
+
+def test_a_variable_without_gradient_stays_and_the_others_do_not_notice(name):
+    optimizer, other = table.make(name), table.make(name)
+    first, second = problem.gradients(2)
+    variables, all_moved = (problem.make_variables(problem.initial()) for _ in "ab")
+    for o, v in ((optimizer, variables), (other, all_moved)):
+        problem.apply(o, v, first)
+    before = bits(variables)
+    absent = ("wide/kernel", "conv/bias")  # alone in a block, and packed
+    tensors = [
+        None if k in absent else keras.ops.convert_to_tensor(g.astype("float32"))
+        for k, g in second.items()
+    ]
+    with pytest.warns(UserWarning, match="Gradients do not exist"):
+        optimizer.apply(tensors, variables)
+    problem.apply(other, all_moved, second)
+    for key, found, old, moved in zip(
+        problem.SHAPES, bits(variables), before, bits(all_moved), strict=True
+    ):
+        if key in absent:
+            np.testing.assert_array_equal(found, old)
+        else:  # compiled with other operations, so rounded otherwise
+            np.testing.assert_allclose(found, moved, rtol=1e-5, atol=1e-7)
+
+
+def test_the_scale_of_the_loss_is_taken_out(name):
+    plain = run(table.make(name))
+    scaled = run(
+        table.make(name, loss_scale_factor=64.0),
+        change=lambda g: {k: 64 * v for k, v in g.items()},
+    )
+    assert_same(bits(scaled), bits(plain))  # a power of two has no rounding
+
+
+def test_a_config_makes_the_same_optimizer_again(name):
+    optimizer = table.make(name, global_clipnorm=0.5, use_ema=True, ema_momentum=0.9)
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert type(again) is type(optimizer) and again.get_config() == optimizer.get_config()
+    assert_same(bits(run(again)), bits(run(optimizer)))
+
+
+def test_its_saved_state_goes_on(name):
+    gradients = problem.gradients(4)
+    whole, first, second = (table.make(name, use_ema=True) for _ in "abc")
+    variables, expected = (problem.make_variables(problem.initial()) for _ in "ab")
+    for gradient in gradients:
+        problem.apply(whole, expected, gradient)
+    for gradient in gradients[:2]:
+        problem.apply(first, variables, gradient)
+    second.build(variables)
+    store = {}
+    first.save_own_variables(store)
+    second.load_own_variables(store)
+    for gradient in gradients[2:]:
+        problem.apply(second, variables, gradient)
+    assert_same(bits([*variables, *second.variables]), bits([*expected, *whole.variables]))
+
+
+def test_small_floats_keep_moments_of_32_bits(name):
+    optimizer = table.make(name)
+    variables = run(optimizer, steps=1, dtype="bfloat16")
+    assert {v.dtype for v in variables} == {"bfloat16"}
+    moments = [v for v in optimizer.variables if "momentum" in v.path or "velocity" in v.path]
+    assert moments and {v.dtype for v in moments} == {"float32"}
+    assert all(np.isfinite(v).all() for v in problem.values(variables))
+
+
+def test_a_limit_of_the_gradients_norm_is_a_smaller_gradient(name):
+    def clipped(gradient, limit=0.5):
+        norm = math.sqrt(sum((g**2).sum() for g in gradient.values()))
+        return {k: g * limit / norm for k, g in gradient.items()}
+
+    found = run(table.make(name, global_clipnorm=0.5))
+    expected = run(table.make(name), change=clipped)
+    before = problem.initial().values()
+    changes = [
+        [v.numpy() - old for v, old in zip(vs, before, strict=True)] for vs in (found, expected)
+    ]
+    flat = [np.concatenate([c.ravel() for c in change]) for change in changes]
+    assert problem.relative_error([flat[0]], [flat[1]]) < 1e-4
