@@ -66,7 +66,7 @@ def silent_vectorized_map():
 #    issue 117700), which `tf.vectorized_map` makes of a product of rank 3.
 # Way round: no oneDNN in a process that has such convolutions, which halves the speed of all
 # others; single examples are mapped one by one where there is such a product
-# (sharpness/per_example.py).
+# (sharpness/tape.py).
 
 
 def onednn_overruns(channels, kernel_size=(1, 1), strides=(2, 2)):

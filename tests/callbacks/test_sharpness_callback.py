@@ -161,9 +161,9 @@ def test_a_run_that_diverges_is_told_and_trains_on(tmp_path):
     [
         (dict(measures=("C", "trase")), "measure of SharpnessCallback 'trase': did you mean 'tra"),
         (dict(measures=()), "at least one measure of SharpnessCallback"),
-        (dict(every=0), "whole number of epochs >= 1. Received: 0"),
-        (dict(every=True), "whole number of epochs >= 1. Received: True"),
-        (dict(before=1), "`before` of SharpnessCallback must be True or False. Received: 1"),
+        (dict(every=0), "whole number of epochs >= 1. Received: every=0"),
+        (dict(every=True), "whole number of epochs >= 1. Received: every=True"),
+        (dict(before=1), "`before` of SharpnessCallback must be True or False. Received: before=1"),
         (dict(measures="trace", prbes=3), "Unknown option 'prbes': did you mean 'probes'?"),
         (dict(probes=3), "probes is of trace, which the measures C leave out"),
         (dict(measures="all", rho=1.0), "measure them one at a time"),

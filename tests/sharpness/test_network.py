@@ -339,10 +339,10 @@ def test_layers_in_no_graph_take_memory_too():
         model = Twice(units)
         model(data[0])
         made = network.Network(model, LOSS)
-        return memory.activation_bytes(made, Stream(data))
+        return memory.layer_output_bytes(made, Stream(data))
 
     inputs = keras.Input((3,))
     graph = keras.Model(inputs, layers.Dense(CLASSES)(layers.Dense(1000, "relu")(inputs)))
-    shown = memory.activation_bytes(network.Network(graph, LOSS), Stream(data))
+    shown = memory.layer_output_bytes(network.Network(graph, LOSS), Stream(data))
     assert shown <= needed(1000) <= 4 * shown
     assert needed(2000) > 1.9 * needed(1000)

@@ -13,7 +13,7 @@ from tf_bdecay.sharpness import pictures
 from tf_bdecay.sharpness.curvature.spectrum import SpectrumResult
 from tf_bdecay.sharpness.curvature.trace import TraceResult
 from tf_bdecay.sharpness.partition import Partition
-from tf_bdecay.sharpness.records import frame, ratios, record
+from tf_bdecay.sharpness.plain_result import frame, plain_result, ratios
 from tf_bdecay.sharpness.result import ConnectivityResult
 
 CAPTION = "net (net.keras, 1,234 trainable parameters); digits, train split, 20 of 1,438 examples"
@@ -33,7 +33,7 @@ def partition(blocks):
 
 
 @pytest.fixture(scope="module", params=[1, 30])
-def records(request):
+def results(request):
     """Records of several measures of a network of 3 or 61 layers."""
     whole, rng = partition(request.param), np.random.default_rng(0)
     shares = rng.gamma(1.0, size=len(whole.variables))
@@ -56,7 +56,7 @@ def records(request):
         ),
         "spectrum": SpectrumResult(**common, shares=samples[0], parameters=1234, **spectrum),
     }
-    return {name: record(result, 1.0) for name, result in results.items()}
+    return {name: plain_result(result, 1.0) for name, result in results.items()}
 
 
 def boxes(figure):
@@ -74,8 +74,8 @@ def boxes(figure):
         yield text.get_text(), text.get_window_extent()
 
 
-def test_texts_neither_overlap_nor_leave_the_picture(records):
-    drawn = pictures.all_of(records, CAPTION)
+def test_texts_neither_overlap_nor_leave_the_picture(results):
+    drawn = pictures.all_of(results, CAPTION)
     assert set(drawn) == {"layers.png", "connectivity.png", "ratio.png", "spectrum.png"}
     for name, figure in drawn.items():
         found, whole = list(boxes(figure)), figure.bbox
@@ -91,14 +91,14 @@ def test_texts_neither_overlap_nor_leave_the_picture(records):
         assert CAPTION in figure._supxlabel.get_text().replace("\n", " ")
 
 
-def test_the_bars_of_a_layer_are_its_kinds(records):
-    figure = pictures.connectivity(records["C"], CAPTION)
+def test_the_bars_of_a_layer_are_its_kinds(results):
+    figure = pictures.connectivity(results["C"], CAPTION)
     (axis,) = figure.axes
     ends = {}
     for container in axis.containers:
         for row, bar in enumerate(getattr(container, "patches", [])):
             ends[row] = max(ends.get(row, 0.0), bar.get_x() + bar.get_width())
-    values = [cell["value"] for cell in records["C"]["by_layer"].values()]
+    values = [cell["value"] for cell in results["C"]["by_layer"].values()]
     np.testing.assert_allclose(list(ends.values()), values, rtol=1e-6)
     labels = [text.get_text() for text in axis.get_legend().get_texts()]
     assert labels == ["Conv", "gamma", "beta", "FC(w)", "FC(b)"]
@@ -117,9 +117,9 @@ def test_r_of_0_and_infinity_are_shown_at_the_ends():
     assert {"0", "inf", "R = 0.1"} <= {t.get_text() for t in axis.texts}
 
 
-def test_the_largest_layers_are_marked(records):
-    figure = pictures.layers(records, CAPTION)
-    for axis, each in zip(figure.axes, records.values(), strict=True):
+def test_the_largest_layers_are_marked(results):
+    figure = pictures.layers(results, CAPTION)
+    for axis, each in zip(figure.axes, results.values(), strict=True):
         values = [cell["value"] for cell in each["by_layer"].values()]
         largest = sorted(np.argsort(values)[::-1][:3])
         bars = axis.containers[0].patches
@@ -129,20 +129,20 @@ def test_the_largest_layers_are_marked(records):
         assert red == largest
 
 
-def test_the_spectrum_marks_the_largest_eigenvalue(records):
+def test_the_spectrum_marks_the_largest_eigenvalue(results):
     for top, text in ((None, "largest node: "), (2.5, "largest: 2.5")):
-        (axis,) = pictures.spectrum(records["spectrum"], top, CAPTION).axes
+        (axis,) = pictures.spectrum(results["spectrum"], top, CAPTION).axes
         assert axis.get_yscale() == "log"
         assert any(t.get_text().startswith(text) for t in axis.texts)
 
 
-def test_a_record_is_its_result_and_keeps_an_infinite_r():
+def test_a_plain_result_is_its_result_and_keeps_an_infinite_r():
     model = keras.Sequential([keras.Input((4,)), layers.LayerNormalization(name="norm")])
     model.layers[0].gamma.assign([0.0] * 4)
     model.layers[0].beta.assign([1.0, 2.0, 3.0, 4.0])
     data = np.ones((3, 4), "float32") * [1, 2, 3, 5], np.zeros(3, int)
     result = sharpness.connectivity(model, crossentropy, data)
-    made = record(result, 1.0)
+    made = plain_result(result, 1.0)
     assert list(ratios({"C": made})[0].values()) == [math.inf]
     rows = frame("C", made)
     np.testing.assert_array_equal(rows["value"], result.to_pandas()["value"])

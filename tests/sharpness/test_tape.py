@@ -3,7 +3,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_bdecay.errors import BadInput
 from tf_bdecay.sharpness import loss_gradients_and_sensitivity
+from tf_bdecay.sharpness.tape import map_over_examples
 
 
 @pytest.fixture
@@ -56,3 +58,57 @@ def test_sparse_gradients_count_repeated_rows_once():
     _, _, (gradient,), (c,) = loss_gradients_and_sensitivity(value, [table])
     assert isinstance(gradient, tf.IndexedSlices)
     assert float(c) == 1 + 2  # the two uses of row 2 cancel before the absolute value
+
+
+# Functions of single examples.
+
+
+def mapped(function, *arrays):
+    @tf.function(autograph=False)
+    def run(*tensors):
+        return map_over_examples(function, tensors)
+
+    return run, run(*map(tf.constant, arrays))
+
+
+def operations(run, *arrays):
+    specs = [tf.TensorSpec(a.shape, a.dtype) for a in arrays]
+    return {op.type for op in run.get_concrete_function(*specs).graph.get_operations()}
+
+
+def test_values_are_those_of_single_examples():
+    x, y = np.arange(12.0).reshape(4, 3), np.arange(4.0)
+    run, (sums, scaled) = mapped(lambda e: (tf.reduce_sum(e[0]), e[0] * e[1]), x, y)
+    np.testing.assert_allclose(sums, x.sum(1))
+    np.testing.assert_allclose(scaled, x * y[:, None])
+    assert not any("While" in kind for kind in operations(run, x, y))
+
+
+def test_products_that_oneDNN_gets_wrong_run_one_by_one(monkeypatch):
+    """Written out of bounds, this product aborts the process within a few hundred runs."""
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(13, 3, 4)).astype("float32"), rng.normal(size=(4, 16))
+    weight = tf.constant(w.astype("float32"))
+    run, products = mapped(lambda e: tf.raw_ops.BatchMatMulV2(x=e[0][None], y=weight), x)
+    np.testing.assert_allclose(products[:, 0], x @ w, rtol=1e-4, atol=1e-5)
+    for _ in range(500):
+        run(tf.constant(x))
+    assert any("While" in kind for kind in operations(run, x))
+
+
+def test_convolutions_that_oneDNN_gets_wrong_are_refused(monkeypatch):
+    """Differentiated for one example, this convolution aborts the process likewise."""
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+
+    def strided(channels, size):
+        kernel = tf.ones((size, size, channels, 8))
+        images = np.ones((2, 8, 8, channels), "float32")
+        return mapped(lambda e: tf.nn.conv2d(e[0][None], kernel, 2, "SAME"), images)
+
+    with pytest.raises(BadInput, match="set the environment variable TF_ENABLE_ONEDNN_OPTS=0"):
+        strided(channels=4, size=1)
+    strided(channels=16, size=1)
+    strided(channels=4, size=3)
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    strided(channels=4, size=1)

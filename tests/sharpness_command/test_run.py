@@ -21,8 +21,8 @@ from tests.sharpness_command.commands import (
 )
 from tf_bdecay import sharpness
 from tf_bdecay.errors import BadInput
-from tf_bdecay.sharpness import measures
-from tf_bdecay.sharpness_command import partial
+from tf_bdecay.sharpness import registry
+from tf_bdecay.sharpness_command import run
 from tf_bdecay.sharpness_command.folder import Folder
 from tf_bdecay.sharpness_command.run import main
 
@@ -53,7 +53,7 @@ def test_every_measure_is_what_its_function_gives(files, tmp_path, capsys):
         "sam": sharpness.perturbation(model, loss(), data, kind="sam"),
         "asam": sharpness.perturbation(model, loss(), data, kind="asam"),
     }
-    assert list(found) == list(expected) == list(measures.MEASURES)
+    assert list(found) == list(expected) == list(registry.MEASURES)
     for name, result in expected.items():
         assert found[name]["title"] in printed
         assert found[name]["total"] == pytest.approx(result.total, rel=1e-5)
@@ -126,7 +126,7 @@ def uninterrupted(tmp_path_factory):
 def test_the_same_command_goes_on_after_a_signal(
     uninterrupted, tmp_path, capsys, monkeypatch, pattern, number, resumed
 ):
-    monkeypatch.setattr(partial, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(run, "LINE_SECONDS", 0.0)
     whole, arguments = uninterrupted
     arguments = [*arguments, f"--out={tmp_path / 'cut'}"]
     assert main(arguments, Console(file=InterruptsAt(pattern, number))) == 128 + number
@@ -141,7 +141,7 @@ def test_the_same_command_goes_on_after_a_signal(
 
 
 def test_a_damaged_partial_result_starts_that_measure_again(files, tmp_path, monkeypatch):
-    monkeypatch.setattr(partial, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(run, "LINE_SECONDS", 0.0)
     arguments = [*files[-1][:2], "--measures=trace", "--probes=6", f"--out={tmp_path / 'out'}"]
     assert main(arguments, Console(file=InterruptsAt("trace: 3 of"))) == 130
     (tmp_path / "out" / "partial" / "trace.npz").write_bytes(b"half a file")

@@ -12,7 +12,7 @@ from tests.sharpness_command.commands import loss, named_files, numbers, saved
 from tf_bdecay import sharpness
 from tf_bdecay.data import catalog
 from tf_bdecay.errors import BadInput
-from tf_bdecay.sharpness_command import flags, source
+from tf_bdecay.sharpness_command import flags, subject
 from tf_bdecay.sharpness_command.run import main
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.files import plain, write_json
@@ -204,7 +204,7 @@ def test_onednn_is_left_out_only_where_it_would_corrupt_memory(tmp_path, channel
         [keras.Input((8, 8, channels)), keras.layers.Conv2D(4, 1, strides=2, name="shortcut")]
     )
     keras.Model(inputs, inner(inputs)).save(tmp_path / "net.keras")
-    assert source.needs_no_onednn(source.find(tmp_path / "net.keras")) == narrow
+    assert subject.onednn_overruns(subject.find(tmp_path / "net.keras")) == narrow
 
 
 @pytest.mark.parametrize("width, narrow", [(8, True), (16, False), (64, False)])
@@ -213,17 +213,17 @@ def test_onednn_by_the_width_of_a_run(runs, tmp_path, width, narrow):
     write_json(tmp_path / "config.json", {**config, "model.width": width})
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "update_00000001.npz").write_bytes(b"")
-    assert source.needs_no_onednn(source.find(tmp_path)) == narrow
+    assert subject.onednn_overruns(subject.find(tmp_path)) == narrow
 
 
 def test_a_run_without_weights_yet(tmp_path):
-    config = {key: 0 for key in source._NEEDED}
+    config = {key: 0 for key in subject._NEEDED}
     write_json(tmp_path / "config.json", config)
     with pytest.raises(BadInput, match="neither a finished model nor a checkpoint yet"):
-        source.find(tmp_path)
+        subject.find(tmp_path)
     write_json(tmp_path / "config.json", {"a": 1})
     with pytest.raises(BadInput, match="not of a run of main.py"):
-        source.find(tmp_path)
+        subject.find(tmp_path)
 
 
 def test_the_data_sets_are_those_of_the_catalog():

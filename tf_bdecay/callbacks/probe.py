@@ -1,11 +1,10 @@
 """Decisions of adaptive beta decay from a batch of their own, not from each update's gradients."""
 
-import numbers
 import warnings
 
 import keras
 
-from tf_bdecay.errors import BadInput, require
+from tf_bdecay.errors import BadInput, check_count, require
 from tf_bdecay.optim.base import DecayByRole, unwrapped
 
 
@@ -43,10 +42,7 @@ class ProbeDecision(keras.callbacks.Callback):
 
     def __init__(self, data, every, loss=None):
         super().__init__()
-        require(
-            isinstance(every, numbers.Integral) and not isinstance(every, bool) and every >= 1,
-            f"`every` of ProbeDecision must be a whole number of updates >= 1. Received: {every!r}",
-        )
+        check_count("every", every, of="ProbeDecision", what="a whole number of updates")
         self.data = data
         self.every = int(every)
         self.loss = loss

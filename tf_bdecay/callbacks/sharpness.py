@@ -1,7 +1,6 @@
 """Sharpness by layer while anybody's `fit` trains: TensorBoard, a picture, a CSV, and `logs`."""
 
 import math
-import numbers
 import pathlib
 import time
 import warnings
@@ -9,8 +8,8 @@ import warnings
 import keras
 
 from tf_bdecay import quirks
-from tf_bdecay.errors import require
-from tf_bdecay.sharpness import measures as known
+from tf_bdecay.errors import check_count, check_flag
+from tf_bdecay.sharpness import registry
 
 _COLUMNS = ("epoch", "asked", "measure", "level", "name", "value", "standard_error", "share")
 _COSTS = ("epoch", "asked", "seconds", "share_of_epoch")
@@ -72,18 +71,12 @@ class SharpnessCallback(keras.callbacks.Callback):
         **options,
     ):
         super().__init__()
-        require(
-            isinstance(every, numbers.Integral) and not isinstance(every, bool) and every >= 1,
-            "`every` of SharpnessCallback must be a whole number of epochs >= 1. Received: "
-            f"{every!r}",
-        )
-        require(
-            isinstance(before, bool),
-            f"`before` of SharpnessCallback must be True or False. Received: {before!r}",
-        )
+        of = "SharpnessCallback"
+        check_count("every", every, of=of, what="a whole number of epochs")
+        check_flag("before", before, of=of)
         names = [measures] if isinstance(measures, str) else list(measures)
-        self.measures = known.chosen(names, "measure of SharpnessCallback")
-        known.check_options(self.measures, options)
+        self.measures = registry.chosen(names, "measure of SharpnessCallback")
+        registry.check_options(self.measures, options)
         self.data, self.loss, self.options = data, loss, options
         self.every, self.before = int(every), before
         self.log_dir = pathlib.Path(log_dir)
@@ -114,9 +107,9 @@ class SharpnessCallback(keras.callbacks.Callback):
     def _measure(self, epoch, took):
         """Measures, writes, and gives what belongs into `logs`."""
         from tf_bdecay.sharpness.network import NotFinite
-        from tf_bdecay.sharpness.records import record
+        from tf_bdecay.sharpness.plain_result import plain_result
 
-        records, totals = {}, {}
+        results, totals = {}, {}
         for measure in self.measures:
             start = time.perf_counter()
             try:
@@ -126,10 +119,10 @@ class SharpnessCallback(keras.callbacks.Callback):
                 self._warn(f"{measure.name} was not measured after epoch {epoch}: {error}")
                 totals[f"sharpness/{measure.name}"] = math.nan
                 continue
-            records[measure.name] = record(result, time.perf_counter() - start)
+            results[measure.name] = plain_result(result, time.perf_counter() - start)
             totals[f"sharpness/{measure.name}"] = result.total
         try:
-            self._files.write(epoch, records, took, self.model.name)
+            self._files.write(epoch, results, took, self.model.name)
         except OSError as error:
             self._warn(f"it could not write after epoch {epoch}: {error}")
         return totals
@@ -155,42 +148,42 @@ class _Files:
         self._rows = Table(folder / "sharpness.csv", _COLUMNS, key="epoch", after=after)
         self._costs = Table(folder / "sharpness_costs.csv", _COSTS, key="epoch", after=after)
 
-    def write(self, epoch, records, took, model):
+    def write(self, epoch, results, took, model):
         """Writes what was measured after an epoch.
 
         Args:
             epoch: how many have ended.
-            records: dict of measure to record.
+            results: dict of measure to plain result.
             took: seconds of the epoch; NaN where there was none.
             model: its name.
         """
         from tf_bdecay.sharpness import pictures
-        from tf_bdecay.sharpness.records import frame, ratios
+        from tf_bdecay.sharpness.plain_result import frame, ratios
 
         scalars = {}
-        for name, each in records.items():
+        for name, each in results.items():
             seconds = each["seconds"]
             cost = dict(seconds=seconds, share_of_epoch=seconds / took)
             self._costs.add(epoch=epoch, asked=name, **cost)
             for row in frame(name, each).to_dict("records"):
                 self._rows.add(epoch=epoch, **row)
             scalars.update({f"sharpness/{name}/{tag}": v for tag, v in _scalars(each, cost)})
-        found = ratios(records)
+        found = ratios(results)
         if found:
             scalars.update({f"r/{layer}": value for layer, value in found[0].items()})
         self._events.scalars(epoch, scalars)
-        if records:
-            picture = pictures.layers(records, f"{model} after epoch {epoch}")
+        if results:
+            picture = pictures.layers(results, f"{model} after epoch {epoch}")
             self._events.image(epoch, "sharpness/layers", pictures.png(picture))
         for file in (self._rows, self._costs, self._events):
             file.flush()
 
 
-def _scalars(record, cost):
+def _scalars(result, cost):
     """Tags and numbers of a measure; what is not finite is left out, r apart."""
-    found = {"total": record["total"], "standard_error": record["standard_error"], **cost}
+    found = {"total": result["total"], "standard_error": result["standard_error"], **cost}
     for level in ("layer", "kind"):
-        for group, cell in record[f"by_{level}"].items():
+        for group, cell in result[f"by_{level}"].items():
             found[f"{level}/{group}"] = cell["value"]
             if level == "layer":
                 found[f"layer_standard_error/{group}"] = cell["standard_error"]

@@ -2,16 +2,18 @@
 
 Where to find what the paper has:
 
-    eq. 4, C; C_m                      measure.py; per example: tape.py, per_example.py
+    eq. 4, C; C_m                      connectivity_sharpness.py; gradients by example: tape.py
     eq. 7, sensitivity; r (sec. 4.2)   tf_bdecay/sensitivity.py
     eq. 8, Fisher-Rao norm             fisher.py
     eq. 9, rescaling; Theorem 3.1      rescaling/rescale.py; rescaling/theorem.py
-    eq. 11, split over layers          partition.py, kinds.py, result.py
+    eq. 11, split over layers          partition.py, result.py
     Tr(H), lambda(H), spectrum         curvature/, products in operator.py
     SAM, ASAM                          ascent.py
 
 Every measure is a sum over a `Stream` of examples (stream.py) of what a kernel gives for a chunk,
-taken by `Network.mean` (network.py).
+taken by `Network.mean` (network.py). A finished one is a `Result` (result.py); as JSON values, of
+which files, tables and pictures are made, a plain result (plain_result.py, pictures.py). Flags and
+callbacks know the measures by the names in registry.py.
 
 `python -m tf_bdecay.sharpness` is in tf_bdecay/sharpness_command/.
 """
@@ -47,7 +49,7 @@ _ANY_BACKEND = {
 }
 _NEED_TENSORFLOW = {
     "ConnectivityResult": "tf_bdecay.sharpness.result",
-    "connectivity": "tf_bdecay.sharpness.measure",
+    "connectivity": "tf_bdecay.sharpness.connectivity_sharpness",
     "fisher_rao": "tf_bdecay.sharpness.fisher",
     "hessian": "tf_bdecay.sharpness.curvature.operator",
     "hessian_spectrum": "tf_bdecay.sharpness.curvature.spectrum",

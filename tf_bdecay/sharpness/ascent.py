@@ -5,9 +5,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from tf_bdecay.errors import unknown
-from tf_bdecay.sharpness import inputs
-from tf_bdecay.sharpness.measure import gradient_kernel
+from tf_bdecay.errors import check_count, check_number, unknown
+from tf_bdecay.sharpness.connectivity_sharpness import gradient_kernel
 from tf_bdecay.sharpness.memory import chunk_size
 from tf_bdecay.sharpness.network import Network
 from tf_bdecay.sharpness.result import Result
@@ -121,9 +120,9 @@ def perturbation(
     if kind not in KINDS:
         raise unknown("kind of perturbation", kind, KINDS)
     rho = RHO[kind] if rho is None else rho
-    inputs.check_positive("rho", rho)
-    inputs.check_positive("eta", eta)
-    inputs.check_count("steps", steps, least=0)
+    check_number("rho", rho, above=0)
+    check_number("eta", eta, above=0)
+    check_count("steps", steps, least=0)
     network = Network(model, loss, training, roles, full_precision)
     stream = Stream(data)
     size = chunk_size(network, stream, 3, examples_at_once, memory_gb)

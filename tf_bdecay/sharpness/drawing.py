@@ -62,16 +62,16 @@ def _short(name):
     return f"{name[: _LABEL // 2 - 1]}…{name[-_LABEL // 2 :]}"
 
 
-def value(record):
-    """The total of a record with its standard error."""
-    error = record["standard_error"]
+def value(result):
+    """The total of a result with its standard error."""
+    error = result["standard_error"]
     rounded = "" if error is None else f" ± {float(f'{error:.1g}'):g}"  # 60, not 6e+01
-    return f"{record['total']:.3g}{rounded}"
+    return f"{result['total']:.3g}{rounded}"
 
 
-def errors(record, level):
+def errors(result, level):
     """Standard errors of the groups of a level; NaN where there is none."""
-    errors = [cell["standard_error"] for cell in record[f"by_{level}"].values()]
+    errors = [cell["standard_error"] for cell in result[f"by_{level}"].values()]
     return np.array([math.nan if e is None else e for e in errors])
 
 

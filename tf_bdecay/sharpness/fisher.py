@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_bdecay.errors import require
-from tf_bdecay.sharpness import inputs, objective
+from tf_bdecay.errors import check_flag, require
+from tf_bdecay.sharpness import objective
 from tf_bdecay.sharpness.memory import chunk_size
 from tf_bdecay.sharpness.network import Network
 from tf_bdecay.sharpness.result import Result
@@ -100,11 +100,11 @@ def fisher_rao(
         BadInput: as in `connectivity`; outputs of another shape, several of a binary loss, or no
             probabilities though said so; a loss that does not say what the outputs are.
     """
-    inputs.check_flag("biases", biases)
+    check_flag("biases", biases)
     network = Network(model, loss, training, roles, full_precision)
     if from_logits is None:
         from_logits = _loss_takes_logits(network.loss)
-    inputs.check_flag("from_logits", from_logits)
+    check_flag("from_logits", from_logits)
     stream = Stream(data)
     size = chunk_size(network, stream, 6, examples_at_once, memory_gb)
     counted = [biases or v.role not in ("bias", "beta") for v in network.roles.variables]

@@ -1,8 +1,6 @@
 """What every measure asks of a model and of its arguments, and the sentences that say so."""
 
 import contextlib
-import math
-import numbers
 import re
 
 import keras
@@ -29,32 +27,11 @@ def check_model(model):
     )
 
 
-def check_flag(name, value):
-    """Raises `BadInput` unless the value is True or False."""
-    require(isinstance(value, bool), f"`{name}` must be True or False. Received: {name}={value!r}")
-
-
-def check_count(name, value, least=1):
-    """Raises `BadInput` unless the value is a whole number of at least `least`."""
-    require(
-        isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= least,
-        f"`{name}` must be a whole number >= {least}. Received: {value!r}",
-    )
-
-
-def check_positive(name, value):
-    """Raises `BadInput` unless the value is a finite number above 0."""
-    require(
-        isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 < value < math.inf,
-        f"`{name}` must be a number > 0. Received: {value!r}",
-    )
-
-
 @contextlib.contextmanager
-def told_apart(x, y):
-    """Turns what the model or the loss says of examples that they do not take into one sentence.
+def naming_shapes(x, y):
+    """Turns an error of the model or the loss over examples into a sentence with their shapes.
 
-    TensorFlow's InvalidArgumentError is told by its name: this module is read without TensorFlow.
+    TensorFlow's InvalidArgumentError is known by its name: this module is read without TensorFlow.
     """
     try:
         yield

@@ -8,15 +8,14 @@ import tensorflow as tf
 from keras import tree
 
 from tf_bdecay import keras_private
-from tf_bdecay.errors import require
-from tf_bdecay.sharpness import inputs
+from tf_bdecay.errors import check_count, check_number, require
 
 SHARE_OF_FREE = 0.25  # of the host's free memory, where no budget is given
 ON_ACCELERATOR = 4e9  # bytes, the budget there: TensorFlow tells what is used, not what is free
 MOST_AT_ONCE = 256  # examples: more at once is no faster
 
 
-def examples_at_once(network, stream, held, gradients_each, memory_gb):
+def examples_that_fit(network, stream, held, gradients_each, memory_gb):
     """The number of examples whose pass fits a memory budget.
 
         bytes = fixed + n (activations x held + parameters x gradients_each)
@@ -38,7 +37,7 @@ def examples_at_once(network, stream, held, gradients_each, memory_gb):
     """
     budget = default_budget() if memory_gb is None else memory_gb * 1e9
     parameters = sum(math.prod(v.shape) * _size(v.dtype) for v in network.variables)
-    each = activation_bytes(network, stream) * held + parameters * gradients_each
+    each = layer_output_bytes(network, stream) * held + parameters * gradients_each
     fits = (budget - 4 * parameters) // max(each, 1)
     require(
         fits >= 1,
@@ -62,9 +61,9 @@ def chunk_size(network, stream, held, given, memory_gb):
         BadInput: numbers out of range; in training mode, less than the whole; too little memory.
     """
     if given is not None:
-        inputs.check_count("examples_at_once", given)
+        check_count("examples_at_once", given)
     if memory_gb is not None:
-        inputs.check_positive("memory_gb", memory_gb)
+        check_number("memory_gb", memory_gb, above=0)
     if network.training:
         whole = stream.count()
         require(
@@ -74,11 +73,11 @@ def chunk_size(network, stream, held, given, memory_gb):
         )
         return whole
     if given is None:
-        given = examples_at_once(network, stream, held, 0, memory_gb)
+        given = examples_that_fit(network, stream, held, 0, memory_gb)
     return min(given, stream.examples or given)
 
 
-def activation_bytes(network, stream):
+def layer_output_bytes(network, stream):
     """Bytes of all layers' outputs for one example.
 
     The graph of a functional model tells them. Layers that a `call` of the user's own, or of a

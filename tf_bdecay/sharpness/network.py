@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import tree
 
 from tf_bdecay import keras_private
-from tf_bdecay.errors import BadInput, require
+from tf_bdecay.errors import BadInput, check_flag, require
 from tf_bdecay.layers import fused
 from tf_bdecay.roles import Roles, roles_of
 from tf_bdecay.sharpness import inputs, objective
@@ -52,8 +52,8 @@ class Network:
 
     def __init__(self, model, loss, training=False, roles=None, full_precision=True):
         inputs.check_model(model)
-        inputs.check_flag("training", training)
-        inputs.check_flag("full_precision", full_precision)
+        check_flag("training", training)
+        check_flag("full_precision", full_precision)
         self._model = weakref.ref(model)
         self.given_loss = objective.compiled_loss(model) if loss is None else loss
         self.loss = objective.resolve_loss(self.given_loss)
@@ -146,7 +146,7 @@ class Network:
 
         def of_chunk(chunk):
             weights = np.where(np.arange(size) < chunk.kept, 1 / size, 0.0)
-            with inputs.told_apart(chunk.x, chunk.y):
+            with inputs.naming_shapes(chunk.x, chunk.y):
                 return function(chunk.x, chunk.y, tf.constant(weights), *arguments)
 
         for chunk in stream.chunks(size, start):

@@ -1,4 +1,4 @@
-"""Pictures of records: C by layer and kind, r by layer, the spectrum, shares by layer."""
+"""Pictures of plain results: C by layer and kind, r by layer, the spectrum, shares by layer."""
 
 import io
 import math
@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tf_bdecay.sharpness import drawing
-from tf_bdecay.sharpness.records import THRESHOLD, by_kind_and_layer, heading, ratios
+from tf_bdecay.sharpness.plain_result import THRESHOLD, by_kind_and_layer, heading, ratios
 
 _COLORS = {
     "Conv": "#4c78a8",
@@ -22,25 +22,25 @@ _PLAIN, _ACCENT = "#a9bcd3", "#d1495b"
 _MARKED = 3  # layers of largest share that a panel points out
 
 
-def all_of(records, caption):
-    """Every picture that the records allow.
+def all_of(results, caption):
+    """Every picture that the results allow.
 
     Args:
-        records: dict of name to record, of one network.
+        results: dict of measure to plain result, of one network.
         caption: text below each: model, data, examples.
 
     Returns:
         Dict of file name to `matplotlib.figure.Figure`.
     """
-    found = {"layers.png": layers(records, caption)}
-    connections = records.get("C") or records.get("C_m")
+    found = {"layers.png": layers(results, caption)}
+    connections = results.get("C") or results.get("C_m")
     if connections:
         found["connectivity.png"] = connectivity(connections, caption)
-    if ratios(records):
-        found["ratio.png"] = ratio(*ratios(records), caption)
-    if "spectrum" in records:
-        top = records["eigenvalue"]["total"] if "eigenvalue" in records else None
-        found["spectrum.png"] = spectrum(records["spectrum"], top, caption)
+    if ratios(results):
+        found["ratio.png"] = ratio(*ratios(results), caption)
+    if "spectrum" in results:
+        top = results["eigenvalue"]["total"] if "eigenvalue" in results else None
+        found["spectrum.png"] = spectrum(results["spectrum"], top, caption)
     return found
 
 
@@ -51,18 +51,18 @@ def png(figure):
     return content.getvalue()
 
 
-def connectivity(record, caption):
+def connectivity(result, caption):
     """C by layer: a bar a layer, stacked by kind, the whole layer's standard error at its end."""
-    kinds, names = by_kind_and_layer(record)
+    kinds, names = by_kind_and_layer(result)
     figure, axis = drawing.by_layer(names, 10, caption)
     ends, rows = np.zeros(len(names)), np.arange(len(names))
     for kind, values in kinds.items():
         axis.barh(rows, values, left=ends, color=_COLORS[kind], label=kind, height=0.75)
         ends += values
-    errors = drawing.errors(record, "layer")
+    errors = drawing.errors(result, "layer")
     if np.isfinite(errors).any():
         axis.errorbar(ends, rows, xerr=errors, fmt="none", ecolor="#333333", elinewidth=0.9)
-    whole, reach = record["total"], ends + np.nan_to_num(errors)
+    whole, reach = result["total"], ends + np.nan_to_num(errors)
     for row, end in enumerate(reach):
         if whole:
             axis.annotate(
@@ -75,15 +75,15 @@ def connectivity(record, caption):
                 color="#555555",
             )
     axis.set_xlim(0, max(reach.max() * 1.1, 1e-300))
-    symbol = drawing.symbol(record["measure"])
+    symbol = drawing.symbol(result["measure"])
     axis.set_xlabel(f"{symbol} of the layer: E Σ |gradient × parameter|, in units of the loss")
     axis.legend(
         loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(kinds), frameon=False, fontsize=9
     )
-    m = "" if record["measure"] == "C" else f", m = {record['batch_size']}"
+    m = "" if result["measure"] == "C" else f", m = {result['batch_size']}"
     drawing.head(
         figure,
-        f"Connectivity sharpness {symbol}{m}: {drawing.value(record)}, by layer "
+        f"Connectivity sharpness {symbol}{m}: {drawing.value(result)}, by layer "
         f"{'(bars: standard error)' if np.isfinite(errors).any() else ''}",
     )
     return figure
@@ -141,20 +141,20 @@ def ratio(r, name, caption, threshold=THRESHOLD):
     return figure
 
 
-def spectrum(record, top, caption):
+def spectrum(result, top, caption):
     """Density of the eigenvalues on a logarithmic scale.
 
     Args:
-        record: of the spectrum.
+        result: of the spectrum.
         top: the largest eigenvalue as measured, or None for the largest node.
         caption: text below.
     """
     figure = Figure(figsize=(10, 5.6), layout="constrained")
     axis = figure.subplots()
-    grid, density = np.array(record["grid"]), np.array(record["density"])
+    grid, density = np.array(result["grid"]), np.array(result["density"])
     # A single eigenvalue makes a bell of this height: less than a part of it is no eigenvalue.
     width = (grid[-1] - grid[0]) / 110  # as in SpectrumResult.density
-    one = 1 / (record["parameters"] * width * math.sqrt(2 * math.pi))
+    one = 1 / (result["parameters"] * width * math.sqrt(2 * math.pi))
     floor = one / 10
     axis.fill_between(grid, np.maximum(density, floor), floor, color=_PLAIN, alpha=0.6)
     axis.plot(grid, np.maximum(density, floor), color="#4c78a8", linewidth=1.4)
@@ -168,7 +168,7 @@ def spectrum(record, top, caption):
         fontsize=8,
         color="#555555",
     )
-    low, high = record["extremes"]
+    low, high = result["extremes"]
     mark = high if top is None else top
     axis.axvline(mark, color=_ACCENT, linestyle="--", linewidth=1.2)
     axis.annotate(
@@ -189,28 +189,28 @@ def spectrum(record, top, caption):
     )
     axis.grid(axis="y", color="#eeeeee")
     axis.set_axisbelow(True)
-    probes = record["probes"]
+    probes = result["probes"]
     drawing.head(
         figure,
-        f"Spectrum of the Hessian: from {low:.4g} to {high:.4g}, {record['parameters']:,} "
-        f"eigenvalues ({probes} probe{'s' * (probes > 1)} of {len(record['nodes'][0])} "
+        f"Spectrum of the Hessian: from {low:.4g} to {high:.4g}, {result['parameters']:,} "
+        f"eigenvalues ({probes} probe{'s' * (probes > 1)} of {len(result['nodes'][0])} "
         "Lanczos steps)",
     )
     drawing.foot(figure, caption)
     return figure
 
 
-def layers(records, caption):
+def layers(results, caption):
     """The share of each layer in each measure: a panel a measure, the largest three marked."""
-    names = list(next(iter(records.values()))["by_layer"])
-    count = len(records)
+    names = list(next(iter(results.values()))["by_layer"])
+    count = len(results)
     figure, axes = drawing.by_layer(names, 3.4 + 2.1 * count, caption, count)
-    for axis, (name, record) in zip(np.atleast_1d(axes), records.items(), strict=True):
-        whole = record["total"]
-        values = np.array([cell["value"] or 0.0 for cell in record["by_layer"].values()])
+    for axis, (name, result) in zip(np.atleast_1d(axes), results.items(), strict=True):
+        whole = result["total"]
+        values = np.array([cell["value"] or 0.0 for cell in result["by_layer"].values()])
         shares = values / whole if whole else np.zeros(len(names))
         errors = (
-            drawing.errors(record, "layer") / abs(whole) if whole else np.full(len(names), np.nan)
+            drawing.errors(result, "layer") / abs(whole) if whole else np.full(len(names), np.nan)
         )
         largest = np.argsort(shares)[::-1][:_MARKED]
         colors = [_ACCENT if row in largest else _PLAIN for row in range(len(names))]
@@ -241,7 +241,7 @@ def layers(records, caption):
         axis.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axis.xaxis.set_major_locator(drawing.few_ticks())
         axis.set_title(
-            f"{drawing.symbol(heading(name, record))}\n{drawing.value(record)}", fontsize=9
+            f"{drawing.symbol(heading(name, result))}\n{drawing.value(result)}", fontsize=9
         )
         axis.tick_params(axis="x", labelsize=8)
     drawing.head(

@@ -8,7 +8,7 @@ from absl import flags
 
 from tf_bdecay.distribution.cluster import STRATEGIES as ALL_STRATEGIES
 from tf_bdecay.errors import BadInput, require, unknown
-from tf_bdecay.sharpness import measures
+from tf_bdecay.sharpness import registry
 
 PROGRAM = "python -m tf_bdecay.sharpness"
 SPLITS = ("train", "validation", "test")
@@ -56,8 +56,8 @@ _FLAGS = (
     (
         flags.DEFINE_list,
         "measures",
-        list(measures.DEFAULT),
-        f"some of those below, or all ({','.join(measures.DEFAULT)})",
+        list(registry.DEFAULT),
+        f"some of those below, or all ({','.join(registry.DEFAULT)})",
     ),
     (flags.DEFINE_integer, "batch_size", None, f"m of C_m ({BATCH_SIZE})"),
     (
@@ -86,7 +86,7 @@ _FLAGS = (
     (flags.DEFINE_string, "out", None, "folder of the results; sharpness/NAME-DIGEST"),
 )
 _NAMES = [name for _, name, _, _ in _FLAGS]
-_OPTIONS = [n for n in _NAMES if any(n in m.options for m in measures.MEASURES.values())]
+_OPTIONS = [n for n in _NAMES if any(n in m.options for m in registry.MEASURES.values())]
 _HELP = ("help", "h", "helpshort", "helpfull", "?")
 
 # Options of which the value can be judged before any model is there: least, and whether whole.
@@ -169,7 +169,7 @@ def asks_for_help(arguments):
 def help_page():
     """The text of --help."""
     rows = [(f"--{name}", text) for _, name, _, text in _FLAGS]
-    names = [(m.name, m.doc) for m in measures.MEASURES.values()]
+    names = [(m.name, m.doc) for m in registry.MEASURES.values()]
     return _PAGE.format(program=PROGRAM, flags=_columns(rows, 24), measures=_columns(names, 24))
 
 
@@ -205,11 +205,11 @@ def parse(arguments):
         "--strategy=mirrored.",
     )
     require(values["out"] != "", "--out is empty: name a folder, or leave it out.")
-    chosen = measures.chosen([name.strip() for name in values["measures"]])
+    chosen = registry.chosen([name.strip() for name in values["measures"]])
     given = {name: values[name] for name in _OPTIONS if values[name] is not None}
     from_logits = given.pop("from_logits", None)  # of losses by name too, whatever is measured
     seed = given.pop("seed")  # measures that draw nothing are free of it
-    measures.check_options(chosen, given, lambda name: f"--{name}")
+    registry.check_options(chosen, given, lambda name: f"--{name}")
     _check_training(values["training"], chosen)
     return Options(
         imports=values["import"],

@@ -8,17 +8,21 @@ partial/        finished measures, partial sums  layers.png         share by lay
 
 import contextlib
 import hashlib
+import io
 import json
 import pathlib
 import shutil
 
 import numpy as np
+from rich.console import Console
 
 from tf_bdecay.errors import BadInput, require
-from tf_bdecay.storage.files import atomic_write, locked, write_json
+from tf_bdecay.sharpness import plain_result
+from tf_bdecay.storage.files import atomic_write, locked, versions, write_json
 
 _SETTINGS, _RESULT = "settings.json", "result.json"
 _NAME = 40  # characters of the model's name in the default folder's
+_LEAST_WIDTH = 200  # of the tables where a line may be longer than the screen
 
 
 def default_path(name, settings):
@@ -68,14 +72,14 @@ class Folder:
             write_json(self.path / _SETTINGS, self.settings)
             yield
 
-    def record(self, name):
-        """The record of a measure that is finished, or None."""
+    def measured(self, name):
+        """The plain result of a measure that is finished, or None."""
         file = self.path / "partial" / f"{name}.json"
         return _read(file) if file.is_file() else None
 
-    def keep_record(self, name, record):
+    def keep_measured(self, name, values):
         """Keeps a finished measure, in place of its partial state."""
-        write_json(self.path / "partial" / f"{name}.json", record)
+        write_json(self.path / "partial" / f"{name}.json", values)
         self._state(name).unlink(missing_ok=True)
 
     def state(self, name):
@@ -89,7 +93,7 @@ class Folder:
             return None
 
     def keep_state(self, name, arrays):
-        """Keeps the state of a measure under way, whole or not at all."""
+        """Keeps the state of a measure under way, all of it or nothing."""
         atomic_write(self._state(name), lambda file: np.savez(file, **arrays))
 
     def finish(self, result):
@@ -134,3 +138,66 @@ def _read(path):
         raise BadInput(f"{path} is damaged ({error}): choose another --out.") from error
     require(isinstance(value, dict), f"{path} is not of this command: choose another --out.")
     return value
+
+
+def write_all(folder, words, results):
+    """Writes table, pictures and result; the result last, as it says that all is done.
+
+    Args:
+        folder: the `Folder`, opened.
+        words: dict of what to tell of model and data.
+        results: dict of measure to plain result.
+
+    Returns:
+        The result, as written to result.json.
+    """
+    import pandas as pd
+
+    from tf_bdecay.sharpness import pictures
+
+    partition = next(iter(results.values()))["partition"]
+    result = {
+        **words,
+        "settings": folder.settings,
+        "versions": versions(),
+        "partition": partition,
+        "measures": {
+            name: {key: value for key, value in each.items() if key != "partition"}
+            for name, each in results.items()
+        },
+    }
+    table = pd.concat([plain_result.frame(name, each) for name, each in results.items()])
+    _write_bytes(folder.path / "table.csv", table.to_csv(index=False).encode())
+    caption = f"{words['model']}; {words['data']}"
+    for name, figure in pictures.all_of(results, caption).items():
+        _write_bytes(folder.path / name, pictures.png(figure))
+    folder.finish(result)
+    return result
+
+
+def show(result, console=None):
+    """Prints a result: the title line of each measure, then the tables by layer and by kind.
+
+    Args:
+        result: from result.json.
+        console: a `rich.console.Console`; stdout by default.
+    """
+    console = console or Console()
+    console.print()
+    for each in result["measures"].values():
+        _say(console, each["title"])
+    page = io.StringIO()
+    # A line that is longer than the screen is wrapped by it; a cell cut short would be lost.
+    wide = Console(file=page, width=max(console.width, _LEAST_WIDTH))
+    for table in plain_result.tables(result["measures"]):
+        wide.print(table)
+    for line in page.getvalue().splitlines():
+        _say(console, line.rstrip())
+
+
+def _say(console, line):
+    console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _write_bytes(path, content):
+    atomic_write(path, lambda file: file.write(content))

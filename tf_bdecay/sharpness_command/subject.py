@@ -1,251 +1,210 @@
-"""What is measured: a model with its weights, and examples."""
+"""What is measured, as far as it can be told without TensorFlow: a model and data on the disk."""
 
 import dataclasses
-import importlib
-import re
-import sys
+import hashlib
+import json
+import os
+import pathlib
+import zipfile
 
-import keras
-import numpy as np
-from ml_collections import ConfigDict
-
-from tf_bdecay import data as sets
-from tf_bdecay.data.augment import standardise
-from tf_bdecay.distribution import strategies
-from tf_bdecay.errors import BadInput, require
-from tf_bdecay.sharpness_command import flags, losses
+from tf_bdecay import quirks
+from tf_bdecay.errors import BadInput, require, unknown
+from tf_bdecay.sharpness_command.flags import DATA_SETS
 from tf_bdecay.storage import checkpoints
-from tf_bdecay.training import parts
-from tf_bdecay.training.trainer import Trainer
 
-__import__("tf_bdecay.layers")  # both register classes that saved models have
-__import__("tf_bdecay.optim")
+_NEEDED = ("model.name", "data.name", "data.validation", "seed", "label_smoothing", "experiment")
 
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """A model, a loss and examples.
+    """A model on the disk.
 
     Attributes:
-        model: the built Keras model.
-        loss: callable.
-        from_logits: whether the model gives logits; None for unknown.
-        x, y: arrays.
-        words: dict of what to tell a person: model, data, loss, parameters.
+        path: as it was given.
+        name: for the results' folder and the pictures.
+        workdir: whether it is a run of main.py.
+        config: of a run the dict of dotted path to value, of a saved model its config.json.
+        weights: path of the file that has the weights.
+        digest: hexadecimal SHA-256 of that file.
     """
 
-    model: object
-    loss: object
-    from_logits: bool | None
-    x: np.ndarray
-    y: np.ndarray
-    words: dict
+    path: pathlib.Path
+    name: str
+    workdir: bool
+    config: dict
+    weights: pathlib.Path
+    digest: str
+
+    @property
+    def saved(self):
+        """Whether the weights are in a saved model, not in a checkpoint."""
+        return self.weights.suffix == ".keras"
 
 
-def load(source, data, options, strategy=None):
-    """Loads what the command line names.
+def find(path):
+    """Finds out what a path is.
 
     Args:
-        source: the `Source` of the model.
-        data: from `source.check_data`.
-        options: the `Options`.
-        strategy: a `tf.distribute.Strategy` to make the model under, or None.
+        path: of a workdir of main.py, or of a .keras file.
 
     Returns:
         A `Subject`.
 
     Raises:
-        BadInput: something that cannot be loaded, or does not fit together.
+        BadInput: neither, or a damaged one, or a run without any weights so far.
     """
-    _import(options.imports)
-    fisher_rao = any(m.name == "fisher_rao" for m in options.measures)
-    loss, from_logits = losses.make(source, options.loss, options.from_logits, fisher_rao)
-    own = own_images(source, options.data_dir) if _own(source, data) else None
-    with strategies.scope(strategy):
-        model = _saved(source) if source.saved else _from_checkpoint(source, own, options.data_dir)
-    if data.endswith(".npz"):
-        pair, words = _arrays(data), data
+    given = path
+    path = pathlib.Path(path)
+    require(
+        path.exists(),
+        f"--model={given} is not there: name a workdir of main.py, or a saved model FILE.keras.",
+    )
+    if path.is_dir():
+        config, weights = _of_run(path)
     else:
-        images = own or sets.load(data, data_dir=options.data_dir)
-        split = options.split or "train"
-        pair, words = _images(images, split), f"{data}, {split} split"
-    x, y = _chosen(pair, options.examples, words)
-    _check_fit(model, loss, x, y, words)
-    count = parts.trainable_parameters(model)
-    return Subject(
-        model=model,
-        loss=loss,
-        from_logits=from_logits,
-        x=x,
-        y=y,
-        words={
-            "model": f"{source.name} ({source.weights.name}, {count:,} trainable parameters)",
-            "data": f"{words}, {len(x):,} of {len(pair[0]):,} examples",
-            "loss": getattr(loss, "name", None) or getattr(loss, "__name__", "loss"),
-        },
+        config, weights = read_saved_config(path), path
+    name = path.resolve().name.removesuffix(".keras")
+    return Subject(path, name, path.is_dir(), config, weights, digest_of(weights))
+
+
+def _of_run(path):
+    """Config of a workdir, and the file with its weights."""
+    file = path / "config.json"
+    require(
+        file.is_file(),
+        f"--model={path} is a folder without config.json, so no workdir of main.py: name one, or a "
+        "saved model FILE.keras.",
     )
-
-
-def _own(source, data):
-    return source.workdir and data == source.config["data.name"]
-
-
-def own_images(source, data_dir):
-    """The `ImageSet` of a run: divided and standardised as it was in training."""
-    config = source.config
-    return sets.load(
-        config["data.name"],
-        data_dir=data_dir,
-        seed=config["seed"],
-        validation=config["data.validation"],
-    )
-
-
-def _import(modules):
-    if "" not in sys.path and "." not in sys.path:
-        sys.path.insert(0, "")  # as for `python -m`, from wherever this is called
-    for name in modules:
-        try:
-            importlib.import_module(name)
-        except Exception as error:  # whatever the user's module raises
-            raise BadInput(
-                f"--import={name} cannot be imported ({type(error).__name__}: {_line(error)}): "
-                "name a module as in `import MODULE`, in this folder or installed."
-            ) from error
-
-
-def _saved(source):
-    """The model in a .keras file. Its optimizer is not asked for."""
     try:
-        return keras.models.load_model(source.weights, compile=False)
-    except Exception as error:  # Keras raises many kinds, over many lines
-        found = re.search(r"Could not locate (?:class|function) '([^']+)'", _whole(error))
-        if found:
-            raise BadInput(
-                f"The model {source.weights} has {found[1]!r}, which is not known here: register "
-                "it by @keras.saving.register_keras_serializable() in a module, and name that by "
-                "--import=MODULE."
-            ) from error
-        raise BadInput(
-            f"The model {source.weights} cannot be loaded ({type(error).__name__}: "
-            f"{_line(error)}): load it by keras.models.load_model to see why."
-        ) from error
+        config = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{file} is damaged ({error}): name another --model.") from error
+    lacking = [key for key in _NEEDED if not isinstance(config, dict) or key not in config]
+    require(
+        not lacking,
+        f"{file} is not of a run of main.py (it lacks {', '.join(lacking)}): name another --model.",
+    )
+    if (path / "result.json").is_file() and (path / "model.keras").is_file():
+        return config, path / "model.keras"
+    newest = checkpoints.newest(path / "checkpoints")
+    require(
+        newest is not None,
+        f"--model={path} has neither a finished model nor a checkpoint yet: wait for its first.",
+    )
+    return config, newest
 
 
-def _from_checkpoint(source, images, data_dir):
-    """The model of a run that is not finished, with the weights of its newest checkpoint."""
-    images = images or own_images(source, data_dir)
-    nested = ConfigDict()
-    for path, value in source.config.items():
-        section, _, key = path.rpartition(".")
-        target = nested
-        if section:
-            if section not in nested:
-                nested[section] = ConfigDict()
-            target = nested[section]
-        target[key] = value
-    model = parts.make_model(nested, images)
-    read_weights(source.weights, Trainer(model.input, model.output))
-    return model
-
-
-def read_weights(path, model):
-    """Assigns the weights of a training checkpoint, and leaves its optimizer alone.
+def read_saved_config(path):
+    """config.json of a .keras file.
 
     Raises:
-        BadInput: the checkpoint is damaged, or of another architecture. No variable has changed.
+        BadInput: it is no such file.
     """
-    arrays, _ = checkpoints.read(path)
-    ours = {label: array for label, array in arrays.items() if label.startswith("model/")}
-    checkpoints.assign(path, ours, checkpoints.state_of(model, _NoOptimizer))
-
-
-class _NoOptimizer:
-    variables = ()
-
-
-def _images(images, name):
-    require(
-        name != "validation" or images.validation is not None,
-        f"--split=validation: no images of {images.name} were set aside for validation "
-        "(config.data.validation=0): use --split=train or test.",
-    )
-    return images.split(name), (images.mean, images.deviation)
-
-
-def _arrays(path):
     try:
-        with np.load(path, allow_pickle=False) as file:
-            lacking = [name for name in ("x", "y") if name not in file.files]
-            require(
-                not lacking,
-                f"--data={path} must hold arrays x and y, as np.savez({path!r}, x=x, y=y) makes. "
-                f"Received: {', '.join(file.files) or 'nothing'}",
-            )
-            x, y = file["x"], file["y"]
-    except BadInput:
-        raise
-    except Exception as error:  # zipfile and NumPy raise a dozen kinds over bytes that are not so
+        with zipfile.ZipFile(path) as file:
+            return json.loads(file.read("config.json"))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        reason = str(error).strip("\"'").rstrip(".")
         raise BadInput(
-            f"--data={path} cannot be read as an .npz file ({_line(error)}): make it by "
-            "np.savez(FILE, x=x, y=y) of plain arrays."
+            f"--model={path} is not a model that Keras saved as .keras ({reason}): save it with "
+            "model.save('FILE.keras')."
         ) from error
-    require(
-        x.ndim and y.ndim and len(x) == len(y) and len(x),
-        f"x and y of --data={path} must hold as many examples as each other, at least one, along "
-        f"their first axis. Received: shapes {list(x.shape)} and {list(y.shape)}",
-    )
-    return x, y
 
 
-def _chosen(pair, asked, words):
-    """The first examples of a fixed permutation, standardised if they are images."""
-    whole = len(pair[0])
-    require(
-        asked is None or asked <= whole,
-        f"--examples={asked} is more than there are: {words} has {whole:,}.",
-    )
-    count = min(whole, flags.MOST_EXAMPLES) if asked is None else asked
-    chosen = np.random.default_rng(0).permutation(whole)[:count]
-    if not isinstance(pair[0], sets.Split):
-        return pair[0][chosen], pair[1][chosen]
-    split, statistics = pair
-    return standardise(split.images[chosen], *statistics).numpy(), split.labels[chosen]
+def check_data(subject, data, data_dir, split):
+    """Says which data are meant.
 
+    Args:
+        subject: the `Subject` of the model.
+        data, data_dir, split: of the command line.
 
-def _check_fit(model, loss, x, y, words):
-    """Raises `BadInput` where the examples are not what the model or the loss takes."""
-    shape = getattr(model, "input_shape", None)
-    if isinstance(shape, tuple):
+    Returns:
+        A name, or the path of an .npz file.
+
+    Raises:
+        BadInput: none, an unknown name, a file that is not there, or flags that it has no use for.
+    """
+    if data is None:
         require(
-            len(shape) == x.ndim
-            and all(a in (None, b) for a, b in zip(shape[1:], x.shape[1:], strict=True)),
-            f"The model takes examples of shape {_shape(shape[1:])}. Received: {words}, of shape "
-            f"{_shape(x.shape[1:])}",
+            subject.workdir,
+            f"A saved model does not say on which data: add --data={', '.join(DATA_SETS)} or "
+            f"FILE.npz. Received: --model={subject.path}",
         )
-    outputs = getattr(model, "output_shape", None)
-    if losses.takes_class_numbers(loss) and isinstance(outputs, tuple):
-        classes = outputs[-1]
+        return subject.config["data.name"]
+    if not data.endswith(".npz"):
+        if data not in DATA_SETS:
+            raise unknown("data set", data, [*DATA_SETS, "FILE.npz"])
+        return data
+    require(os.path.isfile(data), f"--data={data} is not there: name a file with arrays x and y.")
+    for name, value in (("data_dir", data_dir), ("split", split)):
         require(
-            y.dtype.kind in "iu" and y.min() >= 0 and (classes is None or y.max() < classes),
-            f"Labels must be whole numbers of the model's {classes} classes, from 0. Received: "
-            f"{y.dtype} from {y.min()} to {y.max()} in {words}",
+            value is None,
+            f"--{name} is of a named data set, and an .npz file has all its examples in x and y: "
+            f"leave it out. Received: --{name}={value}",
         )
+    return data
 
 
-def _shape(sizes):
-    return "x".join("any" if n is None else str(n) for n in sizes) or "scalar"
+def onednn_overruns(subject):
+    """Whether oneDNN would write out of bounds in the gradients of the network."""
+    if subject.workdir:
+        return quirks.onednn_overruns(subject.config.get("model.width", 16))
+    return any(_is_overrun(layer["config"], layer) for layer in _objects(subject.config))
 
 
-def _whole(error):
-    """Text of an error and of what it came from."""
-    texts = []
-    while error is not None:
-        texts.append(str(error))
-        error = error.__cause__ or error.__context__
-    return "\n".join(texts)
+def _objects(value):
+    """All serialized objects within a config, layers among them."""
+    if isinstance(value, dict):
+        if "class_name" in value and isinstance(value.get("config"), dict):
+            yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _objects(item)
 
 
-def _line(error):
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".")
+def _is_overrun(config, layer):
+    """Of a serialized layer, by the rule of `quirks`."""
+    sizes = config.get("kernel_size"), config.get("strides")
+    kernel, strides = ([n] if isinstance(n, int) else list(n or []) for n in sizes)
+    if not kernel or not strides:
+        return False
+    shape = (layer.get("build_config") or {}).get("input_shape") or [None]
+    channels = shape[1 if config.get("data_format") == "channels_first" else -1]
+    return quirks.onednn_overruns(channels, kernel, strides)
+
+
+def digest_of(path):
+    """Hexadecimal SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def settings_of(options, subject, data):
+    """What decides the numbers: two commands that agree in it are the same.
+
+    Args:
+        options: `flags.Options`.
+        subject: the `Subject`.
+        data: from `check_data`.
+
+    Returns:
+        Dict of JSON values.
+    """
+    is_file = data.endswith(".npz")
+    given = {
+        name: getattr(options, name)
+        for name in ("loss", "from_logits", "training", "seed", "strategy", "devices")
+    }
+    return {
+        "model": subject.name,
+        "weights": subject.digest[:16],
+        "data": os.path.basename(data) if is_file else data,
+        "data_digest": digest_of(data)[:16] if is_file else None,
+        "split": None if is_file else options.split or "train",
+        "examples": options.examples,
+        "measures": [m.name for m in options.measures],
+        "logical_devices": options.logical_devices,
+        **given,
+        **options.options,
+    }

@@ -12,6 +12,85 @@ REFRESH_SECONDS = 0.2
 LINE_SECONDS = 2.0
 
 
+class Display:
+    """A live bar on a terminal, plain lines elsewhere; a context manager, or `open` and `close`.
+
+    Args:
+        console: a `rich.console.Console`; stdout by default.
+        line_seconds: the least time between plain lines.
+    """
+
+    def __init__(self, console=None, line_seconds=LINE_SECONDS):
+        self.console = console or Console()
+        self.line_seconds = line_seconds
+        self._bar = None
+        self._shown = 0.0
+
+    def __enter__(self):
+        self.open()
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+    @property
+    def live(self):
+        """Whether a bar is shown."""
+        return self._bar is not None
+
+    @property
+    def due(self):
+        """Whether the last thing shown is long enough ago."""
+        seconds = REFRESH_SECONDS if self.live else self.line_seconds
+        return time.monotonic() - self._shown >= seconds
+
+    def open(self):
+        """Takes the terminal, where there is one."""
+        if self.console.is_terminal:
+            self._bar = Progress(
+                BarColumn(bar_width=20),
+                TextColumn("{task.description}"),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                console=self.console,
+                refresh_per_second=1 / REFRESH_SECONDS,
+            )
+            self._bar.start()
+
+    def close(self):
+        """Leaves the bar as it stands and gives the terminal back, however the work ends."""
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
+
+    def begin(self, text, total=None, done=0):
+        """Begins a bar, below the one before; `total` is None where it is not known."""
+        self._shown = time.monotonic()
+        if self._bar:
+            self._task = self._bar.add_task(text, total=total, completed=done)
+
+    def show(self, text, done, total=None):
+        """Moves the bar and writes the text beside it, or prints the text as a line."""
+        self._shown = time.monotonic()
+        if self._bar:
+            self._bar.update(self._task, completed=done, total=total, description=text)
+        else:
+            self.say(text)
+
+    def finish(self, text):
+        """Fills the bar, or prints the text."""
+        if self._bar:
+            task = self._bar.tasks[self._task]
+            done = task.total or task.completed or 1
+            self._bar.update(self._task, completed=done, total=done, description=text)
+        else:
+            self.say(text)
+
+    def say(self, line):
+        """Prints a line, above the bar where there is one."""
+        self.console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
 class Speed:
     """Images per second over an epoch, without the very first update, which traces and compiles.
 
@@ -55,26 +134,13 @@ class ProgressLine(CountsUpdates):
         super().__init__(updates_per_epoch, after)
         self.epochs = epochs
         self.total = updates_per_epoch * epochs
-        self.console = console or Console()
+        self.display = Display(console, LINE_SECONDS)
         self.speed = Speed(batch_size)
-        self._bar = None
-        self._shown = 0.0
         self._evaluated = ""
 
     def on_train_begin(self, logs=None):
-        if self.console.is_terminal:
-            self._bar = Progress(
-                BarColumn(bar_width=20),
-                TextColumn("{task.description}"),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-                console=self.console,
-                refresh_per_second=1 / REFRESH_SECONDS,
-            )
-            self._task = self._bar.add_task(
-                "first update: tracing, compiling", total=self.total, completed=self.done
-            )
-            self._bar.start()
+        self.display.open()
+        self.display.begin("first update: tracing, compiling", self.total, self.done)
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)
@@ -83,31 +149,27 @@ class ProgressLine(CountsUpdates):
     def on_train_batch_end(self, batch, logs=None):
         super().on_train_batch_end(batch, logs)
         self.speed.count(batch + 1)
-        if self._bar and time.monotonic() - self._shown > REFRESH_SECONDS:
-            self._shown = time.monotonic()
+        if self.display.live and self.display.due:
             self._show(logs)
 
     def on_epoch_end(self, epoch, logs=None):
         if "val_accuracy" in (logs or {}):
             self._evaluated = f", evaluated {logs['val_accuracy']:.4f}"
-        if self._bar:
+        if self.display.live:
             self._show(logs)
-        elif time.monotonic() - self._shown > LINE_SECONDS or epoch + 1 == self.epochs:
-            self._shown = time.monotonic()
+        elif self.display.due or epoch + 1 == self.epochs:
             line = f"epoch {epoch + 1}/{self.epochs}, {self._line(logs)}"
-            self.console.print(line, soft_wrap=True, highlight=False)
+            self.display.show(line, self.done, self.total)
 
     def on_train_end(self, logs=None):
         self.close()
 
     def close(self):
-        """Leaves the bar as it stands and gives the terminal back, however the run ends."""
-        if self._bar:
-            self._bar.stop()
-            self._bar = None
+        """Gives the terminal back, however the run ends."""
+        self.display.close()
 
     def _show(self, logs):
-        self._bar.update(self._task, completed=self.done, description=self._line(logs))
+        self.display.show(self._line(logs), self.done, self.total)
 
     def _line(self, logs):
         nothing = float("nan")

@@ -10,8 +10,8 @@ import tf_bdecay
 from tf_bdecay import sharpness
 from tf_bdecay.sensitivity import connection_sensitivity, l1_norms
 from tf_bdecay.sharpness import fisher
+from tf_bdecay.sharpness.connectivity_sharpness import examples_kernel, gradient_kernel
 from tf_bdecay.sharpness.curvature.operator import product_kernel
-from tf_bdecay.sharpness.measure import examples_kernel, gradient_kernel
 from tf_bdecay.sharpness.network import Network
 from tools.benchmarks.timing import Goal, interleave, of_megabytes
 

@@ -62,7 +62,7 @@ def test_bad_arguments(arguments, sentence):
 def test_a_density_has_a_width():
     model = dense()
     result = hessian_spectrum(model, crossentropy, examples_for(model), steps=3, num_probes=1)
-    with pytest.raises(BadInput, match="`width` must be a number > 0. Received: 0"):
+    with pytest.raises(BadInput, match="`width` must be a number > 0. Received: width=0"):
         result.density(width=0)
 
 

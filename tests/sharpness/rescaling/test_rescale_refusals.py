@@ -148,6 +148,19 @@ FUNCTION_CHANGES = {
         name: (passing(layers.Activation(name, name="f")), f"passes through {name} in 'f', which")
         for name in ("tanh", "sigmoid", "gelu", "softmax", "relu6", "elu", "silu")
     },
+    **{
+        name: (
+            lambda k=kernel: between(k, layers.Flatten()),
+            f"the kernel of 'k', a {name}, has no axis",
+        )
+        for name, kernel in (
+            ("DepthwiseConv2D", layers.DepthwiseConv2D(2, name="k")),
+            ("SeparableConv2D", layers.SeparableConv2D(5, 2, name="k")),
+            ("Conv2DTranspose", layers.Conv2DTranspose(5, 2, name="k")),
+            ("grouped convolution", layers.Conv2D(6, 2, groups=2, name="k")),
+        )
+    },
+    "prelu": (passing(layers.PReLU(name="f")), r"it goes into 'f' \(PReLU\), of which nothing is"),
     "own activation": (
         lambda: sequential(
             layers.Dense(4, "tanh", name="a"), layers.Dense(CLASSES, name="b"), shape=(5,)

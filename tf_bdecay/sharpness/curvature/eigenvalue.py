@@ -6,8 +6,7 @@ import math
 import numpy as np
 from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
-from tf_bdecay.errors import require
-from tf_bdecay.sharpness import inputs
+from tf_bdecay.errors import check_count, check_number, require
 from tf_bdecay.sharpness.curvature.lanczos import lanczos, ritz
 from tf_bdecay.sharpness.curvature.operator import hessian
 from tf_bdecay.sharpness.memory import check_vectors
@@ -85,10 +84,10 @@ def hessian_top_eigenvalue(
     Raises:
         BadInput: as in `hessian`; numbers out of range.
     """
-    inputs.check_count("k", k)
-    inputs.check_positive("tolerance", tolerance)
-    inputs.check_count("seed", seed, least=0)
-    inputs.check_count("max_restarts", max_restarts)
+    check_count("k", k)
+    check_number("tolerance", tolerance, above=0)
+    check_count("seed", seed, least=0)
+    check_count("max_restarts", max_restarts)
     operator = hessian(model, loss, data, session=session, **arguments)
     size = operator.shape[0]
     require(

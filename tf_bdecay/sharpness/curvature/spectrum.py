@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from tf_bdecay.sharpness import inputs
+from tf_bdecay.errors import check_count, check_number
 from tf_bdecay.sharpness.curvature.lanczos import lanczos, ritz
 from tf_bdecay.sharpness.curvature.operator import hessian
 from tf_bdecay.sharpness.curvature.trace import rademacher, sampled
@@ -46,7 +46,7 @@ class SpectrumResult(Result):
             BadInput: a width that is no number above 0.
         """
         if width is not None:
-            inputs.check_positive("width", width)
+            check_number("width", width, above=0)
         low = min(n.min() for n in self.nodes)
         high = max(n.max() for n in self.nodes)
         extent = (high - low) or max(abs(high), 1.0)
@@ -113,9 +113,9 @@ def hessian_spectrum(
     Raises:
         BadInput: as in `hessian`; numbers out of range; more memory than the budget.
     """
-    inputs.check_count("steps", steps)
-    inputs.check_count("num_probes", num_probes)
-    inputs.check_count("seed", seed, least=0)
+    check_count("steps", steps)
+    check_count("num_probes", num_probes)
+    check_count("seed", seed, least=0)
     operator = hessian(model, loss, data, **arguments)
     steps = min(steps, operator.shape[0])
     what = "Lanczos vectors", "take fewer steps, or "

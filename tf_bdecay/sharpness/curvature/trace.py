@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from tf_bdecay.sharpness import inputs
+from tf_bdecay.errors import check_count, check_number
 from tf_bdecay.sharpness.curvature.operator import hessian
 from tf_bdecay.sharpness.result import Result
 from tf_bdecay.sharpness.session import SILENT
@@ -81,10 +81,10 @@ def hessian_trace(
     Raises:
         BadInput: as in `hessian`; numbers out of range.
     """
-    inputs.check_count("num_probes", num_probes, least=2)
-    inputs.check_count("seed", seed, least=0)
+    check_count("num_probes", num_probes, least=2)
+    check_count("seed", seed, least=0)
     if tolerance is not None:
-        inputs.check_positive("tolerance", tolerance)
+        check_number("tolerance", tolerance, above=0)
     operator = hessian(model, loss, data, **arguments)
     kept = session.restore("trace") or {"rows": np.zeros((0, len(operator.network.variables)))}
     rows = list(kept["rows"])

@@ -5,6 +5,7 @@ import dataclasses
 
 import keras
 
+from tf_bdecay import keras_private
 from tf_bdecay.errors import require
 from tf_bdecay.sharpness.rescaling import homogeneity
 from tf_bdecay.sharpness.rescaling.homogeneity import Refusal, describe
@@ -65,7 +66,7 @@ class Graph:
 
     def _open(self, functional, scope, prefix):
         order = {id(operation): i for i, operation in enumerate(functional.operations)}
-        nodes = [node for nodes in functional._nodes_by_depth.values() for node in nodes]
+        nodes = keras_private.nodes_of(functional)
         for node in sorted(nodes, key=lambda n: order[id(n.operation)]):
             given = node.arguments.keras_tensors
             nested = _functional(node.operation)
@@ -101,9 +102,9 @@ class Graph:
             ahead += [(other, channels) for other in self.same[tensor]]
             for user, position in self.uses[tensor]:
                 rank = len(user.shapes[position])
-                kernels = homogeneity.outgoing(user.operation, channels, rank)
-                if kernels is not None:
-                    parts += kernels
+                part = homogeneity.outgoing(user.operation, channels, rank)
+                if part is not None:
+                    parts.append(part)
                     continue
                 after = homogeneity.through(user.operation, channels, user.shapes, position)
                 ahead.append(((user.scope, id(user.node.outputs[0])), after))
@@ -118,9 +119,7 @@ def _functional(model):
     keras_kind = next(k for k in kind.__mro__ if k.__module__.split(".")[0] == "keras")
     if kind.call is not keras_kind.call:
         return None
-    if isinstance(model, keras.Sequential):
-        return model._functional
-    return model if isinstance(model, keras.Function) else None
+    return keras_private.graph_of(model)
 
 
 def _by_name(node):

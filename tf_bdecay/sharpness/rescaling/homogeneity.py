@@ -17,11 +17,11 @@ def _of_each_rank(*names):
     return tuple(kind for kind in kinds if kind is not None)
 
 
-_CONVOLUTIONS = _of_each_rank("Conv")
-_TRANSPOSED = tuple(getattr(layers, f"Conv{n}DTranspose") for n in (1, 2, 3))
-_DEPTHWISE = _of_each_rank("DepthwiseConv")
-_SEPARABLE = _of_each_rank("SeparableConv")
-_WITH_KERNEL = (layers.Dense, *_CONVOLUTIONS, *_TRANSPOSED, *_DEPTHWISE, *_SEPARABLE)
+_WITH_KERNEL = (layers.Dense, *_of_each_rank("Conv"))
+_OTHER_KERNELS = (
+    *_of_each_rank("DepthwiseConv", "SeparableConv"),
+    *(getattr(layers, f"Conv{n}DTranspose") for n in (1, 2, 3)),
+)
 _NORMALIZATIONS = (
     layers.BatchNormalization,
     GhostBatchNormalization,
@@ -32,7 +32,6 @@ _NORMALIZATIONS = (
 
 _ELEMENTWISE = (
     layers.LeakyReLU,
-    layers.PReLU,
     layers.Identity,
     layers.Dropout,
     layers.GaussianDropout,
@@ -68,10 +67,11 @@ class Channels:
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A part of a variable: pairs (axis, indices along it); along other axes everything."""
+    """What of a variable is scaled, likewise."""
 
     variable: keras.Variable
-    where: tuple
+    axis: int
+    indices: tuple
 
 
 def units_of(layer):
@@ -88,8 +88,7 @@ def units_of(layer):
                 "axis, or name another layer"
             )
         return gamma.shape[0]
-    if _is(layer, _DEPTHWISE):
-        return layer.kernel.shape[-2] * layer.kernel.shape[-1]
+    _refuse_other_kernels(layer)
     if _is(layer, _WITH_KERNEL):
         return layer.units if isinstance(layer, layers.Dense) else layer.filters
     raise Refusal(
@@ -106,43 +105,28 @@ def incoming(layer, unit, rank):
     if _is(layer, _NORMALIZATIONS):
         axis = layer.axis[0] if isinstance(layer.axis, (list, tuple)) else layer.axis
         beta = getattr(layer, "beta", None)
-        parts = [Part(v, ((0, (unit,)),)) for v in (_gamma(layer), beta) if v is not None]
+        parts = [Part(v, 0, (unit,)) for v in (_gamma(layer), beta) if v is not None]
         return parts, Channels(axis % rank, (unit,))
     _refuse_altered_kernel(layer)
     _check_function(layer.activation, layer)
-    if _is(layer, _DEPTHWISE):
-        kernel, multiplier = layer.kernel, layer.kernel.shape[-1]
-        axes = ((-2, unit // multiplier), (-1, unit % multiplier))
-    elif _is(layer, _SEPARABLE):
-        kernel, axes = layer.pointwise_kernel, ((-1, unit),)
-    else:
-        kernel, axes = layer.kernel, ((-2 if _is(layer, _TRANSPOSED) else -1, unit),)
-    parts = [Part(kernel, tuple((axis % len(kernel.shape), (i,)) for axis, i in axes))]
+    parts = [Part(layer.kernel, len(layer.kernel.shape) - 1, (unit,))]
     if layer.bias is not None:
-        parts.append(Part(layer.bias, ((0, (unit,)),)))
+        parts.append(Part(layer.bias, 0, (unit,)))
     return parts, Channels(_channel_axis(layer, rank), (unit,))
 
 
 def outgoing(operation, channels, rank):
-    """The weights that scaled channels of an input of a rank meet; None if there is no kernel."""
+    """The weights that scaled channels of an input of a rank meet; None if there is no kernel.
+
+    Raises:
+        Refusal: the kernel is not one whose input channels are an axis of it.
+    """
+    _refuse_other_kernels(operation)
     if not _is(operation, _WITH_KERNEL):
         return None
     _refuse_altered_kernel(operation)
     _check_axis(operation, channels, rank)
-    if isinstance(operation, layers.Dense):
-        return [Part(operation.kernel, ((0, channels.indices),))]
-    kernel = operation.depthwise_kernel if _is(operation, _SEPARABLE) else operation.kernel
-    inputs, outputs = len(kernel.shape) - 2, len(kernel.shape) - 1
-    if _is(operation, _TRANSPOSED) or getattr(operation, "groups", 1) == 1:
-        axis = outputs if _is(operation, _TRANSPOSED) else inputs
-        return [Part(kernel, ((axis, channels.indices),))]
-    within, filters = kernel.shape[inputs], operation.filters // operation.groups
-    parts = []
-    for i in channels.indices:
-        first = i // within * filters
-        of_group = tuple(range(first, first + filters))
-        parts.append(Part(kernel, ((inputs, (i % within,)), (outputs, of_group))))
-    return parts
+    return Part(operation.kernel, len(operation.kernel.shape) - 2, channels.indices)
 
 
 def through(operation, channels, shapes, position):
@@ -245,6 +229,16 @@ def _check_function(function, owner):
 
 def _gamma(layer):
     return layer.scale if isinstance(layer, layers.RMSNormalization) else layer.gamma
+
+
+def _refuse_other_kernels(layer):
+    grouped = _is(layer, _WITH_KERNEL) and getattr(layer, "groups", 1) > 1
+    if grouped or _is(layer, _OTHER_KERNELS):
+        kind = "a grouped convolution" if grouped else f"a {type(layer).__name__}"
+        raise Refusal(
+            f"the kernel of {layer.name!r}, {kind}, has no axis for its input channels alone; name "
+            "a layer between Dense layers or plain convolutions"
+        )
 
 
 def _refuse_altered_kernel(layer):

@@ -20,11 +20,12 @@ class Scaled:
 
     Attributes:
         path: the variable's Keras path.
-        where: tuple of pairs (axis, indices along it); along other axes everything was scaled.
+        axis, indices: all at these indices along this axis was scaled.
     """
 
     path: str
-    where: tuple
+    axis: int
+    indices: tuple
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,10 +54,11 @@ def reparameterize(model, layer, unit, c):
 
     The model computes the same function as before, up to rounding while nothing overflows, and by
     Theorem 3.1 its connectivity sharpness is the same. Weights change in place; everything is
-    checked before any is assigned. Of a normalization layer w_in is gamma and b is beta, one
+    checked before any is assigned. Depthwise, separable, transposed and grouped convolutions and
+    PReLU are refused. Of a normalization layer w_in is gamma and b is beta, one
     channel of each. Every path from the unit must lead to a kernel (of a Dense or a convolution)
-    through what is homogeneous and leaves channels apart: relu, leaky_relu, PReLU, pooling,
-    padding, dropout, Flatten, Concatenate. Moving statistics stay as they are, so a convolution
+    through what is homogeneous and leaves channels apart: relu, leaky_relu, pooling, padding,
+    dropout, Flatten, Concatenate. Moving statistics stay as they are, so a convolution
     that a batch normalization follows has no such rescaling: its normalization layer has.
 
     Args:
@@ -91,8 +93,8 @@ def reparameterize(model, layer, unit, c):
             f"Received: unit={unit!r}",
         )
         unit, c = int(unit), float(c)
-        incoming, outgoing = _parts(graph, found, unit)
-        values = _scaled_values(incoming, outgoing, c)
+        both = _parts(graph, found, unit)
+        values = _scaled_values(*both, c)
     except Refusal as refusal:
         raise BadInput(
             f"Unit {unit} of {found.label!r} cannot be rescaled: {refusal}."
@@ -103,8 +105,7 @@ def reparameterize(model, layer, unit, c):
         found.label,
         unit,
         c,
-        tuple(Scaled(part.variable.path, part.where) for part in incoming),
-        tuple(Scaled(part.variable.path, part.where) for part in outgoing),
+        *(tuple(Scaled(p.variable.path, p.axis, p.indices) for p in parts) for parts in both),
     )
 
 
@@ -212,12 +213,12 @@ def _scaled_values(incoming, outgoing, c):
 
 def _scale(values, part, factor, c):
     """Multiplies a part of a variable in the dictionary of new values."""
-    variable, where = part.variable, dict(part.where)
+    variable = part.variable
     _check_variable(variable)
     if id(variable) not in values:
         values[id(variable)] = variable, np.array(keras.ops.convert_to_numpy(variable))
     value = values[id(variable)][1]
-    index = np.ix_(*(where.get(axis, range(n)) for axis, n in enumerate(value.shape)))
+    index = (*[slice(None)] * part.axis, list(part.indices))
     old = value[index].astype("float64")
     value[index] = old * factor
     # Beyond the range of its type a value would not come back; below it devices take it for 0.

@@ -7,10 +7,10 @@ import numpy as np
 
 from tf_bdecay.errors import require, unknown
 from tf_bdecay.sharpness.ascent import perturbation
+from tf_bdecay.sharpness.connectivity_sharpness import connectivity
 from tf_bdecay.sharpness.curvature.eigenvalue import hessian_top_eigenvalue
 from tf_bdecay.sharpness.curvature.trace import hessian_trace
 from tf_bdecay.sharpness.fisher import fisher_rao
-from tf_bdecay.sharpness.measure import connectivity
 from tf_bdecay.sharpness.rescaling.graph import Graph
 from tf_bdecay.sharpness.rescaling.rescale import reparameterize
 

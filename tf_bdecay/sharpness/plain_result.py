@@ -1,7 +1,6 @@
-"""A finished measure as plain values: what is kept, printed, drawn and written to the files.
+"""Plain results: a finished measure as JSON values, to be kept, printed, drawn and written.
 
-They come from a result's `to_dict`, so that those of a measure that an earlier start finished are
-as good as new ones.
+A plain result that comes back from a file is as good as a new one.
 """
 
 import json
@@ -12,8 +11,8 @@ import numpy as np
 THRESHOLD = 0.1  # R of the paper
 
 
-def record(result, seconds):
-    """The record of a `Result`.
+def plain_result(result, seconds):
+    """A `Result` as plain values.
 
     Args:
         result: of a measure.
@@ -37,40 +36,40 @@ def record(result, seconds):
     return json.loads(json.dumps(values, default=lambda number: number.item()))
 
 
-def frame(name, record):
-    """A record as the rows of table.csv: `Result.to_pandas`, with the name in --measures first."""
+def frame(name, result):
+    """Its rows of table.csv: `Result.to_pandas`, with the name in --measures first."""
     import pandas as pd
 
-    total = record["total"]
+    total = result["total"]
     rows = [
         (level, group, _number(cell["value"]), _number(cell["standard_error"]))
         for level in ("variable", "layer", "kind")
-        for group, cell in record[f"by_{level}"].items()
+        for group, cell in result[f"by_{level}"].items()
     ]
     table = pd.DataFrame(rows, columns=["level", "name", "value", "standard_error"])
     table["share"] = table["value"] / total if total else math.nan
     table.insert(0, "asked", name)
-    table.insert(1, "measure", record["measure"])
+    table.insert(1, "measure", result["measure"])
     return table
 
 
-def heading(name, record):
+def heading(name, result):
     """How a table or picture calls a measure."""
-    symbol = record["measure"]
+    symbol = result["measure"]
     return f"{symbol}, quadrature" if name == "spectrum" else symbol
 
 
-def ratios(records):
+def ratios(results):
     """r by normalization layer, and what to call it.
 
     Args:
-        records: dict of name to record.
+        results: dict of measure to plain result.
 
     Returns:
         (dict of layer to r, which may be infinite; heading), or None.
     """
     for name in ("C", "C_m"):  # the r of reports is of C
-        found = records.get(name)
+        found = results.get(name)
         if found and found["bias_ratio"]:
             # JSON has no infinity; the only r that is not finite is C(gamma) = 0 < C(beta)
             r = {k: math.inf if v is None else v for k, v in found["bias_ratio"].items()}
@@ -79,46 +78,46 @@ def ratios(records):
     return None
 
 
-def by_kind_and_layer(record):
+def by_kind_and_layer(result):
     """Shares by layer of each kind: dict of kind to float64 [layers], and the layers' labels."""
-    partition = record["partition"]
-    layers = list(record["by_layer"])
-    values = [_number(cell["value"]) for cell in record["by_variable"].values()]
+    partition = result["partition"]
+    layers = list(result["by_layer"])
+    values = [_number(cell["value"]) for cell in result["by_variable"].values()]
     found = {
-        kind: np.zeros(len(layers)) for kind in record["by_kind"] if kind in partition["kinds"]
+        kind: np.zeros(len(layers)) for kind in result["by_kind"] if kind in partition["kinds"]
     }
     for layer, kind, value in zip(partition["layers"], partition["kinds"], values, strict=True):
         found[kind][layers.index(layer)] += value
     return found, layers
 
 
-def tables(records):
+def tables(results):
     """Two `rich` tables of all measures: by layer, and by kind.
 
     Args:
-        records: dict of name to record.
+        results: dict of measure to plain result.
     """
-    return [_table("layer", records, ratios(records)), _table("kind", records, None)]
+    return [_table("layer", results, ratios(results)), _table("kind", results, None)]
 
 
-def _table(level, records, r):
+def _table(level, results, r):
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, title=f"By {level}", title_justify="left")
     table.add_column(level, no_wrap=True)
-    for name, each in records.items():
+    for name, each in results.items():
         table.add_column(heading(name, each), justify="right", no_wrap=True)
     if r:
         table.add_column(r[1], justify="right", no_wrap=True)
-    groups = next(iter(records.values()))[f"by_{level}"]
+    groups = next(iter(results.values()))[f"by_{level}"]
     ratio = dict(r[0]) if r else {}
     for group in groups:
-        cells = [_cell(each[f"by_{level}"][group]) for each in records.values()]
+        cells = [_cell(each[f"by_{level}"][group]) for each in results.values()]
         more = [f"{ratio.pop(group):.3g}" if group in ratio else ""] if r else []
         table.add_row(group, *cells, *more, style="bold" if group == "Total" else None)
     for group, value in ratio.items():  # several pairs in one layer have labels of their own
-        table.add_row(group, *[""] * len(records), f"{value:.3g}")
+        table.add_row(group, *[""] * len(results), f"{value:.3g}")
     return table
 
 

@@ -5,16 +5,19 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
-from tf_bdecay.errors import require
+from tf_bdecay.errors import check_count, check_flag, check_number, require
 from tf_bdecay.sensitivity import bias_ratio, connection_sensitivity, l1_norms
 from tf_bdecay.sharpness import inputs
-from tf_bdecay.sharpness.memory import examples_at_once as fitting
+from tf_bdecay.sharpness.memory import examples_that_fit
 from tf_bdecay.sharpness.network import Network
-from tf_bdecay.sharpness.per_example import map_over_examples
 from tf_bdecay.sharpness.result import ConnectivityResult
 from tf_bdecay.sharpness.session import SILENT
 from tf_bdecay.sharpness.stream import Stream
-from tf_bdecay.sharpness.tape import dense_gradients, loss_gradients_and_sensitivity
+from tf_bdecay.sharpness.tape import (
+    dense_gradients,
+    loss_gradients_and_sensitivity,
+    map_over_examples,
+)
 
 
 def connectivity(
@@ -76,11 +79,11 @@ def connectivity(
         print(result)                                   # by kind and by layer
         result.total, result.by_kind["beta"], result.bias_ratio
     """
-    inputs.check_flag("per_example", per_example)
+    check_flag("per_example", per_example)
     network = Network(model, loss, training, roles, full_precision)
     stream = Stream(data)
     if batch_size is not None:
-        inputs.check_count("batch_size", batch_size)
+        check_count("batch_size", batch_size)
         require(
             not per_example,
             "`batch_size` is m of C_m, and C is of single examples: use per_example=False, or "
@@ -108,18 +111,18 @@ def _chunk(network, stream, per_example, batch, given, memory_gb):
     most = stream.examples if batch is None else batch
     one_batch = network.training and not per_example
     if given is not None:
-        inputs.check_count("examples_at_once", given)
+        check_count("examples_at_once", given)
         require(
             not one_batch or given >= batch,
             f"C_m in training mode needs its batch of {batch} whole, for batch statistics depend "
             f"on all of it: leave `examples_at_once` out. Received: {given}",
         )
     if memory_gb is not None:
-        inputs.check_positive("memory_gb", memory_gb)
+        check_number("memory_gb", memory_gb, above=0)
     if one_batch:
         return batch
     if given is None:
-        given = fitting(network, stream, 3, 2 if per_example else 0, memory_gb)
+        given = examples_that_fit(network, stream, 3, 2 if per_example else 0, memory_gb)
     return min(given, most or given)
 
 
