@@ -21,9 +21,8 @@ from tests.sharpness.networks import (
 )
 from tf_bdecay import sharpness
 from tf_bdecay.errors import BadInput
-from tf_bdecay.sharpness import connectivity, memory, network
+from tf_bdecay.sharpness import connectivity, network
 from tf_bdecay.sharpness.session import Session
-from tf_bdecay.sharpness.stream import Stream
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 MEASURES = {
@@ -55,7 +54,7 @@ def test_measuring_changes_no_byte(make, training):
     losses = [float(loss) for loss in model.losses]
     for name, measure in MEASURES.items():
         if training and (name == "C_m" or (name == "C" and make is ghost)):
-            continue  # C_m in training mode is in test_measure.py; C does not exist there
+            continue  # C_m in training mode is in test_connectivity_sharpness.py; C does not exist there
         measure(model, None, data, training=training)
         assert bytes_of(model, model.optimizer) == before, name
     assert [float(loss) for loss in model.losses] == losses
@@ -207,16 +206,6 @@ def test_functions_of_passing_losses_are_not_kept_for_ever():
     assert sum(reference() is not None for reference in passing) <= network._FUNCTIONS_KEPT
 
 
-def test_models_that_cannot_be_measured_are_refused():
-    data = np.ones((2, 3)), np.zeros(2, int)
-    with pytest.raises(BadInput, match="is not built"):
-        connectivity(keras.Sequential([layers.Dense(3)]), crossentropy, data)
-    with pytest.raises(BadInput, match="no trainable variable"):
-        connectivity(keras.Sequential([keras.Input((3,)), layers.ReLU()]), crossentropy, data)
-    with pytest.raises(BadInput, match="measured of a Keras model. Received: 'resnet'"):
-        connectivity("resnet", crossentropy, data)
-
-
 @pytest.mark.parametrize("argument", ["per_example", "training"])
 @pytest.mark.parametrize("value", ["no", 1, None])
 def test_modes_must_be_true_or_false(argument, value):
@@ -304,45 +293,3 @@ def test_a_partial_result_of_other_replicas_is_not_gone_on_from(monkeypatch):
     found = connectivity(model, LOSS, data, session=again, examples_at_once=3)
     assert again.steps == 3  # chunks of 4, all of them
     assert found.total == pytest.approx(whole.total, rel=1e-5)
-
-
-@pytest.mark.parametrize("name", ["C", "trace"])
-@pytest.mark.parametrize(
-    "change, reason",
-    [
-        (lambda x, y: (x[:, :4], y), "axis -1 of input shape .*x of shape .4, 5, 2. and y"),
-        (lambda x, y: (x, y + 7), "label value of [789] which is outside the valid range"),
-    ],
-    ids=["shape", "labels"],
-)
-def test_examples_that_the_model_or_the_loss_does_not_take(name, change, reason):
-    model = convolutional()
-    with pytest.raises(BadInput, match=f"cannot take these examples .*{reason}"):
-        MEASURES[name](model, LOSS, change(*examples_for(model)))
-
-
-class Twice(keras.Model):
-    """A model whose layers are in no graph."""
-
-    def __init__(self, units):
-        super().__init__()
-        self.hidden, self.last = layers.Dense(units, "relu"), layers.Dense(CLASSES)
-
-    def call(self, x):
-        return self.last(self.hidden(x))
-
-
-def test_layers_in_no_graph_take_memory_too():
-    data = np.ones((4, 3), "float32"), np.zeros(4, int)
-
-    def needed(units):
-        model = Twice(units)
-        model(data[0])
-        made = network.Network(model, LOSS)
-        return memory.layer_output_bytes(made, Stream(data))
-
-    inputs = keras.Input((3,))
-    graph = keras.Model(inputs, layers.Dense(CLASSES)(layers.Dense(1000, "relu")(inputs)))
-    shown = memory.layer_output_bytes(network.Network(graph, LOSS), Stream(data))
-    assert shown <= needed(1000) <= 4 * shown
-    assert needed(2000) > 1.9 * needed(1000)

@@ -1,19 +1,15 @@
 import io
 import math
 
-import keras
 import matplotlib.image
 import numpy as np
 import pytest
-from keras import layers
 
-from tests.sharpness.networks import crossentropy
-from tf_bdecay import sharpness
 from tf_bdecay.sharpness import pictures
 from tf_bdecay.sharpness.curvature.spectrum import SpectrumResult
 from tf_bdecay.sharpness.curvature.trace import TraceResult
 from tf_bdecay.sharpness.partition import Partition
-from tf_bdecay.sharpness.plain_result import frame, plain_result, ratios
+from tf_bdecay.sharpness.plain_result import plain_result
 from tf_bdecay.sharpness.result import ConnectivityResult
 
 CAPTION = "net (net.keras, 1,234 trainable parameters); digits, train split, 20 of 1,438 examples"
@@ -134,16 +130,3 @@ def test_the_spectrum_marks_the_largest_eigenvalue(results):
         (axis,) = pictures.spectrum(results["spectrum"], top, CAPTION).axes
         assert axis.get_yscale() == "log"
         assert any(t.get_text().startswith(text) for t in axis.texts)
-
-
-def test_a_plain_result_is_its_result_and_keeps_an_infinite_r():
-    model = keras.Sequential([keras.Input((4,)), layers.LayerNormalization(name="norm")])
-    model.layers[0].gamma.assign([0.0] * 4)
-    model.layers[0].beta.assign([1.0, 2.0, 3.0, 4.0])
-    data = np.ones((3, 4), "float32") * [1, 2, 3, 5], np.zeros(3, int)
-    result = sharpness.connectivity(model, crossentropy, data)
-    made = plain_result(result, 1.0)
-    assert list(ratios({"C": made})[0].values()) == [math.inf]
-    rows = frame("C", made)
-    np.testing.assert_array_equal(rows["value"], result.to_pandas()["value"])
-    pictures.png(pictures.all_of({"C": made}, CAPTION)["ratio.png"])

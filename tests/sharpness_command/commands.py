@@ -1,6 +1,8 @@
 """What the tests of the command share: a saved model, its data, and the flags that name them."""
 
 import json
+import re
+import signal
 
 import keras
 import numpy as np
@@ -46,3 +48,19 @@ def contents(path):
 def permuted(*arrays):
     order = np.random.default_rng(0).permutation(len(arrays[0]))
     return [a[order] for a in arrays]
+
+
+class InterruptsAt:
+    """A stream that sends this process a signal when a line matches a pattern."""
+
+    def __init__(self, pattern, number=signal.SIGINT):
+        self.pattern, self.number, self.text = pattern, number, ""
+
+    def write(self, text):
+        self.text += text
+        if self.pattern and re.match(self.pattern, self.text.splitlines()[-1]):
+            self.pattern = None
+            signal.raise_signal(self.number)
+
+    def flush(self):
+        pass

@@ -1,4 +1,3 @@
-import re
 import signal
 import subprocess
 import sys
@@ -9,27 +8,20 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from tests.sharpness.networks import convolutional, dense, examples_for
+from tests.sharpness.networks import dense, examples_for
 from tests.sharpness_command.commands import (
     EXAMPLES,
+    InterruptsAt,
     contents,
     loss,
-    named_files,
     numbers,
     permuted,
     saved,
 )
 from tf_bdecay import sharpness
-from tf_bdecay.errors import BadInput
 from tf_bdecay.sharpness import registry
 from tf_bdecay.sharpness_command import run
-from tf_bdecay.sharpness_command.folder import Folder
 from tf_bdecay.sharpness_command.run import main
-
-
-@pytest.fixture
-def files(tmp_path):
-    return named_files(tmp_path)
 
 
 def test_every_measure_is_what_its_function_gives(files, tmp_path, capsys):
@@ -79,22 +71,6 @@ def test_a_finished_measurement_is_printed_and_not_repeated(files, tmp_path, cap
     assert contents(tmp_path / "out") == before
 
 
-class InterruptsAt:
-    """A stream that sends this process a signal when a line matches a pattern."""
-
-    def __init__(self, pattern, number=signal.SIGINT):
-        self.pattern, self.number, self.text = pattern, number, ""
-
-    def write(self, text):
-        self.text += text
-        if self.pattern and re.match(self.pattern, self.text.splitlines()[-1]):
-            self.pattern = None
-            signal.raise_signal(self.number)
-
-    def flush(self):
-        pass
-
-
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     """The folder of a measurement, and the flags that give it."""
@@ -138,66 +114,6 @@ def test_the_same_command_goes_on_after_a_signal(
         assert line in printed
     assert numbers(tmp_path / "cut") == numbers(whole)
     assert not (tmp_path / "cut" / "partial").exists()
-
-
-def test_a_damaged_partial_result_starts_that_measure_again(files, tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "LINE_SECONDS", 0.0)
-    arguments = [*files[-1][:2], "--measures=trace", "--probes=6", f"--out={tmp_path / 'out'}"]
-    assert main(arguments, Console(file=InterruptsAt("trace: 3 of"))) == 130
-    (tmp_path / "out" / "partial" / "trace.npz").write_bytes(b"half a file")
-    assert main(arguments) == 0
-    assert numbers(tmp_path / "out")["measures"]["trace"]["probes"] == 6
-
-
-def test_another_command_in_the_same_folder_is_refused(files, tmp_path, capsys):
-    arguments = [*files[-1][:2], f"--out={tmp_path / 'out'}"]
-    assert main([*arguments, "--measures=C_m", "--batch_size=10"]) == 0
-    before = contents(tmp_path / "out")
-    for other, why in (
-        (["--measures=C"], r"measures (C_m there, C here)"),
-        (["--measures=C_m", "--batch_size=20"], "batch_size (10 there, 20 here)"),
-        (["--measures=C_m", "--batch_size=10", "--examples=20"], "examples (default there, 20"),
-    ):
-        assert main([*arguments, *other]) == 2
-        assert why in capsys.readouterr().err
-    saved(tmp_path / "net.keras", convolutional(epsilon=0.1))
-    assert main([*arguments, "--measures=C_m", "--batch_size=10"]) == 2
-    assert "weights (" in capsys.readouterr().err
-    assert contents(tmp_path / "out") == before
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.tex").write_text("")
-    assert main([*files[-1][:2], f"--out={tmp_path / 'mine'}"]) == 2
-    assert "is not empty and holds no measurement" in capsys.readouterr().err
-
-
-def test_two_processes_in_one_folder(tmp_path):
-    with Folder(tmp_path / "out", {}).open():
-        other = Folder(tmp_path / "out", {})
-        with pytest.raises(BadInput, match="in use by another process"), other.open():
-            pass
-    with other.open():
-        pass
-
-
-def test_by_default_every_command_has_a_folder_of_its_own(files, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    for seed in (0, 0, 1):
-        assert main([*files[-1][:2], "--measures=C_m", f"--seed={seed}"]) == 0
-    assert len(list((tmp_path / "sharpness").glob("net-*"))) == 2
-    assert capsys.readouterr().out.count("was finished before") == 1
-
-
-def test_examples_are_the_first_of_a_fixed_permutation(files, tmp_path, capsys):
-    model, x, y, arguments = files
-    out = tmp_path / "out"
-    assert main([*arguments[:2], "--measures=C,C_m", "--examples=9", f"--out={out}"]) == 0
-    x, y = (a[:9] for a in permuted(x, y))
-    expected = sharpness.connectivity(model, loss(), (x, y))
-    found = numbers(out)
-    assert found["measures"]["C"]["total"] == pytest.approx(expected.total, rel=1e-5)
-    assert found["measures"]["C_m"]["batch_size"] == 9
-    assert "9 of 40 examples" in found["data"]
-    assert "all examples in one batch" in capsys.readouterr().out
 
 
 def test_training_mode_is_of_c_m(files, tmp_path):

@@ -1,0 +1,32 @@
+"""A saved model with its data, and workdirs of a run."""
+
+import pytest
+
+from tests.sharpness_command.commands import named_files
+from tf_bdecay.storage import checkpoints
+from tf_bdecay.storage.files import plain, write_json
+from tf_bdecay.training import command_line, experiment
+from tf_bdecay.training.config import flatten
+
+
+@pytest.fixture
+def files(tmp_path):
+    return named_files(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Workdirs of the same network, one with a checkpoint and one finished, and its trainer."""
+    folder = tmp_path_factory.mktemp("runs")
+    config = command_line.load_config("configs/digits_resnet18.py:no_bias", ".")
+    config.model = {"name": "vgg11", "width": 2, "logits_initializer": "fan_in"}
+    made = experiment.build(config)
+    for name in ("begun", "finished"):
+        (folder / name).mkdir()
+        write_json(folder / name / "config.json", plain(flatten(config)))
+    arrays = checkpoints.snapshot(checkpoints.state_of(made.trainer, made.trainer.optimizer))
+    (folder / "begun" / "checkpoints").mkdir()
+    checkpoints.write(folder / "begun" / "checkpoints" / "update_00000007.npz", arrays, {})
+    made.model.save(folder / "finished" / "model.keras")
+    write_json(folder / "finished" / "result.json", {})
+    return folder

@@ -1,0 +1,59 @@
+"""Flags of the command, and sentences for what is wrong in them."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tf_bdecay.data import catalog
+from tf_bdecay.sharpness_command import flags
+from tf_bdecay.sharpness_command.run import main
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        ([], "Say what to measure: --model=WORKDIR"),
+        (["--modle=x"], "Unknown flag '--modle': did you mean '--model'?"),
+        (["--model=x", "--measures=trase"], "Unknown measure 'trase': did you mean 'trace'?"),
+        (["--model=x", "--measures="], "Unknown measure ''|Name at least one measure"),
+        (["--model=x", "--probes=0"], "--probes must be a whole number >= 2. Received: 0"),
+        (["--model=x", "--probes=many"], "--probes must be a whole number. Received: 'many'"),
+        (["--model=x", "--examples=0"], "--examples must be a whole number >= 1. Received: 0"),
+        (["--model=x", "--memory_gb=-1"], "--memory_gb must be a number > 0. Received: -1.0"),
+        (["--model=x", "--rho=nan", "--measures=sam"], "--rho must be a number > 0"),
+        (["--model=x", "--steps=9"], "--steps is of spectrum, which the measures C, C_m,"),
+        (["--model=x", "--measures=all", "--rho=1"], "measure them one at a time"),
+        (["--model=x", "--training"], "add --measures=C_m. Received: --measures=C,C_m,trace"),
+        (["--model=x", "--split=tset"], "Unknown split 'tset': did you mean 'test'?"),
+        (["--model=x", "--strategy=miror"], "did you mean 'mirrored'?"),
+        (["--model=x", "--logical_devices=2"], "has no effect without a strategy"),
+        (["--model=x", "stray"], "takes flags only, such as --model=FILE.keras. Received: stray"),
+        (["--model=no/such"], "--model=no/such is not there"),
+        (["--model=tests"], "a folder without config.json, so no workdir of main.py"),
+        (["--model=README.md"], "is not a model that Keras saved as .keras"),
+    ],
+)
+def test_what_is_wrong_with_a_command_is_one_sentence(arguments, sentence, capsys):
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert any(part in error for part in sentence.split("|")), error
+
+
+def test_flags_are_refused_and_explained_without_tensorflow():
+    for arguments, code in ((["--model=x", "--measures=trase"], 2), (["--help"], 0)):
+        done = subprocess.run(
+            [sys.executable, "-m", "tf_bdecay.sharpness", *arguments],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"},
+        )
+        assert done.returncode == code
+        assert "absl.flags" in done.stderr and "tensorflow" not in done.stderr
+    assert all(f"--{name} " in done.stdout for name in flags._NAMES)
+
+
+def test_the_data_sets_are_those_of_the_catalog():
+    assert flags.DATA_SETS == catalog.NAMES
