@@ -191,7 +191,7 @@ import tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
-from tests.callbacks.test_sharpness_callback import SharpnessCallback, compiled, examples, fit
+from tests.callbacks.test_sharpness import SharpnessCallback, compiled, examples, fit
 from tf_bdecay import sharpness
 
 weights, data = [], examples(20, seed=7)

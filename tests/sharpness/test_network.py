@@ -54,7 +54,7 @@ def test_measuring_changes_no_byte(make, training):
     losses = [float(loss) for loss in model.losses]
     for name, measure in MEASURES.items():
         if training and (name == "C_m" or (name == "C" and make is ghost)):
-            continue  # C_m in training mode is in test_connectivity_sharpness.py; C does not exist there
+            continue  # of C_m see test_connectivity_sharpness.py; C does not exist there
         measure(model, None, data, training=training)
         assert bytes_of(model, model.optimizer) == before, name
     assert [float(loss) for loss in model.losses] == losses
