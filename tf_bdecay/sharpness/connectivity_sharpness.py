@@ -53,7 +53,8 @@ def connectivity(
             `tf.data.Dataset` or `keras.utils.PyDataset` of batches of such pairs.
         per_example: whether to measure C or C_m.
         training: whether the model runs in training mode. Reports use inference mode, where
-            accumulated statistics leave examples independent of each other (METHOD, section 1).
+            accumulated statistics leave examples independent of each other
+            (docs/method.md, "Connectivity sharpness").
         batch_size: m of C_m; examples that do not fill a mini-batch are left out, and counted. None
             for all examples as one batch.
         examples_at_once: how many examples to hold at a time; it changes rounding only. By default

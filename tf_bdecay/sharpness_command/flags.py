@@ -15,7 +15,7 @@ SPLITS = ("train", "validation", "test")
 DATA_SETS = ("digits", "cifar10", "cifar100")
 # A measurement is of one process: workers would each measure, and write, the whole.
 STRATEGIES = tuple(name for name in ALL_STRATEGIES if name != "multi_worker")
-BATCH_SIZE = 512  # m of C_m in every table of the paper's reproduction (METHOD, section 1)
+BATCH_SIZE = 512  # m of C_m in every table of ours (docs/method.md)
 MOST_EXAMPLES = 10_000  # the same
 
 # How absl defines it, name, default, help. A default of None is said in the help.
