@@ -97,10 +97,11 @@ def run_case(name, folder):
     folder.mkdir(parents=True)
     arguments = [*SMALL, *CASES[name]]
     count = WORKERS.get(name, 0)
-    whole = victim.Victim(arguments, folder / "whole", folder / "whole.log", count)
-    code, times = whole.clock()
+    path = folder / "uninterrupted"
+    expected = victim.Victim(arguments, path, path.with_suffix(".log"), count)
+    code, times = expected.clock()
     if code:
-        return [_row(name, 0, {}, 0, [f"the run without kills: {_how(code, whole)}"])]
+        return [_row(name, 0, {}, 0, [f"the run without kills: {_how(code, expected)}"])]
     print(f"{name}: {times.start:.0f} s to the first checkpoint, {times.training:.0f} s from there")
     rng, left, rows = random.Random(f"{_SEED.value} {name}"), _KILLS.value, []
     while left:
@@ -116,7 +117,7 @@ def run_case(name, folder):
                 left -= 1
                 kills[moment] += 1
                 print(f"{name}: killed ({moment}), {left} kills left", flush=True)
-        found = [_how(code, other)] if code else compare.differences(whole.path, other.path)
+        found = [_how(code, other)] if code else compare.differences(expected.path, other.path)
         rows.append(_row(name, len(rows), kills, time.monotonic() - began, found))
     return rows
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.sharpness_command.commands import named_files
 from tf_bdecay.storage import checkpoints
-from tf_bdecay.storage.files import plain, write_json
+from tf_bdecay.storage.files import json_ready, write_json
 from tf_bdecay.training import command_line, experiment
 from tf_bdecay.training.config import flatten
 
@@ -23,7 +23,7 @@ def runs(tmp_path_factory):
     made = experiment.build(config)
     for name in ("begun", "finished"):
         (folder / name).mkdir()
-        write_json(folder / name / "config.json", plain(flatten(config)))
+        write_json(folder / name / "config.json", json_ready(flatten(config)))
     arrays = checkpoints.snapshot(checkpoints.state_of(made.trainer, made.trainer.optimizer))
     (folder / "begun" / "checkpoints").mkdir()
     checkpoints.write(folder / "begun" / "checkpoints" / "update_00000007.npz", arrays, {})

@@ -33,11 +33,11 @@ def save(path, made):
 @pytest.fixture(scope="module")
 def content(tmp_path_factory):
     """The bytes of a checkpoint of the network as it starts."""
-    return save(tmp_path_factory.mktemp("checkpoint") / "whole.npz", trainer()).read_bytes()
+    return save(tmp_path_factory.mktemp("checkpoint") / "x.npz", trainer()).read_bytes()
 
 
 def test_going_on_from_a_checkpoint_equals_not_stopping_dropout_included(tmp_path):
-    whole = train(train(trainer(dropout=0.5)))
+    uninterrupted = train(train(trainer(dropout=0.5)))
     half = train(trainer(dropout=0.5))
     copies = checkpoints.snapshot(state(half))
     train(half)  # changes no copy
@@ -47,7 +47,7 @@ def test_going_on_from_a_checkpoint_equals_not_stopping_dropout_included(tmp_pat
     resumed = trainer(dropout=0.5, seed=99)
     checkpoints.assign("half.npz", arrays, state(resumed))
     train(resumed)
-    for label, variable in state(whole).items():
+    for label, variable in state(uninterrupted).items():
         np.testing.assert_array_equal(variable.numpy(), state(resumed)[label].numpy(), label)
 
 
@@ -61,7 +61,7 @@ def test_decision_seeds_and_statistics_are_in_it():
 def test_a_file_that_is_not_what_was_written_is_damaged(tmp_path, content, flipped):
     if flipped == "truncated":
         changed = content[: len(content) // 2]
-    elif flipped == "marked":  # the checksum alone is lost: the archive itself is whole
+    elif flipped == "marked":  # the checksum alone is lost: the archive itself is complete
         changed = content[: content.rindex(b"\n")]
     elif flipped == "empty":
         changed = b""

@@ -24,7 +24,7 @@ def test_an_interrupted_write_leaves_the_old_file_as_it_was(tmp_path):
 
 
 def test_json_never_holds_numbers_that_json_does_not_know(tmp_path):
-    value = files.plain({"a": math.nan, "b": {"c": math.inf, "d": 1.5}, "e": [1]})
+    value = files.json_ready({"a": math.nan, "b": {"c": math.inf, "d": 1.5}, "e": [1]})
     files.write_json(tmp_path / "x.json", value)
 
     def refuse(name):

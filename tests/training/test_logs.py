@@ -47,8 +47,8 @@ def test_a_row_an_epoch_says_what_fit_says(tmp_path):
     assert evaluated.index.tolist() == [0, 2]
     rates = [float(schedule(t)) for t in (3, 7, 11)]
     np.testing.assert_allclose(frame["learning_rate"], rates, rtol=1e-6)
-    whole = made.optimizer.totals()["decay_on_updates"].sum() / (2 * 12)
-    assert frame["decay_on_fraction"].mean() == pytest.approx(whole)
+    expected = made.optimizer.totals()["decay_on_updates"].sum() / (2 * 12)
+    assert frame["decay_on_fraction"].mean() == pytest.approx(expected)
     assert (frame["images_per_second"] > 0).all() and (frame["seconds"] > 0).all()
 
 

@@ -100,15 +100,15 @@ PLAIN = [("update", 7), ("evaluation", 8), ("evaluation", 12)]
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def uninterrupted(tmp_path_factory):
     """A run that nothing disturbed, and copies of its folder at moments."""
-    path = tmp_path_factory.mktemp("resume") / "whole"
+    path = tmp_path_factory.mktemp("resume") / "uninterrupted"
     return path, run_and_copy(path, *PLAIN)
 
 
 @pytest.mark.parametrize("moment", PLAIN)
-def test_what_a_kill_leaves_goes_on_to_the_same_bits(whole, moment):
-    path, copies = whole
+def test_what_a_kill_leaves_goes_on_to_the_same_bits(uninterrupted, moment):
+    path, copies = uninterrupted
     run(copies[moment])
     assert differences(path, copies[moment]) == []
 
@@ -123,13 +123,13 @@ def test_what_a_kill_leaves_goes_on_to_the_same_bits(whole, moment):
     ids=["several steps an execution", "probe"],
 )
 def test_other_ways_to_count_go_on_too(tmp_path, changes):
-    path = tmp_path / "whole"
+    path = tmp_path / "uninterrupted"
     (copy,) = run_and_copy(path, ("update", 6), **changes).values()
     run(copy, **changes)
     assert differences(path, copy) == []
 
 
-def test_a_signal_saves_after_the_running_update_and_in_an_evaluation(whole, tmp_path):
+def test_a_signal_saves_after_the_running_update_and_in_an_evaluation(uninterrupted, tmp_path):
     path = tmp_path / "cut"
     rare = {"log.checkpoint_updates": 100}  # how often a run saves may change as it goes on
     for kind, update, number, changes in (
@@ -141,26 +141,26 @@ def test_a_signal_saves_after_the_running_update_and_in_an_evaluation(whole, tmp
         assert stopped.value.number == number
         assert checkpoints.newest(path / "checkpoints").name == f"update_{update:08d}.npz"
     run(path, **rare)
-    assert differences(whole[0], path) == []
+    assert differences(uninterrupted[0], path) == []
 
 
 @pytest.fixture
-def unfinished(whole, tmp_path):
+def unfinished(uninterrupted, tmp_path):
     """The folder of a run that lacks nothing but its result."""
     copy = tmp_path / "copy"
-    shutil.copytree(whole[0], copy)
+    shutil.copytree(uninterrupted[0], copy)
     (copy / "result.json").unlink()
     return copy
 
 
-def test_damaged_checkpoints_are_named_and_the_one_before_is_used(whole, unfinished):
+def test_damaged_checkpoints_are_named_and_the_one_before_is_used(uninterrupted, unfinished):
     damaged = unfinished / "checkpoints" / "update_00000012.npz"
     damaged.write_bytes(damaged.read_bytes()[:-100])
     page = io.StringIO()
     run(unfinished, page=page)
     assert "update_00000012.npz is damaged" in page.getvalue()
     assert f"Going on from {damaged.with_name('update_00000011.npz')}" in page.getvalue()
-    assert differences(whole[0], unfinished) == []
+    assert differences(uninterrupted[0], unfinished) == []
 
 
 def test_going_on_with_another_determinism_is_said(unfinished):

@@ -1,9 +1,14 @@
-"""When a checkpoint is due, and what it says of the run."""
+"""When a checkpoint is due, what it says of the run, and a stock model that resumes from one."""
 
+import shutil
+
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.training.small import digits, trainer
+from tf_bdecay import keras_private
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.training import resume
 
@@ -84,3 +89,55 @@ def test_metrics_are_put_back_also_on_fewer_replicas(made):
     halves = {label: np.concatenate([a / 2, a / 2]) for label, a in arrays.items()}
     resume.assign(made, halves)
     assert made.get_metrics_result() == before
+
+
+def stock():
+    """A model, an optimizer and metrics of Keras alone, with dropout and normalization."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([
+        keras.Input((8, 8, 1)),
+        keras.layers.Conv2D(4, 3, name="conv"),
+        keras.layers.BatchNormalization(name="norm"),
+        keras.layers.Flatten(),
+        keras.layers.Dropout(0.5),
+        keras.layers.Dense(10, activation="softmax", name="head"),
+    ], name="stock")  # fmt: skip
+    model.compile(
+        keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
+    model.optimizer.build(model.trainable_variables)
+    one = digits(1)
+    keras_private.build_metrics(model, *one, np.ones([1, 10], "float32") / 10)
+    return model
+
+
+def fit_stock(model, folder, start, steps, epochs, first=()):
+    x, y = digits()
+    batches = tf.data.Dataset.from_tensor_slices((x, y)).batch(64).repeat().skip(start.update)
+    save = resume.Checkpoints(Folder(folder), 4, 3, every_updates=1, start=start)
+    return model.fit(
+        batches, steps_per_epoch=steps, initial_epoch=start.epoch, epochs=epochs, shuffle=False,
+        verbose=0, callbacks=[*first, save],
+    ).history  # fmt: skip
+
+
+def test_a_stock_model_of_keras_resumes_inside_an_epoch_to_the_same_bits(tmp_path):
+    expected, resumed = stock(), stock()
+    history = fit_stock(expected, tmp_path / "expected", resume.Position(), 4, 3)
+    (tmp_path / "cut").mkdir()
+    shutil.copy(tmp_path / "expected" / "update_00000007.npz", tmp_path / "cut")
+    start = resume.restore(tmp_path / "cut", resumed, say=print)
+    assert (start.update, start.epoch) == (7, 1)
+    metrics = resume.RestoresMetrics(start.metrics)
+    second = fit_stock(resumed, tmp_path / "cut", start, 1, 2, [metrics])
+    start = resume.restore(tmp_path / "cut", resumed, say=print)
+    assert (start.update, start.epoch, start.metrics) == (8, 2, {})
+    third = fit_stock(resumed, tmp_path / "cut", start, 4, 3)
+    assert {name: second[name] + third[name] for name in history} == {
+        name: values[1:] for name, values in history.items()
+    }
+    ours, _ = checkpoints.read(tmp_path / "cut" / "update_00000012.npz")
+    theirs, _ = checkpoints.read(tmp_path / "expected" / "update_00000012.npz")
+    assert {label: array.tobytes() for label, array in ours.items()} == {
+        label: array.tobytes() for label, array in theirs.items()
+    }

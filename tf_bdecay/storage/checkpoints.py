@@ -35,7 +35,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from tf_bdecay.errors import BadInput, require
-from tf_bdecay.storage.files import atomic_write, read_json, sync_folder, write_json
+from tf_bdecay.storage.files import atomic_write, fsync_folder, read_json, write_json
 
 FORMAT = 3
 BEST = "best.npz"
@@ -338,4 +338,4 @@ def _link(path, best):
     except OSError:
         shutil.copyfile(path, aside)
     os.replace(aside, best)
-    sync_folder(best.parent)
+    fsync_folder(best.parent)

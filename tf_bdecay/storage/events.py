@@ -1,4 +1,4 @@
-"""TensorBoard's event files: appended to in whole records, and cut back where a run goes on."""
+"""TensorBoard's event files: appended to in complete records, and cut back where a run resumes."""
 
 import io
 import pathlib
@@ -16,7 +16,7 @@ EPOCH_TAG = "epoch/"
 
 
 class Events:
-    """An event file. What is written is held until `flush`, then whole on the disk or not at all.
+    """An event file. What is written is buffered until `flush`, and then appended atomically.
 
     TensorBoard's own writer has a thread that writes when it likes, and stays broken after an
     error; a checkpoint must know that all events before it are on the disk.
@@ -91,13 +91,13 @@ class Events:
 
 
 def cut_back(folder, update, ended):
-    """Rewrites the event files without what a run that goes on will write again.
+    """Rewrites the event files without what a resumed run will write again.
 
     Args:
         folder: of the event files; need not exist.
         update: updates done by the checkpoint; scalars beyond it go.
-        ended: updates done when its last whole epoch ended; an epoch's scalars beyond it go. At 0
-            updates all files go.
+        ended: updates done when its last complete epoch ended; an epoch's scalars beyond it go.
+            At 0 updates all files go.
     """
     for path in _files(folder):
         if not update:
@@ -105,7 +105,7 @@ def cut_back(folder, update, ended):
             continue
         content = io.BytesIO()
         for event in _read(path):
-            if _stays(event, update, ended):
+            if _is_kept(event, update, ended):
                 RecordWriter(content).write(event.SerializeToString())
         atomic_write(path, lambda file, content=content: file.write(content.getvalue()))
 
@@ -143,7 +143,7 @@ def _read(path):
         return
 
 
-def _stays(event, update, ended):
+def _is_kept(event, update, ended):
     tags = [value.tag for value in event.summary.value]
     epoch = bool(tags) and tags[0].startswith(EPOCH_TAG)
     restart = event.HasField("session_log")

@@ -1,4 +1,4 @@
-"""Files that survive a kill: atomic writes, appends that are whole, locks, JSON, versions."""
+"""Files that survive a kill: atomic writes and appends, locks, JSON, versions."""
 
 import contextlib
 import fcntl
@@ -15,7 +15,7 @@ _LIBRARIES = ("tensorflow", "keras", "numpy", "tensorflow-datasets", "tf-bdecay"
 
 
 def atomic_write(path, write):
-    """Writes a file aside, flushes it to the disk and renames it, so that it is never half there.
+    """Writes a file atomically: a temporary file, fsync, and a rename.
 
     Args:
         path: where it goes.
@@ -33,7 +33,7 @@ def atomic_write(path, write):
         with contextlib.suppress(OSError):
             aside.unlink()  # half a file is of no use, and the disk may be full
         raise
-    sync_folder(path.parent)
+    fsync_folder(path.parent)
 
 
 def atomic_append(path, content):
@@ -55,7 +55,7 @@ def atomic_append(path, content):
             raise
 
 
-def sync_folder(folder):
+def fsync_folder(folder):
     """Brings renames and removals in a folder to the disk, else power may fail before them."""
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -65,7 +65,7 @@ def sync_folder(folder):
 
 
 def write_json(path, value):
-    """Writes JSON that is either whole or not there."""
+    """Writes JSON atomically."""
     atomic_write(path, lambda file: file.write(json.dumps(value, indent=2).encode() + b"\n"))
 
 
@@ -90,10 +90,10 @@ def read_json(path, kind):
     return value
 
 
-def plain(value):
+def json_ready(value):
     """A value that JSON can hold: numbers that are not finite become words, in dicts too."""
     if isinstance(value, dict):
-        return {name: plain(item) for name, item in value.items()}
+        return {name: json_ready(item) for name, item in value.items()}
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value

@@ -1,4 +1,4 @@
-"""CSV files that a resumed run goes on with, neither repeating a row nor leaving a hole."""
+"""CSV files of a run that may be resumed: no row twice, none missing."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ class Table:
         path: of the file.
         columns: its header.
         key: the column that counts updates, by which a resumed run drops what it will write again.
-        after: the number of updates from which this run goes on; rows beyond it are dropped.
+        after: the number of updates from which this run resumes; rows beyond it are dropped.
     """
 
     def __init__(self, path, columns, key="update", after=0):
@@ -24,8 +24,8 @@ class Table:
         kept = []
         if self.path.exists():
             with open(self.path, newline="") as file:
-                whole = [row for row in csv.DictReader(file) if None not in row.values()]
-            kept = [row for row in whole if int(row[key]) <= after]
+                rows = [row for row in csv.DictReader(file) if None not in row.values()]
+            kept = [row for row in rows if int(row[key]) <= after]
         text = io.StringIO()
         writer = csv.DictWriter(text, self.columns)
         writer.writeheader()

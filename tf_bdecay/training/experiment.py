@@ -8,12 +8,13 @@ import pandas as pd
 from rich.console import Console
 
 import tf_bdecay
-from tf_bdecay import callbacks, data, keras_private
+from tf_bdecay import data, keras_private
+from tf_bdecay.callbacks import ProbeDecision
 from tf_bdecay.distribution import sharding, signals, strategies
 from tf_bdecay.distribution.strategies import is_multi_worker
 from tf_bdecay.optim.base import unwrapped
 from tf_bdecay.storage import checkpoints
-from tf_bdecay.storage.files import plain, write_json
+from tf_bdecay.storage.files import json_ready, write_json
 from tf_bdecay.training import loop, parts, report, resume
 from tf_bdecay.training.config import flatten
 from tf_bdecay.training.logs import EpochRows, StopDiverged, UpdateSummaries
@@ -171,13 +172,13 @@ def _train(experiment, workdir, console, deterministic):
     with signals.deferred() as request:
         if shared:
             request = experiment.trainer.agreement = sharding.Agreement(request)
-        made = _callbacks(experiment, workdir, start, request, console, say)
+        callbacks = _callbacks(experiment, workdir, start, request, console, say)
         try:
-            loop.fit(experiment, start, made)
+            loop.fit(experiment, start, callbacks)
         except BaseException:
-            _close(made, say)
+            _close(callbacks, say)
             raise
-        _close(made)
+        _close(callbacks)
         request.check()
     result = _result(experiment)
     if leads:
@@ -186,9 +187,9 @@ def _train(experiment, workdir, console, deterministic):
     return result
 
 
-def _close(made, say=None):
-    """Flushes and closes what has files; with `say`, an error is told and hides no other."""
-    for callback in made:
+def _close(callbacks, say=None):
+    """Flushes and closes what has files; with `say`, an error is printed and hides no other."""
+    for callback in callbacks:
         for name in ("flush", "close"):
             try:
                 getattr(callback, name, lambda: None)()
@@ -207,17 +208,17 @@ def _callbacks(experiment, workdir, start, request, console, say):
     config, plan, schedule = experiment.config, experiment.plan, experiment.schedule
     per_epoch, after, log = plan.updates_per_epoch, start.update, config.log
     leads = sharding.is_leader(experiment.strategy)
-    made = []
+    callbacks = []
     if leads and unwrapped(experiment.trainer.optimizer).weight_decay.source == "probe":
         batches = data.evaluation_batches(experiment.images, "train", config.decay.probe_examples)
-        made.append(callbacks.ProbeDecision(next(iter(batches)), config.decay.probe_every))
-    made.append(StopDiverged(config.max_skipped_updates, per_epoch, after))
+        callbacks.append(ProbeDecision(next(iter(batches)), config.decay.probe_every))
+    callbacks.append(StopDiverged(config.max_skipped_updates, per_epoch, after))
     if leads:
         pages = {
             "config": _page(f"{key} = {value}" for key, value in workdir.config.items()),
             "roles": _page(str(tf_bdecay.describe(experiment.trainer)).splitlines()),
         }
-        made += [
+        callbacks += [
             UpdateSummaries(workdir, schedule, log.summaries_every, per_epoch, start, pages),
             EpochRows(workdir, schedule, plan.split, per_epoch, config.batch_size, start),
             ProgressLine(per_epoch, config.epochs, config.batch_size, console, after),
@@ -230,11 +231,11 @@ def _callbacks(experiment, workdir, start, request, console, say):
         every_epochs=log.checkpoint_every,
         every_updates=log.checkpoint_updates,
         every_minutes=log.checkpoint_minutes,
-        callbacks=made,
+        callbacks=callbacks,
         start=start,
         request=request,
     )
-    return [*made, last]
+    return [*callbacks, last]
 
 
 def _page(lines):
@@ -269,4 +270,4 @@ def _report(experiment, workdir, result):
         experiment.plan.split,
         experiment.config.decay.get("threshold"),
     )
-    write_json(workdir.path / "result.json", plain(result))
+    write_json(workdir.path / "result.json", json_ready(result))

@@ -1,8 +1,15 @@
 """Resume: a run that is killed after any update goes on to the same bits.
 
-`Checkpoints` is a callback for any Keras `fit`; it needs neither a config nor an `Experiment`.
-`restore` assigns the newest checkpoint and says where the run is. Both belong together with
-`loop.fit`, which trains from there on.
+Nothing here knows of a config or an experiment. `Checkpoints` is a callback for any Keras `fit`,
+`restore` assigns the newest checkpoint and says where the run is. `loop.fit` trains from there on;
+by hand, with a data set of ours or one that can start at any update:
+
+    start = resume.restore("checkpoints", model, say=print)  # its optimizer and metrics are built
+    saver = checkpoints.Saver("checkpoints", keep=3)
+    save = resume.Checkpoints(saver, 100, epochs, every_updates=10, start=start)
+    left = 100 - start.update % 100  # the rest of an epoch of 100 updates, then the other epochs
+    model.fit(batches(start.update), steps_per_epoch=left, initial_epoch=start.epoch,
+              epochs=start.epoch + 1, callbacks=[resume.RestoresMetrics(start.metrics), save])
 
 Inside an epoch a checkpoint holds the metrics so far, too, for each replica: the order in which
 they are added up is in the bits.
@@ -85,7 +92,7 @@ class Checkpoints(CountsUpdates):
         every_updates, every_minutes: updates and minutes between checkpoints, too; None for none.
         callbacks: the other callbacks; those with `flush` are flushed, those with `state` asked for
             the JSON value that they resume from inside an epoch.
-        start: the `Position` from which the run goes on.
+        start: the `Position` from which the run resumes.
         request: a `signals.Request`.
     """
 

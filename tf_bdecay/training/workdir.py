@@ -11,11 +11,11 @@ import pathlib
 import tempfile
 
 from tf_bdecay.errors import BadInput, require
-from tf_bdecay.storage.files import locked, plain, read_json, versions, write_json
+from tf_bdecay.storage.files import json_ready, locked, read_json, versions, write_json
 
 _UNSET = "(not there)"
 
-# How a run is cut and kept, not what it computes: these may differ each time it goes on.
+# How a run is cut and kept, not what it computes: these may differ each time it resumes.
 FREE = (
     "micro_batch_size",
     "log.checkpoint_every",
@@ -39,7 +39,7 @@ class Workdir:
 
     def __init__(self, path, config):
         self.path = pathlib.Path(path)
-        self.config = plain(config)
+        self.config = json_ready(config)
         self._check_writable()
         if self.path.is_dir() and any(not _unstarted(f.name) for f in self.path.iterdir()):
             self._check_same()
@@ -61,7 +61,7 @@ class Workdir:
         return read_json(file, dict) if file.exists() else None
 
     def check_new(self):
-        """Raises `BadInput` if there is a checkpoint, whole or damaged: for `--resume=never`."""
+        """Raises `BadInput` if there is a checkpoint, damaged or not: for `--resume=never`."""
         require(
             not self.checkpoints.exists() or not any(self.checkpoints.iterdir()),
             f"--workdir={self.path} has checkpoints, from which --resume=never does not go on: "

@@ -9,11 +9,11 @@ TIMES = ("images_per_second", "seconds")  # columns that no two runs share
 TABLES = ("metrics.csv", "layers.csv")
 
 
-def differences(whole, other):
+def differences(expected, other):
     """What differs between a run that was never killed and another.
 
     Args:
-        whole: `Workdir` path of the first, a `pathlib.Path`.
+        expected: `Workdir` path of the first, a `pathlib.Path`.
         other: of the second.
 
     Returns:
@@ -21,19 +21,19 @@ def differences(whole, other):
         every CSV cell but times and rates, every (tag, step, value) of the event files, in their
         order, and the result are the same.
     """
-    found = _of_variables(whole, other)
+    found = _of_variables(expected, other)
     for name in TABLES:
-        found += _of_lists(name, _rows(whole / name), _rows(other / name))
+        found += _of_lists(name, _rows(expected / name), _rows(other / name))
     ours, theirs = (
-        [repr(value) for value in events.read(path / "tensorboard")] for path in (whole, other)
+        [repr(value) for value in events.read(path / "tensorboard")] for path in (expected, other)
     )
     found += _of_lists("the event files", ours, theirs)
-    results = [json.loads((path / "result.json").read_text()) for path in (whole, other)]
+    results = [json.loads((path / "result.json").read_text()) for path in (expected, other)]
     return found + (["result.json differs"] if results[0] != results[1] else [])
 
 
-def _of_variables(whole, other):
-    names = [checkpoints.newest(path / "checkpoints") for path in (whole, other)]
+def _of_variables(expected, other):
+    names = [checkpoints.newest(path / "checkpoints") for path in (expected, other)]
     if names[0].name != names[1].name:
         return [f"the last checkpoint is {names[1].name}, not {names[0].name}"]
     (ours, meta), (theirs, their_meta) = map(checkpoints.read, names)
