@@ -30,38 +30,57 @@ def main(arguments=None):
         worker was lost or did not come, 130 for a run that was interrupted by SIGINT and 143 by
         SIGTERM, both after a checkpoint.
     """
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    return outcome(sys.argv[1:] if arguments is None else list(arguments))[0]
+
+
+def outcome(arguments):
+    """What `main` does, for who must know where it ran.
+
+    Args:
+        arguments: list of strings.
+
+    Returns:
+        The exit code, and the `Cluster` that this process is a worker of, or None.
+    """
+    cluster = None
     try:
         if help_page.asked_for(arguments):
             print(help_page.render(arguments, ROOT))
-            return 0
-        return run(command_line.parse(arguments, ROOT))
+            return 0, None
+        options = command_line.parse(arguments, ROOT)
+        checks.check(options.config)
+        if options.plan:
+            return plan(options), None
+        cluster = clusters.find(options.strategy, options.workers, options.worker_index)
+        return run(options, cluster), cluster
     except BadInput as error:
         print(f"main.py: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except workers.Lost as error:
+        return BAD_INPUT, cluster
+    except workers.WorkerLost as error:
         print(f"main.py: {error}", file=sys.stderr)
-        return workers.LOST
+        return workers.LOST, cluster
     except KeyboardInterrupt:
         print("\nmain.py: Interrupted before the first update.", file=sys.stderr)
-        return INTERRUPTED
+        return INTERRUPTED, cluster
+    except Exception:
+        if cluster is None:
+            raise
+        traceback.print_exc()
+        return FAILED, cluster
 
 
-def run(options):
-    """Checks the experiment, then describes it or trains it.
+def run(options, cluster=None):
+    """Describes the experiment or trains it.
 
     Args:
-        options: `command_line.Options`.
+        options: `command_line.Options`, their config checked.
+        cluster: the `Cluster` that this process is a worker of, or None.
 
     Returns:
         The exit code.
     """
-    checks.check(options.config)
-    if options.plan:
-        return plan(options)
     workdir = None
-    cluster = clusters.find(options.strategy, options.workers, options.worker_index)
-    held = cluster.bind() if cluster else None
+    listener = cluster.bind() if cluster else None
     leads = cluster is None or cluster.leads
     if not options.dry_run:
         workdir = Workdir(options.workdir, checks.flatten(options.config))
@@ -85,9 +104,9 @@ def run(options):
 
         if options.deterministic:
             tf.config.experimental.enable_op_determinism()
-    strategy, images = _started(options, cluster, held)
+    strategy, images = _started(options, cluster, listener)
     data = (options.data_dir, options.download, images)
-    with workers.watched(cluster):
+    with workers.peer_errors(cluster):
         made = experiment.build(options.config, strategy, *data)
     if leads:
         print(experiment.describe(made), flush=True)
@@ -96,10 +115,10 @@ def run(options):
     if leads:
         print(f"workdir        {workdir.path}", flush=True)
     try:
-        with workers.watched(cluster):
+        with workers.peer_errors(cluster):
             experiment.train(made, workdir, deterministic=options.deterministic)
-    except workers.Lost as error:
-        raise workers.Lost(f"{error} {_kept(workdir)}") from error
+    except workers.WorkerLost as error:
+        raise workers.WorkerLost(f"{error} {_kept(workdir)}") from error
     except logs.Diverged as stop:
         print(f"main.py: {stop} {_kept(workdir)}", file=sys.stderr)
         return DIVERGED
@@ -119,7 +138,7 @@ def run(options):
     return 0
 
 
-def _started(options, cluster, held):
+def _started(options, cluster, listener):
     """The strategy, and the images where many workers had to compare them first."""
     from tf_bdecay.distribution import strategies
     from tf_bdecay.training import experiment
@@ -134,9 +153,9 @@ def _started(options, cluster, held):
         images = experiment.load_images(options.config, options.data_dir, options.download)
         flat = checks.flatten(options.config)
         mine = workers.facts(flat, images, deterministic=options.deterministic)
-        workers.meet(cluster, held, mine, options.start_timeout)
+        workers.rendezvous(cluster, listener, mine, options.start_timeout)
         sentence = f"TensorFlow did not connect the workers in {options.start_timeout:g} s."
-        waits = workers.limit(options.start_timeout, sentence)
+        waits = workers.time_limit(options.start_timeout, sentence)
     with waits, quirks.silent_stderr():
         made = strategies.make(name, options.devices, options.logical_devices, options.tpu)
     return made, images
@@ -172,19 +191,8 @@ def _kept(workdir):
     return f"Everything so far is kept in {workdir.path}; {since}."
 
 
-def _end():
-    """Ends the process; one of many workers could hang in TensorFlow's exit handlers."""
-    try:
-        code = main()
-    except Exception:
-        if not workers.met:
-            raise
-        traceback.print_exc()
-        code = FAILED
-    if workers.met:
+if __name__ == "__main__":
+    code, cluster = outcome(sys.argv[1:])
+    if cluster:
         workers.end(code)
     sys.exit(code)
-
-
-if __name__ == "__main__":
-    _end()

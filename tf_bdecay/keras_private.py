@@ -1,5 +1,8 @@
 """The only file that touches names that Keras keeps private; each says what has no public name."""
 
+import keras
+import numpy as np
+
 
 def layers_of(model, include_self=True):
     """All layers inside a model, nested ones too, each object once, in the order of creation.
@@ -94,25 +97,30 @@ def build_loss(model, y):
         loss.build(y, model.output)
 
 
-def build_by_batch(model, strategy, batch):
-    """Makes the variables of a compiled model's metrics by the shapes of a batch.
+class BuiltOnce(keras.Model):
+    """A model whose metrics `fit` and `evaluate` build once under a strategy, by shapes alone.
 
-    Args:
-        model: compiled.
-        strategy: the model's `tf.distribute.Strategy`.
-        batch: (x, y) or (x, y, sample_weight), arrays.
+    Keras' own averages a batch over the replicas to build them, which one of unequal parts, such as
+    an evaluation's last, cannot be, nor any of many workers. Keras 3.12 to 3.15.
     """
-    with strategy.scope():
-        model._symbolic_build(data_batch=batch)
+
+    _metrics_built = False
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        if self._metrics_built:
+            return
+        self._metrics_built = True
+        if iterator is not None and self._distribute_strategy is not None:
+            data_batch = _empty_batch(iterator._distributed_dataset.element_spec)
+        super()._maybe_symbolic_build(data_batch=data_batch)
 
 
-def element_spec(iterator):
-    """What Keras' epoch iterator gives a replica: structure of `tf.TensorSpec`.
+def _empty_batch(spec):
+    """Zeros in the shapes of what a replica gets, one example where the batch is unknown."""
 
-    Args:
-        iterator: of `keras.Model.fit` under a strategy.
-    """
-    import tensorflow as tf
+    def zeros(one):
+        one = getattr(one, "_value_specs", [one])[0]  # of the first replica; TensorFlow's name
+        shape = [1 if size is None else size for size in one.shape]
+        return np.zeros(shape, one.dtype.as_numpy_dtype)
 
-    spec = iterator._distributed_dataset.element_spec
-    return tf.nest.map_structure(lambda s: getattr(s, "_value_specs", [s])[0], spec)
+    return keras.tree.map_structure(zeros, spec)

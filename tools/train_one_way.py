@@ -116,13 +116,13 @@ def _copies_equal(trainer, strategy):
 
 
 def main(settings):
-    """Meets the other workers, where there are any, and trains; returns the exit code."""
+    """Waits for the other workers, where there are any, and trains; returns the exit code."""
     shared = settings["strategy"] == "multi_worker"
     try:
         of = cluster.from_environment(os.environ[cluster.VARIABLE]) if shared else None
         if of:
-            workers.meet(of, of.bind(), {}, 120)
-        with workers.watched(of):
+            workers.rendezvous(of, of.bind(), {}, 120)
+        with workers.peer_errors(of):
             train(**settings)
     except BadInput as error:
         print(f"devices.py: {error}", file=sys.stderr)

@@ -1,10 +1,19 @@
-"""Strategies that this machine cannot do are refused."""
+"""Strategies: what this machine cannot do is refused; replicas draw dropout alike."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
 
 import pytest
 import tensorflow as tf
 
 from tf_bdecay.distribution import strategies
 from tf_bdecay.errors import BadInput
+
+DROPOUT_SCRIPT = pathlib.Path(__file__).with_name("dropout_script.py")
+ROOT = DROPOUT_SCRIPT.parents[2]
 
 
 def test_none_is_no_strategy():
@@ -53,3 +62,17 @@ def test_auto_takes_what_there_is(monkeypatch):
     assert strategies.choose(tpu="there")[0] == "tpu"
     monkeypatch.setenv("TF_CONFIG", "{}")
     assert strategies.choose() == ("multi_worker", "TF_CONFIG is set")
+
+
+@pytest.mark.slow
+def test_replicas_draw_dropout_alike_and_a_resumed_run_draws_on(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow"}
+    command = [sys.executable, str(DROPOUT_SCRIPT), str(tmp_path / "checkpoint.npz")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    whole, micro = json.loads(done.stdout.splitlines()[-1])
+    assert whole["seeds"] == [[1, 3]] * 2  # a draw an update
+    assert micro["seeds"] == [[1, 6]] * 2  # one for each of the two micro-batches of a replica
+    for found in (whole, micro):
+        assert found["differ"] == [] and found["apart"] == []
+        assert found["same masks"] and 0 < found["dropped"] < 1

@@ -88,9 +88,9 @@ def main(
     """Runs under a strategy."""
     of = cluster.from_environment(os.environ["TF_CONFIG"]) if strategy == "multi_worker" else None
     if of:
-        workers.meet(of, of.bind(), {"dtype": dtype}, 60)
+        workers.rendezvous(of, of.bind(), {"dtype": dtype}, 60)
     made = strategies.make(strategy, logical_devices=devices if strategy == "mirrored" else 0)
-    with workers.watched(of), strategies.scope(made):
+    with workers.peer_errors(of), strategies.scope(made):
         if mixed:
             np.savez(out, **train_mixed())
             return
@@ -105,7 +105,7 @@ if __name__ == "__main__":
     code = 0
     try:
         main(**json.loads(sys.argv[1]))
-    except workers.Lost as error:
+    except workers.WorkerLost as error:
         print(error, flush=True)
         code = workers.LOST
     except BaseException:

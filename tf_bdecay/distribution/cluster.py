@@ -47,18 +47,18 @@ class Cluster:
             BadInput: the port is taken, or not allowed.
         """
         port = split(self.addresses[self.index])[1]
-        held = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # of a run that just ended
+        bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # of a run that just ended
         try:
-            held.bind(("", port))
+            bound.bind(("", port))
         except OSError as error:
-            held.close()
+            bound.close()
             why = "is taken" if error.errno == errno.EADDRINUSE else f"fails ({error.strerror})"
             raise BadInput(
                 f"The port of {self.name(self.index)} {why}: end what uses it, or give this "
                 "worker another port, the same one for every worker's TF_CONFIG or --workers."
             ) from error
-        return held
+        return bound
 
 
 def split(address):

@@ -65,7 +65,11 @@ def shared(strategy, data):
     Raises:
         BadInput: under many workers, neither a `tf.data.Dataset` nor a distributed one.
     """
-    if not is_multi_worker(strategy) or data is None or hasattr(data, "_input_workers"):
+    if (
+        not is_multi_worker(strategy)
+        or data is None
+        or isinstance(data, tf.distribute.DistributedDataset)
+    ):
         return data
     require(
         isinstance(data, tf.data.Dataset),
@@ -132,22 +136,6 @@ def _unless_empty(trainer, step, data):
     if first.shape[0] is not None:
         return step(data) if first.shape[0] else trainer.get_metrics_result()
     return tf.cond(tf.shape(first)[0] > 0, lambda: step(data), trainer.get_metrics_result)
-
-
-def symbolic_build(trainer, iterator):
-    """Builds the metrics by the shapes of an epoch's data, and takes none of them.
-
-    Args:
-        trainer: the `Trainer`.
-        iterator: Keras' epoch iterator.
-    """
-    spec = iterator._distributed_dataset.element_spec
-    spec = tf.nest.map_structure(lambda s: getattr(s, "_value_specs", [s])[0], spec)
-    batch = tf.nest.map_structure(
-        lambda s: np.zeros([1 if d is None else d for d in s.shape], s.dtype.as_numpy_dtype), spec
-    )
-    with trainer.distribute_strategy.scope():
-        trainer._symbolic_build(data_batch=batch)
 
 
 class Agreement(signals.Request):

@@ -1,8 +1,8 @@
 """Many workers' start and end: all there and all the same, or a sentence; no process hangs.
 
-Before TensorFlow takes the ports, the workers meet on the leader's own: each sends what a run
-depends on, and the leader answers when all are there. Only then is the strategy made, which alone
-would wait for ever. Needs no TensorFlow.
+Before TensorFlow takes the ports, the workers have a rendezvous on the leader's own: each sends
+what a run depends on, and the leader answers when all are there. Only then is the strategy made,
+which alone would wait for ever. Needs no TensorFlow.
 """
 
 import concurrent.futures
@@ -25,8 +25,7 @@ LOST = 4  # exit code of a worker that goes without another
 START_SECONDS = 300.0
 _GREETING = "tf_bdecay"
 _PROBE_SECONDS = 2.0
-met = False  # whether this process is one of many workers
-_SIGNS = (
+_PEER_ERRORS = (  # of TensorFlow, where a peer is gone
     "UnavailableError",
     "DeadlineExceededError",
     "AbortedError",
@@ -37,7 +36,7 @@ _SIGNS = (
 _LARGEST = 1 << 20  # of a message, in bytes: a stranger may be talking to the port
 
 
-class Lost(Exception):
+class WorkerLost(Exception):
     """A worker is lost, or never came; the message is for a person."""
 
 
@@ -66,44 +65,42 @@ def facts(config, images, **more):
     return {**found, **{name: repr(value) for name, value in more.items()}}
 
 
-def meet(cluster, held, mine, seconds=START_SECONDS):
+def rendezvous(cluster, listener, mine, seconds=START_SECONDS):
     """Waits for all workers, and compares what they must have in common.
 
     Args:
         cluster: the `Cluster`.
-        held: from `cluster.bind()`; closed when this returns.
+        listener: from `cluster.bind()`; closed when this returns.
         mine: from `facts`.
         seconds: how long to wait.
 
     Raises:
         BadInput: the workers differ; every worker gets the same sentence.
-        Lost: not all came in time; the sentence names who is missing.
+        WorkerLost: not all came in time; the sentence names who is missing.
     """
-    global met
-    met = True
     deadline = time.monotonic() + seconds
-    with held:
+    with listener:
         if cluster.leads:
-            _lead(cluster, held, mine, deadline, seconds)
+            _lead(cluster, listener, mine, deadline, seconds)
         else:
             _follow(cluster, mine, deadline, seconds)
 
 
-def _lead(cluster, held, mine, deadline, seconds):
-    held.listen(len(cluster.addresses) + 8)
-    theirs, lines = {0: mine}, {}
+def _lead(cluster, listener, mine, deadline, seconds):
+    listener.listen(len(cluster.addresses) + 8)
+    theirs, connections = {0: mine}, {}
     try:
         while len(theirs) < len(cluster.addresses):
-            held.settimeout(max(deadline - time.monotonic(), 0.001))
+            listener.settimeout(max(deadline - time.monotonic(), 0.001))
             try:
-                line, _ = held.accept()
+                connection, _ = listener.accept()
             except TimeoutError:
                 break
-            index, found = _greeted(line, cluster)
-            if index is None or index in lines:
-                line.close()
+            index, found = _greeted(connection, cluster)
+            if index is None or index in connections:
+                connection.close()
                 continue
-            theirs[index], lines[index] = found, line
+            theirs[index], connections[index] = found, connection
         sentence, kind = None, None
         missing = [i for i in range(len(cluster.addresses)) if i not in theirs]
         if missing:
@@ -111,17 +108,17 @@ def _lead(cluster, held, mine, deadline, seconds):
         else:
             sentence = difference(cluster, theirs)
             kind = "differ" if sentence else None
-        for line in lines.values():
+        for connection in connections.values():
             with contextlib.suppress(OSError):
-                _send(line, {"sentence": sentence, "kind": kind})
-        for line in lines.values():
+                _send(connection, {"sentence": sentence, "kind": kind})
+        for connection in connections.values():
             # They hang up first: who does keeps the port busy, and ours is TensorFlow's next.
             with contextlib.suppress(OSError):
-                line.settimeout(5)
-                line.recv(1)
+                connection.settimeout(5)
+                connection.recv(1)
     finally:
-        for line in lines.values():
-            line.close()
+        for connection in connections.values():
+            connection.close()
     _raise(sentence, kind)
 
 
@@ -130,24 +127,24 @@ def _follow(cluster, mine, deadline, seconds):
     address = clusters.split(cluster.addresses[0])
     while (left := deadline - time.monotonic()) > 0:
         try:
-            with socket.create_connection(address, timeout=min(left, 5.0)) as line:
-                _send(line, greeting)
+            with socket.create_connection(address, timeout=min(left, 5.0)) as connection:
+                _send(connection, greeting)
                 # The leader's limit and ours end together: its answer says more than our silence.
-                line.settimeout(max(deadline - time.monotonic(), 0) + 10)
-                answer = _receive(line)
+                connection.settimeout(max(deadline - time.monotonic(), 0) + 10)
+                answer = _receive(connection)
         except (OSError, ValueError):
             time.sleep(min(0.2, max(left, 0)))
             continue
         _raise(answer.get("sentence"), answer.get("kind"))
         return
-    raise Lost(_missing(cluster, [0], seconds))
+    raise WorkerLost(_missing(cluster, [0], seconds))
 
 
-def _greeted(line, cluster):
+def _greeted(connection, cluster):
     """The index and facts of who calls; (None, None) for a stranger."""
     try:
-        line.settimeout(5)
-        greeting = _receive(line)
+        connection.settimeout(5)
+        greeting = _receive(connection)
         index = greeting["index"]
         if greeting["from"] == _GREETING and index in range(1, len(cluster.addresses)):
             return index, dict(greeting["facts"])
@@ -186,28 +183,28 @@ def difference(cluster, theirs):
 
 def _raise(sentence, kind):
     if sentence:
-        raise (BadInput if kind == "differ" else Lost)(sentence)
+        raise (BadInput if kind == "differ" else WorkerLost)(sentence)
 
 
-def _send(line, value):
+def _send(connection, value):
     content = json.dumps(value).encode()
-    line.sendall(struct.pack("!I", len(content)) + content)
+    connection.sendall(struct.pack("!I", len(content)) + content)
 
 
-def _receive(line):
-    (size,) = struct.unpack("!I", _exactly(line, 4))
+def _receive(connection):
+    (size,) = struct.unpack("!I", _exactly(connection, 4))
     if size > _LARGEST:
         raise ValueError("not a message of ours")
-    value = json.loads(_exactly(line, size))
+    value = json.loads(_exactly(connection, size))
     if not isinstance(value, dict):
         raise ValueError("not a message of ours")
     return value
 
 
-def _exactly(line, size):
+def _exactly(connection, size):
     content = b""
     while len(content) < size:
-        more = line.recv(size - len(content))
+        more = connection.recv(size - len(content))
         if not more:
             raise ConnectionError("hung up")
         content += more
@@ -215,7 +212,7 @@ def _exactly(line, size):
 
 
 @contextlib.contextmanager
-def limit(seconds, sentence):
+def time_limit(seconds, sentence):
     """Ends the process with code 4 where its body takes longer, also inside of TensorFlow's C++.
 
     Args:
@@ -241,8 +238,8 @@ def limit(seconds, sentence):
 
 
 @contextlib.contextmanager
-def watched(cluster):
-    """Turns TensorFlow's errors over a peer that is gone into `Lost`.
+def peer_errors(cluster):
+    """Turns TensorFlow's errors over a peer that is gone into `WorkerLost`.
 
     Args:
         cluster: the `Cluster`, or None for a run of one process.
@@ -250,14 +247,14 @@ def watched(cluster):
     try:
         yield
     except Exception as error:
-        if cluster is None or type(error).__name__ not in _SIGNS:
+        if cluster is None or type(error).__name__ not in _PEER_ERRORS:
             raise
-        sentence = lost(cluster, str(error))
+        sentence = who_is_lost(cluster, str(error))
         time.sleep(_PROBE_SECONDS)  # others look now who still answers
-        raise Lost(sentence) from error
+        raise WorkerLost(sentence) from error
 
 
-def lost(cluster, message):
+def who_is_lost(cluster, message):
     """A sentence about who is lost, as far as it can be told.
 
     Args:

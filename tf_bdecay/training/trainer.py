@@ -12,7 +12,7 @@ from tf_bdecay.training import accumulation
 
 
 @keras.saving.register_keras_serializable("tf_bdecay")
-class Trainer(keras.Model):
+class Trainer(keras_private.BuiltOnce):
     """A functional model with our train step; everything else is stock Keras.
 
         model = tf_bdecay.models.resnet18()
@@ -31,7 +31,6 @@ class Trainer(keras.Model):
 
     micro_batch_size = None
     agreement = None  # a `sharding.Agreement`, where many workers stop and save together
-    _symbolically_built = False
 
     @classmethod
     def of(cls, model, **kwargs):
@@ -177,16 +176,6 @@ class Trainer(keras.Model):
         for metric in self.metrics:
             if metric.name == "loss":
                 metric.update_state(mean, sample_weight=examples)
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Keras' building of metrics under a strategy, once: it averages a batch over replicas,
-        which one of unequal parts, such as an evaluation's last, cannot be."""
-        if not self._symbolically_built:
-            self._symbolically_built = True
-            if iterator is not None and is_multi_worker(self.distribute_strategy):
-                sharding.symbolic_build(self, iterator)
-                return
-            super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
 
 
 @keras.saving.register_keras_serializable("tf_bdecay")
