@@ -246,7 +246,7 @@ def test_a_plan_is_on_paper_and_leaves_no_workdir(tmp_path, capsys):
     arguments = ["--plan", "--devices=1,512", "--memory_gb=16", "--flops=2e13"]
     assert main([config, f"--workdir={path}", "--config.model.width=16", *arguments]) == 0
     page = capsys.readouterr().out
-    for part in ("1,200 updates of 8,192 images", "512 devices: config.batch_size", "on paper"):
+    for part in ("1,200 updates of 8,192 images", "512 devices: replicas=512 x ", "on paper"):
         assert part in page
     assert not path.exists()
 

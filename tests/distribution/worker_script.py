@@ -28,7 +28,7 @@ def evaluations():
     found = []
     for count in EVALUATED:
         data = tf.data.Dataset.from_tensor_slices((x[:count], y[:count])).batch(64)
-        data = sharding.shared(trainer.distribute_strategy, data)
+        data = sharding.cut_for_workers(trainer.distribute_strategy, data)
         result = trainer.evaluate(data, steps=-(-count // 64), verbose=0, return_dict=True)
         found.append([result["loss"], result["accuracy"]])
     return np.array(found)

@@ -1,4 +1,4 @@
-"""The fused kernel computes what the closed form does, and serves where it is right and fast."""
+"""The fused kernel computes what the closed form does, and is taken where it is right and fast."""
 
 import keras
 import numpy as np
@@ -125,21 +125,21 @@ def operations(concrete):
     return {node.op for nodes in (definition.node, *functions) for node in nodes}
 
 
-def test_where_it_serves():
+def test_where_it_applies():
     x = tf.zeros((64, 32, 32, 4))
-    assert fused.serves(x, 3, 32)
-    assert not fused.serves(x, 3, 31)
-    assert not fused.serves(x, 1, 32)
-    assert not fused.serves(tf.cast(x, "float64"), 3, 32)
+    assert fused.applies(x, 3, 32)
+    assert not fused.applies(x, 3, 31)
+    assert not fused.applies(x, 1, 32)
+    assert not fused.applies(tf.cast(x, "float64"), 3, 32)
     with fused.avoided():
-        assert not fused.serves(x, 3, 32)
-    assert fused.serves(x, 3, 32)
-    assert fused.serves(keras.KerasTensor((None, None, None, 4)), 3, 2)
+        assert not fused.applies(x, 3, 32)
+    assert fused.applies(x, 3, 32)
+    assert fused.applies(keras.KerasTensor((None, None, None, 4)), 3, 2)
     seen = []
 
     @tf.function(autograph=False)
     def inner(x):
-        seen.append(fused.serves(x, 3, 32))
+        seen.append(fused.applies(x, 3, 32))
         return x
 
     inner(x)

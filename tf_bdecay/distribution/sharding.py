@@ -52,7 +52,7 @@ def distributed(strategy, make, endless=False):
     return strategy.distribute_datasets_from_function(of_worker)
 
 
-def shared(strategy, data):
+def cut_for_workers(strategy, data):
     """A user's data set of global batches, cut for the workers.
 
     Args:
@@ -92,7 +92,7 @@ def shared(strategy, data):
     return distributed(strategy, make)
 
 
-def function(trainer, step, evaluates=False):
+def step_function(trainer, step, evaluates=False):
     """Keras' train or test function, for many workers.
 
     What all must know of all goes through one reduction: the metrics so far, whose mean over

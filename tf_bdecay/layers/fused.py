@@ -4,7 +4,7 @@ A ghost batch fits in the processor's cache, and the op reads it once where a fo
 operations reads it several times: a quarter of the time of Keras' BatchNormalization. Up to 16
 ghost batches are written out in the graph; of more a loop takes so many at a time, which keeps the
 graph small. Small ghost batches are not worth an op each, XLA unravels the op into slow parts, and
-on a GPU many small kernels would starve it: there `normalize` serves.
+on a GPU many small kernels would starve it: there `normalize` takes over.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ _local = threading.local()  # replicas are threads
 
 @contextlib.contextmanager
 def avoided():
-    """A context in which `serves` says no: forward-mode differentiation cannot follow the loop."""
+    """A context in which `applies` says no: forward-mode differentiation cannot follow the loop."""
     outer = getattr(_local, "avoided", False)
     _local.avoided = True
     try:
@@ -33,7 +33,7 @@ def avoided():
         _local.avoided = outer
 
 
-def serves(x, axis, ghost):
+def applies(x, axis, ghost):
     """Whether this kernel is the fastest for a training batch, and right.
 
     The one rule: TensorFlow, in a plain graph or eagerly (no XLA), on a CPU, float32 or less, the

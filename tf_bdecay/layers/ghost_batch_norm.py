@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from tf_bdecay.batches import divided
-from tf_bdecay.errors import require, unknown
+from tf_bdecay.errors import check_count, check_number, require, unknown
 from tf_bdecay.layers import fused, normalize
 
 PARTIAL = ("error", "smaller")
@@ -124,7 +124,7 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
             outputs, mean, variance = normalize.ghost_normalize_with_remainder(
                 *parameters, axis, self.epsilon
             )
-        elif fused.serves(inputs, axis, ghost):
+        elif fused.applies(inputs, axis, ghost):
             outputs, mean, variance = fused.ghost_normalize(*parameters, self.epsilon)
         else:
             outputs, mean, variance = normalize.ghost_normalize(*parameters, axis, self.epsilon)
@@ -174,27 +174,11 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
 
 def _check_arguments(ghost_batch_size, axis, momentum, epsilon):
     """Raises `BadInput` for a number of the wrong kind or out of range."""
-
-    def check(good, name, value, right):
-        require(
-            good,
-            f"`{name}` of GhostBatchNormalization must be {right}. Received: {name}={value!r}",
-        )
-
-    check(
-        _is_int(ghost_batch_size) and ghost_batch_size >= 1,
-        "ghost_batch_size",
-        ghost_batch_size,
-        "an integer >= 1, the examples in a ghost batch",
+    of = "GhostBatchNormalization"
+    check_count("ghost_batch_size", ghost_batch_size, of=of, what="a whole number of examples")
+    require(
+        isinstance(axis, numbers.Integral) and not isinstance(axis, bool),
+        f"`axis` of {of} must be one integer, the axis of the channels. Received: axis={axis!r}",
     )
-    check(_is_int(axis), "axis", axis, "one integer, the axis of the channels")
-    check(_is_real(momentum) and 0 <= momentum <= 1, "momentum", momentum, "a number in [0, 1]")
-    check(_is_real(epsilon) and 0 <= epsilon < math.inf, "epsilon", epsilon, "a number >= 0")
-
-
-def _is_int(value):
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
-def _is_real(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+    check_number("momentum", momentum, of=of, most=1)
+    check_number("epsilon", epsilon, of=of)

@@ -146,7 +146,7 @@ class Trainer(keras_private.BuiltOnce):
             return super().make_train_function(force)
         if self.train_function is None or force:
             self._check_one_step()
-            self.train_function = sharding.function(self, self.train_step)
+            self.train_function = sharding.step_function(self, self.train_step)
         return self.train_function
 
     def make_test_function(self, force=False):
@@ -154,11 +154,11 @@ class Trainer(keras_private.BuiltOnce):
         if not is_multi_worker(self.distribute_strategy):
             return super().make_test_function(force)
         if self.test_function is None or force:
-            self.test_function = sharding.function(self, self.test_step, evaluates=True)
+            self.test_function = sharding.step_function(self, self.test_step, evaluates=True)
         return self.test_function
 
     def _shared(self, data):
-        return sharding.shared(self.distribute_strategy, data)
+        return sharding.cut_for_workers(self.distribute_strategy, data)
 
     def _check_one_step(self):
         require(
