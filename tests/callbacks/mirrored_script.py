@@ -20,6 +20,7 @@ from tf_bdecay.sharpness import connectivity
 
 def train(strategy):
     """Weights, decisions and sharpness after 8 updates on the same global batches."""
+    keras.config.set_dtype_policy("float64")  # rounding alone must not turn a decision
     x, y = images(batches=8)
     data = tf.data.Dataset.from_tensor_slices((x, y)).batch(16, drop_remainder=True)
     probe, decisions = images(seed=9), Decisions()

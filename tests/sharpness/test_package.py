@@ -1,4 +1,5 @@
 import os
+import pkgutil
 import subprocess
 import sys
 
@@ -40,6 +41,17 @@ def test_measuring_asks_for_tensorflow(name):
         return
     with pytest.raises(BadInput, match="set KERAS_BACKEND=tensorflow .*Received: KERAS_BACKEND="):
         getattr(tf_bdecay.sharpness, name)
+
+
+def test_a_notebook_completes_the_public_names():
+    public = set(tf_bdecay.sharpness.__all__)
+    assert public and public <= set(dir(tf_bdecay.sharpness))
+
+
+def test_no_module_is_called_as_a_public_name():
+    """Importing it would put the module in the name's place."""
+    modules = {m.name for m in pkgutil.iter_modules(tf_bdecay.sharpness.__path__)}
+    assert "network" in modules and not modules & set(tf_bdecay.sharpness.__all__)
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -92,10 +92,10 @@ def connectivity(
         )
     if per_example and training:
         inputs.refuse_batch_statistics(model)
-    whole = batch_size
-    if training and not per_example and whole is None:
-        whole = stream.count()
-    size = _chunk(network, stream, per_example, whole, examples_at_once, memory_gb)
+    batch = batch_size
+    if training and not per_example and batch is None:
+        batch = stream.count()
+    size = _chunk(network, stream, per_example, batch, examples_at_once, memory_gb)
     measure = _of_examples if per_example else _of_batches
     found = measure(network, stream, size, batch_size, session)
     return ConnectivityResult(

@@ -58,20 +58,21 @@ def chunk_size(network, stream, held, given, memory_gb):
         memory_gb: the budget, or None.
 
     Raises:
-        BadInput: numbers out of range; in training mode, less than the whole; too little memory.
+        BadInput: numbers out of range; in training mode, fewer than all examples; too little
+            memory.
     """
     if given is not None:
         check_count("examples_at_once", given)
     if memory_gb is not None:
         check_number("memory_gb", memory_gb, above=0)
     if network.training:
-        whole = stream.count()
+        count = stream.count()
         require(
-            given is None or given >= whole,
-            f"In training mode the {whole} examples are one batch: leave `examples_at_once` out. "
+            given is None or given >= count,
+            f"In training mode the {count} examples are one batch: leave `examples_at_once` out. "
             f"Received: {given}",
         )
-        return whole
+        return count
     if given is None:
         given = examples_that_fit(network, stream, held, 0, memory_gb)
     return min(given, stream.examples or given)

@@ -116,7 +116,7 @@ class Network:
         """The mean over all examples of what a kernel sums over a chunk.
 
         Examples are split over the replicas of the model's strategy, but in training mode, where
-        the batch is a whole: there every replica computes all of it.
+        examples depend on each other: there every replica computes all of them.
 
         Args:
             kernel: function (network, x, y, weights, *arguments) that returns a scalar, the

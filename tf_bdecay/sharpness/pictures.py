@@ -62,11 +62,11 @@ def connectivity(result, caption):
     errors = drawing.errors(result, "layer")
     if np.isfinite(errors).any():
         axis.errorbar(ends, rows, xerr=errors, fmt="none", ecolor="#333333", elinewidth=0.9)
-    whole, reach = result["total"], ends + np.nan_to_num(errors)
+    total, reach = result["total"], ends + np.nan_to_num(errors)
     for row, end in enumerate(reach):
-        if whole:
+        if total:
             axis.annotate(
-                f"{ends[row] / whole:.1%}",
+                f"{ends[row] / total:.1%}",
                 (end, row),
                 xytext=(4, 0),
                 textcoords="offset points",
@@ -206,11 +206,11 @@ def layers(results, caption):
     count = len(results)
     figure, axes = drawing.by_layer(names, 3.4 + 2.1 * count, caption, count)
     for axis, (name, result) in zip(np.atleast_1d(axes), results.items(), strict=True):
-        whole = result["total"]
+        total = result["total"]
         values = np.array([cell["value"] or 0.0 for cell in result["by_layer"].values()])
-        shares = values / whole if whole else np.zeros(len(names))
+        shares = values / total if total else np.zeros(len(names))
         errors = (
-            drawing.errors(result, "layer") / abs(whole) if whole else np.full(len(names), np.nan)
+            drawing.errors(result, "layer") / abs(total) if total else np.full(len(names), np.nan)
         )
         largest = np.argsort(shares)[::-1][:_MARKED]
         colors = [_ACCENT if row in largest else _PLAIN for row in range(len(names))]

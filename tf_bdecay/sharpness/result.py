@@ -83,7 +83,7 @@ class Result:
         """A DataFrame of all groups: measure, level, name, value, standard_error and share."""
         import pandas as pd
 
-        whole = self._sums[-1]
+        total = self._sums[-1]
         return pd.DataFrame(
             {
                 "measure": self.symbol,
@@ -91,7 +91,7 @@ class Result:
                 "name": [name for _, name in self.partition.groups],
                 "value": self._sums,
                 "standard_error": self.errors,
-                "share": self._sums / whole if whole else np.full(len(self._sums), np.nan),
+                "share": self._sums / total if total else np.full(len(self._sums), np.nan),
             }
         )
 

@@ -18,7 +18,7 @@ class Chunk:
 
     Attributes:
         x, y: structures of arrays, all of one length; the last chunk is filled up with its last
-            example, so that every chunk has one shape and one trace serves all.
+            example, so that every chunk has one shape and is traced once.
         start: the number of examples before it.
         kept: the number of its own examples.
     """

@@ -13,7 +13,7 @@ from tf_bdecay.sharpness import registry
 PROGRAM = "python -m tf_bdecay.sharpness"
 SPLITS = ("train", "validation", "test")
 DATA_SETS = ("digits", "cifar10", "cifar100")
-# A measurement is of one process: workers would each measure, and write, the whole.
+# A measurement is of one process: workers would each measure and write everything.
 STRATEGIES = tuple(name for name in ALL_STRATEGIES if name != "multi_worker")
 BATCH_SIZE = 512  # m of C_m in every table of ours (docs/method.md)
 MOST_EXAMPLES = 10_000  # the same
@@ -89,7 +89,7 @@ _NAMES = [name for _, name, _, _ in _FLAGS]
 _OPTIONS = [n for n in _NAMES if any(n in m.options for m in registry.MEASURES.values())]
 _HELP = ("help", "h", "helpshort", "helpfull", "?")
 
-# Options of which the value can be judged before any model is there: least, and whether whole.
+# Least values of the options that can be judged before there is a model.
 _LEAST = {
     "examples": 1,
     "batch_size": 1,

@@ -312,13 +312,13 @@ def _arrays(path):
 
 def _chosen(pair, asked, words):
     """The first examples of a fixed permutation, standardised if they are images."""
-    whole = len(pair[0])
+    count = len(pair[0])
     require(
-        asked is None or asked <= whole,
-        f"--examples={asked} is more than there are: {words} has {whole:,}.",
+        asked is None or asked <= count,
+        f"--examples={asked} is more than there are: {words} has {count:,}.",
     )
-    count = min(whole, MOST_EXAMPLES) if asked is None else asked
-    chosen = np.random.default_rng(0).permutation(whole)[:count]
+    first = min(count, MOST_EXAMPLES) if asked is None else asked
+    chosen = np.random.default_rng(0).permutation(count)[:first]
     if not isinstance(pair[0], sets.Split):
         return pair[0][chosen], pair[1][chosen]
     split, statistics = pair

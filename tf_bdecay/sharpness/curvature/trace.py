@@ -1,4 +1,4 @@
-"""Tr(H), whole and by layer, by Hutchinson's estimator."""
+"""Tr(H), of the network and by layer, by Hutchinson's estimator."""
 
 import dataclasses
 import math
@@ -31,7 +31,7 @@ class TraceResult(Result):
 
     @property
     def converged(self):
-        """Whether the tolerance was met; True where none was asked for."""
+        """Whether the tolerance was reached; True where none was asked for."""
         return self.tolerance is None or bool(
             self.standard_error <= self.tolerance * abs(self.total)
         )
@@ -59,11 +59,11 @@ class TraceResult(Result):
 def hessian_trace(
     model, loss, data, num_probes=64, seed=0, tolerance=None, *, session=SILENT, **arguments
 ):
-    """Trace of the Hessian of the mean loss, whole and by layer, with standard errors.
+    """Trace of the Hessian of the mean loss, total and by layer, with standard errors.
 
         Tr(H_ll) = E_v <v_l, (H v)_l>      v of independent +1 and -1 (Hutchinson, Rademacher)
 
-    One product H v serves all layers at once: their traces are no dearer than the total.
+    One product H v is enough for all layers: their traces are no dearer than the total.
 
     Args:
         model, loss, data: as in `connectivity`.
