@@ -116,6 +116,11 @@ def perturbation(
 
     Raises:
         BadInput: as in `connectivity`; an unknown kind; numbers out of range.
+
+    Example:
+
+        result = tf_bdecay.sharpness.perturbation(model, loss, (x, y), kind="asam")
+        result.rise, result.maximum
     """
     if kind not in KINDS:
         raise unknown("kind of perturbation", kind, KINDS)

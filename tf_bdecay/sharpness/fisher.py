@@ -79,12 +79,12 @@ def fisher_rao(
     roles=None,
     session=SILENT,
 ):
-    """Fisher-Rao norm of a classifier, exact, labels from the model's own prediction (eq. 8).
+    """Fisher-Rao norm of a classifier, exact, labels from the model's own prediction.
 
-        FR^2 = theta^T F theta = E_x Var_{y ~ p(x)} (u_y),   u = J theta
+        FR^2 = theta^T F theta = E_x Var_{y ~ p(x)} (u_y),   u = J theta   (eq. 8)
 
-    J the Jacobian of the logits: no sampling, no matrix of parameters. By variable it splits into
-    `<theta_l, (F theta)_l>`, which may be negative, and adds up to FR^2.
+    J the Jacobian of the logits (Liang et al., 2019): no sampling, no matrix of parameters. By
+    variable it splits into `<theta_l, (F theta)_l>`, which may be negative, and adds up to FR^2.
 
     Args:
         model, loss, data, examples_at_once, memory_gb, full_precision, roles, session: as in
@@ -99,6 +99,11 @@ def fisher_rao(
     Raises:
         BadInput: as in `connectivity`; outputs of another shape, several of a binary loss, or no
             probabilities though said so; a loss that does not say what the outputs are.
+
+    Example:
+
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        tf_bdecay.sharpness.fisher_rao(model, loss, (x, y)).norm
     """
     check_flag("biases", biases)
     network = Network(model, loss, training, roles, full_precision)

@@ -83,6 +83,11 @@ def hessian_top_eigenvalue(
 
     Raises:
         BadInput: as in `hessian`; numbers out of range.
+
+    Example:
+
+        result = tf_bdecay.sharpness.hessian_top_eigenvalue(model, loss, (x, y), k=3)
+        result.eigenvalues, result.residuals
     """
     check_count("k", k)
     check_number("tolerance", tolerance, above=0)

@@ -112,6 +112,11 @@ def hessian_spectrum(
 
     Raises:
         BadInput: as in `hessian`; numbers out of range; more memory than the budget.
+
+    Example:
+
+        grid, density = tf_bdecay.sharpness.hessian_spectrum(model, loss, (x, y)).density()
+        plt.semilogy(grid, density)
     """
     check_count("steps", steps)
     check_count("num_probes", num_probes)

@@ -61,7 +61,7 @@ def hessian_trace(
 ):
     """Trace of the Hessian of the mean loss, total and by layer, with standard errors.
 
-        Tr(H_ll) = E_v <v_l, (H v)_l>      v of independent +1 and -1 (Hutchinson, Rademacher)
+        Tr(H_ll) = E_v <v_l, (H v)_l>      v of independent +1 and -1 (Hutchinson, 1989)
 
     One product H v is enough for all layers: their traces are no dearer than the total.
 
@@ -80,6 +80,11 @@ def hessian_trace(
 
     Raises:
         BadInput: as in `hessian`; numbers out of range.
+
+    Example:
+
+        result = tf_bdecay.sharpness.hessian_trace(model, loss, (x, y), tolerance=0.05)
+        result.total, result.standard_error, result.by_layer
     """
     check_count("num_probes", num_probes, least=2)
     check_count("seed", seed, least=0)

@@ -100,6 +100,10 @@ def invariance(model, loss, data, layer, unit=0, c=10.0, measures=tuple(MEASURES
 
     Raises:
         BadInput: as in `reparameterize` and in the measures; an unknown measure.
+
+    Example:
+
+        print(tf_bdecay.sharpness.invariance(model, loss, (x, y), "hidden", unit=0, c=10))
     """
     measures = [measures] if isinstance(measures, str) else list(measures)
     require(measures, f"Name at least one measure, out of: {', '.join(MEASURES)}.")
