@@ -14,6 +14,8 @@ import threading
 import keras
 from keras import ops
 
+from tf_bdecay import quirks
+
 AT_ONCE = 16  # ghost batches in the graph, at most
 WORTH_AN_OP = (
     2**17
@@ -54,11 +56,8 @@ def applies(x, axis, ghost):
     if keras.backend.standardize_dtype(x.dtype) not in ("float32", "bfloat16", "float16"):
         return False
     import tensorflow as tf
-    from tensorflow.python.ops import control_flow_util  # the only place that tells of XLA
 
-    graph = tf.compat.v1.get_default_graph()
-    compiled = control_flow_util.GraphOrParentsInXlaContext(graph)
-    return not compiled and not tf.config.list_logical_devices("GPU")
+    return not quirks.in_xla() and not tf.config.list_logical_devices("GPU")
 
 
 def ghost_normalize(x, gamma, beta, ghost, epsilon):
