@@ -10,7 +10,8 @@ from tf_bdecay import quirks
 from tf_bdecay.distribution import cluster as clusters
 from tf_bdecay.distribution import workers
 from tf_bdecay.errors import BadInput
-from tf_bdecay.training import command_line, help_page
+from tf_bdecay.planning import formulas
+from tf_bdecay.training import command_line
 from tf_bdecay.training import config as checks
 from tf_bdecay.training.workdir import Workdir
 
@@ -44,11 +45,13 @@ def outcome(arguments):
     """
     cluster = None
     try:
-        if help_page.asked_for(arguments):
-            print(help_page.render(arguments, ROOT))
+        if command_line.asks_for_help(arguments):
+            print(command_line.help_page(arguments, ROOT))
             return 0, None
         options = command_line.parse(arguments, ROOT)
         checks.check(options.config)
+        if quirks.onednn_overruns(options.config.model.width):
+            quirks.avoid_onednn()
         if options.plan:
             return plan(options), None
         cluster = clusters.find(options.strategy, options.workers, options.worker_index)
@@ -93,8 +96,6 @@ def run(options, cluster=None):
                 print(f"{workdir.path} is finished: {end}")
             return 0
 
-    if quirks.onednn_overruns(options.config.model.width):
-        quirks.avoid_onednn()
     # TensorFlow takes seconds to import, so what can be refused before it is.
     with quirks.silent_stderr():
         import tensorflow as tf
@@ -170,15 +171,14 @@ def plan(options):
     Returns:
         The exit code.
     """
-    if quirks.onednn_overruns(options.config.model.width):
-        quirks.avoid_onednn()
+    counts = formulas.parse_devices(options.devices or formulas.DEFAULT_DEVICES)
+    hardware = formulas.check_hardware(options.memory_gb, options.bandwidth_gbps, options.flops)
     with quirks.silent_stderr():
         from rich.console import Console
 
         from tf_bdecay.planning import page
 
-        hardware = options.memory_gb, options.bandwidth_gbps, options.flops
-        page, _ = page.run(options.config, options.devices, *hardware)
+        page, _ = page.run(options.config, counts, hardware)
     Console(width=160, highlight=False).print(page)  # as wide as its table
     return 0
 

@@ -15,8 +15,7 @@ from configs import common
 
 def get_config(variant="no_bias"):
     """The experiment, with the decay of a variant."""
-    config = common.lamb("cifar100_vgg11")
+    config = common.lamb("cifar100_vgg11", model="vgg11")
     config.data.name = "cifar100"
-    config.model = common.vgg11()
     config.learning_rate.peak = 0.02
     return common.vary(config, variant)

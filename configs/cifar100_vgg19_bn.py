@@ -13,8 +13,7 @@ from configs import common
 
 def get_config(variant="no_bias"):
     """The experiment, with the decay of a variant."""
-    config = common.lamb("cifar100_vgg19_bn")
+    config = common.lamb("cifar100_vgg19_bn", model="vgg19_bn")
     config.data.name = "cifar100"
-    config.model = common.vgg19_bn()
     config.learning_rate.peak = 0.02
     return common.vary(config, variant)

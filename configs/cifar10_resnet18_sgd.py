@@ -15,4 +15,4 @@ from configs import common
 
 def get_config(variant="full"):
     """The experiment, with the decay of a variant."""
-    return common.vary(common.sgd("cifar10_resnet18_sgd"), variant, weight=common.SGD_DECAY)
+    return common.vary(common.sgd("cifar10_resnet18_sgd"), variant, weight=0.005)

@@ -13,8 +13,6 @@ from configs import common
 
 def get_config(variant="no_bias"):
     """The experiment, with the decay of a variant."""
-    config = common.lamb("cifar10_vgg19_bn")
-    config.data.name = "cifar10"
-    config.model = common.vgg19_bn()
+    config = common.lamb("cifar10_vgg19_bn", model="vgg19_bn")
     config.learning_rate.peak = 0.02
     return common.vary(config, variant)

@@ -20,7 +20,7 @@ def get_config(variant="adaptive"):
     config.data.name = "digits"
     config.batch_size = 448
     config.epochs = 80
-    config.model = common.resnet18(width=16)
+    config.model.width = 16
     config.learning_rate.peak = 0.06
     config.log.summaries_every = 5
     return common.vary(config, variant)

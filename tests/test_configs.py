@@ -28,8 +28,8 @@ def get_config(name, *variant):
     return importlib.import_module(f"configs.{name}").get_config(*variant)
 
 
-def plan_of(config):
-    return parts.make_plan(config, FiftyThousand)
+def size_of(config):
+    return parts.run_size(config, FiftyThousand)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -55,11 +55,11 @@ def test_the_docstring_says_command_and_expectation(name):
 @pytest.mark.parametrize("name", ["cifar10_resnet18", "cifar100_resnet18"])
 def test_lamb_runs_have_the_numbers_of_appendix_a(name):
     config = get_config(name)
-    plan = plan_of(config)
-    assert plan.updates_per_epoch == 6
-    assert plan.total_updates == 1200
-    assert plan.peak == pytest.approx(0.04)
-    schedule = parts.make_schedule(config, plan)
+    size = size_of(config)
+    assert size.updates_per_epoch == 6
+    assert size.total_updates == 1200
+    assert size.peak == pytest.approx(0.04)
+    schedule = parts.make_schedule(config, size)
     assert schedule.warmup_updates == 360
     assert float(schedule(180)) == pytest.approx(0.04 * 0.25)
     assert float(schedule(360 + 420)) == pytest.approx(0.04 * 0.25)
@@ -72,32 +72,32 @@ def test_lamb_runs_have_the_numbers_of_appendix_a(name):
 def test_the_peak_follows_the_batch_by_the_square_root_rule(batch, peak):
     config = get_config("cifar10_resnet18")
     config.batch_size = batch
-    assert plan_of(config).peak == pytest.approx(peak)
+    assert size_of(config).peak == pytest.approx(peak)
 
 
 def test_an_explicit_peak_overrides_the_rule():
     config = get_config("cifar10_resnet18")
     config.batch_size = 512
     config.learning_rate.peak = 0.3
-    assert plan_of(config).peak == 0.3
+    assert size_of(config).peak == 0.3
 
 
 @pytest.mark.parametrize("batch", [512, 2048, 8192])
 def test_figure_1_keeps_its_peak_at_every_batch(batch):
     config = get_config("cifar10_vgg11")
     config.batch_size = batch
-    assert plan_of(config).peak == 0.02
+    assert size_of(config).peak == 0.02
 
 
 @pytest.mark.parametrize("batch", [512, 8192])
 def test_sgd_has_rate_a_tenth_and_ten_epochs_of_warmup(batch):
     config = get_config("cifar10_resnet18_sgd")
     config.batch_size = batch
-    plan = plan_of(config)
-    schedule = parts.make_schedule(config, plan)
-    assert schedule.warmup_updates == 10 * plan.updates_per_epoch
+    size = size_of(config)
+    schedule = parts.make_schedule(config, size)
+    assert schedule.warmup_updates == 10 * size.updates_per_epoch
     assert float(schedule(schedule.warmup_updates)) == pytest.approx(0.1)
-    assert float(schedule(plan.total_updates)) == pytest.approx(0, abs=1e-8)
+    assert float(schedule(size.total_updates)) == pytest.approx(0, abs=1e-8)
     optimizer = parts.make_optimizer(config, schedule)
     assert (optimizer.momentum, optimizer.nesterov, optimizer.coupled) == (0.9, False, True)
     assert optimizer.weight_decay.weight == 0.005
@@ -147,4 +147,5 @@ def test_misspelt_variant_names_the_nearest():
 
 def test_the_smaller_rates_are_the_papers():
     assert math.isclose(0.04 * math.sqrt(512 / 8192), 0.01)
-    assert common.BATCH == 8192 and common.EPOCHS == 200
+    config = get_config("cifar10_resnet18")
+    assert (config.batch_size, config.epochs) == (8192, 200)

@@ -252,6 +252,18 @@ def test_a_plan_is_on_paper_and_leaves_no_workdir(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
+    "argument, sentence",
+    [
+        ("--devices=four", "--devices of plan mode must be counts of devices"),
+        ("--memory_gb=0", "--memory_gb must be a number > 0. Received: 0.0"),
+    ],
+)
+def test_hardware_that_cannot_be_is_refused(argument, sentence, capsys):
+    assert main(["--plan", argument]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         pytest.param(["--config.micro_batch_size=64"], marks=pytest.mark.slow),

@@ -30,3 +30,11 @@ def test_every_make_target_it_names_is_there():
     makefile = (ROOT / "Makefile").read_text()
     for target in set(re.findall(r"`?make ([a-z-]+)", README)):
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+
+
+def test_its_table_has_every_flag_and_no_other():
+    from tf_bdecay.training import command_line
+
+    table = README.split("## Experiments")[1].split("| flag | meaning |")[1].split("\n\n")[0]
+    named = set(re.findall(r"--(\w+)", table))
+    assert named == {flag.name for flag in command_line.FLAGS} | {"config", "help"}

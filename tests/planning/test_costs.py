@@ -107,7 +107,7 @@ def kept_by_tensorflow(model, batch):
 
 def test_activations_are_the_tensors_that_the_backward_pass_reads(model):
     # Beyond ours are the logits and a few numbers a channel and ghost batch.
-    ours, theirs = costs.activation_bytes(model), kept_by_tensorflow(model, 64)
+    ours, theirs = costs.kept_bytes(model), kept_by_tensorflow(model, 64)
     assert ours <= theirs < 1.002 * ours
 
 
@@ -133,7 +133,7 @@ def test_layers_by_hand():
     ):
         model = small(layer)
         assert costs.forward_flops(model) == flops, layer
-        assert costs.activation_bytes(model) == 4 * kept, layer
+        assert costs.kept_bytes(model) == 4 * kept, layer
 
 
 def test_what_two_layers_keep_is_one_tensor():
@@ -142,21 +142,21 @@ def test_what_two_layers_keep_is_one_tensor():
     flat = layers.Dense(3)(layers.Flatten()(x))
     other = layers.GlobalAveragePooling2D()(layers.Conv2D(3, 3)(x))
     model = keras.Model(inputs, layers.Add()([flat, other]))
-    assert costs.activation_bytes(model) == 4 * 144
+    assert costs.kept_bytes(model) == 4 * 144
 
 
 def test_a_layer_called_twice_costs_twice():
     layer = layers.Dense(4, use_bias=False)
     model = small(layer, layer)
     assert costs.forward_flops(model) == 2 * 36 * 4 * 8
-    assert costs.activation_bytes(model) == 4 * 2 * 144
+    assert costs.kept_bytes(model) == 4 * 2 * 144
     assert costs.count(model, 2).weight_bytes == 4 * 16
 
 
 def test_half_precision_halves_what_is_kept():
-    wide = costs.activation_bytes(models.vgg11(width=8))
+    wide = costs.kept_bytes(models.vgg11(width=8))
     keras.config.set_dtype_policy("mixed_float16")
-    narrow = costs.activation_bytes(models.vgg11(width=8))
+    narrow = costs.kept_bytes(models.vgg11(width=8))
     # The last dense layer computes in float32, of 64 features.
     assert narrow == pytest.approx(wide / 2, abs=4 * 64 + 2 * 3 * 32**2)
 

@@ -5,8 +5,8 @@ import pytest
 from tests.sharpness_command.commands import named_files
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.files import json_ready, write_json
-from tf_bdecay.training import command_line, experiment
-from tf_bdecay.training.config import flatten
+from tf_bdecay.training import config as configs
+from tf_bdecay.training import experiment
 
 
 @pytest.fixture
@@ -18,12 +18,12 @@ def files(tmp_path):
 def runs(tmp_path_factory):
     """Workdirs of the same network, one with a checkpoint and one finished, and its trainer."""
     folder = tmp_path_factory.mktemp("runs")
-    config = command_line.load_config("configs/digits_resnet18.py:no_bias", ".")
+    config = configs.load("configs/digits_resnet18.py:no_bias", ".")
     config.model = {"name": "vgg11", "width": 2, "logits_initializer": "fan_in"}
     made = experiment.build(config)
     for name in ("begun", "finished"):
         (folder / name).mkdir()
-        write_json(folder / name / "config.json", json_ready(flatten(config)))
+        write_json(folder / name / "config.json", json_ready(configs.flatten(config)))
     arrays = checkpoints.snapshot(checkpoints.state_of(made.trainer, made.trainer.optimizer))
     (folder / "begun" / "checkpoints").mkdir()
     checkpoints.write(folder / "begun" / "checkpoints" / "update_00000007.npz", arrays, {})

@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from tf_bdecay.errors import BadInput
-from tf_bdecay.training import command_line
+from tf_bdecay.training import command_line, config
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -35,11 +35,11 @@ def test_overrides_reach_the_config_in_any_order_and_form():
         ["--config", spec, "--config.batch_size", "512", "--noconfig.data.augment"],
         [f"-config={spec}", "-config.batch_size=512", "--config.data.augment=False"],
     ):
-        config = parse(*arguments).config
-        assert config.experiment == "cifar10_resnet18"
-        assert config.decay.policy == "beta"
-        assert config.batch_size == 512
-        assert config.data.augment is False
+        made = parse(*arguments).config
+        assert made.experiment == "cifar10_resnet18"
+        assert made.decay.policy == "beta"
+        assert made.batch_size == 512
+        assert made.data.augment is False
 
 
 def test_an_unset_number_can_be_set():
@@ -104,8 +104,6 @@ def test_plan_counts_devices_and_takes_their_speed():
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
-        (["--plan", "--devices=four"], "--devices of plan mode must be counts of devices"),
-        (["--plan", "--memory_gb=0"], "--memory_gb must be"),
         (["--plan", "--flops=fast"], "--flops must be a number. Received: 'fast'"),
         (["--plan", "--dry_run"], "--plan runs nothing and takes no --dry_run"),
         (["--plan", "--strategy=mirrored"], "takes no strategy. Received: --strategy=mirrored"),
@@ -115,3 +113,36 @@ def test_plan_counts_devices_and_takes_their_speed():
 )
 def test_flags_of_a_plan_are_refused_where_they_mean_nothing(arguments, sentence):
     assert sentence in refused(*arguments)
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h", "--helpfull", "-help"])
+def test_help_is_asked_for(flag):
+    assert command_line.asks_for_help(["--dry_run", flag])
+    assert not command_line.asks_for_help(["--dry_run"])
+
+
+def test_help_has_every_flag_experiment_and_key_and_fits_a_screen():
+    page = command_line.help_page(["--help"], ROOT)
+    for name in (flag.name for flag in command_line.FLAGS):
+        assert f"--{name}" in page
+    for file in (ROOT / "configs").glob("*_*.py"):
+        if not file.stem.startswith("_"):
+            assert f"configs/{file.name}" in page
+    for path in config.flatten(config.load(config.DEFAULT_CONFIG, ROOT)):
+        assert f"  {path} = " in page
+    assert max(map(len, page.splitlines())) <= 100
+    assert len(page.splitlines()) < 120
+    assert "alsologtostderr" not in page  # absl's own flags
+
+
+def test_help_shows_the_keys_of_the_config_that_is_named():
+    page = command_line.help_page(["--config=configs/cifar10_resnet18_sgd.py", "--help"], ROOT)
+    assert "optimizer.momentum = 0.9" in page
+    assert "optimizer.trust_clip" not in page
+
+
+def test_help_lists_every_variant():
+    from configs.common import VARIANTS
+
+    page = command_line.help_page(["--help"], ROOT)
+    assert ", ".join(VARIANTS) in page

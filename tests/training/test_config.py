@@ -1,13 +1,16 @@
-"""Every key's range, and what does not go together, without TensorFlow's help."""
+"""Config files, every key's range, and what does not go together."""
 
 import math
+import pathlib
 
 import pytest
 
 from configs import cifar10_resnet18, cifar10_resnet18_sgd, cifar10_vgg11
 from tf_bdecay.errors import BadInput
+from tf_bdecay.training import command_line, keys
 from tf_bdecay.training import config as checks
-from tf_bdecay.training import schema
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 def resnet():
@@ -196,7 +199,7 @@ def test_warmup_longer_than_the_run():
 def test_names_are_those_of_the_package():
     from tf_bdecay import decay
 
-    assert set(schema.POLICIES) == set(decay.POLICIES)
+    assert set(keys.POLICIES) == set(decay.POLICIES)
 
 
 @pytest.mark.parametrize(
@@ -226,3 +229,34 @@ def test_micro_batches_and_precision_that_cannot_be(changes, parts):
     for path, value in changes.items():
         config.update_from_flattened_dict({path: value})
     refuse(config, *parts)
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("import nothing_of_that_name", "ModuleNotFoundError"),
+        ("def get_config(:", "SyntaxError"),
+        ("x = 1", "KeyError: 'get_config'"),
+        ("def get_config():\n    return {}", "must return an ml_collections ConfigDict"),
+        ("def get_config():\n    return 1 / 0", "ZeroDivisionError"),
+    ],
+)
+def test_a_users_own_config_file_that_is_broken(tmp_path, text, said):
+    file = tmp_path / "mine.py"
+    file.write_text(text)
+    with pytest.raises(BadInput) as caught:
+        checks.load(str(file), ROOT)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_users_own_config_file_works(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from configs import digits_resnet18\n"
+        "def get_config():\n"
+        "    config = digits_resnet18.get_config()\n"
+        "    config.experiment = 'mine'\n"
+        "    return config\n"
+    )
+    options = command_line.parse([f"--config={file}", "--config.epochs=2"], ROOT)
+    assert (options.config.experiment, options.config.epochs) == ("mine", 2)

@@ -41,7 +41,7 @@ def test_without_replicas_the_evaluation_batch_is_the_one_asked_for():
 
 def test_a_batch_larger_than_the_set_is_refused():
     with pytest.raises(BadInput, match="batch_size=8192 is larger than the 1438 training images"):
-        parts.make_plan(cifar10_resnet18.get_config(), images(1438))
+        parts.run_size(cifar10_resnet18.get_config(), images(1438))
 
 
 @pytest.mark.parametrize("replicas, rest_fits", [(1, True), (2, False)])
@@ -50,13 +50,13 @@ def test_a_kept_remainder_must_be_whole_ghost_batches(replicas, rest_fits):
     config.data.remainder = "keep"
     count = 3 * config.batch_size + 32
     if rest_fits:
-        plan = parts.make_plan(config, images(count), replicas)
-        assert plan.updates_per_epoch == 4
+        size = parts.run_size(config, images(count), replicas)
+        assert size.updates_per_epoch == 4
     else:
         with pytest.raises(
             BadInput, match="last batch of an epoch.* or config.data.remainder=drop. .* 32$"
         ):
-            parts.make_plan(config, images(count), replicas)
+            parts.run_size(config, images(count), replicas)
 
 
 def test_updates_an_execution_must_divide_an_epoch():
@@ -65,16 +65,16 @@ def test_updates_an_execution_must_divide_an_epoch():
     with pytest.raises(
         BadInput, match="config.steps_per_execution=2 must divide the updates of an epoch.* 3$"
     ):
-        parts.make_plan(config, images(1438))
+        parts.run_size(config, images(1438))
     config.steps_per_execution = 3
-    assert parts.make_plan(config, images(1438)).updates_per_epoch == 3
+    assert parts.run_size(config, images(1438)).updates_per_epoch == 3
 
 
 def test_epochs_are_evaluated_on_what_was_set_aside():
     config = digits_resnet18.get_config()
-    assert parts.make_plan(config, images(1438)).split == "test"
+    assert parts.run_size(config, images(1438)).split == "test"
     config.data.validation = 0.2
-    assert parts.make_plan(config, images(1438)).split == "validation"
+    assert parts.run_size(config, images(1438)).split == "validation"
 
 
 @pytest.mark.parametrize("replicas, fits", [(1, True), (2, True), (7, False)])

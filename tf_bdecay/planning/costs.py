@@ -22,6 +22,7 @@ import re
 import keras
 from keras import layers
 
+from tf_bdecay import keras_private
 from tf_bdecay.errors import BadInput
 
 NORMALIZATION = 6  # operations a value
@@ -33,14 +34,14 @@ class Costs:
 
     Attributes:
         flops: operations of the forward pass of one example.
-        activation_bytes: kept of one example from the forward for the backward pass.
+        kept_bytes: kept of one example from the forward for the backward pass.
         weight_bytes: of all variables, moving statistics too.
         gradient_bytes: of one gradient of every trainable variable.
         moment_bytes: of the optimizer's moments.
     """
 
     flops: int
-    activation_bytes: int
+    kept_bytes: int
     weight_bytes: int
     gradient_bytes: int
     moment_bytes: int
@@ -62,7 +63,7 @@ def count(model, moments):
     trainable = sum(map(variable_bytes, model.trainable_variables))
     return Costs(
         flops=forward_flops(model),
-        activation_bytes=activation_bytes(model),
+        kept_bytes=kept_bytes(model),
         weight_bytes=sum(map(variable_bytes, model.variables)),
         gradient_bytes=trainable,
         moment_bytes=moments * trainable,
@@ -81,7 +82,7 @@ def forward_flops(model):
     return sum(_rule(node)(node)[0] for node in _nodes(model))
 
 
-def activation_bytes(model):
+def kept_bytes(model):
     """Bytes of the activations of one example that the backward pass reads again.
 
     The input counts where a layer keeps it. A tensor and its reshaped form are one.
@@ -129,13 +130,13 @@ def _values(tensor):
 
 def _nodes(model):
     """Every call of a layer in a functional model, from its inputs on."""
-    if not isinstance(model, keras.Model) or not hasattr(model, "_nodes_by_depth"):
+    graph = keras_private.graph_of(model) if isinstance(model, keras.Model) else None
+    if graph is None:
         raise BadInput(
             "Counting needs a functional keras.Model, whose layers tell their shapes. "
             f"Received: {type(model).__name__}"
         )
-    by_depth = model._nodes_by_depth
-    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+    return keras_private.nodes_of(graph)
 
 
 def _rule(node):

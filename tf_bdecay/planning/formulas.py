@@ -190,7 +190,7 @@ def memory(costs, micro_batch, micro_batches):
         gradients=costs.gradient_bytes,
         accumulated=costs.gradient_bytes if micro_batches > 1 else 0,
         moments=costs.moment_bytes,
-        activations=micro_batch * costs.activation_bytes,
+        activations=micro_batch * costs.kept_bytes,
     )
 
 

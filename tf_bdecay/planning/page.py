@@ -15,7 +15,7 @@ from tf_bdecay.training.config import flatten, ghost_batch_size
 MEGA = 10**6
 
 # Of the sets that the library reads, so that planning needs no data: images, shape, classes.
-_SIZES = {
+SIZES = {
     "digits": (1438, (8, 8, 1), 10),
     "cifar10": (50_000, (32, 32, 3), 10),
     "cifar100": (50_000, (32, 32, 3), 100),
@@ -39,39 +39,37 @@ class Sizes:
     num_classes: int
 
 
-def run(config, devices="", memory_gb=None, bandwidth_gbps=None, flops=None):
+def run(config, counts, hardware):
     """The plan of a config on paper: nothing is trained and no data are read.
 
     Args:
         config: a ConfigDict that passed `config.check`.
-        devices: as `formulas.parse_devices` takes it; "" for `formulas.DEFAULT_DEVICES`.
-        memory_gb, bandwidth_gbps, flops: of a device, as `formulas.check_hardware` takes them.
+        counts: numbers of devices, as of `formulas.parse_devices`.
+        hardware: a `formulas.Hardware`.
 
     Returns:
         (page, rows): what rich prints in 160 columns, and the list of `formulas.Row`.
 
     Raises:
-        BadInput: an argument that is wrong, or a config that fits its data set on no device count.
+        BadInput: a config that fits its data set on no device count.
     """
-    counts = formulas.parse_devices(devices or formulas.DEFAULT_DEVICES)
-    hardware = formulas.check_hardware(memory_gb, bandwidth_gbps, flops)
     images = sizes_of(config)
-    plan = parts.make_plan(config, images)
+    size = parts.run_size(config, images)
     model = parts.make_model(config, images)
-    schedule = parts.make_schedule(config, plan)
+    schedule = parts.make_schedule(config, size)
     needs = costs.count(model, len(parts.make_optimizer(config, schedule).slots))
     task = formulas.Task(
         batch=config.batch_size,
         ghost=ghost_batch_size(flatten(config)),
-        updates=plan.total_updates,
+        updates=size.total_updates,
         warmup_updates=schedule.warmup_updates,
-        peak=plan.peak,
+        peak=size.peak,
         micro_batch=config.get("micro_batch_size") or None,
     )
     rows = [_row(config, images, task, needs, n, hardware) for n in counts]
     refused = [_refused(row) for row in rows if row.reason]
     page = Group(
-        *_head(config, plan, task, needs),
+        *_head(config, size, task, needs),
         _table(rows, hardware),
         *(["No plan for:", *refused, ""] if refused else []),
         _verdict(task, needs, rows, hardware),
@@ -85,7 +83,7 @@ def run(config, devices="", memory_gb=None, bandwidth_gbps=None, flops=None):
 
 def sizes_of(config):
     """The `Sizes` of a config's data set, less what it sets aside for validation."""
-    count, shape, classes = _SIZES[config.data.name]
+    count, shape, classes = SIZES[config.data.name]
     count -= round(config.data.validation * count)
     return Sizes(config.data.name, range(count), shape, classes)
 
@@ -93,19 +91,19 @@ def sizes_of(config):
 def _row(config, images, task, needs, devices, hardware):
     """The row of n devices, which must be able to share an epoch's last batch too."""
     try:
-        parts.make_plan(config, images, devices)
+        parts.run_size(config, images, devices)
     except BadInput as error:
         return formulas.Row(devices, reason=str(error))
     return formulas.row(task, needs, devices, hardware)
 
 
-def _head(config, plan, task, needs):
+def _head(config, size, task, needs):
     return [
         f"{config.experiment}, variant {config.variant}: {config.model.name}, width "
-        f"{config.model.width}, on {plan.images:,} images of {config.data.name}",
+        f"{config.model.width}, on {size.images:,} images of {config.data.name}",
         f"{task.updates:,} updates of {task.batch:,} images ({config.epochs} epochs); an image "
         f"takes {needs.flops / MEGA:,.1f} MFLOP forward and keeps "
-        f"{needs.activation_bytes / MEGA:,.3f} MB for the backward pass",
+        f"{needs.kept_bytes / MEGA:,.3f} MB for the backward pass",
     ]
 
 

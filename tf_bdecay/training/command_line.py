@@ -1,92 +1,113 @@
-"""Flags of main.py: absl flags over an ml_collections config, and sentences for what is wrong."""
+"""The command line of main.py: one table of flags, from which absl, `Options` and --help come.
 
+Overrides of keys, --config.KEY=VALUE, are ml_collections' flags. What is wrong is a sentence.
+"""
+
+import ast
 import dataclasses
 import pathlib
 import re
+from typing import NamedTuple
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from tf_bdecay.distribution.cluster import STRATEGIES
 from tf_bdecay.errors import BadInput, require, unknown
-from tf_bdecay.planning import formulas
-from tf_bdecay.training import schema
-from tf_bdecay.training.config import flatten, misplaced
-from tf_bdecay.training.config_file import load_config, split_off
+from tf_bdecay.training import config as configs
+from tf_bdecay.training import keys
 
 RESUME = ("auto", "never")
 
-# How absl defines it, name, default, help.
+
+class Flag(NamedTuple):
+    """A flag of main.py.
+
+    Attributes:
+        kind: str, int, float or bool.
+        name: without its dashes.
+        default: its value where it is not given.
+        doc: what it means, for `--help`.
+    """
+
+    kind: type
+    name: str
+    default: object
+    doc: str
+
+
+_HELP = ("help", "h", "helpshort", "helpfull", "?")
+
 FLAGS = (
-    (flags.DEFINE_string, "workdir", None, "the run's folder; runs/EXPERIMENT-VARIANT-seedN"),
-    (flags.DEFINE_integer, "seed", None, "the same as --config.seed"),
-    (flags.DEFINE_string, "strategy", "none", ", ".join(STRATEGIES) + " (tpu is untried)"),
-    (flags.DEFINE_string, "devices", "", "such as GPU:0,GPU:1; all by default. --plan: 1..4096"),
-    (flags.DEFINE_integer, "logical_devices", 0, "cut the CPU into so many, to try mirrored"),
-    (flags.DEFINE_string, "workers", "", "multi_worker: HOST:PORT of each; else TF_CONFIG says it"),
-    (flags.DEFINE_integer, "worker_index", None, "which of --workers this process is, from 0"),
-    (flags.DEFINE_float, "start_timeout", 300.0, "seconds to wait for workers that do not come"),
-    (flags.DEFINE_string, "tpu", "", "name or address of a TPU; that of TPU_NAME by default"),
-    (flags.DEFINE_string, "data_dir", None, "folder with the prepared CIFAR sets"),
-    (flags.DEFINE_boolean, "download", False, "download the data set where it is missing"),
-    (
-        flags.DEFINE_string,
+    Flag(str, "workdir", None, "the run's folder; runs/EXPERIMENT-VARIANT-seedN"),
+    Flag(int, "seed", None, "the same as --config.seed"),
+    Flag(str, "strategy", "none", ", ".join(STRATEGIES) + " (tpu is untried)"),
+    Flag(str, "devices", "", "such as GPU:0,GPU:1; all by default. --plan: 1..4096"),
+    Flag(int, "logical_devices", 0, "cut the CPU into so many, to try mirrored"),
+    Flag(str, "workers", "", "multi_worker: HOST:PORT of each; else TF_CONFIG says it"),
+    Flag(int, "worker_index", None, "which of --workers this process is, from 0"),
+    Flag(float, "start_timeout", 300.0, "seconds to wait for workers that do not come"),
+    Flag(str, "tpu", "", "name or address of a TPU; that of TPU_NAME by default"),
+    Flag(str, "data_dir", None, "folder with the prepared CIFAR sets"),
+    Flag(bool, "download", False, "download the data set where it is missing"),
+    Flag(
+        str,
         "resume",
         "auto",
         "auto: from the newest checkpoint; never: refuse",
     ),
-    (
-        flags.DEFINE_boolean,
+    Flag(
+        bool,
         "deterministic",
         False,
         "turn on TensorFlow's op determinism",
     ),
-    (flags.DEFINE_boolean, "dry_run", False, "print the resolved experiment and stop"),
-    (flags.DEFINE_boolean, "plan", False, "print a plan by number of --devices, and stop"),
-    (flags.DEFINE_float, "memory_gb", None, "--plan: memory of a device, in 10^9 bytes"),
-    (flags.DEFINE_float, "bandwidth_gbps", None, "--plan: 10^9 bytes a second it sends"),
-    (flags.DEFINE_float, "flops", None, "--plan: operations a second that it achieves"),
+    Flag(bool, "dry_run", False, "print the resolved experiment and stop"),
+    Flag(bool, "plan", False, "print a plan by number of --devices, and stop"),
+    Flag(float, "memory_gb", None, "--plan: memory of a device, in 10^9 bytes"),
+    Flag(float, "bandwidth_gbps", None, "--plan: 10^9 bytes a second it sends"),
+    Flag(float, "flops", None, "--plan: operations a second that it achieves"),
 )
+_DEFINE = {
+    str: flags.DEFINE_string,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    bool: flags.DEFINE_boolean,
+}
+
+_OPTIONS = [flag for flag in FLAGS if flag.name not in ("workdir", "seed")]
+Options = dataclasses.make_dataclass(
+    "Options",
+    [("config", ConfigDict), ("workdir", pathlib.Path)]
+    + [(flag.name, flag.kind, dataclasses.field(default=flag.default)) for flag in _OPTIONS],
+    frozen=True,
+)
+Options.__doc__ = """What the command line says: the config, its overrides and --seed applied, the
+path of the run's folder, and the value of every other flag under the flag's name."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """What the command line says.
+_PAGE = """\
+Trains a network by Keras' fit with LAMB and adaptive beta decay, and reports what it measured.
 
-    Attributes:
-        config: the ConfigDict, overrides and seed applied.
-        workdir: path of the run's folder.
-        dry_run: whether to print the resolved experiment and stop.
-        strategy, devices, logical_devices: for `strategies.make`.
-        data_dir, download: for `data.load`.
-        resume: "auto" goes on from the newest checkpoint that is whole, from the beginning where
-            there never was one; "never" refuses a workdir that has any.
-        deterministic: whether to turn on TensorFlow's op determinism.
-        plan: whether to print a plan on paper by number of devices and stop.
-        memory_gb, bandwidth_gbps, flops: of a device, for the plan; None for not known.
-        workers, worker_index: for `cluster.find`.
-        start_timeout: seconds to wait for workers that do not come.
-        tpu: for `strategies.make`.
-    """
+  python main.py                                    digits, in minutes on a CPU
+  python main.py --config=configs/cifar10_resnet18.py:beta --data_dir=DIR --config.epochs=20
+  python main.py --config=configs/cifar10_resnet18.py:adaptive --dry_run
+  python main.py --config=configs/cifar10_resnet18.py --plan --memory_gb=16 --flops=2e13
 
-    config: ConfigDict
-    workdir: pathlib.Path
-    dry_run: bool
-    strategy: str
-    devices: str
-    logical_devices: int
-    data_dir: str | None
-    download: bool
-    resume: str
-    deterministic: bool
-    plan: bool
-    memory_gb: float | None
-    bandwidth_gbps: float | None
-    flops: float | None
-    workers: str = ""
-    worker_index: int | None = None
-    start_timeout: float = 300.0
-    tpu: str = ""
+Flags
+{flags}
+
+Experiments, for --config=FILE or --config=FILE:VARIANT
+{files}
+  variants: none, full, no_bias, bias, gamma, beta, adaptive, beta_frozen, gamma_frozen, bn_frozen
+
+Keys of {spec}, set by --config.KEY=VALUE
+{keys}
+
+Exit codes: 0 done, 1 a file could not be written, 2 input that cannot be used, 3 stopped as loss
+or gradients were not finite, 4 another worker was lost or did not come, 130 interrupted (SIGINT),
+143 terminated (SIGTERM, a preemption), both after a checkpoint; a second signal ends at once. Run
+the same command again to go on."""
 
 
 def parse(arguments, root):
@@ -103,9 +124,9 @@ def parse(arguments, root):
     Raises:
         BadInput: an unknown flag, key, config file or variant, or a value of the wrong type.
     """
-    spec, rest = split_off(arguments)
-    config = load_config(spec, root)
-    _check_keys(rest, flatten(config))
+    spec, rest = _split_off(arguments)
+    config = configs.load(spec, root)
+    _check_keys(rest, configs.flatten(config))
     values = _parsed(config, rest)
     if values.strategy not in STRATEGIES:
         raise unknown("strategy", values.strategy, STRATEGIES)
@@ -128,8 +149,26 @@ def parse(arguments, root):
     return Options(
         config=config,
         workdir=pathlib.Path("runs", name) if values.workdir is None else _path(values.workdir),
-        **{field.name: values[field.name].value for field in dataclasses.fields(Options)[2:]},
+        **{flag.name: values[flag.name].value for flag in _OPTIONS},
     )
+
+
+def _split_off(arguments):
+    """The value of --config, the last one given or the default, and the other arguments."""
+    spec, rest, waiting = configs.DEFAULT_CONFIG, [], False
+    for argument in arguments:
+        if waiting:
+            spec, waiting = argument, False
+        elif argument in ("--config", "-config"):
+            waiting = True
+        elif argument.startswith(("--config=", "-config=")):
+            spec = argument.partition("=")[2]
+        else:
+            rest.append(argument)
+    require(
+        not waiting and spec, f"--config needs a file, such as --config={configs.DEFAULT_CONFIG}."
+    )
+    return spec, rest
 
 
 def _check_workers(values):
@@ -156,10 +195,7 @@ def _check_workers(values):
 
 def _check_plan(values):
     """Raises `BadInput` for flags that only a plan has, and for those that it has not."""
-    hardware = [values.memory_gb, values.bandwidth_gbps, values.flops]
     if values.plan:
-        formulas.parse_devices(values.devices or formulas.DEFAULT_DEVICES)
-        formulas.check_hardware(*hardware)
         for name in ("dry_run", "logical_devices"):
             require(
                 not values[name].value,
@@ -171,8 +207,11 @@ def _check_plan(values):
             f"--strategy={values.strategy}",
         )
         return
-    for name, value in zip(("memory_gb", "bandwidth_gbps", "flops"), hardware, strict=True):
-        require(value is None, f"--{name} is of a plan on paper: add --plan, or leave it out.")
+    for name in ("memory_gb", "bandwidth_gbps", "flops"):
+        require(
+            values[name].value is None,
+            f"--{name} is of a plan on paper: add --plan, or leave it out.",
+        )
     require(
         not values.devices or not re.fullmatch(r"[\d.,]+", values.devices),
         f"--devices={values.devices} counts devices, which only --plan does: name devices, such as "
@@ -200,7 +239,7 @@ def _check_keys(arguments, flat):
             not inside,
             f"config.{found[1]} is a section: set its keys one by one: {', '.join(inside)}.",
         )
-        raise misplaced(found[1], flat)
+        raise configs.misplaced(found[1], flat)
 
 
 def _parsed(config, arguments):
@@ -210,8 +249,8 @@ def _parsed(config, arguments):
     """
     argv = ["main.py", *arguments]
     values = flags.FlagValues()
-    for define, name, default, text in FLAGS:
-        define(name, default, text, flag_values=values)
+    for flag in FLAGS:
+        _DEFINE[flag.kind](flag.name, flag.default, flag.doc, flag_values=values)
     try:
         config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
         rest = values(argv)[1:]
@@ -235,10 +274,46 @@ def _wrong_type(message, config):
     if not found:
         return BadInput(f"The command line cannot be read: {message}.")
     name, value = found.groups()
-    flat = flatten(config)
-    key = schema.keys(flat).get(name.removeprefix("config."))
-    kinds = {flags.DEFINE_integer: int, flags.DEFINE_float: float, flags.DEFINE_boolean: bool}
-    plain = {n: schema.Key(kinds.get(define, str), text) for define, n, _, text in FLAGS}
-    key = key if name.startswith("config.") else plain.get(name)
+    if name.startswith("config."):
+        key = keys.table(configs.flatten(config)).get(name.removeprefix("config."))
+    else:
+        flag = next((flag for flag in FLAGS if flag.name == name), None)
+        key = flag and keys.Key(flag.kind, flag.default, flag.doc)
     must = key.right if key else "something else"
     return BadInput(f"--{name} must be {must}. Received: {value!r}")
+
+
+def asks_for_help(arguments):
+    """Whether one of them is --help or a form of it."""
+    return any(a.startswith("-") and a.lstrip("-") in _HELP for a in arguments)
+
+
+def help_page(arguments, root):
+    """The text of --help: flags, experiments, and the keys of the experiment that was named.
+
+    Args:
+        arguments: as for `parse`.
+        root: as for `parse`.
+
+    Raises:
+        BadInput: an unknown config file or variant.
+    """
+    spec, _ = _split_off([a for a in arguments if not asks_for_help([a])])
+    flat = configs.flatten(configs.load(spec, root))
+    table = keys.table(flat)
+    defaults = {path: "unset" if value is None else value for path, value in flat.items()}
+    return _PAGE.format(
+        flags=_columns([(f"--{flag.name}", flag.doc) for flag in FLAGS], 18),
+        files=_columns([(path, _first_line(path, root)) for path in configs.files(root)], 34),
+        spec=spec,
+        keys=_columns([(f"{k} = {defaults[k]}", table[k].doc) for k in flat if k in table], 38),
+    )
+
+
+def _columns(rows, width):
+    return "\n".join(f"  {name:{width}} {text}" for name, text in rows)
+
+
+def _first_line(path, root):
+    text = ast.get_docstring(ast.parse(pathlib.Path(root, path).read_text())) or ""
+    return text.split("\n")[0]

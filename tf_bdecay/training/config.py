@@ -1,14 +1,59 @@
-"""Checks of a resolved config: names, types, ranges, and what does not go together.
+"""A config: the file that makes it, and the checks of what it then says.
+
+Checked are names, types, ranges, and what does not go together.
 
 Nothing here needs TensorFlow, so that a wrong value is refused at once. A key for which the chosen
 model, optimizer, schedule or policy has no use is refused too: nothing is silently ignored.
 """
 
-from tf_bdecay.batches import check_cut, check_divides
-from tf_bdecay.errors import BadInput, nearest, require
-from tf_bdecay.training.schema import CHOICES, POLICIES, keys
+import pathlib
+import runpy
 
+from ml_collections import ConfigDict
+
+from tf_bdecay.batches import check_cut, check_divides
+from tf_bdecay.errors import BadInput, nearest, require, unknown
+from tf_bdecay.training import keys
+
+DEFAULT_CONFIG = "configs/digits_resnet18.py"
 CUT_NAMES = ("config.batch_size", "config.micro_batch_size", "config.model.ghost_batch_size")
+
+
+def load(spec, root):
+    """The ConfigDict of `FILE` or `FILE:VARIANT`, before any override.
+
+    Raises:
+        BadInput: no such file or variant, or a file that does not make a config.
+    """
+    path, _, variant = spec.partition(":")
+    file = _find(path, root)
+    try:
+        get_config = runpy.run_path(str(file))["get_config"]
+        config = get_config(variant) if variant else get_config()
+    except BadInput:
+        raise
+    except Exception as error:
+        raise BadInput(
+            f"The config file {path} does not make a config: {type(error).__name__}: {error}."
+        ) from error
+    require(
+        isinstance(config, ConfigDict),
+        f"get_config of {path} must return an ml_collections ConfigDict. Received: {config!r}",
+    )
+    return config
+
+
+def files(root):
+    """Paths of the experiments, relative to the root."""
+    files = sorted(pathlib.Path(root, "configs").glob("*.py"))
+    return [f"configs/{f.name}" for f in files if f.stem not in ("__init__", "common")]
+
+
+def _find(path, root):
+    for file in (pathlib.Path(path), pathlib.Path(root, path)):
+        if file.is_file():
+            return file.resolve()
+    raise unknown("config file", path, files(root))
 
 
 def flatten(config):
@@ -49,7 +94,7 @@ def check(config):
         BadInput: the first thing that is wrong, in one sentence.
     """
     flat = flatten(config)
-    table = keys(flat)
+    table = keys.table(flat)
     for path in flat:
         if path not in table:
             raise misplaced(path, flat)
@@ -66,7 +111,7 @@ def misplaced(path, flat):
         path: the dotted path of the key.
         flat: dict of dotted path to value, the config without it.
     """
-    for chooser, (_, branches) in CHOICES.items():
+    for chooser, (_, branches) in keys.CHOICES.items():
         homes = [name for name, branch in branches.items() if path in branch]
         if homes:
             return BadInput(
@@ -74,7 +119,7 @@ def misplaced(path, flat):
                 f"{', '.join(homes)}: start from a config file or variant that has it, in place of "
                 f"changing config.{chooser}."
             )
-    guess = nearest(path, keys(flat))
+    guess = nearest(path, keys.table(flat))
     hint = f"did you mean {guess!r}? " if guess else ""
     return BadInput(f"Unknown config key {path!r}: {hint}main.py --help lists them all.")
 
@@ -131,12 +176,12 @@ def _check_variant(flat):
         )
         return
     require(
-        frozen == "none" or policy == "adaptive",  # which is told apart below
+        frozen == "none" or policy == "adaptive",  # which is refused below
         f"config.model.frozen={frozen} is the variant {frozen}_frozen: start from it. Received: "
         f"variant {variant}",
     )
     require(
-        variant not in POLICIES or variant == policy,
+        variant not in keys.POLICIES or variant == policy,
         f"config.variant={variant} is not what config.decay.policy={policy} trains: choose the "
         f"variant after the config file, as in --config=FILE:{policy}.",
     )

@@ -29,7 +29,7 @@ class Experiment:
     Attributes:
         config: the resolved ConfigDict.
         images: the `ImageSet`.
-        plan: the `Plan`.
+        size: the `RunSize`.
         schedule: the learning rate by updates done.
         strategy: a `tf.distribute.Strategy` or None.
         model: the plain functional model.
@@ -38,7 +38,7 @@ class Experiment:
 
     config: object
     images: object
-    plan: parts.Plan
+    size: parts.RunSize
     schedule: object
     strategy: object
     model: keras.Model
@@ -75,8 +75,8 @@ def build(config, strategy=None, data_dir=None, download=False, images=None):
     parts.check_strategy(config, strategy)
     if images is None:
         images = load_images(config, data_dir, download)
-    plan = parts.make_plan(config, images, strategies.replicas(strategy))
-    schedule = parts.make_schedule(config, plan)
+    size = parts.run_size(config, images, strategies.replicas(strategy))
+    schedule = parts.make_schedule(config, size)
     keras.utils.set_random_seed(config.seed)
     with strategies.scope(strategy), parts.precision(config):
         model = parts.make_model(config, images)
@@ -93,7 +93,7 @@ def build(config, strategy=None, data_dir=None, download=False, images=None):
         # A checkpoint's metrics are assigned before a step, where Keras would build them.
         x, y = np.zeros([1, *images.image_shape], "float32"), np.zeros([1], "int64")
         keras_private.build_metrics(trainer, x, y, np.zeros([1, images.num_classes], "float32"))
-    return Experiment(config, images, plan, schedule, strategy, model, trainer)
+    return Experiment(config, images, size, schedule, strategy, model, trainer)
 
 
 def describe(experiment):
@@ -105,21 +105,21 @@ def describe(experiment):
     Returns:
         A string of several lines.
     """
-    config, plan, images = experiment.config, experiment.plan, experiment.images
+    config, size, images = experiment.config, experiment.size, experiment.images
     shape = "x".join(map(str, images.image_shape))
     replicas = strategies.replicas(experiment.strategy)
     lines = {
         "experiment": f"{config.experiment}, variant {config.variant}, seed {config.seed}",
-        "data": f"{images.name}: {plan.images:,} images to train on, {len(images.test):,} to test "
-        f"on, {shape}, {images.num_classes} classes; epochs are evaluated on {plan.split}",
+        "data": f"{images.name}: {size.images:,} images to train on, {len(images.test):,} to test "
+        f"on, {shape}, {images.num_classes} classes; epochs are evaluated on {size.split}",
         "model": f"{config.model.name}, width {config.model.width}: "
         f"{parts.trainable_parameters(experiment.model):,} trainable parameters",
         "batch": f"{config.batch_size:,} images on {replicas} replica{'s' * (replicas > 1)}"
         + (f", {config.micro_batch_size:,} at a time" if config.micro_batch_size else "")
         + ("" if config.precision == "float32" else f", in {config.precision}"),
-        "updates": f"{plan.updates_per_epoch} an epoch, {config.epochs} epochs: "
-        f"{plan.total_updates:,}",
-        "learning rate": f"peak {plan.peak:.6g} after {experiment.schedule.warmup_updates:,} "
+        "updates": f"{size.updates_per_epoch} an epoch, {config.epochs} epochs: "
+        f"{size.total_updates:,}",
+        "learning rate": f"peak {size.peak:.6g} after {experiment.schedule.warmup_updates:,} "
         "updates of warm-up",
         "optimizer": config.optimizer.name,
     }
@@ -205,8 +205,8 @@ def _callbacks(experiment, workdir, start, request, console, say):
     A worker that does not lead writes nothing, but takes part in what needs all workers, at the
     same updates.
     """
-    config, plan, schedule = experiment.config, experiment.plan, experiment.schedule
-    per_epoch, after, log = plan.updates_per_epoch, start.update, config.log
+    config, size, schedule = experiment.config, experiment.size, experiment.schedule
+    per_epoch, after, log = size.updates_per_epoch, start.update, config.log
     leads = sharding.is_leader(experiment.strategy)
     callbacks = []
     if leads and unwrapped(experiment.trainer.optimizer).weight_decay.source == "probe":
@@ -220,7 +220,7 @@ def _callbacks(experiment, workdir, start, request, console, say):
         }
         callbacks += [
             UpdateSummaries(workdir, schedule, log.summaries_every, per_epoch, start, pages),
-            EpochRows(workdir, schedule, plan.split, per_epoch, config.batch_size, start),
+            EpochRows(workdir, schedule, size.split, per_epoch, config.batch_size, start),
             ProgressLine(per_epoch, config.epochs, config.batch_size, console, after),
         ]
     folder = workdir.checkpoints if leads else None
@@ -267,7 +267,7 @@ def _report(experiment, workdir, result):
         workdir.path / "curves.png",
         pd.read_csv(workdir.path / "metrics.csv"),
         pd.read_csv(workdir.path / "layers.csv"),
-        experiment.plan.split,
+        experiment.size.split,
         experiment.config.decay.get("threshold"),
     )
     write_json(workdir.path / "result.json", json_ready(result))

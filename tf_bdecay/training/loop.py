@@ -40,7 +40,7 @@ def fit(experiment, start, callbacks):
         EndedEarly: updates are missing. Keras takes every OutOfRangeError of a step for the end of
             the data, and only warns.
     """
-    per_epoch, epochs = experiment.plan.updates_per_epoch, experiment.config.epochs
+    per_epoch, epochs = experiment.size.updates_per_epoch, experiment.config.epochs
     epoch = start.epoch
     done = start.update - epoch * per_epoch
     if done:
@@ -53,7 +53,7 @@ def fit(experiment, start, callbacks):
     if epoch < epochs:
         _epochs(experiment, epoch * per_epoch, epoch, epochs, per_epoch, callbacks)
     totals = unwrapped(experiment.trainer.optimizer).totals()
-    done, total = totals["updates"] + totals["skipped_updates"], experiment.plan.total_updates
+    done, total = totals["updates"] + totals["skipped_updates"], experiment.size.total_updates
     if done != total:
         raise EndedEarly(
             f"`fit` ended after {done} of {total} updates: the data ran out, or something in a "
@@ -99,7 +99,7 @@ def _epochs(experiment, update, epoch, last, steps, callbacks):
         initial_epoch=epoch,
         epochs=last,
         steps_per_epoch=steps,
-        validation_data=evaluation_batches(experiment, experiment.plan.split),
+        validation_data=evaluation_batches(experiment, experiment.size.split),
         validation_freq=_evaluated(config),
         callbacks=LazyLogs(callbacks, add_history=True, model=experiment.trainer),
         shuffle=False,  # the order is the data's own
@@ -115,7 +115,7 @@ def _end_of_epoch(experiment, epoch, callbacks):
     callbacks.on_epoch_begin(epoch)
     logs = trainer.get_metrics_result()
     if epoch + 1 in _evaluated(experiment.config):
-        batches = evaluation_batches(experiment, experiment.plan.split)
+        batches = evaluation_batches(experiment, experiment.size.split)
         found = trainer.evaluate(batches, callbacks=callbacks, verbose=0, return_dict=True)
         logs.update({f"val_{name}": value for name, value in found.items()})
     callbacks.on_epoch_end(epoch, logs)

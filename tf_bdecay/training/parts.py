@@ -16,7 +16,7 @@ from tf_bdecay.training.config import CUT_NAMES, flatten, ghost_batch_size
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class RunSize:
     """The numbers that follow from a config and its data.
 
     Attributes:
@@ -68,8 +68,8 @@ def _check_cut(config, replicas, batch, name=CUT_NAMES[0], otherwise=""):
     check_cut(batch, replicas, config.micro_batch_size, ghost, names, otherwise)
 
 
-def make_plan(config, images, replicas=1):
-    """The `Plan` of a config on its data.
+def run_size(config, images, replicas=1):
+    """The `RunSize` of a config on its data.
 
     Raises:
         BadInput: a batch larger than the set, or an epoch that cannot be cut as asked.
@@ -96,7 +96,7 @@ def make_plan(config, images, replicas=1):
     peak = rate.peak
     if peak is None:
         peak = scale_learning_rate(rate.base_peak, batch, rate.base_batch)
-    return Plan(
+    return RunSize(
         images=count,
         updates_per_epoch=per_epoch,
         total_updates=per_epoch * config.epochs,
@@ -145,16 +145,16 @@ def precision(config):
         keras.config.set_dtype_policy(before)
 
 
-def make_schedule(config, plan):
+def make_schedule(config, size):
     """The learning rate of a config by updates done."""
     rate = config.learning_rate
     if rate.schedule == "cosine":
         return LinearWarmupCosine(
-            plan.peak, plan.total_updates, rate.warmup_epochs * plan.updates_per_epoch
+            size.peak, size.total_updates, rate.warmup_epochs * size.updates_per_epoch
         )
     names = ("warmup", "power_warmup", "power_decay", "initial", "final")
     return PolynomialWarmupDecay(
-        plan.peak, plan.total_updates, **{name: rate[name] for name in names}
+        size.peak, size.total_updates, **{name: rate[name] for name in names}
     )
 
 

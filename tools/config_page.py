@@ -1,0 +1,47 @@
+"""Writes docs/config.md, the page of all keys of a config, from the table in training/keys.py."""
+
+import pathlib
+
+from tf_bdecay.training import keys
+
+PATH = pathlib.Path(__file__).resolve().parents[1] / "docs" / "config.md"
+_TEXT = """\
+# The keys of a config
+
+Every key that `--config.KEY=VALUE` sets, with the default that a config file starts from. Made from
+the table in [keys.py](../tf_bdecay/training/keys.py) by `python tools/config_page.py`.
+
+| key | default | right | meaning | the paper, or [method.md](method.md) | only with |
+|---|---|---|---|---|---|
+{rows}
+"""
+
+
+def page():
+    """The page: every key of every choice, with default, values, meaning and place."""
+    rows = [(path, "", key) for path, key in keys.ALWAYS.items()]
+    for chooser, (shared, branches) in keys.CHOICES.items():
+        rows += [(path, "", key) for path, key in shared.items()]
+        found = {}  # a key that several choices have alike is one row
+        for name, branch in branches.items():
+            for path, key in branch.items():
+                same = [k for (p, _), (k, _) in found.items() if p == path and _alike(k, key)]
+                of = found.setdefault((path, id(same[0] if same else key)), (key, []))
+                of[1].append(name)
+        for (path, _), (key, names) in found.items():
+            rows.append((path, f"{chooser}: {', '.join(names)}", key))
+    return _TEXT.format(rows="\n".join(_row(*row) for row in rows))
+
+
+def _alike(one, other):
+    return (one.default, one.doc, one.right) == (other.default, other.doc, other.right)
+
+
+def _row(path, where, key):
+    default = "unset" if key.default is None else f"`{key.default}`" if key.default != "" else ""
+    cells = (f"`{path}`", default, key.right, key.doc, key.paper, where)
+    return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
+
+
+if __name__ == "__main__":
+    PATH.write_text(page())
