@@ -8,7 +8,7 @@ from tf_bdecay.errors import BadInput
 from tf_bdecay.training import config as checks
 from tf_bdecay.training import keys
 
-NAMES = itertools.product(keys.MODELS, keys.OPTIMIZERS, keys.SCHEDULES, keys.POLICIES)
+NAMES = [*itertools.product(keys.MODELS, keys.OPTIMIZERS, keys.SCHEDULES, keys.POLICIES)]
 
 
 @pytest.mark.parametrize("model, optimizer, schedule, policy", NAMES)
