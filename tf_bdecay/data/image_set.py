@@ -5,8 +5,7 @@ import dataclasses
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from tf_bdecay.data.order import check_count
-from tf_bdecay.errors import BadInput, require, unknown
+from tf_bdecay.errors import BadInput, check_count, check_flag, require, unknown
 
 SPLITS = ("train", "validation", "test")
 
@@ -68,10 +67,7 @@ class Augmentation:
 
     def __post_init__(self):
         check_count("padding", self.padding, least=0)
-        require(
-            isinstance(self.flip, bool),
-            f"`flip` must be True or False. Received: flip={self.flip!r}",
-        )
+        check_flag("flip", self.flip)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

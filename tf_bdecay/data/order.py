@@ -4,7 +4,7 @@ import numbers
 
 import tensorflow as tf
 
-from tf_bdecay.errors import require, unknown
+from tf_bdecay.errors import check_count, require, unknown
 
 REMAINDERS = ("drop", "keep")
 
@@ -74,17 +74,10 @@ def epoch_order(num_examples, seed, epoch):
     )
 
 
-def check_count(name, value, least=1):
-    """Raises `BadInput` unless the value is a whole number from `least` on."""
-    require(
-        isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= least,
-        f"`{name}` must be a whole number >= {least}. Received: {name}={value!r}",
-    )
-
-
 def check_seed(seed):
     """Raises `BadInput` unless the seed is one that every library here takes."""
+    whole = isinstance(seed, numbers.Integral) and not isinstance(seed, bool)
     require(
-        isinstance(seed, numbers.Integral) and not isinstance(seed, bool) and 0 <= seed < 2**32,
+        whole and 0 <= seed < 2**32,
         f"`seed` must be a whole number in [0, 2^32). Received: seed={seed!r}",
     )

@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from tf_bdecay.batches import bounds
 from tf_bdecay.data.augment import crop_and_flip, draws, standardise
-from tf_bdecay.data.order import check_count, check_seed, epoch_order, updates_per_epoch
-from tf_bdecay.errors import require
+from tf_bdecay.data.order import check_seed, epoch_order, updates_per_epoch
+from tf_bdecay.errors import check_count, check_flag
 
 ALL = (0, 1)  # the part that is the whole batch
 BUFFERED = 2  # batches made ahead; one of 8,192 CIFAR images takes 100 MB
@@ -46,9 +46,7 @@ def training_batches(
     per_epoch = updates_per_epoch(count, batch_size, remainder)
     check_seed(seed)
     check_count("start_update", start_update, least=0)
-    require(
-        isinstance(augment, bool), f"`augment` must be True or False. Received: augment={augment!r}"
-    )
+    check_flag("augment", augment)
     first_epoch, done = divmod(int(start_update), per_epoch)
     even = per_epoch * batch_size <= count
     images, labels = _in_host_memory(image_set.train)
