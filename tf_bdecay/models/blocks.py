@@ -5,6 +5,7 @@ Convolutions are `[batch, height, width, channels]` whatever Keras' global setti
 `stage1_block2_conv1/kernel`.
 """
 
+import dataclasses
 import numbers
 import zlib
 
@@ -18,14 +19,40 @@ from tf_bdecay.layers import GhostBatchNormalization
 NORMALIZATIONS = ("ghost", "batch", "none")
 CHANNELS = "channels_last"
 LOGITS_INITIALIZERS = ("fan_in", "fan_out")
-DEFAULTS = dict(
-    ghost_batch_size=32,
-    ghost_partial="error",
-    center=True,
-    scale=True,
-    bn_momentum=0.9,
-    bn_epsilon=1e-5,
-)
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The keyword arguments that all models have.
+
+    Attributes:
+        ghost_batch_size: int >= 1, examples in a ghost batch.
+        ghost_partial: "error", or "smaller" for one smaller ghost batch at the end of a training
+            batch that `ghost_batch_size` does not divide.
+        center: bool, whether normalization layers have a beta.
+        scale: bool, whether normalization layers have a gamma.
+        bn_momentum: float, the share of the moving statistics that an update keeps.
+        bn_epsilon: float, added to the variance.
+        logits_initializer: "fan_in", deviation 1 / sqrt(features) for the dense kernel, or
+            "fan_out", He normal by fan-out for it too: with 10 classes the first logits have then
+            a deviation of about 10, and the first loss is near 20 instead of near 3.
+        seed: int >= 0 for the same initial values every time, a different one for each layer, or
+            None.
+    """
+
+    ghost_batch_size: int = 32
+    ghost_partial: str = "error"
+    center: bool = True
+    scale: bool = True
+    bn_momentum: float = 0.9
+    bn_epsilon: float = 1e-5
+    logits_initializer: str = "fan_in"
+    seed: int | None = None
+
+
+OPTIONS = {field.name: field.default for field in dataclasses.fields(Options)}
+_NORMALIZATION = ("center", "scale", "bn_momentum", "bn_epsilon")
+_GHOST = ("ghost_batch_size", "ghost_partial")
 
 
 class Builder:
@@ -35,33 +62,29 @@ class Builder:
         model: the model's name, for messages.
         normalization: "ghost", "batch", "none" or None, or a function of `name`, `center`, `scale`
             (and `gamma_initializer`, for a gamma that starts at 0) that makes a layer.
-        ghost_batch_size: int, examples in a ghost batch.
-        ghost_partial: `partial` of `GhostBatchNormalization`.
-        center: bool, whether normalization layers have a beta.
-        scale: bool, whether normalization layers have a gamma.
-        bn_momentum: momentum of the moving statistics.
-        bn_epsilon: added to the variance.
-        logits_initializer: "fan_in" or "fan_out", how the dense layer's kernel starts.
-        seed: int >= 0, or None for initial values that no run repeats.
+        **options: as in `Options`.
 
     Raises:
-        BadInput: a misspelt normalization, or an argument that this normalization would ignore.
+        BadInput: an unknown option, a misspelt normalization, or an option that this
+            normalization would ignore.
     """
 
-    def __init__(self, model, normalization, logits_initializer, seed, **arguments):
+    def __init__(self, model, normalization, **options):
+        for name in options:
+            if name not in OPTIONS:
+                raise unknown(f"argument of {model}", name, OPTIONS)
         self.model = model
+        self.options = Options(**options)
         self.normalization = "none" if normalization is None else normalization
         if not callable(self.normalization) and self.normalization not in NORMALIZATIONS:
             raise unknown(f"normalization for {model}", normalization, NORMALIZATIONS)
+        seed, logits_initializer = self.options.seed, self.options.logits_initializer
         require(
             seed is None or (_is_int(seed) and seed >= 0),
             f"`seed` of {model} must be an integer >= 0 or None. Received: seed={seed!r}",
         )
         if logits_initializer not in LOGITS_INITIALIZERS:
             raise unknown(f"logits_initializer of {model}", logits_initializer, LOGITS_INITIALIZERS)
-        self.logits_initializer = logits_initializer
-        self.seed = seed
-        self.arguments = arguments
         self._refuse_ignored()
 
     @property
@@ -86,49 +109,50 @@ class Builder:
         """A normalization layer; x as it is where there is none."""
         if not self.normalizes:
             return x
-        a = self.arguments
-        common = dict(name=name, center=a["center"], scale=a["scale"])
+        a = self.options
+        common = dict(name=name, center=a.center, scale=a.scale)
         if zero_gamma:
             common["gamma_initializer"] = "zeros"
         if callable(self.normalization):
             return self.normalization(**common)(x)
-        common.update(axis=-1, momentum=a["bn_momentum"], epsilon=a["bn_epsilon"])
+        common.update(axis=-1, momentum=a.bn_momentum, epsilon=a.bn_epsilon)
         if self.normalization == "batch":
             return layers.BatchNormalization(**common)(x)
-        common.update(ghost_batch_size=a["ghost_batch_size"], partial=a["ghost_partial"])
+        common.update(ghost_batch_size=a.ghost_batch_size, partial=a.ghost_partial)
         return GhostBatchNormalization(**common)(x)
 
     def classify(self, x, num_classes):
         """Mean over positions, then one dense layer with a bias; float32 logits at least."""
         x = layers.GlobalAveragePooling2D(data_format=CHANNELS, name="pool")(x)
-        scale = 1.0 if self.logits_initializer == "fan_in" else 2.0
+        scale = 1.0 if self.options.logits_initializer == "fan_in" else 2.0
         compute = keras.config.dtype_policy().compute_dtype
         return layers.Dense(
             num_classes,
             dtype="float32" if compute in ("float16", "bfloat16") else None,
-            kernel_initializer=self.normal(scale, self.logits_initializer, "logits"),
+            kernel_initializer=self.normal(scale, self.options.logits_initializer, "logits"),
             name="logits",
         )(x)
 
     def normal(self, scale, fan, name):
         """An untruncated normal of deviation sqrt(scale / fan), seeded by (seed, name)."""
         seed = None
-        if self.seed is not None:
-            words = np.random.SeedSequence([self.seed, zlib.crc32(name.encode())])
+        if self.options.seed is not None:
+            words = np.random.SeedSequence([self.options.seed, zlib.crc32(name.encode())])
             seed = int(words.generate_state(1)[0] >> 1)
         return keras.initializers.VarianceScaling(scale, fan, "untruncated_normal", seed=seed)
 
     def _refuse_ignored(self):
         """Raises `BadInput` for an argument set to something that would have no effect."""
         if self.normalization == "ghost":
-            used = set(DEFAULTS)
+            used = _NORMALIZATION + _GHOST
         elif self.normalization == "batch":
-            used = set(DEFAULTS) - {"ghost_batch_size", "ghost_partial"}
+            used = _NORMALIZATION
         else:
-            used = {"center", "scale"} if callable(self.normalization) else set()
-        for name, value in self.arguments.items():
+            used = ("center", "scale") if callable(self.normalization) else ()
+        for name in _NORMALIZATION + _GHOST:
+            value = getattr(self.options, name)
             require(
-                name in used or value == DEFAULTS[name],
+                name in used or value == OPTIONS[name],
                 f"`{name}` of {self.model} has no effect with normalization="
                 f"{self.normalization!r}: leave it out. Received: {name}={value!r}",
             )

@@ -3,6 +3,7 @@
 import inspect
 
 from tf_bdecay.errors import unknown
+from tf_bdecay.models.blocks import OPTIONS
 from tf_bdecay.models.resnet import resnet18
 from tf_bdecay.models.vgg import vgg11, vgg19_bn
 
@@ -29,7 +30,8 @@ def build(name, /, **kwargs):
     """
     if name not in _MODELS:
         raise unknown("model", name, names())
-    valid = inspect.signature(_MODELS[name]).parameters
+    own = [p for p in inspect.signature(_MODELS[name]).parameters if p != "options"]
+    valid = [*own, *OPTIONS]
     for argument in kwargs:
         if argument not in valid:
             raise unknown(f"argument of {name}", argument, valid)

@@ -15,16 +15,10 @@ def resnet18(
     width=64,
     input_shape=(32, 32, 3),
     normalization="ghost",
-    ghost_batch_size=32,
-    ghost_partial="error",
-    center=True,
-    scale=True,
+    *,
     zero_last_gamma=False,
-    bn_momentum=0.9,
-    bn_epsilon=1e-5,
-    logits_initializer="fan_in",
-    seed=None,
     name="resnet18",
+    **options,
 ):
     """ResNet18 with the CIFAR stem: one 3x3 convolution of stride 1, no pool.
 
@@ -45,21 +39,10 @@ def resnet18(
             `center`, `scale` and, with `zero_last_gamma`, `gamma_initializer` that makes a layer,
             such as `keras.layers.LayerNormalization`. Not "none": without normalization the
             residual sums grow, and this network is not initialised for it.
-        ghost_batch_size: int >= 1, examples in a ghost batch.
-        ghost_partial: "error", or "smaller" for one smaller ghost batch at the end of a training
-            batch that `ghost_batch_size` does not divide.
-        center: bool, whether normalization layers have a beta.
-        scale: bool, whether normalization layers have a gamma.
         zero_last_gamma: bool, whether the last gamma of each block starts at 0, so that the block
             starts as its shortcut. The paper does not say; off.
-        bn_momentum: float, the share of the moving statistics that an update keeps.
-        bn_epsilon: float, added to the variance.
-        logits_initializer: "fan_in", deviation 1 / sqrt(features) for the dense kernel, or
-            "fan_out", He normal by fan-out for it too: with 10 classes the first logits have then
-            a deviation of about 10, and the first loss is near 20 instead of near 3.
-        seed: int >= 0 for the same initial values every time, a different one for each layer, or
-            None.
         name: str, the model's name.
+        **options: as in `tf_bdecay.models.Options`.
 
     Returns:
         A functional `keras.Model` from images [batch, height, width, channels] to logits
@@ -69,25 +52,14 @@ def resnet18(
         BadInput: an argument out of range, or one that would have no effect.
     """
     shape = check_shapes("resnet18", num_classes, width, input_shape)
-    build = Builder(
-        "resnet18",
-        normalization,
-        logits_initializer,
-        seed,
-        ghost_batch_size=ghost_batch_size,
-        ghost_partial=ghost_partial,
-        center=center,
-        scale=scale,
-        bn_momentum=bn_momentum,
-        bn_epsilon=bn_epsilon,
-    )
+    build = Builder("resnet18", normalization, **options)
     require(
         build.normalizes,
         "resnet18 needs a normalization, as its residual sums would grow from block to block: use "
         f"'ghost', 'batch' or a function that makes a layer. Received: {normalization!r}",
     )
     require(
-        scale or not zero_last_gamma,
+        build.options.scale or not zero_last_gamma,
         "`zero_last_gamma` of resnet18 needs a gamma: use scale=True, or leave it out. "
         "Received: zero_last_gamma=True, scale=False",
     )

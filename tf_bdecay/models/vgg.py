@@ -15,15 +15,9 @@ def vgg11(
     width=64,
     input_shape=(32, 32, 3),
     normalization=None,
-    ghost_batch_size=32,
-    ghost_partial="error",
-    center=True,
-    scale=True,
-    bn_momentum=0.9,
-    bn_epsilon=1e-5,
-    logits_initializer="fan_in",
-    seed=None,
+    *,
     name="vgg11",
+    **options,
 ):
     """VGG11 without normalization: eight 3x3 convolutions with biases, one dense layer.
 
@@ -38,18 +32,8 @@ def vgg11(
         normalization: None or "none" for none and biases instead, "ghost", "batch" (statistics of
             the whole batch), or a function of `name`, `center` and `scale` that makes a layer,
             such as `keras.layers.LayerNormalization`.
-        ghost_batch_size: int >= 1, examples in a ghost batch.
-        ghost_partial: "error", or "smaller" for one smaller ghost batch at the end of a training
-            batch that `ghost_batch_size` does not divide.
-        center: bool, whether normalization layers have a beta.
-        scale: bool, whether normalization layers have a gamma.
-        bn_momentum: float, the share of the moving statistics that an update keeps.
-        bn_epsilon: float, added to the variance.
-        logits_initializer: "fan_in", deviation 1 / sqrt(features) for the dense kernel, or
-            "fan_out", He normal by fan-out for it too (see `resnet18` for what that does).
-        seed: int >= 0 for the same initial values every time, a different one for each layer, or
-            None.
         name: str, the model's name.
+        **options: as in `tf_bdecay.models.Options`.
 
     Returns:
         A functional `keras.Model` from images [batch, height, width, channels] to logits
@@ -59,18 +43,7 @@ def vgg11(
         BadInput: an argument out of range, or one that would have no effect.
     """
     shape = check_shapes("vgg11", num_classes, width, input_shape)
-    build = Builder(
-        "vgg11",
-        normalization,
-        logits_initializer,
-        seed,
-        ghost_batch_size=ghost_batch_size,
-        ghost_partial=ghost_partial,
-        center=center,
-        scale=scale,
-        bn_momentum=bn_momentum,
-        bn_epsilon=bn_epsilon,
-    )
+    build = Builder("vgg11", normalization, **options)
     return _vgg(build, num_classes, width, shape, name)
 
 
@@ -79,15 +52,9 @@ def vgg19_bn(
     width=64,
     input_shape=(32, 32, 3),
     normalization="ghost",
-    ghost_batch_size=32,
-    ghost_partial="error",
-    center=True,
-    scale=True,
-    bn_momentum=0.9,
-    bn_epsilon=1e-5,
-    logits_initializer="fan_in",
-    seed=None,
+    *,
     name="vgg19_bn",
+    **options,
 ):
     """VGG19 with normalization: sixteen 3x3 convolutions without biases, one dense layer.
 
@@ -99,16 +66,8 @@ def vgg19_bn(
         width: int >= 1, channels of the first stage.
         input_shape: ints (height, width, channels).
         normalization: as in `vgg11`.
-        ghost_batch_size: int >= 1, examples in a ghost batch.
-        ghost_partial: "error", or "smaller" for one smaller ghost batch at the end of a training
-            batch that `ghost_batch_size` does not divide.
-        center: bool, whether normalization layers have a beta.
-        scale: bool, whether normalization layers have a gamma.
-        bn_momentum: float, the share of the moving statistics that an update keeps.
-        bn_epsilon: float, added to the variance.
-        logits_initializer: as in `vgg11`.
-        seed: int >= 0 or None, as in `vgg11`.
         name: str, the model's name.
+        **options: as in `tf_bdecay.models.Options`.
 
     Returns:
         A functional `keras.Model`, as `vgg11`.
@@ -117,18 +76,7 @@ def vgg19_bn(
         BadInput: an argument out of range, or one that would have no effect.
     """
     shape = check_shapes("vgg19_bn", num_classes, width, input_shape)
-    build = Builder(
-        "vgg19_bn",
-        normalization,
-        logits_initializer,
-        seed,
-        ghost_batch_size=ghost_batch_size,
-        ghost_partial=ghost_partial,
-        center=center,
-        scale=scale,
-        bn_momentum=bn_momentum,
-        bn_epsilon=bn_epsilon,
-    )
+    build = Builder("vgg19_bn", normalization, **options)
     return _vgg(build, num_classes, width, shape, name)
 
 
