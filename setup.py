@@ -52,6 +52,7 @@ setup(
     description="Large-batch training for Keras: LAMB with adaptive beta decay",
     long_description=README.read_text() if README.exists() else "",
     long_description_content_type="text/markdown",
+    license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["tf_bdecay", "tf_bdecay.*"]),
     install_requires=REQUIRES,
