@@ -170,15 +170,15 @@ def test_a_frozen_gamma_leaves_beta_unpaired():
 
 
 def custom():
-    class Affine(layers.Layer):
+    class Bounded(layers.Layer):
         def build(self, shape):
             self.slope = self.add_weight(shape=(shape[-1],), name="slope", initializer="ones")
             self.offset = self.add_weight(shape=(shape[-1],), name="offset", initializer="zeros")
 
         def call(self, x):
-            return x * self.slope + self.offset
+            return keras.ops.tanh(x * self.slope) + self.offset  # no affine map
 
-    return keras.Sequential([keras.Input((4,)), Affine(name="one"), Affine(name="two")])
+    return keras.Sequential([keras.Input((4,)), Bounded(name="one"), Bounded(name="two")])
 
 
 @pytest.mark.parametrize("from_model", [True, False])

@@ -14,7 +14,7 @@ def layers_of(model, include_self=True):
 
 def own_trainable_variables(layer):
     """The trainable variables that a layer made itself, without those of the layers inside it."""
-    return list(layer._trainable_variables)
+    return list(getattr(layer, "_trainable_variables", ()))  # none while `__init__` runs
 
 
 def graph_of(model):
@@ -54,19 +54,22 @@ def moving_averages(optimizer):
 def gradients_by_index(optimizer, gradients, variables):
     """Gradients by the index of their variable among those that an optimizer was built with.
 
-    Keras' own checks: an unknown variable is an error, a None is left out with a warning, and what
-    float8 training passes as gradients, new scales, is written and left out.
+    Keras' own checks: an unknown variable is an error, a None is left out with a warning.
 
     Returns:
-        Dict of int to gradient.
+        List of (int, gradient), in the order of the variables.
     """
     optimizer._check_variables_are_known(variables)
     gradients, variables = optimizer._filter_empty_gradients(gradients, variables)
-    gradients, variables = optimizer._overwrite_variables_directly_with_gradients(
-        gradients, variables
-    )
-    indices = [optimizer._get_variable_index(v) for v in variables]
-    return dict(zip(indices, gradients, strict=True))
+    return [
+        (optimizer._get_variable_index(v), g) for v, g in zip(variables, gradients, strict=True)
+    ]
+
+
+def indices_of(optimizer, variables):
+    """The index of each variable among those that an optimizer was built with, or None."""
+    known = optimizer._trainable_variables_indices
+    return [known.get(optimizer._var_key(v)) for v in variables]
 
 
 def build_metrics(model, x, y, y_pred):

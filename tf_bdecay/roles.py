@@ -10,8 +10,9 @@ from collections import Counter
 
 import keras
 
-from tf_bdecay import keras_private
+from tf_bdecay import keras_private, scales
 from tf_bdecay.errors import BadInput, unknown
+from tf_bdecay.owners import owners_of
 
 ROLES = ("kernel", "bias", "gamma", "beta", "other")
 
@@ -29,6 +30,8 @@ class VariableRole:
             or "other".
         layer: label of the layer that owns it, unique among layers.
         partner: the index of a beta's gamma or a gamma's beta; None where there is none.
+        overwritten: whether its gradient is its new value, as that of a scale in float8 training:
+            no rule of an optimizer moves it.
     """
 
     index: int
@@ -38,6 +41,7 @@ class VariableRole:
     role: str
     layer: str
     partner: int | None = None
+    overwritten: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,10 +76,11 @@ class Roles:
 def roles_of(model_or_variables, overrides=None):
     """Assigns a role to every trainable variable, and every beta its gamma.
 
-    From a model, a variable belongs to the layer object that owns it. From variables alone, as an
-    optimizer gets them, neighbours with one path prefix and no leaf name twice are one layer, and
-    a pair has one shape. Within a layer gammas and betas pair in their order if they are equally
-    many; if not, none of them pairs.
+    A variable belongs to the layer object that owns it, from a model and from variables alone alike
+    (`owners.owners_of`), and what a layer does with a scale is found out (`scales`). Where no layer
+    lives, neighbours with one path prefix and no leaf name twice are one layer, and a pair has one
+    shape. Within a layer gammas and betas pair in their order if they are equally many; if not,
+    none of them pairs.
 
     Args:
         model_or_variables: a built `keras.Model` or `Layer`, or a list of variables.
@@ -90,30 +95,31 @@ def roles_of(model_or_variables, overrides=None):
         BadInput: an override that names no role, matches no variable, or matches a path that
             several variables share; a model that has not been built.
     """
-    from_model = hasattr(model_or_variables, "trainable_variables")
-    if from_model:
-        variables = list(model_or_variables.trainable_variables)
+    layers = []
+    if hasattr(model_or_variables, "trainable_variables"):
         if not model_or_variables.built:
             raise BadInput(
                 f"The roles of {model_or_variables.name!r} need its variables: it is not built; "
                 "call it on data or model.build(input_shape) first."
             )
-        groups = _groups_by_layer(model_or_variables, variables)
+        variables = list(model_or_variables.trainable_variables)
+        layers = keras_private.layers_of(model_or_variables)
     else:
         variables = list(model_or_variables)
-        groups = _groups_by_path(variables)
+    _check_once(variables)
+    owners = owners_of(variables, layers)
+    groups = _groups(variables, owners)
     roles = [role_of_name(_path(v), tuple(v.shape)) for v in variables]
-    if from_model:
-        _correct_scales(model_or_variables, variables, roles)
+    _correct_by_layer(variables, owners, groups, roles)
     _apply_overrides(roles, [_path(v) for v in variables], overrides or {})
-    return _assemble(variables, roles, groups, equal_shapes=not from_model)
+    return _assemble(variables, roles, groups, owners)
 
 
 def role_of_name(path, shape):
     """The role that a variable's path and shape stand for.
 
-    `gamma` and `beta` are Keras' names in every normalization layer and in LayerScale, `scale` the
-    one in RMSNormalization; in attention layers it is a temperature.
+    `gamma` and `beta` are Keras' names in every normalization layer, `scale` the one in
+    RMSNormalization; in attention layers it is a temperature.
     """
     leaf = path.rsplit("/", 1)[-1]
     if leaf in ("gamma", "beta"):
@@ -142,54 +148,70 @@ def unique_labels(names):
 
 
 def _path(variable):
-    return getattr(variable, "path", None) or variable.name
+    return getattr(variable, "path", None) or variable.name.removesuffix(":0")
+
+
+def _leaf(path):
+    return path.rsplit("/", 1)[-1]
 
 
 def _prefix(path):
     return path.rsplit("/", 1)[0] if "/" in path else path
 
 
-def _groups_by_layer(model, variables):
-    """Lists of indices, one for each layer object that owns trainable variables."""
-    position = {id(v): i for i, v in enumerate(variables)}
-    groups, placed = [], set()
-    for layer in keras_private.layers_of(model):
-        own = [
-            position[id(v)]
-            for v in keras_private.own_trainable_variables(layer)
-            if id(v) in position
-        ]
-        own = [i for i in own if i not in placed]  # a layer used twice is one layer
-        placed.update(own)
-        if own:
-            groups.append(own)
-    groups += [[i] for i in range(len(variables)) if i not in placed]
-    return sorted(groups)
+def _check_once(variables):
+    """Raises `BadInput` for a variable that is listed twice."""
+    seen = set()
+    for variable in variables:
+        if id(variable) in seen:
+            raise BadInput(
+                f"The variable {_path(variable)!r} is listed twice among {len(variables)}: list "
+                "every variable once, and add up the gradients of one that is used twice."
+            )
+        seen.add(id(variable))
 
 
-def _groups_by_path(variables):
-    """Lists of neighbouring indices that share a prefix and repeat no leaf name."""
-    groups, seen, current = [], set(), None
+def _groups(variables, owners):
+    """Lists of indices, one for each layer; of variables that no layer owns, by path."""
+    by_layer = {}
+    for i, owner in enumerate(owners):
+        if owner is not None:
+            by_layer.setdefault(id(owner), []).append(i)
+    groups, seen, current, last = list(by_layer.values()), set(), None, None
     for i, variable in enumerate(variables):
         path = _path(variable)
-        if not groups or _prefix(path) != current or path in seen:
+        if owners[i] is not None:
+            continue
+        if last != i - 1 or _prefix(path) != current or path in seen:
             groups.append([])
             seen, current = set(), _prefix(path)
         groups[-1].append(i)
         seen.add(path)
-    return groups
+        last = i
+    return sorted(groups)
 
 
-def _correct_scales(model, variables, roles):
-    """A `scale` is a gamma in RMSNormalization only, which the layer object tells."""
-    scales = {
-        id(layer.scale)
-        for layer in keras_private.layers_of(model)
-        if isinstance(layer, keras.layers.RMSNormalization)
-    }
-    for i, variable in enumerate(variables):
-        if _path(variable).rsplit("/", 1)[-1] == "scale":
-            roles[i] = "gamma" if id(variable) in scales else "other"
+def _correct_by_layer(variables, owners, groups, roles):
+    """What the layer does with a variable decides; a `scale` of which nothing is known is none."""
+    for group in groups:
+        layer = owners[group[0]]
+        if layer is None:
+            continue
+        found = {}
+        if isinstance(layer, keras.layers.RMSNormalization):
+            found = {id(layer.scale): "gamma"}
+        elif _names_leave_open(layer):
+            found = scales.roles_by_action(layer)
+        for i in group:
+            by_name = "other" if _leaf(_path(variables[i])) == "scale" else roles[i]
+            roles[i] = found.get(id(variables[i]), by_name)
+
+
+def _names_leave_open(layer):
+    """Whether the names of a layer's own variables leave open what they are."""
+    paths = [_path(v) for v in keras_private.own_trainable_variables(layer)]
+    named = [role_of_name(path, ()) for path in paths]  # a `scale` is "other" by that
+    return "other" in named and "kernel" not in named
 
 
 def _apply_overrides(roles, paths, overrides):
@@ -213,7 +235,7 @@ def _apply_overrides(roles, paths, overrides):
             roles[i] = role
 
 
-def _assemble(variables, roles, groups, equal_shapes):
+def _assemble(variables, roles, groups, owners):
     labels = unique_labels([_path(v) for v in variables])
     layers = unique_labels([_prefix(_path(variables[group[0]])) for group in groups])
     layer_of, partner, pairs = {}, {}, []
@@ -222,7 +244,7 @@ def _assemble(variables, roles, groups, equal_shapes):
         gammas = [i for i in group if roles[i] == "gamma"]
         betas = [i for i in group if roles[i] == "beta"]
         alike = len(gammas) == len(betas) and not (
-            equal_shapes
+            owners[group[0]] is None
             and any(
                 variables[g].shape != variables[b].shape for g, b in zip(gammas, betas, strict=True)
             )
@@ -234,7 +256,14 @@ def _assemble(variables, roles, groups, equal_shapes):
     return Roles(
         variables=tuple(
             VariableRole(
-                i, labels[i], _path(v), tuple(v.shape), roles[i], layer_of[i], partner.get(i)
+                i,
+                labels[i],
+                _path(v),
+                tuple(v.shape),
+                roles[i],
+                layer_of[i],
+                partner.get(i),
+                bool(getattr(v, "overwrite_with_gradient", False)),
             )
             for i, v in enumerate(variables)
         ),

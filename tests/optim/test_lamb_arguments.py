@@ -103,5 +103,5 @@ def test_config_round_trip():
     again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     assert again.get_config() == optimizer.get_config()
     assert again.weight_decay == optimizer.weight_decay
-    default = tf_bdecay.Lamb.from_config(tf_bdecay.Lamb().get_config())
-    assert default.get_config() == tf_bdecay.Lamb().get_config()
+    default = tf_bdecay.Lamb()
+    assert tf_bdecay.Lamb.from_config(default.get_config()).get_config() == default.get_config()

@@ -5,6 +5,7 @@ A gradient's way: `apply` -> an engine -> `step.update`, which is the order of a
 
 import numbers
 import warnings
+from collections import Counter
 from typing import NamedTuple
 
 import keras
@@ -144,20 +145,22 @@ class DecayByRole(keras.optimizers.Optimizer):
         """One update of all variables from their gradients.
 
         Args:
-            grads: list of gradients; None leaves a variable as it is. Local ones in a replica
-                context: they are summed over replicas here.
+            grads: list of gradients, sparse ones too; None leaves a variable as it is. Local ones
+                in a replica context: they are summed over replicas here. What float8 training
+                passes as the gradient of a scale replaces that scale.
             trainable_variables: their variables; by default those the optimizer was built with.
         """
         gradients = self._aligned(list(grads), trainable_variables)
         if not gradients:
             return
+        overwrites = {i: gradients.pop(i) for i in self.overwritten if i in gradients}
         require(
             self.weight_decay.source == "update" or self._decided_by_probe,
             "AdaptiveBetaDecay(source='probe') has no decision to apply yet: give `fit` the "
             "callback tf_bdecay.callbacks.ProbeDecision, or call optimizer.set_decision first.",
         )
         rate = keras_private.current_learning_rate(self)
-        self.engine.apply(list(gradients.values()), rate, tuple(gradients))
+        self.engine.apply(gradients, overwrites, rate)
 
     def adapts(self, variable):
         """Whether a variable, given as its `VariableRole`, has a trust ratio of its own."""
@@ -249,9 +252,16 @@ class DecayByRole(keras.optimizers.Optimizer):
         }
 
     def finalize_variable_values(self, var_list):
-        """Copies the moving averages into the weights, as `fit` asks at its end."""
-        if self._iterations.numpy() > 0:  # before the first update they are not averages yet
-            super().finalize_variable_values(var_list)
+        """Copies its own moving average into each variable, as `fit` asks at its end.
+
+        Keras does that by position, which is another once a layer is frozen.
+        """
+        if not self.use_ema or self._iterations.numpy() == 0:  # they are not averages yet
+            return
+        averages = dict(self.averages)
+        for variable, i in zip(var_list, keras_private.indices_of(self, var_list), strict=True):
+            if i in averages:
+                variable.assign(averages[i])
 
     def load_own_variables(self, store):
         """Reads the state back; one of other shapes is skipped with a warning, as Keras does."""
@@ -334,6 +344,11 @@ class DecayByRole(keras.optimizers.Optimizer):
         return getattr(self._trainable_variables[index], "constraint", None)
 
     @property
+    def overwritten(self):
+        """Indices of the variables whose gradients are their new values: the scales of float8."""
+        return tuple(v.index for v in self.roles.variables if v.overwritten)
+
+    @property
     def averages(self):
         """Pairs of a variable's index and the moving average of its weights, under `use_ema`."""
         averages = keras_private.moving_averages(self) if self.use_ema else []
@@ -379,8 +394,28 @@ class DecayByRole(keras.optimizers.Optimizer):
         )
         if not self.built:
             self.build(trainable_variables)
-        aligned = keras_private.gradients_by_index(self, grads, trainable_variables)
-        return {i: aligned[i] for i in sorted(aligned)}
+        pairs = keras_private.gradients_by_index(self, grads, trainable_variables)
+        aligned = dict(pairs)
+        twice = [i for i, count in Counter(i for i, _ in pairs).items() if count > 1]
+        require(
+            not twice,
+            "A variable has one gradient in an update: add up those of one that is used twice. "
+            f"Received twice: {', '.join(self.roles.variables[i].label for i in twice)}",
+        )
+        return {i: dense(aligned[i]) for i in sorted(aligned)}
+
+
+def dense(gradient):
+    """A gradient as a tensor; the sparse one of an embedding made dense.
+
+    LAMB's norms need every row. TensorFlow has `IndexedSlices` and `SparseTensor`, JAX `BCOO`.
+    """
+    if hasattr(gradient, "dense_shape") and hasattr(gradient, "values"):
+        import tensorflow as tf
+
+        sparse = isinstance(gradient, tf.SparseTensor)
+        return tf.sparse.to_dense(gradient) if sparse else tf.convert_to_tensor(gradient)
+    return ops.convert_to_tensor(gradient, sparse=False)
 
 
 def unwrapped(optimizer):

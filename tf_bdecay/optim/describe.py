@@ -3,6 +3,7 @@
 import io
 from typing import NamedTuple
 
+from tf_bdecay import keras_private
 from tf_bdecay.optim.arguments import check_pairs
 from tf_bdecay.optim.base import DecayByRole, unwrapped
 from tf_bdecay.optim.lamb import Lamb
@@ -73,7 +74,8 @@ def describe(model, weight_decay=None, layer_adaptation=None):
 
     Args:
         model: a built Keras model. If it is compiled with an optimizer of tf_bdecay and no policy
-            is given, that optimizer is described, with its last decision.
+            is given, that optimizer is described: once it is built, by its own roles and with its
+            last decision.
         weight_decay: a `tf_bdecay.decay` policy; None for the compiled one, or else the default.
         layer_adaptation: as in `Lamb`; None for the compiled one, or else the default.
 
@@ -94,11 +96,19 @@ def describe(model, weight_decay=None, layer_adaptation=None):
             roles=settings.role_overrides,
         )
     # The user's optimizer is never built here: under a strategy that needs its scope.
-    roles = roles_of(model, settings.role_overrides)
+    shown = None
+    if compiled is not None and compiled.built:
+        shown = keras_private.indices_of(compiled, model.trainable_variables)
+    if shown is None or None in shown:
+        roles = roles_of(model, settings.role_overrides)
+        shown = range(len(roles))
+    else:
+        roles = compiled.roles
     check_pairs(settings.weight_decay, settings.policy_is_default, roles)
-    decided = compiled is not None and compiled.built and compiled.totals()["updates"] > 0
+    decided = roles is getattr(compiled, "roles", None) and compiled.totals()["updates"] > 0
     on = compiled.decision().decay_on if decided else [None] * len(roles.pairs)
-    return Description(repr(settings.weight_decay), tuple(_rows(settings, roles, on)))
+    rows = tuple(_rows(settings, roles, on))
+    return Description(repr(settings.weight_decay), tuple(rows[i] for i in shown))
 
 
 def _compiled_optimizer(model):
@@ -113,7 +123,7 @@ def _rows(optimizer, roles, on_by_pair):
     decided = dict(zip((p.beta for p in roles.pairs), on_by_pair, strict=True))
     for variable in roles.variables:
         coefficient = policy.coefficient(variable)
-        if not policy.may_decay(variable):
+        if variable.overwritten or not policy.may_decay(variable):
             rule, on = "never", False
         elif policy.adaptive and variable.index in decided:
             threshold = getattr(policy, "threshold", None)
@@ -131,5 +141,5 @@ def _rows(optimizer, roles, on_by_pair):
             coefficient,
             rule,
             on,
-            optimizer.adapts(variable),
+            optimizer.adapts(variable) and not variable.overwritten,
         )

@@ -45,7 +45,7 @@ class Lamb(DecayByRole):
             everything as it was, but for `skipped_updates`.
         roles: dict of regular expression to role, for variables with names of their own.
         compile_update: "auto", True or False: whether XLA compiles the update (TensorFlow only).
-        name: name of the optimizer.
+        name: name of the optimizer; by default `lamb`, `lamb_1`, ..., as Keras counts them.
         **kwargs: `use_ema`, `ema_momentum`, `ema_overwrite_frequency`, `loss_scale_factor`.
 
     Raises:
@@ -80,7 +80,7 @@ class Lamb(DecayByRole):
         skip_nonfinite=True,
         roles=None,
         compile_update="auto",
-        name="lamb",
+        name=None,
         **kwargs,
     ):
         if layer_adaptation not in ADAPTATIONS:

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from tf_bdecay.errors import require
-from tf_bdecay.optim.base import DecayByRole
+from tf_bdecay.optim.base import DecayByRole, dense
 
 
 @keras.saving.register_keras_serializable("tf_bdecay")
@@ -80,8 +80,21 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
         if not self.built:
             self.build(trainable_variables)
         scale = self.dynamic_scale.value
-        unscaled = [None if g is None else ops.divide(g, ops.cast(scale, g.dtype)) for g in grads]
-        self.inner_optimizer.apply(unscaled, trainable_variables)
+
+        def unscaled(gradient, variable):
+            # The new scales of float8 are no gradients of the loss.
+            if gradient is None or getattr(variable, "overwrite_with_gradient", False):
+                return gradient
+            gradient = dense(gradient)
+            return ops.divide(gradient, ops.cast(scale, gradient.dtype))
+
+        variables = (
+            self._trainable_variables if trainable_variables is None else trainable_variables
+        )
+        variables, grads = list(variables), list(grads)
+        if len(grads) == len(variables):  # if not, the optimizer inside says so
+            grads = [unscaled(g, v) for g, v in zip(grads, variables, strict=True)]
+        self.inner_optimizer.apply(grads, variables)
         skipped = ops.greater(self.inner_optimizer.skipped_in_a_row.value, 0)
         counter = ops.add(self.step_counter.value, 1)
         grows = ops.equal(counter, self.dynamic_growth_steps)

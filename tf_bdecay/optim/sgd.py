@@ -43,7 +43,7 @@ class SGD(DecayByRole):
         skip_nonfinite=True,
         roles=None,
         compile_update="auto",
-        name="sgd",
+        name=None,
         **kwargs,
     ):
         check_number("momentum", momentum, of="SGD", below=1)

@@ -13,13 +13,14 @@ from tf_bdecay.optim.formulas import clip_by_global_norm_scale
 from tf_bdecay.sensitivity import bias_ratio, connection_sensitivity
 
 
-def update(engine, gradients, learning_rate):
+def update(engine, gradients, learning_rate, overwrites=()):
     """One update: all variables and counts, or nothing but the count of what was skipped.
 
     Args:
         engine: where the state is and how functions run: `WholeTensors`, or TensorFlow's.
         gradients: list of gradients of the variables that have one; in a replica its own.
         learning_rate: scalar eta.
+        overwrites: list of new values of the variables that `engine.overwritten` counts.
     """
     layout, done = engine.layout, engine.value("iterations")
     gradients = engine.reduce(gradients)  # of the mean loss of the global batch; one a block
@@ -37,12 +38,17 @@ def update(engine, gradients, learning_rate):
         ]
         engine.write(counted(engine, decision, learning_rate))
         engine.write({"trust_ratio": gather_by_variable(layout.blocks, trust_ratios)})
+        engine.overwrite(overwrites)
 
     def average():
         for n in range(len(engine.optimizer.averages)):
             engine.average(n, done)
 
-    accepted = decision["finite"] if engine.optimizer.skip_nonfinite else True
+    accepted = True
+    if engine.optimizer.skip_nonfinite:
+        accepted = decision["finite"]
+        for value in overwrites:
+            accepted = ops.logical_and(accepted, ops.all(ops.isfinite(value)))
     engine.branch(accepted, move, lambda: engine.write(skipped(engine)))
     if engine.optimizer.averages:
         engine.branch(accepted, average, lambda: None)
@@ -149,11 +155,18 @@ def moved(optimizer, block, present, parameter, gradient, slots, decay, clip, sc
     return theta, tuple(new_slots), ratios
 
 
-def averaged(optimizer, weight, kept, updates_done):
-    """A variable and its moving average; the former overwritten by the latter when it is time."""
+def averaged(optimizer, weight, kept, updates_done, moves=True):
+    """A variable and its moving average; the former overwritten by the latter when it is time.
+
+    Args:
+        optimizer: the built optimizer.
+        weight, kept: the variable and its average.
+        updates_done: scalar.
+        moves: whether the variable has a gradient; if not, it stays as it is (frozen since).
+    """
     momentum = optimizer.ema_momentum * ops.cast(updates_done > 0, weight.dtype)  # first: theta
     kept = momentum * kept + (1 - momentum) * weight
-    if optimizer.ema_overwrite_frequency:
+    if optimizer.ema_overwrite_frequency and moves:
         overwrite = ops.equal((updates_done + 1) % optimizer.ema_overwrite_frequency, 0)
         weight = ops.where(overwrite, kept, weight)
     return weight, kept

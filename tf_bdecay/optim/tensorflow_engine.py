@@ -9,6 +9,7 @@ grows with the number of different shapes, not with the depth.
 
 import functools
 
+import keras
 import tensorflow as tf
 
 from tf_bdecay.errors import require
@@ -30,13 +31,13 @@ class Updates:
         self._traced = {}
         self.compiled = {}
 
-    def apply(self, gradients, learning_rate, present):
+    def apply(self, gradients, overwrites, learning_rate):
         """Reduces the gradients and updates this replica's variables.
 
         Args:
-            gradients: list of local gradients of the variables that have one.
+            gradients: dict of local gradients by index of their variable, ascending.
+            overwrites: dict of this replica's new values of variables, by index.
             learning_rate: scalar eta.
-            present: tuple of these variables' indices, ascending.
         """
         optimizer, context = self._optimizer, tf.distribute.get_replica_context()
         require(
@@ -52,18 +53,20 @@ class Updates:
             "replicas would share one state: build it, or compile the model, inside "
             "`with strategy.scope():`.",
         )
-        # LAMB's norms need every row: the sparse gradient of an embedding is made dense.
-        gradients = [tf.convert_to_tensor(g) for g in gradients]
+        present, overwritten = tuple(gradients), tuple(overwrites)
+        gradients, overwrites = list(gradients.values()), list(overwrites.values())
         if replicas > 1:
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+            if overwrites:
+                overwrites = context.all_reduce(tf.distribute.ReduceOp.MEAN, overwrites)
         replica = int(tf.get_static_value(context.replica_id_in_sync_group) or 0)
-        if (replica, present) not in self._traced:
+        key = replica, present, overwritten
+        if key not in self._traced:
             copies = tf.nest.map_structure(lambda v: _own_copy(v, context.strategy, replica), state)
-            engine = InPlace(optimizer, copies, present, self._compiled_function(context))
-            self._traced[replica, present] = tf.function(
-                functools.partial(step.update, engine), autograph=False
-            )
-        self._traced[replica, present](gradients, tf.convert_to_tensor(learning_rate))
+            compiled = self._compiled_function(context)
+            engine = InPlace(optimizer, copies, present, compiled, overwritten)
+            self._traced[key] = tf.function(functools.partial(step.update, engine), autograph=False)
+        self._traced[key](gradients, tf.convert_to_tensor(learning_rate), overwrites)
 
     def _compiled_function(self, context):
         """The function of (name, key, body) that compiles a body once for every name and key."""
@@ -91,10 +94,12 @@ class InPlace:
         state: its `state()` as this replica's variables.
         present: tuple of the indices of the variables that have a gradient, ascending.
         function: of (name, key, body): the compiled body, one for all of one name and key.
+        overwritten: tuple of the indices of the variables that get a new value.
     """
 
-    def __init__(self, optimizer, state, present, function):
-        self.optimizer, self.layout, self.present = optimizer, optimizer.layout, present
+    def __init__(self, optimizer, state, present, function, overwritten=()):
+        self.optimizer, self.layout = optimizer, optimizer.layout
+        self.present, self.overwritten = present, overwritten
         self._state, self._function = state, function
         self._packs, self._moved = {}, {}
 
@@ -172,17 +177,25 @@ class InPlace:
             self._moved[n] = new
         return ratios
 
+    def overwrite(self, values):
+        """Replaces the variables that get a new value."""
+        for i, value in zip(self.overwritten, values, strict=True):
+            variable = self._state["parameters"][i]
+            variable.assign(tf.cast(value, variable.dtype))
+
     def average(self, n, updates_done):
         """`step.averaged` of the n-th averaged variable, written."""
         i, _ = self.optimizer.averages[n]
         weight, kept = self._state["parameters"][i], self._state["averages"][n]
+        moves = i in self.present
 
         def average(weight, kept, updates_done):
-            values = step.averaged(self.optimizer, weight.value(), kept.value(), updates_done)
+            values = weight.value(), kept.value()
+            values = step.averaged(self.optimizer, *values, updates_done, moves)
             for variable, value in zip((weight, kept), values, strict=True):
                 variable.assign(value)
 
-        key = weight.shape, weight.dtype
+        key = weight.shape, weight.dtype, moves
         self._function("average", key, average)(weight, kept, updates_done)
 
     def branch(self, condition, yes, no):
@@ -204,6 +217,8 @@ class InPlace:
 
     def _write_pack(self, block, theta, condition):
         for i, value in zip(block.indices, block.split(theta), strict=True):
+            if i in self.overwritten:
+                continue
             variable = self._state["parameters"][i]
             value = tf.cast(value, variable.dtype)
             if self.optimizer.constraint(i) is not None:
@@ -234,7 +249,8 @@ def _if(condition, yes, no):
 
 def _own_copy(variable, strategy, replica):
     """This replica's copy of a variable, which a nested function may read and assign."""
+    variable = variable.value if isinstance(variable, keras.Variable) else variable
     if isinstance(strategy, tf.distribute.TPUStrategy):  # untried
-        return variable.value
-    results = strategy.experimental_local_results(variable.value)
+        return variable
+    results = strategy.experimental_local_results(variable)
     return results[replica % len(results)]

@@ -18,18 +18,18 @@ class Updates:
     def __init__(self, optimizer):
         self._optimizer = optimizer
 
-    def apply(self, gradients, learning_rate, present):
+    def apply(self, gradients, overwrites, learning_rate):
         """One update of the optimizer's variables.
 
         Args:
-            gradients: list of gradients of the variables that have one.
+            gradients: dict of gradients by index of their variable, ascending.
+            overwrites: dict of new values of variables, by index.
             learning_rate: scalar eta.
-            present: tuple of these variables' indices, ascending.
         """
         variables = self._optimizer.state()
         state = tree.map_structure(lambda v: v.value, variables)
-        engine = WholeTensors(self._optimizer, state, present)
-        step.update(engine, gradients, learning_rate)
+        engine = WholeTensors(self._optimizer, state, tuple(gradients), tuple(overwrites))
+        step.update(engine, list(gradients.values()), learning_rate, list(overwrites.values()))
         tree.map_structure(lambda variable, value: variable.assign(value), variables, engine.state)
 
 
@@ -40,13 +40,15 @@ class WholeTensors:
         optimizer: the built optimizer.
         state: its `state()` as tensors.
         present: tuple of the indices of the variables that have a gradient, ascending.
+        overwritten: tuple of the indices of those that get a new value.
 
     Attributes:
         state: the state, new once `step.update` has run.
     """
 
-    def __init__(self, optimizer, state, present):
-        self.optimizer, self.layout, self.present = optimizer, optimizer.layout, present
+    def __init__(self, optimizer, state, present, overwritten=()):
+        self.optimizer, self.layout = optimizer, optimizer.layout
+        self.present, self.overwritten = present, overwritten
         self.state = state
         self._thetas = self.layout.join(state["parameters"])
 
@@ -99,12 +101,19 @@ class WholeTensors:
         self.write({"parameters": parameters, "slots": (*slots[:n], new_slots, *slots[n + 1 :])})
         return ratios
 
+    def overwrite(self, values):
+        """Replaces the variables that get a new value."""
+        parameters = list(self.state["parameters"])
+        for i, value in zip(self.overwritten, values, strict=True):
+            parameters[i] = ops.cast(value, parameters[i].dtype)
+        self.write({"parameters": parameters})
+
     def average(self, n, updates_done):
         """`step.averaged` of the n-th averaged variable, written to the state."""
         parameters, averages = list(self.state["parameters"]), list(self.state["averages"])
         i, _ = self.optimizer.averages[n]
         parameters[i], averages[n] = step.averaged(
-            self.optimizer, parameters[i], averages[n], updates_done
+            self.optimizer, parameters[i], averages[n], updates_done, i in self.present
         )
         self.write({"parameters": parameters, "averages": averages})
 
