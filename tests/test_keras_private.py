@@ -163,19 +163,17 @@ def test_moving_averages_of_the_weights():
 
 
 def test_gradients_by_index():
-    a, b, scale = (keras.Variable(np.ones(2, "float32"), name=n) for n in ("a", "b", "scale"))
-    scale.overwrite_with_gradient = True  # as float8 training marks its scales
+    a, b = (keras.Variable(np.ones(2, "float32"), name=n) for n in "ab")
     optimizer = keras.optimizers.SGD(0.5)
-    optimizer.build([a, b, scale])
-    of_a, of_b, new_scale = ops.ones(2) * 2, ops.ones(2) * 3, ops.ones(2) * 7
-    found = keras_private.gradients_by_index(optimizer, [of_b, new_scale, of_a], [b, scale, a])
+    optimizer.build([a, b])
+    of_a, of_b = ops.ones(2) * 2, ops.ones(2) * 3
+    found = dict(keras_private.gradients_by_index(optimizer, [of_b, of_a], [b, a]))
     assert sorted(found) == [0, 1] and found[0] is of_a and found[1] is of_b
-    np.testing.assert_array_equal(scale.numpy(), 7)
     np.testing.assert_array_equal(a.numpy(), 1)
     with pytest.warns(UserWarning, match="Gradients do not exist"):
-        found = keras_private.gradients_by_index(optimizer, [None, of_b], [a, b])
+        found = dict(keras_private.gradients_by_index(optimizer, [None, of_b], [a, b]))
     assert list(found) == [1] and found[1] is of_b
-    with pytest.raises(ValueError, match="not recognized|unknown|Unknown"):
+    with pytest.raises(ValueError, match="Unknown variable"):
         keras_private.gradients_by_index(optimizer, [of_a], [keras.Variable(np.ones(2))])
 
 
