@@ -6,7 +6,6 @@ from tests.sharpness_command.commands import named_files
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.files import json_ready, write_json
 from tf_bdecay.training import config as configs
-from tf_bdecay.training import experiment
 
 
 @pytest.fixture
@@ -17,6 +16,8 @@ def files(tmp_path):
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """Workdirs of the same network, one with a checkpoint and one finished, and its trainer."""
+    from tf_bdecay.training import experiment  # TensorFlow's; conftests load under JAX too
+
     folder = tmp_path_factory.mktemp("runs")
     config = configs.load("configs/digits_resnet18.py:no_bias", ".")
     config.model = {"name": "vgg11", "width": 2, "logits_initializer": "fan_in"}
