@@ -89,3 +89,156 @@ def test_long_names_are_printed_whole():
 def test_a_beta_that_never_decays_is_said_to():
     policy = decay.AdaptiveBetaDecay(threshold=float("inf"))
     assert "if r" not in str(tf_bdecay.describe(network(), policy)).split("\n", 1)[1]
+
+
+class Own(layers.Layer):
+    """Vectors of the channels' size, or of one element, and a rule of one's own."""
+
+    rules = {
+        "temperature": lambda x, s: keras.ops.tanh(x * s),
+        "llama": lambda x, s: (
+            x / keras.ops.sqrt(keras.ops.mean(x**2, -1, keepdims=True) + 1e-6) * s
+        ),
+        "gemma": lambda x, s: (
+            x / keras.ops.sqrt(keras.ops.mean(x**2, -1, keepdims=True) + 1e-6) * (1 + s)
+        ),
+        "two pairs": lambda x, g, b, h, c: (x * g + b) * h + c,
+        "scalar gamma": lambda x, b, g: x * g + b,
+    }
+
+    def __init__(self, rule, names=("scale",), scalar=(), **kwargs):
+        super().__init__(**kwargs)
+        self.rule, self.names, self.scalar = self.rules[rule], names, scalar
+
+    def build(self, shape):
+        self.vectors = [
+            self.add_weight(
+                name=name, shape=(1 if name in self.scalar else shape[-1],), initializer="ones"
+            )
+            for name in self.names
+        ]
+
+    def call(self, x):
+        return self.rule(x, *self.vectors)
+
+
+OWN = {
+    "an RMS norm of an attention": (
+        lambda: layers.RMSNormalization(name="attention_norm"),
+        ["gamma"],
+    ),
+    "Keras' RMS norm": (lambda: layers.RMSNormalization(), ["gamma"]),
+    "a temperature": (lambda: Own("temperature"), ["other"]),
+    "Llama's norm": (lambda: Own("llama", name="self_attention_layernorm"), ["gamma"]),
+    "Gemma's norm": (lambda: Own("gemma", name="pre_attention_norm"), ["gamma"]),
+    "two pairs in a layer": (
+        lambda: Own("two pairs", ("gamma", "beta") * 2),
+        ["gamma", "beta"] * 2,
+    ),
+    "a gamma of another shape": (
+        lambda: Own("scalar gamma", ("beta", "gamma"), scalar=("gamma",)),
+        ["beta", "gamma"],
+    ),
+}
+
+
+def with_own(make):
+    return keras.Sequential(
+        [
+            keras.Input((4,)),
+            layers.Dense(4, name="in"),
+            layers.LayerNormalization(),
+            make(),
+            layers.Dense(2),
+        ]
+    )
+
+
+def said(model):
+    return [(r.variable, r.role, r.partner, r.decay, r.adapted) for r in model]
+
+
+def used(optimizer):
+    """What an optimizer that `fit` has built does to its variables."""
+    variables = optimizer.roles.variables
+    return [
+        (
+            v.label,
+            v.role,
+            "" if v.partner is None else variables[v.partner].label,
+            optimizer.layout.coefficients[v.index],
+            optimizer.adapts(v),
+        )
+        for v in variables
+    ]
+
+
+def assert_agree(model, n=8):
+    """What is told of a model, before `fit` and after it, is what `fit` does."""
+    optimizer = tf_bdecay.Lamb(0.01, compile_update=False)
+    model.compile(optimizer, "mse", jit_compile=False)
+    before = said(tf_bdecay.describe(model).rows)
+    x = np.random.default_rng(0).normal(size=(n, *model.input_shape[1:]))
+    model.fit(x, np.zeros((n, *model.output_shape[1:])), batch_size=n, verbose=0)
+    assert before == used(optimizer) == said(tf_bdecay.describe(model).rows)
+    return before
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_layers_of_ones_own_are_in_fit_what_describe_says(name):
+    make, roles = OWN[name]
+    rows = assert_agree(with_own(make))
+    assert [row[1] for row in rows[4:-2]] == roles
+    if "beta" in roles:
+        assert all(row[2] for row in rows[4:-2])
+
+
+def test_a_shared_layer_and_a_nested_model_are_in_fit_what_describe_says():
+    inner = with_own(lambda: Own("llama"))
+    inner.layers[-1].name = "head"
+    inputs = keras.Input((4,))
+    x = layers.Dense(4)(inputs)
+    shared = layers.LayerNormalization()
+    y = inner(shared(x)) + inner(shared(layers.Dense(4)(x)))
+    rows = assert_agree(keras.Model(inputs, y))
+    assert sum(bool(row[2]) for row in rows) == 4
+    other = keras.Sequential([keras.Input((4,)), shared, layers.Dense(2)])
+    assert [row[1] for row in assert_agree(other)] == ["gamma", "beta", "kernel", "bias"]
+
+
+def test_a_loaded_model_is_in_fit_what_describe_says(tmp_path):
+    path = tmp_path / "model.keras"
+    made = with_own(lambda: layers.RMSNormalization(name="attention"))
+    made.save(path)
+    del made
+    rows = assert_agree(keras.models.load_model(path))
+    assert [row[1] for row in rows].count("gamma") == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["MobileNet", "ConvNeXtTiny"])
+def test_applications_are_in_fit_what_describe_says(name):
+    make = getattr(keras.applications, name)
+    model = make(weights=None, input_shape=(32, 32, 3), include_top=False, pooling="avg")
+    rows = assert_agree(model, n=2)
+    if name == "ConvNeXtTiny":
+        scales = [row for row in rows if "layer_scale" in row[0]]
+        assert len(scales) == 18
+        assert {row[1:] for row in scales} == {("gamma", "", 0.0, False)}
+
+
+def test_layers_that_were_frozen_since_are_left_out():
+    model = network()
+    model.compile(tf_bdecay.Lamb(0.1, compile_update=False), "mse")
+    model.fit(np.ones((8, 4)), np.ones((8, 2)), verbose=0)
+    model.get_layer("norm").trainable = False
+    rows = tf_bdecay.describe(model).rows
+    assert [row.variable for row in rows] == [v.path for v in model.trainable_variables]
+
+
+def test_what_float8_replaces_is_said_to_keep_its_rule():
+    model = network()
+    model.layers[0].quantize("float8")
+    rows = {r.variable: r for r in tf_bdecay.describe(model, decay.FullDecay(), "all").rows}
+    scale = rows["net/dense/kernel_scale"]
+    assert (scale.rule, scale.on, scale.adapted) == ("never", False, False)

@@ -6,8 +6,10 @@ import keras
 import numpy as np
 import pytest
 
+import tf_bdecay
 from tests.optim import problem, table
 from tf_bdecay import decay
+from tf_bdecay.errors import BadInput
 
 pytestmark = [pytest.mark.any_backend, pytest.mark.parametrize("name", table.OPTIMIZERS)]
 
@@ -167,3 +169,153 @@ def test_a_limit_of_the_gradients_norm_is_a_smaller_gradient(name):
     ]
     flat = [np.concatenate([c.ravel() for c in change]) for change in changes]
     assert problem.relative_error([flat[0]], [flat[1]]) < 1e-4
+
+
+def frozen_run(name, frozen, **arguments):
+    """Five updates, of which the last two leave out some variables; and those variables before."""
+    optimizer = table.make(name, **arguments)
+    variables = problem.make_variables(problem.initial())
+    keys = list(problem.SHAPES)
+    for t, gradient in enumerate(problem.gradients(5)):
+        if t == 3:
+            before = bits(variables)
+        if t >= 3:
+            kept = [i for i, key in enumerate(keys) if key not in frozen]
+            tensors = [keras.ops.convert_to_tensor(gradient[keys[i]], "float32") for i in kept]
+            optimizer.apply(tensors, [variables[i] for i in kept])
+        else:
+            problem.apply(optimizer, variables, gradient)
+    return optimizer, variables, before
+
+
+@pytest.mark.parametrize(
+    "frozen", [("conv/kernel",), ("norm/gamma", "norm/beta"), ("wide/kernel",)]
+)
+def test_averages_go_back_to_their_own_variables_after_freezing(name, frozen):
+    optimizer, variables, before = frozen_run(name, frozen, use_ema=True, ema_momentum=0.5)
+    keys = list(problem.SHAPES)
+    averages = {keys[i]: np.array(average.numpy()) for i, average in optimizer.averages}
+    trained = [v for key, v in zip(keys, variables, strict=True) if key not in frozen]
+    optimizer.finalize_variable_values(trained[::-1])  # in whatever order they are listed
+    for key, variable, old in zip(keys, variables, before, strict=True):
+        expected = old if key in frozen else averages[key]
+        np.testing.assert_array_equal(variable.numpy(), expected, err_msg=key)
+
+
+def test_a_frozen_variable_is_not_overwritten_by_its_average(name):
+    frozen = ("conv/bias", "wide/kernel")  # packed, and alone in a block
+    _, variables, before = frozen_run(
+        name, frozen, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=5
+    )
+    for key, variable, old in zip(problem.SHAPES, variables, before, strict=True):
+        assert np.array_equal(variable.numpy(), old) == (key in frozen), key
+
+
+def test_a_variable_listed_twice_is_refused(name):
+    variables = problem.make_variables(problem.initial())
+    with pytest.raises(BadInput, match="'conv/kernel' is listed twice among 10"):
+        table.make(name).build([*variables, variables[0]])
+    optimizer = table.make(name)
+    optimizer.build(variables)
+    gradient = keras.ops.ones(variables[0].shape)
+    with pytest.raises(BadInput, match="Received twice: conv/kernel"):
+        optimizer.apply([gradient, gradient], [variables[0], variables[0]])
+    assert optimizer.totals()["updates"] == 0
+
+
+FLOAT8 = ("conv/kernel_scale", "conv/history")  # packed, and alone in a block
+
+
+def with_float8_scales():
+    thetas = {**problem.initial(), "conv/kernel_scale": np.ones(3), "conv/history": np.ones(5000)}
+    variables = problem.make_variables(thetas)
+    for variable in variables[-2:]:
+        variable.overwrite_with_gradient = True
+    gradients = [
+        {**g, "conv/kernel_scale": np.full(3, t + 2.0), "conv/history": np.full(5000, t + 3.0)}
+        for t, g in enumerate(problem.gradients(3))
+    ]
+    return variables, gradients
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_the_scales_of_float8_are_replaced_and_skipped_with_the_update(name, scaled):
+    optimizer = table.make(name, weight_decay=decay.FullDecay(0.1))
+    plain = run(table.make(name, weight_decay=decay.FullDecay(0.1)), 1)
+    factor = 1.0
+    if scaled:
+        optimizer, factor = tf_bdecay.LossScaleOptimizer(optimizer, initial_scale=8.0), 8.0
+    variables, (first, second, third) = with_float8_scales()
+
+    def grown(gradient):
+        return {k: v if k in FLOAT8 else factor * v for k, v in gradient.items()}
+
+    problem.apply(optimizer, variables, grown(first))
+    for found, expected in zip(variables, plain, strict=False):
+        np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(variables[-2].numpy(), np.full(3, 2.0))
+    np.testing.assert_array_equal(variables[-1].numpy(), np.full(5000, 3.0))
+    before = bits(variables)
+    for spoilt in ("conv/kernel", "conv/kernel_scale"):
+        bad = grown({**second, spoilt: np.full_like(second[spoilt], np.nan)})
+        problem.apply(optimizer, variables, bad)
+        assert_same(bits(variables), before)
+    factor /= 4 if scaled else 1  # halved by both
+    problem.apply(optimizer, variables, grown(third))
+    np.testing.assert_array_equal(variables[-2].numpy(), np.full(3, 4.0))
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    assert (inner.totals()["updates"], inner.totals()["skipped_updates"]) == (2, 2)
+
+
+def test_sparse_gradients_are_dense_ones(name):
+    rows = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+    dense = np.zeros((9, 4), "float32")
+    np.add.at(dense, [2, 7, 2], rows)  # a row twice: its gradients add up
+    expected = None
+    for gradient in (keras.ops.convert_to_tensor(dense), *sparse(rows, [2, 7, 2], dense)):
+        for scaled in (False, True):
+            optimizer = table.make(name, weight_decay=decay.FullDecay(0.1))
+            if scaled:
+                optimizer = tf_bdecay.LossScaleOptimizer(optimizer, initial_scale=1.0)
+            (variable,) = problem.make_variables({"a/embeddings": np.full((9, 4), 0.3)})
+            optimizer.apply([gradient], [variable])
+            expected = variable.numpy() if expected is None else expected
+            np.testing.assert_array_equal(variable.numpy(), expected)
+    assert (expected != np.float32(0.3)).any()
+
+
+def sparse(rows, indices, dense):
+    """The gradient in every sparse form of the backend."""
+    if keras.backend.backend() == "jax":
+        from jax.experimental import sparse as jax_sparse
+
+        return [jax_sparse.BCOO((rows, np.array(indices)[:, None]), shape=dense.shape)]
+    import tensorflow as tf
+
+    return [
+        tf.IndexedSlices(tf.constant(rows), tf.constant(indices), tf.constant(dense.shape)),
+        tf.sparse.from_dense(dense),
+    ]
+
+
+def test_two_optimizers_have_two_names(name):
+    first, second = (type(table.make(name))(0.1) for _ in "ab")
+    assert first.name != second.name
+    assert first.name.startswith(type(first).__name__.lower())
+    assert type(first)(0.1, name="mine").name == "mine"
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="a variable of TensorFlow's")
+def test_raw_variables_are_trained_as_keras_variables_are(name):
+    import tensorflow as tf
+
+    thetas = problem.initial()
+    raw = [tf.Variable(v.astype("float32"), name=k) for k, v in thetas.items()]
+    optimizer = table.make(name, use_ema=True)
+    for gradient in problem.gradients(3):
+        pairs = [
+            (tf.constant(g, "float32"), v) for g, v in zip(gradient.values(), raw, strict=True)
+        ]
+        optimizer.apply_gradients(pairs)
+    assert_same([v.numpy() for v in raw], bits(run(table.make(name))))
+    optimizer.finalize_variable_values(raw)
