@@ -2,21 +2,22 @@
 
 import contextlib
 import pathlib
-import signal
 import sys
-import traceback
 
-from tf_bdecay import quirks
+from tf_bdecay import outcome, quirks
 from tf_bdecay.distribution import cluster as clusters
 from tf_bdecay.distribution import workers
-from tf_bdecay.errors import BadInput
 from tf_bdecay.planning import formulas
 from tf_bdecay.training import command_line
 from tf_bdecay.training import config as checks
 from tf_bdecay.training.workdir import Workdir
 
 ROOT = pathlib.Path(__file__).resolve().parent
-FAILED, BAD_INPUT, DIVERGED, INTERRUPTED = 1, 2, 3, 130
+FITS = (
+    "Less is needed with a smaller config.micro_batch_size (a multiple of "
+    "config.model.ghost_batch_size, such as that itself), config.evaluation_batch_size or "
+    "config.model.width."
+)
 
 
 def main(arguments=None):
@@ -26,15 +27,16 @@ def main(arguments=None):
         arguments: list of strings, without the program's name; those of the process if None.
 
     Returns:
-        The exit code: 0 for success, 1 where a file could not be written, 2 for input that cannot
-        be used, 3 for a run that stopped because loss or gradients were not finite, 4 where another
-        worker was lost or did not come, 130 for a run that was interrupted by SIGINT and 143 by
-        SIGTERM, both after a checkpoint.
+        The exit code: 0 for success, 1 where something failed, such as a file that could not be
+        written, 2 for input that cannot be used, 3 for a run that stopped because loss or gradients
+        were not finite or whose result is not, 4 where another worker was lost or did not come,
+        128 + n for a run that signal n ended (130 SIGINT, 143 SIGTERM, 129 SIGHUP), after a
+        checkpoint where training had begun.
     """
-    return outcome(sys.argv[1:] if arguments is None else list(arguments))[0]
+    return run_command(sys.argv[1:] if arguments is None else list(arguments))[0]
 
 
-def outcome(arguments):
+def run_command(arguments):
     """What `main` does, for who must know where it ran.
 
     Args:
@@ -43,45 +45,65 @@ def outcome(arguments):
     Returns:
         The exit code, and the `Cluster` that this process is a worker of, or None.
     """
-    cluster = None
-    try:
-        if command_line.asks_for_help(arguments):
-            print(command_line.help_page(arguments, ROOT))
-            return 0, None
-        options = command_line.parse(arguments, ROOT)
+    command = _Command(arguments)
+    ending = command.ending
+    with (
+        outcome.steady_streams(ending, lambda: command.trains) as lost,
+        outcome.ends_at_signals(ending),
+    ):
+        code = ending.call(command.run)
+    unread = lost.get("stdout")
+    if code == outcome.DONE and not command.trains and outcome.matters(unread):
+        ending.say(f"stdout cannot be written ({unread.strerror}).")
+        code = outcome.FAILED
+    return code, command.cluster
+
+
+class _Command:
+    """One call of the command line.
+
+    Attributes:
+        ending: how it ends, an `outcome.Ending`.
+        cluster: the `Cluster` that this process is a worker of, or None.
+        trains: whether a run has begun, which goes on without a terminal.
+    """
+
+    def __init__(self, arguments):
+        self.arguments = arguments
+        self.ending = outcome.Ending("main.py", command_line.asks_for_traceback(arguments))
+        self.ending.kept, self.ending.fits = (lambda: "Nothing was begun."), FITS
+        self.cluster, self.trains = None, False
+
+    def run(self):
+        """Does what the arguments say, and returns the exit code."""
+        if command_line.asks_for_help(self.arguments):
+            print(command_line.help_page(self.arguments, ROOT))
+            return outcome.DONE
+        options = command_line.parse(self.arguments, ROOT)
         checks.check(options.config)
         if quirks.onednn_overruns(options.config.model.width):
             quirks.avoid_onednn()
         if options.plan:
-            return plan(options), None
-        cluster = clusters.find(options.strategy, options.workers, options.worker_index)
-        return run(options, cluster), cluster
-    except BadInput as error:
-        print(f"main.py: {error}", file=sys.stderr)
-        return BAD_INPUT, cluster
-    except workers.WorkerLost as error:
-        print(f"main.py: {error}", file=sys.stderr)
-        return workers.LOST, cluster
-    except KeyboardInterrupt:
-        print("\nmain.py: Interrupted before the first update.", file=sys.stderr)
-        return INTERRUPTED, cluster
-    except Exception:
-        if cluster is None:
-            raise
-        traceback.print_exc()
-        return FAILED, cluster
+            return plan(options)
+        self.cluster = clusters.find(options.strategy, options.workers, options.worker_index)
+        try:
+            return run(options, self)
+        except workers.WorkerLost as error:
+            self.ending.say(f"{error} {_kept(options.workdir)}" if self.trains else str(error))
+            return workers.LOST
 
 
-def run(options, cluster=None):
+def run(options, command):
     """Describes the experiment or trains it.
 
     Args:
         options: `command_line.Options`, their config checked.
-        cluster: the `Cluster` that this process is a worker of, or None.
+        command: the `_Command`.
 
     Returns:
         The exit code.
     """
+    cluster, ending = command.cluster, command.ending
     workdir = None
     listener = cluster.bind() if cluster else None
     leads = cluster is None or cluster.leads
@@ -90,11 +112,13 @@ def run(options, cluster=None):
         if options.resume == "never":
             workdir.check_new()
         if workdir.result:
-            accuracy = workdir.result.get("test_accuracy", float("nan"))
+            accuracy = workdir.result["test_accuracy"]
             if leads:
                 end = f"test accuracy {accuracy:.2%}. Nothing was changed."
                 print(f"{workdir.path} is finished: {end}")
-            return 0
+            return outcome.DONE
+        ending.folder = workdir.path
+        ending.kept = lambda: _kept(workdir.path)
 
     # TensorFlow takes seconds to import, so what can be refused before it is.
     with quirks.silent_stderr():
@@ -112,31 +136,31 @@ def run(options, cluster=None):
     if leads:
         print(experiment.describe(made), flush=True)
     if options.dry_run:
-        return 0
+        return outcome.DONE
     if leads:
         print(f"workdir        {workdir.path}", flush=True)
+    command.trains = True
     try:
         with workers.peer_errors(cluster):
-            experiment.train(made, workdir, deterministic=options.deterministic)
-    except workers.WorkerLost as error:
-        raise workers.WorkerLost(f"{error} {_kept(workdir)}") from error
+            result = experiment.train(made, workdir, deterministic=options.deterministic)
     except logs.Diverged as stop:
-        print(f"main.py: {stop} {_kept(workdir)}", file=sys.stderr)
-        return DIVERGED
-    except (OSError, loop.EndedEarly) as error:
-        print(f"main.py: The run stops: {error}. {_kept(workdir)}", file=sys.stderr)
-        return FAILED
+        ending.say(f"{stop} {_kept(workdir.path)}")
+        return outcome.DIVERGED
+    except loop.EndedEarly as error:
+        ending.say(f"The run stops: {error}. {_kept(workdir.path)}")
+        return outcome.FAILED
     except (signals.Stopped, KeyboardInterrupt) as stop:
-        number = getattr(stop, "number", signal.SIGINT)
-        what = "Interrupted" if number == signal.SIGINT else "Terminated"
         again = "To go on, run the same command again."
-        kept = f"{_kept(workdir)} {again}" if leads else "The leader saved a checkpoint."
-        print(f"\nmain.py: {what}. {kept}", file=sys.stderr)
-        return 128 + number
+        kept = f"{_kept(workdir.path)} {again}" if leads else "The leader saved a checkpoint."
+        raise outcome.Terminated(getattr(stop, "number", signals.signal.SIGINT), kept) from stop
     if leads:
         print(f"Result, curves, metrics and TensorBoard events are in {workdir.path}")
         print(f"  tensorboard --logdir={workdir.tensorboard}")
-    return 0
+    wrong = experiment.not_finite(result)
+    if wrong:
+        ending.say(f"The result is not finite ({wrong}): the run is no success. It is kept.")
+        return outcome.DIVERGED
+    return outcome.DONE
 
 
 def _started(options, cluster, listener):
@@ -183,16 +207,19 @@ def plan(options):
     return 0
 
 
-def _kept(workdir):
+def _kept(path):
+    """What is there of a run, as it is now: its folder may be gone."""
     from tf_bdecay.storage import checkpoints
 
-    newest = checkpoints.newest(workdir.checkpoints)
+    if not (path / "config.json").exists():
+        return f"Nothing is kept: {path} holds no run."
+    newest = checkpoints.newest(path / "checkpoints")
     since = f"the newest checkpoint is {newest}" if newest else "there is no checkpoint yet"
-    return f"Everything so far is kept in {workdir.path}; {since}."
+    return f"Everything so far is kept in {path}; {since}."
 
 
 if __name__ == "__main__":
-    code, cluster = outcome(sys.argv[1:])
+    code, cluster = run_command(sys.argv[1:])
     if cluster:
         workers.end(code)
     sys.exit(code)

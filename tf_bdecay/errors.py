@@ -15,6 +15,17 @@ class BadInput(ValueError):
     _keras_call_info_injected = True  # Keras would bury the sentence under a layer's arguments
 
 
+def shown(value, longest=200):
+    """What was received, as `repr` writes it, in bounded length: the middle is left out."""
+    try:
+        text = repr(value)
+    except Exception:  # a stranger's class
+        text = f"<{type(value).__name__}>"
+    if len(text) <= longest:
+        return text
+    return f"{text[: longest - 60]} ... {text[-40:]} ({len(text)} characters)"
+
+
 def require(condition, sentence):
     """Raises `BadInput(sentence)` unless the condition holds."""
     if not condition:
@@ -24,7 +35,7 @@ def require(condition, sentence):
 def nearest(name, valid):
     """The valid name closest to `name` in spelling, or None where nothing is close."""
     spelt = {str(v).lstrip("-"): str(v) for v in valid}  # what flags have in common says nothing
-    close = difflib.get_close_matches(str(name).lstrip("-"), spelt, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(name).lstrip("-")[:100], spelt, n=1, cutoff=0.5)
     return spelt[close[0]] if close else None
 
 
@@ -42,7 +53,7 @@ def unknown(kind, name, valid):
     valid = list(valid)
     guess = nearest(name, valid)
     hint = f"did you mean {guess!r}? " if guess else ""
-    return BadInput(f"Unknown {kind} {name!r}: {hint}valid: {', '.join(map(str, valid))}.")
+    return BadInput(f"Unknown {kind} {shown(name)}: {hint}valid: {', '.join(map(str, valid))}.")
 
 
 def check_flag(name, value, of=""):
@@ -93,4 +104,4 @@ def check_number(name, value, least=0.0, of="", above=None, below=math.inf, most
 
 def _sentence(name, value, of, right):
     whose = f" of {of}" if of else ""
-    return f"`{name}`{whose} must be {right}. Received: {name}={value!r}"
+    return f"`{name}`{whose} must be {right}. Received: {name}={shown(value)}"

@@ -1,4 +1,8 @@
-"""SIGTERM and SIGINT during training: the first asks for a checkpoint, the second ends at once."""
+"""SIGTERM, SIGINT and SIGHUP.
+
+Where there is nothing to save each ends the process at once, with a sentence; during training the
+first asks for a checkpoint and the second ends at once.
+"""
 
 import contextlib
 import os
@@ -6,7 +10,7 @@ import signal
 import sys
 import threading
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Stopped(Exception):
@@ -38,7 +42,7 @@ class Request:
 
 @contextlib.contextmanager
 def deferred():
-    """Catches both signals, for training to look at when it can stop.
+    """Catches the signals, for training to look at when it can stop.
 
     The second one ends the process at once, with 128 + its number: also while TensorFlow compiles,
     when no Python handler can run. So a thread reads what the C handler writes into a pipe.
@@ -46,40 +50,76 @@ def deferred():
     Yields:
         A `Request`. Outside of the main thread, where Python sets no handlers, it stays empty.
     """
-    request = Request()
-    if threading.current_thread() is not threading.main_thread():
-        yield request
-        return
+    request, asked = Request(), []
 
     def ask(number, frame):
         request.number = request.number or number
 
+    def came(number):
+        if asked:
+            os._exit(128 + number)
+        asked.append(number)
+        name = signal.Signals(number).name
+        _say(f"{name}: saving after the running update; a second signal ends at once.")
+
+    with _watched(ask, came):
+        yield request
+
+
+@contextlib.contextmanager
+def ending(say):
+    """Ends the process at the first signal, with 128 + its number, while there is nothing to save.
+
+    No exception is raised for it: in a callback of the garbage collector, or where a library
+    catches all, it would be lost. What was being written is as after a kill.
+
+    Args:
+        say: called with the signal's number, in a thread, before the end.
+    """
+
+    def came(number):
+        try:
+            say(number)
+        finally:
+            os._exit(128 + number)
+
+    with _watched(lambda number, frame: None, came):
+        yield
+
+
+@contextlib.contextmanager
+def _watched(handler, came):
+    """Sets a handler for the signals, and calls `came` for each in a thread.
+
+    A SIGHUP that is ignored (nohup) stays so.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     read, write = os.pipe()
     os.set_blocking(write, False)
-    before = {number: signal.signal(number, ask) for number in SIGNALS}
+    numbers = [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in numbers}
     fd_before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-    watch = threading.Thread(target=_watch, args=(read,), daemon=True)
+    watch = threading.Thread(target=_watch, args=(read, came), daemon=True)
     watch.start()
     try:
-        yield request
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, old in before.items():
+            signal.signal(number, old)
         signal.set_wakeup_fd(fd_before)
         os.close(write)  # ends the thread
         watch.join()
         os.close(read)
 
 
-def _watch(read):
-    asked = False
+def _watch(read, came):
     while number := os.read(read, 1):
-        if number[0] not in SIGNALS:
-            continue
-        if asked:
-            os._exit(128 + number[0])
-        asked = True
-        name = signal.Signals(number[0]).name
-        line = f"{name}: saving after the running update; a second signal ends at once.\n"
-        with contextlib.suppress(OSError, ValueError):  # a terminal that is gone
-            os.write(sys.__stderr__.fileno(), line.encode())
+        if number[0] in SIGNALS:
+            came(number[0])
+
+
+def _say(line):
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # a terminal that is gone
+        os.write(sys.__stderr__.fileno(), f"{line}\n".encode())

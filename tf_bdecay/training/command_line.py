@@ -62,6 +62,7 @@ FLAGS = (
         False,
         "turn on TensorFlow's op determinism",
     ),
+    Flag(bool, "traceback", False, "show the traceback of an error, in place of errors.log"),
     Flag(bool, "dry_run", False, "print the resolved experiment and stop"),
     Flag(bool, "plan", False, "print a plan by number of --devices, and stop"),
     Flag(float, "memory_gb", None, "--plan: memory of a device, in 10^9 bytes"),
@@ -104,10 +105,11 @@ Experiments, for --config=FILE or --config=FILE:VARIANT
 Keys of {spec}, set by --config.KEY=VALUE
 {keys}
 
-Exit codes: 0 done, 1 a file could not be written, 2 input that cannot be used, 3 stopped as loss
-or gradients were not finite, 4 another worker was lost or did not come, 130 interrupted (SIGINT),
-143 terminated (SIGTERM, a preemption), both after a checkpoint; a second signal ends at once. Run
-the same command again to go on."""
+Exit codes: 0 done, 1 a failure, such as a file that could not be written, 2 input that cannot be
+used, 3 loss, gradients or the result were not finite, 4 another worker was lost or did not come,
+130 interrupted (SIGINT), 143 terminated (SIGTERM, a preemption), 129 hung up (SIGHUP), all three
+after a checkpoint where training had begun; a second signal ends at once. Run the same command
+again to go on."""
 
 
 def parse(arguments, root):
@@ -286,6 +288,11 @@ def _wrong_type(message, config):
 def asks_for_help(arguments):
     """Whether one of them is --help or a form of it."""
     return any(a.startswith("-") and a.lstrip("-") in _HELP for a in arguments)
+
+
+def asks_for_traceback(arguments):
+    """Whether one of them is --traceback; known before the others are understood."""
+    return any(a in ("--traceback", "-traceback", "--traceback=true") for a in arguments)
 
 
 def help_page(arguments, root):

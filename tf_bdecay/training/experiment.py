@@ -260,6 +260,16 @@ def _result(experiment):
     return {**result, "warnings": report.warnings_of(result, adaptive)}
 
 
+def not_finite(result):
+    """The measured values of a result that are not finite, in words; "" where all are."""
+    wrong = [
+        f"{name}={value}"
+        for name, value in result.items()
+        if name.startswith("test_") and not np.isfinite(value)
+    ]
+    return ", ".join(wrong)
+
+
 def _report(experiment, workdir, result):
     """Writes model, picture and result; the result last, as it says that the run is finished."""
     experiment.model.save(workdir.path / "model.keras")

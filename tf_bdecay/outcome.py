@@ -1,0 +1,279 @@
+"""How a command ends: an exit code and one bounded sentence, whatever happened.
+
+    ending = outcome.Ending("main.py", traceback="--traceback" in arguments)
+    with outcome.steady_streams(ending), outcome.ends_at_signals(ending):
+        code = ending.call(body, arguments)  # ending.folder = ... once it is known
+
+What fails without a sentence of its own is told in one line; its traceback goes to errors.log in
+the folder of the run, or to stderr where it was asked for. Nothing here loads TensorFlow.
+"""
+
+import codecs
+import contextlib
+import os
+import pathlib
+import re
+import signal
+import sys
+import traceback
+
+from tf_bdecay.distribution import signals
+from tf_bdecay.errors import BadInput
+
+DONE, FAILED, BAD_INPUT, DIVERGED = 0, 1, 2, 3
+LOG = "errors.log"
+LONGEST = 1200  # characters of a sentence
+_PLAIN = {
+    **dict.fromkeys("─━═╌╍┄┅╴╶╸╺–—−‐‑", "-"),
+    **dict.fromkeys("│┃║", "|"),
+    **dict.fromkeys("┌┐└┘├┤┬┴┼╭╮╯╰╞╡╪╒╕╘╛┏┓┗┛┡┩╇╈┠┨┳┻╋", "+"),
+    **{"×": "x", "…": "...", "≥": ">=", "≤": "<=", "'": "'", "█": "#", "•": "*"},
+}
+
+
+class Terminated(KeyboardInterrupt):
+    """A signal other than SIGINT, as an exception; `number` is the signal's."""
+
+    def __init__(self, number=signal.SIGTERM, *args):
+        super().__init__(*args)
+        self.number = number
+
+
+class Ending:
+    """The end of a command: prints its sentence and knows its exit code.
+
+    Args:
+        name: of the command, with which its sentences begin: "main.py".
+        traceback: whether stderr gets the traceback of what has no sentence of its own.
+
+    Attributes:
+        folder: where errors.log goes, a path that need not exist; None where nothing is written.
+        what: what stops where a file cannot be written: "The run".
+        kept: called without arguments for what to say of what is kept; None for nothing.
+        fits: what would need less memory, in words.
+    """
+
+    def __init__(self, name, traceback=False):
+        self.name, self.traceback = name, traceback
+        self.folder = None
+        self.what, self.kept, self.fits = "The run", None, ""
+
+    def call(self, body, *arguments):
+        """Calls `body`, which returns an exit code.
+
+        Returns:
+            That code, or the one of what it raised, of which the sentence is then on stderr.
+        """
+        try:
+            return body(*arguments)
+        except BaseException as error:
+            return self.of(error)
+
+    def of(self, error):
+        """Says how an exception ends the command, and returns its exit code."""
+        code, sentence = self._told(error)
+        if code != DONE and sentence:
+            self.say(sentence)
+        return code
+
+    def say(self, sentence):
+        """Prints a sentence on stderr; where that is gone, to errors.log."""
+        line = f"{self.name}: {bounded(sentence)}"
+        try:
+            print(line, file=sys.stderr, flush=True)
+        except (OSError, ValueError):
+            self.log(line)
+
+    def interrupted(self, number, *said):
+        """The sentence of a signal."""
+        return f"{word(number)}. {' '.join(map(str, said)) or self._kept()}".strip()
+
+    def log(self, text):
+        """Appends to errors.log, and returns its path; None where it cannot be written."""
+        if self.folder is None or not pathlib.Path(self.folder).is_dir():
+            return None
+        path = pathlib.Path(self.folder, LOG)
+        try:
+            with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(text.rstrip("\n") + "\n")
+        except OSError:
+            return None
+        return path
+
+    def _told(self, error):
+        """The exit code and the sentence."""
+        if isinstance(error, SystemExit):
+            return _exit_code(error), error.code if isinstance(error.code, str) else ""
+        if isinstance(error, KeyboardInterrupt):
+            number = getattr(error, "number", signal.SIGINT)
+            return 128 + number, self.interrupted(number, *error.args)
+        if isinstance(error, BadInput):
+            return BAD_INPUT, str(error)
+        if isinstance(error, BrokenPipeError):
+            return DONE, ""  # whoever read us has seen enough
+        if out_of_memory(error):
+            return FAILED, f"{self._traced(error, 'Memory does not suffice', self.fits)}"
+        if isinstance(error, OSError):
+            return FAILED, f"{self.what} stops: {str(error).rstrip('.')}. {self._kept()}"
+        return FAILED, self._traced(error, "An error that was not foreseen", "")
+
+    def _traced(self, error, what, advice):
+        text = "".join(traceback.format_exception(error))
+        if self.traceback:
+            with contextlib.suppress(OSError, ValueError):
+                print(text, file=sys.stderr, flush=True)
+            where = ""
+        else:
+            path = self.log(text)
+            where = f"The traceback is in {path}. " if path else "--traceback shows where. "
+        reason = bounded(str(error), 300).rstrip(".")
+        named = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
+        return f"{what} ({named}). {advice}{' ' * bool(advice)}{where}{self._kept()}"
+
+    def _kept(self):
+        try:
+            return self.kept() if self.kept else ""
+        except Exception:  # what tells of a failure must not fail itself
+            return ""
+
+
+def _exit_code(error):
+    if error.code is None:
+        return DONE
+    return error.code if isinstance(error.code, int) else FAILED
+
+
+def word(number):
+    """What a signal did, in a word."""
+    words = {signal.SIGINT: "Interrupted", signal.SIGTERM: "Terminated", signal.SIGHUP: "Hung up"}
+    return words.get(number, f"Ended by signal {number}")
+
+
+def bounded(text, longest=LONGEST):
+    """Text as one line of bounded length, of which the middle is left out."""
+    line = re.sub(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", str(text)).strip()
+    if len(line) <= longest:
+        return line
+    end = longest // 4
+    return f"{line[: longest - end - 5]} ... {line[-end:]}"
+
+
+def matters(lost):
+    """Whether a stream was lost for another reason than that its reader has seen enough."""
+    return lost is not None and not isinstance(lost, BrokenPipeError)
+
+
+def out_of_memory(error):
+    """Whether an exception says that memory did not suffice, Python's, NumPy's or TensorFlow's."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    return isinstance(error, MemoryError) or "ResourceExhaustedError" in names
+
+
+@contextlib.contextmanager
+def steady_streams(ending, goes_on=lambda: False):
+    """Makes stdout and stderr survive a terminal or reader that is gone, and narrow encodings.
+
+    What can no longer be printed is dropped. Where the command `goes_on`, errors.log says so.
+
+    Args:
+        ending: the `Ending`, whose `folder` has the log.
+        goes_on: called where a stream is lost, for whether work goes on without it.
+
+    Yields:
+        Dict of the name of a lost stream to the `OSError`.
+    """
+    lost, before = {}, (sys.stdout, sys.stderr)
+
+    def lose(name, error):
+        lost[name] = error
+        if goes_on():
+            ending.log(
+                f"{ending.name}: {name} is gone ({error.strerror}): the run goes on, without a "
+                "word to it."
+            )
+
+    taken = []
+    if None in before:  # closed: the next file to be opened must not become stdout
+        while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
+            taken.append(handle)
+        os.close(handle)
+    names = ("stdout", "stderr")
+    sys.stdout, sys.stderr = (
+        _Steady(stream or open(os.devnull, "w"), name, lose)  # noqa: SIM115
+        for stream, name in zip(before, names, strict=True)
+    )
+    try:
+        yield lost
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(ValueError):
+                stream.flush()
+        sys.stdout, sys.stderr = before
+
+
+@contextlib.contextmanager
+def ends_at_signals(ending):
+    """While there is nothing to save, a signal ends the process with a sentence and 128 + n."""
+    try:
+        handle = os.dup(2)  # the body may silence TensorFlow's C++
+    except OSError:
+        handle = None
+
+    def say(number):
+        line = f"{ending.name}: {ending.interrupted(number)}"
+        try:
+            os.write(handle, f"\n{line}\n".encode())
+        except (OSError, TypeError):
+            ending.log(line)
+
+    try:
+        with signals.ending(say):
+            yield
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+class _Steady:
+    """A text stream to which writing never fails; what is not encodable becomes plain."""
+
+    def __init__(self, under, name, lose):
+        self._under, self._name, self._lose = under, name, lose
+        if hasattr(under, "reconfigure") and getattr(under, "errors", "") == "strict":
+            under.reconfigure(errors="tf_bdecay.plain")
+
+    def write(self, text):
+        """Writes, and says how much as if it could."""
+        self._tried(self._under.write, text)
+        return len(text)
+
+    def flush(self):
+        """Flushes."""
+        self._tried(self._under.flush)
+
+    def writelines(self, lines):
+        """Writes lines."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name):
+        return getattr(self._under, name)
+
+    def _tried(self, function, *arguments):
+        try:
+            function(*arguments)
+        except OSError as error:
+            with contextlib.suppress(OSError, ValueError):  # what is buffered must go somewhere
+                sink = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(sink, self._under.fileno())
+                os.close(sink)
+            self._lose(self._name, error)
+
+
+def _plain(error):
+    """What an encoding lacks, in ASCII: lines of tables, dashes; '?' for the rest."""
+    text = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(letter, "?") for letter in text), error.end
+
+
+codecs.register_error("tf_bdecay.plain", _plain)
