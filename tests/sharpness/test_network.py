@@ -135,20 +135,12 @@ def test_training_goes_on_as_if_nothing_had_been_measured():
 
 
 def test_roles_may_be_given():
-    class Affine(layers.Layer):
-        def build(self, shape):
-            self.stretch = self.add_weight(shape=shape[-1:], initializer="ones", name="stretch")
-            self.shift = self.add_weight(shape=shape[-1:], initializer="ones", name="shift")
-
-        def call(self, x):
-            return x * self.stretch + self.shift
-
-    model = keras.Sequential([keras.Input((3,)), Affine(), layers.Dense(CLASSES)])
+    model = convolutional()
     data = examples_for(model)
-    roles = tf_bdecay.roles_of(model, {".*stretch": "gamma", ".*shift": "beta"})
-    assert connectivity(model, crossentropy, data).bias_ratio == {}
-    assert len(connectivity(model, crossentropy, data, roles=roles).bias_ratio) == 1
-    with pytest.raises(BadInput, match="`roles` must be of this model's 4 .*Received: roles of 3"):
+    others = tf_bdecay.roles_of(model, {".*/(gamma|beta)": "other"})
+    assert len(connectivity(model, crossentropy, data).bias_ratio) == 1
+    assert connectivity(model, crossentropy, data, roles=others).bias_ratio == {}
+    with pytest.raises(BadInput, match="`roles` must be of this model's 5 .*Received: roles of 3"):
         connectivity(
             model, crossentropy, data, roles=tf_bdecay.roles_of(model.trainable_variables[:3])
         )
