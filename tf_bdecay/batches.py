@@ -5,7 +5,9 @@
 Everything that asks whether one size divides another asks here, and gets one sentence.
 """
 
+import contextlib
 import math
+import re
 
 from tf_bdecay.errors import BadInput
 
@@ -99,6 +101,24 @@ def divided(tensor, parts, whole, otherwise="", step=1):
     sentence = _sentence(parts, whole, None, otherwise, step)
     with tf.control_dependencies([tf.debugging.Assert(fits, [sentence, size])]):
         return tf.identity(tensor)
+
+
+@contextlib.contextmanager
+def one_sentence():
+    """Turns what TensorFlow says when a running graph's batch is not divided into `BadInput`."""
+    try:
+        yield
+    except Exception as error:
+        found = re.search(_AT_RUN_TIME, str(error), re.DOTALL)
+        if found is None:
+            raise
+        raise BadInput(found.expand(r"\1\2")) from None
+
+
+# What `tf.debugging.Assert` makes of `_sentence` and the size.
+_AT_RUN_TIME = (
+    r"assertion failed: \[([^\[\]]* must divide [^\[\]]* Received: [^\[\]]*=\s?)\] \[(\d+)\]"
+)
 
 
 def divisors(size):

@@ -1,7 +1,11 @@
 """The only file that touches names that Keras keeps private; each says what has no public name."""
 
+import contextlib
+
 import keras
 import numpy as np
+from keras.src.backend import compute_output_spec, get_keras_mask, set_keras_mask
+from keras.src.losses.loss import apply_mask
 
 
 def layers_of(model, include_self=True):
@@ -88,16 +92,24 @@ def build_metrics(model, x, y, y_pred):
         model._compile_metrics.build(y, y_pred)
 
 
-def build_loss(model, y):
+def build_loss(model, y, sample_weight=None):
     """Makes the metrics of a compiled model's losses, which else its first loss would make.
 
     Args:
         model: functional and compiled.
-        y: structure of the targets.
+        y, sample_weight: structures of arrays or tensors, as `fit` takes them.
     """
     loss = model._compile_loss
-    if loss is not None and not loss.built:
-        loss.build(y, model.output)
+    if loss is None or loss.built:
+        return
+
+    def symbolic(tensor):
+        if tensor is None:
+            return None
+        return keras.KerasTensor(tensor.shape, keras.backend.standardize_dtype(tensor.dtype))
+
+    y, sample_weight = keras.tree.map_structure(symbolic, (y, sample_weight))
+    compute_output_spec(loss, y, model.output, sample_weight)
 
 
 class BuiltOnce(keras.Model):
@@ -127,3 +139,67 @@ def _empty_batch(spec):
         return np.zeros(shape, one.dtype.as_numpy_dtype)
 
     return keras.tree.map_structure(zeros, spec)
+
+
+def is_kerass_own(thing):
+    """Whether an object's class is defined by Keras itself."""
+    return type(thing).__module__.split(".")[0] == "keras"
+
+
+def is_seed(variable):
+    """Whether a variable is the state of a `keras.random.SeedGenerator`."""
+    return variable.name == "seed_generator_state"
+
+
+def mask_of(tensor):
+    """The Keras mask that a tensor carries, or None."""
+    return get_keras_mask(tensor)
+
+
+def set_mask(tensor, mask):
+    """Gives a tensor a Keras mask, unless it is None."""
+    if mask is not None:
+        set_keras_mask(tensor, mask)
+
+
+def computes_mask(layer):
+    """Whether a layer has a `compute_mask` of its own."""
+    return type(layer).compute_mask is not keras.layers.Layer.compute_mask
+
+
+def masked_weights(sample_weight, mask):
+    """The weights of a loss's values, 0 where masked, as Keras joins them; None for neither."""
+    if mask is None:
+        return sample_weight
+    dtype = keras.config.floatx()
+    return apply_mask(sample_weight, mask, dtype=dtype, reduction="mean_with_sample_weight")
+
+
+def losses_of(model):
+    """The Keras losses of a compiled model's outputs, once it is built."""
+    compiled = model._compile_loss
+    return [] if compiled is None else [one.loss for one in compiled._flat_losses]
+
+
+@contextlib.contextmanager
+def losses_replaced(model, replace):
+    """Inside, a compiled model computes its losses by other functions.
+
+    Keras has no other place between a loss of one output and the sum over outputs.
+
+    Args:
+        model: compiled, its losses built.
+        replace: of (index, loss): function of (y_true, y_pred, sample_weight).
+    """
+    compiled = model._compile_loss
+    if compiled is None:
+        yield
+        return
+    before = compiled._flat_losses
+    compiled._flat_losses = [
+        one._replace(loss=replace(i, one.loss)) for i, one in enumerate(before)
+    ]
+    try:
+        yield
+    finally:
+        compiled._flat_losses = before

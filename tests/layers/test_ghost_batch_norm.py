@@ -242,3 +242,40 @@ def test_weights_of_batch_normalization_fit():
     ours.set_weights(source.get_weights())
     np.testing.assert_array_equal(ours(x), source(x))
     assert isinstance(ours, keras.layers.BatchNormalization)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+@pytest.mark.parametrize("partial", ["error", "smaller"])
+def test_statistics_that_are_not_finite_move_neither(value, partial):
+    """Of 1e30 the mean is finite and the variance is not."""
+    x = data(8, 3)
+    x[5, 1] = value
+    layer = with_parameters(GhostBatchNormalization(4, momentum=0.5, partial=partial), x.shape)
+    before = [ops.convert_to_numpy(w) for w in (layer.moving_mean, layer.moving_variance)]
+    layer(x, training=True)
+    for a, b in zip(before, (layer.moving_mean, layer.moving_variance), strict=True):
+        np.testing.assert_array_equal(ops.convert_to_numpy(b), a)
+    layer(data(8, 3), training=True)
+    assert (ops.convert_to_numpy(layer.moving_mean) != before[0]).all()
+
+
+def test_fit_goes_on_after_an_example_that_is_not_finite():
+    """The optimizer skips the update; the layer, which acts before it, keeps its statistics."""
+    import tf_bdecay
+
+    rng = np.random.default_rng(0)
+    x, y = data(32, 4), rng.integers(0, 3, 32)
+    spoilt = x.copy()
+    spoilt[9, 0] = np.nan
+    keras.utils.set_random_seed(0)
+    dense = keras.layers.Dense(6, use_bias=False)
+    layers = [dense, GhostBatchNormalization(4), keras.layers.Dense(3)]
+    model = keras.Sequential([keras.Input((4,)), *layers])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(tf_bdecay.Lamb(0.05), loss)
+    start = model.get_weights()
+    model.fit(spoilt[:16], y[:16], batch_size=16, verbose=0)
+    for a, b in zip(start, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    model.fit(x, y, batch_size=16, epochs=3, shuffle=False, verbose=0)
+    assert np.isfinite(model.evaluate(x, y, verbose=0))

@@ -26,7 +26,9 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
     The moving statistics take one momentum step a call, from the means over the ghost batches of
     their means and of their variances (weighted by examples, where one is smaller); replicas
     average theirs, so their copies stay equal. (Hoffer's algorithm compounds the momentum over the
-    ghost batches; ours does not depend on how the batch was cut into replicas.) At inference, or
+    ghost batches; ours does not depend on how the batch was cut into replicas.) A call whose new
+    mean or variance is not finite moves neither; so does one of several replicas or micro-batches,
+    whose part in the average is then the old value. At inference, or
     with `trainable=False`, the moving statistics normalize batches of any size, as in Keras.
 
     Statistics are float32 in mixed precision and float64 in float64. It is a
@@ -142,16 +144,21 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
     def _update_statistics(self, mean, variance):
         """One momentum step of the moving statistics: m <- momentum m + (1 - momentum) new.
 
-        Under a strategy the assignment averages over replicas, for which it must not stand inside a
-        `tf.cond` or a nested `tf.function`.
+        If a new value is not finite both stay as they were, as the optimizer may skip such an
+        update and no momentum step would ever remove it. Under a strategy the assignment averages
+        over replicas, for which it must not stand inside a `tf.cond` or a nested `tf.function`.
 
         Args:
             mean: tensor [channels], of this call's ghost batches.
             variance: tensor [channels], of this call's ghost batches, biased.
         """
+        finite = ops.logical_and(ops.all(ops.isfinite(mean)), ops.all(ops.isfinite(variance)))
+        one = ops.cast(1.0, mean.dtype)
+        keep = ops.where(finite, one * self.momentum, one)
+        share = ops.where(finite, one * (1.0 - self.momentum), ops.zeros_like(one))
         for moving, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            old = ops.cast(moving, new.dtype)
-            moving.assign(old * self.momentum + new * (1.0 - self.momentum))
+            new = ops.where(finite, new, ops.zeros_like(new))
+            moving.assign(ops.cast(moving, new.dtype) * keep + new * share)
 
     def _checked(self, inputs):
         """The inputs, if the ghost batch divides them."""

@@ -62,7 +62,7 @@ class Updates:
         replica = int(tf.get_static_value(context.replica_id_in_sync_group) or 0)
         key = replica, present, overwritten
         if key not in self._traced:
-            copies = tf.nest.map_structure(lambda v: _own_copy(v, context.strategy, replica), state)
+            copies = tf.nest.map_structure(lambda v: own_copy(v, context.strategy, replica), state)
             compiled = self._compiled_function(context)
             engine = InPlace(optimizer, copies, present, compiled, overwritten)
             self._traced[key] = tf.function(functools.partial(step.update, engine), autograph=False)
@@ -247,7 +247,7 @@ def _if(condition, yes, no):
     return yes() if condition is True else tf.cond(condition, yes, no)
 
 
-def _own_copy(variable, strategy, replica):
+def own_copy(variable, strategy, replica):
     """This replica's copy of a variable, which a nested function may read and assign."""
     variable = variable.value if isinstance(variable, keras.Variable) else variable
     if isinstance(strategy, tf.distribute.TPUStrategy):  # untried

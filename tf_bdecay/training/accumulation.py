@@ -1,5 +1,7 @@
 """One update from many micro-batches: that of the global batch, in a fraction of its memory."""
 
+from typing import Any, NamedTuple
+
 import keras
 import tensorflow as tf
 from keras import tree
@@ -9,83 +11,128 @@ from tf_bdecay.batches import check_divides, divided
 from tf_bdecay.errors import check_count, require
 from tf_bdecay.layers import GhostBatchNormalization
 from tf_bdecay.sharpness.tape import dense_gradients
+from tf_bdecay.training.loss_shares import loss_shares
+
+
+class Pass(NamedTuple):
+    """What one pass over a replica's batch gives, before anything is assigned.
+
+    Attributes:
+        loss: scalar.
+        outputs: structure of tensors, with their masks.
+        gradients: list by trainable variable, None for one without.
+        state: pairs of a Keras variable and the value that layers and losses would assign to it.
+    """
+
+    loss: Any
+    outputs: Any
+    gradients: list
+    state: list
 
 
 def check(model, micro_batch_size):
-    """Raises `BadInput` unless a model's update is the same from micro-batches of this size."""
+    """Raises `BadInput` where micro-batches of this size are known to change a model's update.
+
+    A normalization layer that is frozen works in inference mode, where it needs no batch.
+    """
     if micro_batch_size is None:
         return
     check_count("micro_batch_size", micro_batch_size)
+    for variable in model.trainable_variables:
+        require(
+            not getattr(variable, "overwrite_with_gradient", False),
+            f"{variable.path!r} is a float8 scale, found from a whole batch, which micro-batches "
+            "do not have: use bfloat16, or no micro_batch_size.",
+        )
     for layer in keras_private.layers_of(model, include_self=False):
-        if isinstance(layer, GhostBatchNormalization):
-            ghost = {f"{layer.name}.ghost_batch_size": layer.ghost_batch_size}
-            check_divides(ghost, "micro_batch_size", micro_batch_size)
-        else:
-            require(
-                not isinstance(layer, keras.layers.BatchNormalization),
-                f"The layer {layer.name!r} normalizes by the statistics of its whole batch, which "
-                "micro-batches do not have: use tf_bdecay.layers.GhostBatchNormalization, or no "
-                "micro_batch_size.",
-            )
+        require(
+            not getattr(layer, "stateful", False),
+            f"The layer {layer.name!r} is stateful, its state that of a whole batch, which "
+            "micro-batches do not have: use stateful=False, or no micro_batch_size.",
+        )
+        if not isinstance(layer, keras.layers.BatchNormalization) or not layer.trainable:
+            continue
+        require(
+            isinstance(layer, GhostBatchNormalization),
+            f"The layer {layer.name!r} normalizes by the statistics of its whole batch, which "
+            "micro-batches do not have: use tf_bdecay.layers.GhostBatchNormalization, or no "
+            "micro_batch_size.",
+        )
+        ghost = {f"{layer.name}.ghost_batch_size": layer.ghost_batch_size}
+        check_divides(ghost, "micro_batch_size", micro_batch_size)
 
 
-def accumulated(forward_backward, data, size, variables, state, outputs):
-    """Loss, outputs and gradients of a replica's batch, computed a micro-batch at a time.
+def at_once(trainer, data):
+    """The `Pass` over a whole batch, (x, y, sample_weight)."""
+    keras_private.build_loss(trainer, *data[1:])
+    state = [*model_state(trainer), *trainer.metrics_variables]
+    with _Assignments(trainer.trainable_variables, state, ()) as scope:
+        found = trainer.forward_backward(*data)
+    return Pass(*found, [(v, _value(v, scope)) for v in state if id(v) in scope.assigned])
+
+
+def accumulated(trainer, data, size):
+    """The `Pass` over a replica's batch, computed a micro-batch at a time.
 
         L = 1/K sum_k L_k,   dL/dtheta = 1/K sum_k dL_k/dtheta      (K micro-batches of equal size)
+
+    where a loss that does not divide by the number of its values, such as a sum or a mean over
+    what a mask keeps, goes into L_k with its share (see `loss_shares`).
 
     The loop holds the activations of one micro-batch. Gradients are summed in float32 (float64 for
     such variables). The order of examples is the batch's own, so ghost batches are too.
 
-    What layers assign in a forward pass is assigned after the loop. A variable that replicas
-    average (`aggregation="mean"`, as moving statistics) is averaged over micro-batches too, each of
-    which began with the old value: with b_k the statistics of micro-batch k,
+    State that layers assign in a forward pass begins every micro-batch with its old value, and the
+    mean over micro-batches is its new one: a momentum step, with b_k the statistics of
+    micro-batch k,
 
         1/K sum_k (m old + (1 - m) b_k) = m old + (1 - m) 1/K sum_k b_k
 
-    is one momentum step from the mean over all ghost batches. Any other variable, such as the seed
-    of a dropout, is handed from one micro-batch to the next.
+    is one step from the mean over the batch, and a counter counts one call. Integers are those of
+    the last micro-batch. The seeds of random numbers, and metrics, are handed from one micro-batch
+    to the next.
 
     Args:
-        forward_backward: function of (x, y, sample_weight) that returns loss, outputs, gradients.
+        trainer: the compiled `Trainer`.
         data: (x, y, sample_weight), structures of tensors of one length, or None.
         size: int, examples of a micro-batch, which divides that length.
-        variables: those of the gradients.
-        state: the Keras variables that layers and losses may assign.
-        outputs: structure like the outputs, for their dtypes.
-
-    Returns:
-        The mean loss, the outputs for all examples, and the list of gradients.
 
     Raises:
-        BadInput: the size does not divide the batch, or a variable outside of `state` is assigned;
-            at run time `tf.errors.InvalidArgumentError`, where only the graph knows the batch.
+        BadInput: the size does not divide the batch, or a forward pass assigns what is not state
+            of the model; at run time `tf.errors.InvalidArgumentError`, where only the graph knows
+            the batch.
     """
-    data = tree.map_structure(lambda t: _in_micro_batches(t, size), data)
-    first = tree.flatten(data)[0]
+    keras_private.build_loss(trainer, *data[1:])  # no variable can be made in the loop
+    variables = trainer.trainable_variables
+    averaged, kept, chained = _kinds_of_state(trainer)
+    whole, data = data, tree.map_structure(lambda t: _in_micro_batches(t, size), data)
+    first = next(t for t in tree.flatten(data) if t is not None)
     count = first.shape[0] or tf.shape(first)[0]
-    averaged = [v for v in state if v.aggregation == "mean"]
-    chained = [v for v in state if v.aggregation != "mean"]
-    assigned = set()  # ids, known once the body was traced
+    shares, masks = loss_shares(trainer, whole, size, count)
+    assigned, absent = set(), set()  # known once the body was traced
     start = (
         tf.constant(0),
         tf.constant(0.0, _wide(keras.config.floatx())),
         [tf.zeros(v.shape, _wide(v.dtype)) for v in variables],
         [tf.zeros(v.shape, _wide(v.dtype)) for v in averaged],
-        [tf.convert_to_tensor(v.value) for v in chained],
+        [tf.convert_to_tensor(v.value) for v in [*kept, *chained]],
         tree.map_structure(
-            lambda t: tf.TensorArray(t.dtype, count, element_shape=(size, *t.shape[1:])), outputs
+            lambda t: tf.TensorArray(t.dtype, count, element_shape=(size, *t.shape[1:])),
+            trainer.output,
         ),
     )
 
     def body(k, loss, sums, means, values, arrays):
         part = tree.map_structure(lambda t: None if t is None else t[k], data)
-        with _Assignments(variables, averaged, zip(chained, values, strict=True)) as scope:
-            value, y_pred, gradients = forward_backward(*part)
+        carried = zip(chained, values[len(kept) :], strict=True)
+        scope = _Assignments(variables, [*averaged, *kept], carried)
+        with scope, keras_private.losses_replaced(trainer, lambda i, one: shares[i].of(one, k)):
+            value, y_pred, gradients = trainer.forward_backward(*part)
         assigned.update(scope.assigned)
+        absent.update(i for i, g in enumerate(gradients) if g is None)
         sums = _plus(sums, dense_gradients(gradients, variables))
         means = _plus(means, [_value(v, scope) for v in averaged])
-        values = [_value(v, scope) for v in chained]
+        values = [_value(v, scope) for v in [*kept, *chained]]
         arrays = tree.map_structure(lambda array, t: array.write(k, t), arrays, y_pred)
         return k + 1, loss + tf.cast(value, loss.dtype), sums, means, values, arrays
 
@@ -96,12 +143,33 @@ def accumulated(forward_backward, data, size, variables, state, outputs):
     def mean(total):
         return total / tf.cast(count, total.dtype)
 
-    # After the loop: an assignment that averages over replicas must not stand inside it.
-    values = [*map(mean, means), *values]
-    for variable, value in zip([*averaged, *chained], values, strict=True):
-        if id(variable) in assigned:
-            variable.assign(value)
-    return mean(loss), tree.map_structure(_in_one, arrays), [mean(s) for s in sums]
+    outputs = tree.map_structure(_in_one, arrays)
+    for output, mask in zip(tree.flatten(outputs), masks, strict=True):
+        keras_private.set_mask(output, mask)
+    state = zip([*averaged, *kept, *chained], [*map(mean, means), *values], strict=True)
+    return Pass(
+        mean(loss),
+        outputs,
+        [None if i in absent else mean(s) for i, s in enumerate(sums)],
+        [(v, tf.cast(value, v.dtype)) for v, value in state if id(v) in assigned],
+    )
+
+
+def model_state(model):
+    """The variables that a model's layers may assign in a forward pass, without frozen weights."""
+    layers = keras_private.layers_of(model)
+    weights = {id(v) for layer in layers for v in keras_private.own_trainable_variables(layer)}
+    return [v for v in model.non_trainable_variables if id(v) not in weights]
+
+
+def _kinds_of_state(trainer):
+    """State that is averaged over micro-batches, is the last one's, or is handed on."""
+    state = model_state(trainer)
+    seeds = [v for v in state if keras_private.is_seed(v)]
+    rest = [v for v in state if not keras_private.is_seed(v)]
+    floats = [v for v in rest if keras.backend.is_float_dtype(v.dtype)]
+    others = [v for v in rest if not keras.backend.is_float_dtype(v.dtype)]
+    return floats, others, [*seeds, *trainer.metrics_variables]
 
 
 class _Assignments(keras.StatelessScope):
@@ -109,17 +177,17 @@ class _Assignments(keras.StatelessScope):
 
     Args:
         trained: variables that keep their own values.
-        averaged: variables that begin with their own values.
+        own: variables that begin with their own values.
         chained: pairs of a variable and the value that it begins with.
 
     Attributes:
         assigned: ids of the variables that got new values.
     """
 
-    def __init__(self, trained, averaged, chained):
+    def __init__(self, trained, own, chained):
         super().__init__(chained, collect_losses=True)
         self.assigned = set()
-        self._allowed = {*self.state_mapping, *(id(v) for v in averaged)}
+        self._allowed = {*self.state_mapping, *(id(v) for v in own)}
         # Regularizers take what the scope has: the variable itself, which the tape follows.
         self.state_mapping.update({id(v): v.value for v in trained})
 
@@ -129,7 +197,8 @@ class _Assignments(keras.StatelessScope):
             id(variable) in self._allowed,
             f"A forward pass assigns {variable.path!r}, which micro-batches cannot follow: it must "
             "be a non-trainable variable of the model (of random numbers, of a "
-            "keras.random.SeedGenerator that a layer has as an attribute).",
+            "keras.random.SeedGenerator that a layer has as an attribute), or there must be no "
+            "micro_batch_size.",
         )
         self.assigned.add(id(variable))
         super().add_update(update)

@@ -3,12 +3,14 @@
 import keras
 import tensorflow as tf
 
-from tf_bdecay import keras_private
+from tf_bdecay import batches, keras_private
 from tf_bdecay.distribution import sharding
 from tf_bdecay.distribution.strategies import is_multi_worker
 from tf_bdecay.errors import require
+from tf_bdecay.optim.base import DecayByRole
+from tf_bdecay.optim.loss_scale import LossScaleOptimizer
 from tf_bdecay.sharpness import loss_gradients_and_sensitivity
-from tf_bdecay.training import accumulation
+from tf_bdecay.training import accumulation, equivalence, skipping
 
 
 @keras.saving.register_keras_serializable("tf_bdecay")
@@ -19,6 +21,10 @@ class Trainer(keras_private.BuiltOnce):
         trainer = Trainer.of(model)      # shares the model's layers
         trainer.compile(tf_bdecay.Lamb(...), loss=..., micro_batch_size=256)
         trainer.fit(...)
+
+    An update that a tf_bdecay optimizer skips, as its gradients are not finite, leaves everything
+    as it was on every replica: weights, moments, averages, what the model's layers keep (moving
+    statistics, seeds). Metrics count its batch, as Keras' do: the epoch's loss shows it.
 
     With weights on the examples, loss and metrics are weighted as in any Keras model. Under a
     strategy gradients are this replica's own; the optimizer sums them. Under
@@ -50,13 +56,16 @@ class Trainer(keras_private.BuiltOnce):
             "`call` of its own can be wrapped: x = keras.Input(shape); "
             f"Trainer(x, model(x)). Received: {getattr(model, 'name', model)!r}",
         )
-        return cls(graph.input, graph.output, **kwargs)
+        trainer = cls(graph.input, graph.output, **kwargs)
+        trainer.dtype_policy = model.dtype_policy  # by which `compile` scales the loss
+        return trainer
 
-    def compile(self, *args, micro_batch_size=None, **kwargs):
+    def compile(self, optimizer="rmsprop", *args, micro_batch_size=None, **kwargs):
         """`keras.Model.compile`, and how large a batch a replica works on at a time.
 
         Args:
-            *args, **kwargs: of `keras.Model.compile`.
+            optimizer, *args, **kwargs: of `keras.Model.compile`. In mixed_float16, where Keras
+                wraps an optimizer to scale the loss, ours gets our LossScaleOptimizer.
             micro_batch_size: examples of a micro-batch. A replica's batch is cut into micro-batches
                 of this size, whose gradients are summed for one update, the same as of the whole
                 batch: gradients, ghost batches, moving statistics, loss, metrics, decision. None
@@ -64,11 +73,41 @@ class Trainer(keras_private.BuiltOnce):
 
         Raises:
             BadInput: not a whole number >= 1, or a layer whose result would depend on how the batch
-                is cut.
+                is cut. What is not known to be the same in micro-batches, such as a layer or a loss
+                of one's own, `fit` tries on a few examples of its first batch, and raises this if
+                it is not (see `check_micro_batches`).
         """
         accumulation.check(self, micro_batch_size)
         self.micro_batch_size = micro_batch_size
-        super().compile(*args, **kwargs)
+        scales = kwargs.get("auto_scale_loss", True) and self.dtype_policy.name == "mixed_float16"
+        if scales and isinstance(optimizer, DecayByRole) and optimizer.skip_nonfinite:
+            optimizer = LossScaleOptimizer(optimizer)
+        super().compile(optimizer, *args, **kwargs)
+
+    def check_micro_batches(self, x, y=None, sample_weight=None):
+        """Tries whether micro-batches change the update, on as many examples as a micro-batch has.
+
+        Loss, gradients and what layers keep, of the examples at once and in two parts, must be
+        equal to 1e-3 of their norms (1e-8 in float64, 5e-2 in half precision). Nothing is changed.
+        Keras' own noise, such as dropout, is off meanwhile. Under many workers `fit` does not try
+        by itself.
+
+        Args:
+            x, y, sample_weight: one batch, as `fit` takes it.
+
+        Returns:
+            Whether it could be found out: the batch has two examples or more, or two ghost batches,
+            and its gradients are finite.
+
+        Raises:
+            BadInput: they differ, or the trainer has no micro_batch_size.
+        """
+        require(
+            self.micro_batch_size is not None,
+            "check_micro_batches needs a trainer compiled with a micro_batch_size. "
+            "Received: micro_batch_size=None",
+        )
+        return equivalence.check(self, (x, y, sample_weight))
 
     def get_compile_config(self):
         """The arguments of `compile`, for saving."""
@@ -78,7 +117,8 @@ class Trainer(keras_private.BuiltOnce):
     def compile_from_config(self, config):
         """Compiles as `get_compile_config` says, for loading."""
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self)
+        ours = isinstance(self.optimizer, (DecayByRole, LossScaleOptimizer))
+        self.optimizer.build(self if ours else self.trainable_variables)
 
     def train_step(self, data):
         """One update.
@@ -90,20 +130,19 @@ class Trainer(keras_private.BuiltOnce):
             Dict of metric to its value over the epoch so far.
         """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        restore = skipping.restorer(self.optimizer, accumulation.model_state(self))
         if self.micro_batch_size is None:
             loss, y_pred, gradients = self.forward_backward(x, y, sample_weight)
         else:
-            keras_private.build_loss(self, y)  # no variable can be made in the loop
-            loss, y_pred, gradients = accumulation.accumulated(
-                self.forward_backward,
-                (x, y, sample_weight),
-                self.micro_batch_size,
-                self.trainable_variables,
-                state=[*self.non_trainable_variables, *self.metrics_variables],
-                outputs=self.output,
+            loss, y_pred, gradients, state = accumulation.accumulated(
+                self, (x, y, sample_weight), self.micro_batch_size
             )
+            for variable, value in state:
+                # After the loop: what averages over replicas must not stand inside it.
+                variable.assign(value)
         self.optimizer.apply(gradients, self.trainable_variables)
-        self._track_loss(loss, y)
+        restore()
+        self._track_loss(loss, x)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
     def forward_backward(self, x, y, sample_weight):
@@ -126,15 +165,33 @@ class Trainer(keras_private.BuiltOnce):
         """Loss and metrics of a batch in inference mode; a replica's part of it may be empty."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         y_pred = self(x, training=False)
-        self._track_loss(self.compute_loss(x, y, y_pred, sample_weight, training=False), y)
+        self._track_loss(self.compute_loss(x, y, y_pred, sample_weight, training=False), x)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
-    def fit(self, x=None, *args, validation_data=None, **kwargs):
-        """`keras.Model.fit`; under many workers it cuts the batches for them."""
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        *args,
+        **kwargs,
+    ):
+        """`keras.Model.fit`; under many workers it cuts the batches for them.
+
+        Raises:
+            BadInput: also for a batch that micro-batches do not divide.
+        """
         x = self._shared(x)
         if validation_data is not None:
             validation_data = self._shared(validation_data)
-        return super().fit(x, *args, validation_data=validation_data, **kwargs)
+        arguments = x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data
+        with batches.one_sentence():
+            return super().fit(*arguments, *args, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
         """`keras.Model.evaluate`; under many workers it cuts the batches for them."""
@@ -143,7 +200,10 @@ class Trainer(keras_private.BuiltOnce):
     def make_train_function(self, force=False):
         """Keras' own, but under many workers."""
         if not is_multi_worker(self.distribute_strategy):
-            return super().make_train_function(force)
+            if self.train_function is None or force:
+                super().make_train_function(force=True)
+                self.train_function = equivalence.checked_first(self, self.train_function)
+            return self.train_function
         if self.train_function is None or force:
             self._check_one_step()
             self.train_function = sharding.step_function(self, self.train_step)
@@ -167,9 +227,9 @@ class Trainer(keras_private.BuiltOnce):
             "MultiWorkerMirroredStrategy, where the workers agree after every update.",
         )
 
-    def _track_loss(self, loss, y):
+    def _track_loss(self, loss, x):
         """Adds a replica's loss to the mean over examples that `fit` reports."""
-        examples = tf.shape(keras.tree.flatten(y)[0])[0]
+        examples = tf.shape(next(t for t in keras.tree.flatten(x) if t is not None))[0]
         # Keras' compute_loss divides by the number of replicas; the mean over no example is NaN.
         mean = loss * tf.cast(self.distribute_strategy.num_replicas_in_sync, loss.dtype)
         mean = tf.where(examples > 0, mean, tf.zeros_like(mean))

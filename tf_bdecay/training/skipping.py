@@ -1,0 +1,40 @@
+"""An update that is skipped leaves what the model's layers keep as it was, too."""
+
+import tensorflow as tf
+
+from tf_bdecay.optim.base import DecayByRole, unwrapped
+from tf_bdecay.optim.tensorflow_engine import own_copy
+
+
+def restorer(optimizer, state):
+    """Remembers state before a forward pass; to be called in a replica context.
+
+    An update was skipped if the optimizer did not count it, whoever decided so: the optimizer, or
+    Keras' LossScaleOptimizer around it. A value that is only remembered is not copied.
+
+    Args:
+        optimizer: of the update; with one that is not of tf_bdecay nothing is restored.
+        state: list of Keras variables that the forward pass may assign.
+
+    Returns:
+        Function to be called after the update: it gives this replica's copies of the variables
+        their old values where the update was skipped.
+    """
+    inner = unwrapped(optimizer)
+    skips = inner is not optimizer or getattr(inner, "skip_nonfinite", False)
+    if not isinstance(inner, DecayByRole) or not skips or not state:
+        return lambda: None
+    context = tf.distribute.get_replica_context()
+    replica = int(tf.get_static_value(context.replica_id_in_sync_group) or 0)
+    copies = [own_copy(v, context.strategy, replica) for v in state]
+    before = [tf.identity(copy) for copy in copies]
+    done = tf.identity(inner.iterations.value)
+
+    def restore():
+        def write():
+            for copy, value in zip(copies, before, strict=True):
+                copy.assign(value)
+
+        tf.cond(inner.iterations.value > done, lambda: None, write)
+
+    return restore
