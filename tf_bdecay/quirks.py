@@ -7,6 +7,10 @@ Importing this needs neither of them. What is named here but mended elsewhere:
   slow dot product of a sum of squares: `optim/blocks.py` sums in two stages.
 * Forward-mode differentiation cannot follow a `tf.while_loop` that holds a `TensorArray`
   (TensorFlow 2.21): `layers/fused.py` steps aside.
+* Neither forward mode nor `tf.vectorized_map` of a gradient can follow the loop of a rolled LSTM,
+  GRU or SimpleRNN that depends on the parameters before it: "TypeError: `dtype` variant is not
+  compatible with 0" (TensorFlow 2.21). `sharpness/tape.py` finds that out by trying, takes two
+  backward passes for the one, and examples one by one for the other.
 * `keras.Sequential` and subclassed models give their variables other paths when they are loaded
   (Keras 3.15): files name variables by their order.
 """

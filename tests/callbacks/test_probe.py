@@ -245,6 +245,42 @@ def test_without_the_callback_the_first_update_is_an_error():
         fit(compiled(), images())
 
 
+@pytest.mark.parametrize("error", [MemoryError("9 GB"), OSError(5, "broken"), BadInput("Others.")])
+def test_a_measurement_that_fails_later_keeps_the_decision_and_training_goes_on(error):
+    class Fails(ProbeDecision):
+        def _measure(self, **session):
+            if self._next == 1:
+                raise error
+            return super()._measure(**session)
+
+    probe, decisions = Fails(images(seed=9), every=1), Decisions()
+    with pytest.warns(UserWarning, match="not measured before update 2: .*keeps its last decision"):
+        fit(compiled(), images(batches=3), callbacks=[probe, decisions])
+    assert len(decisions.on) == 3 and decisions.on[0] == decisions.on[1]
+    ((update, why),) = probe.failures
+    assert update == 2 and str(error).split(".")[0] in why
+
+
+@pytest.mark.parametrize(
+    "data, given, sentence",
+    [
+        ((np.ones((8, 3)), np.zeros(8, int)), None, "cannot take these examples"),
+        ((images()[0], images()[1] + 9), None, "label value of"),
+        (images(), lambda y, outputs: keras.ops.mean(outputs), "a value for each example"),
+    ],
+)
+@pytest.mark.parametrize("resumed", [False, True])
+def test_what_cannot_be_measured_is_said_before_the_first_update(data, given, sentence, resumed):
+    model = compiled()
+    if resumed:
+        fit(model, images(batches=3), callbacks=[ProbeDecision(images(), every=100)])
+    before = model.get_weights()
+    with pytest.raises(BadInput, match=sentence):
+        fit(model, images(), callbacks=[ProbeDecision(data, every=100, loss=given)])
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 # Two replicas, in a process of their own.
 
 SCRIPT = pathlib.Path(__file__).with_name("mirrored_script.py")

@@ -185,6 +185,114 @@ def test_data_that_cannot_be_used_are_refused_before_training(tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+# What cannot be measured is said before the first update; what fails later does not end a training.
+
+
+def plain(loss="mse", outputs=1):
+    """Batch statistics, one output or several, and a regression."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((6,))
+    hidden = layers.BatchNormalization(name="norm")(layers.Dense(4)(inputs))
+    heads = [layers.Dense(2)(hidden) for _ in range(outputs)]
+    model = keras.Model(inputs, heads if outputs > 1 else heads[0])
+    model.compile("sgd", loss)
+    return model
+
+
+X, Y = np.ones((32, 6), "float32"), np.ones((32, 2), "float32")
+
+
+@pytest.mark.parametrize(
+    "model, data, arguments, sentence",
+    [
+        ((["mse", "mse"], 2), (X, [Y, Y]), {}, "a loss for each of several outputs"),
+        ((["mse", None], 2), (X, [Y, Y]), {}, "a loss for each of several outputs"),
+        ((None,), (X, Y), {}, "compiled without a loss"),
+        ((lambda y, z: keras.ops.mean(y - z),), (X, Y), {}, "a value for each example"),
+        ((), (X, Y), dict(training=True), "C of single examples does not exist in training mode"),
+        ((), (X[:, :3], Y), {}, "cannot take these examples"),
+        ((), (X, np.ones((32, 5))), {}, "cannot take these examples"),
+        ((), (X, Y), dict(loss="msee"), "Unknown loss 'msee': did you mean 'mse'"),
+        ((), (X, Y), dict(measures="fisher_rao"), "pass from_logits=True or False"),
+        ((), (X, Y), dict(measures="C_m", batch_size=64), "do not fill one mini-batch"),
+        ((), (X, Y), dict(measures="trace", probes=1), "num_probes"),
+        ((), (X, Y), dict(measures="eigenvalue", eigenvalues=10**6), "no more eigenvalues"),
+        ((), (X, Y), dict(memory_gb=1e-9), "more than the memory budget"),
+        ((), (np.full_like(X, np.nan), Y), dict(measures="trace"), "Example 0 of the data"),
+        ((), (X, Y), dict(log_dir="file/below"), "`log_dir` of SharpnessCallback cannot be used"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_before_the_first_update(
+    tmp_path, monkeypatch, model, data, arguments, sentence
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("")
+    model = plain(*model)
+    before = [v.numpy().tobytes() for v in model.variables]
+    watch = SharpnessCallback(data, **{"log_dir": "logs", "every": 3, **arguments})
+    with pytest.raises(BadInput, match=sentence):
+        watch.set_model(model)
+        watch.on_train_begin()
+        watch.on_epoch_begin(0)
+    assert [v.numpy().tobytes() for v in model.variables] == before
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("9 GB"),
+        OSError(5, "Input/output error"),
+        BadInput("Another data set."),
+        KeyError,
+    ],
+    ids=lambda e: getattr(e, "__name__", type(e).__name__),
+)
+def test_a_measurement_that_fails_later_is_recorded_and_training_goes_on(
+    tmp_path, monkeypatch, error
+):
+    from tf_bdecay.sharpness import registry
+
+    measure, calls = registry.Measure.run, []
+
+    def run(self, *arguments):
+        if len(arguments) < 5 and not calls:  # the first that is no trial
+            calls.append(self.name)
+            raise error
+        return measure(self, *arguments)
+
+    monkeypatch.setattr(registry.Measure, "run", run)
+    watch = SharpnessCallback(examples(20, seed=7), ("C_m", "fisher_rao"), log_dir=tmp_path)
+    with pytest.warns(UserWarning, match="C_m was not measured after epoch 1"):
+        history = fit(compiled(), watch)
+    assert np.isnan(history["sharpness/C_m"][0]) and history["sharpness/C_m"][1] > 0
+    assert np.isfinite(history["sharpness/fisher_rao"]).all()
+    table = pd.read_csv(tmp_path / "sharpness.csv")
+    (row,) = table[table["level"] == "failed"].to_dict("records")
+    assert (row["epoch"], row["asked"]) == (1, "C_m") and np.isnan(row["value"])
+
+
+def test_a_picture_that_cannot_be_drawn_does_not_end_the_training(tmp_path, monkeypatch):
+    from tf_bdecay.sharpness import pictures
+
+    monkeypatch.setattr(pictures, "png", lambda figure: 1 / 0)
+    with pytest.warns(UserWarning, match="could not write after epoch .: ZeroDivisionError"):
+        history = fit(compiled(), SharpnessCallback(examples(20), "C_m", log_dir=tmp_path))
+    assert len(history["sharpness/C_m"]) == 2
+    assert pd.read_csv(tmp_path / "sharpness_costs.csv")["epoch"].tolist() == [1, 2]
+
+
+def test_the_trial_is_the_measurements_own_tracing(tmp_path):
+    """No function is traced twice: the first measurement finds what the trial has made."""
+    from tf_bdecay.sharpness.network import Network
+
+    model, data, traced = compiled(), examples(20, seed=7), []
+    traces = Network.traced
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Network, "traced", lambda s, k: traced.append(k) or traces(s, k))
+        fit(model, SharpnessCallback(data, ("C", "C_m", "trace"), log_dir=tmp_path, probes=4))
+    assert len(traced) == len(set(traced)) == 3
+
+
 MIRRORED = """
 import keras, sys
 import tensorflow as tf

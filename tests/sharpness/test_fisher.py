@@ -135,3 +135,39 @@ def test_outputs_said_to_be_probabilities_must_be_some():
         x = np.random.default_rng(0).normal(size=(5, 4))
         with pytest.raises(BadInput, match="are no class probabilities.*from_logits=True"):
             fisher_rao(model, "mse", (x, np.zeros((5, outputs))), from_logits=False)
+
+
+@pytest.mark.parametrize("layer", [layers.LSTM, layers.GRU, layers.SimpleRNN])
+def test_recurrent_networks(double, layer):
+    model = keras.Sequential(
+        [keras.Input((4, 2)), layers.Dense(3), layer(3), layers.Dense(CLASSES)]
+    )
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(5, 4, 2)), np.arange(5) % CLASSES
+    unrolled = keras.Sequential(
+        [keras.Input((4, 2)), layers.Dense(3), layer(3, unroll=True), layers.Dense(CLASSES)]
+    )
+    unrolled.set_weights(model.get_weights())
+    results = [fisher_rao(m, LOGITS, (x, y)) for m in (model, unrolled)]
+    np.testing.assert_allclose(results[0].shares, results[1].shares, rtol=1e-9)
+
+
+def test_what_is_of_several_choices_is_refused():
+    tokens = keras.Sequential(
+        [keras.Input((4, 2)), layers.LSTM(3, return_sequences=True), layers.Dense(CLASSES)]
+    )
+    data = np.ones((5, 4, 2), "float32"), np.zeros((5, 4), int)
+    with pytest.raises(BadInput, match="a classifier's outputs .examples, classes.*Received"):
+        fisher_rao(tokens, LOGITS, data)
+    inputs = keras.Input((2,))
+    two = keras.Model(inputs, [layers.Dense(CLASSES)(inputs), layers.Dense(CLASSES)(inputs)])
+    with pytest.raises(BadInput, match="a classifier's outputs .examples, classes.*list"):
+        fisher_rao(two, LOGITS, (np.ones((5, 2), "float32"), [np.zeros(5, int)] * 2))
+
+
+def test_a_loss_by_name_with_labels_of_one_axis(double):
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(1, "sigmoid")])
+    x, y = np.random.default_rng(0).normal(size=(6, 2)), np.arange(6) % 2
+    totals = [fisher_rao(model, name, (x, y)).total for name in ("bce", "ce")]
+    by_class = fisher_rao(model, keras.losses.BinaryCrossentropy(), (x, y[:, None])).total
+    assert totals == pytest.approx([by_class] * 2)

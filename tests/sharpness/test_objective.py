@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from tf_bdecay.errors import BadInput
-from tf_bdecay.sharpness import objective
+from tf_bdecay.sharpness import connectivity, objective
 
 Y = np.array([0, 2, 1, 2])
 LOGITS = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
@@ -120,3 +120,101 @@ def test_keys_tell_losses_apart_by_what_they_compute():
 
     first, second = Mine(), Mine()  # whatever they hold is not in their configuration
     assert key(first) != key(second)
+
+
+# Losses as `compile` takes them.
+
+BINARY = np.random.default_rng(1).random(12) > 0.5
+
+
+def evaluated(loss, y, outputs=1, activation="sigmoid", loss_given=None):
+    """The mean loss that `evaluate` gives, and that a measure does."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(outputs, activation)])
+    model.compile("sgd", loss)
+    x = np.random.default_rng(2).normal(size=(12, 3)).astype("float32")
+    whole = model.evaluate(x, y, batch_size=12, verbose=0)
+    measured = [
+        connectivity(model, loss_given, (x, y), per_example=per_example).loss
+        for per_example in (True, False)
+    ]
+    return whole, measured
+
+
+def squares(y, outputs):
+    return keras.ops.mean((y - outputs) ** 2, -1)  # [n, n] of y [n] and outputs [n, 1] as they are
+
+
+@pytest.mark.parametrize(
+    "loss, y, outputs, activation",
+    [
+        ("binary_crossentropy", BINARY, 1, "sigmoid"),
+        ("bce", BINARY.astype("int64"), 1, "sigmoid"),
+        ("binary_focal_crossentropy", BINARY.astype("float64"), 1, "sigmoid"),
+        (keras.losses.binary_crossentropy, BINARY.astype("float32"), 1, "sigmoid"),
+        (squares, BINARY.astype("float32"), 1, "sigmoid"),
+        ("crossentropy", BINARY, 1, "sigmoid"),
+        ("ce", np.arange(12) % 3, 3, "softmax"),
+        ("ce", np.arange(12).reshape(12, 1) % 3, 3, "softmax"),
+        ("crossentropy", np.eye(3)[np.arange(12) % 3], 3, "softmax"),
+        ("kl_divergence", np.random.default_rng(3).random((12, 3)), 3, "softmax"),
+    ],
+    ids=str,
+)
+def test_what_compile_takes_has_the_same_value(loss, y, outputs, activation):
+    whole, measured = evaluated(loss, y, outputs, activation)
+    assert measured == [pytest.approx(whole, rel=1e-5)] * 2
+
+
+@pytest.mark.parametrize("loss", ["bce", keras.losses.binary_crossentropy])
+def test_names_and_functions_of_keras_may_be_given_too(loss):
+    whole, measured = evaluated("mse", BINARY, loss_given=loss)
+    assert measured == [pytest.approx(evaluated(loss, BINARY)[0], rel=1e-5)] * 2 != [whole] * 2
+
+
+def test_a_callable_gets_the_targets_as_they_are():
+    seen = []
+    losses(lambda y, logits: seen.append((y.dtype, y.shape)) or logits[:, 0])
+    assert seen == [(tf.int64, (4,))]
+
+
+def test_a_function_that_was_compiled_and_one_that_is_given_are_not_one():
+    compiled = objective.CompiledFunction(squares)
+    assert objective.loss_key(compiled) != objective.loss_key(squares)
+    assert objective.loss_key(compiled) == objective.loss_key(objective.CompiledFunction(squares))
+
+
+def test_one_loss_of_several_outputs_is_refused():
+    model = dense_model(outputs=2)
+    model.compile(loss="mse")
+    data = np.ones((4, 2), "float32"), [np.ones((4, 1), "float32")] * 2
+    with pytest.raises(BadInput, match="of one output.*Received: 2 arrays of targets and 2 out"):
+        connectivity(model, None, data)
+
+
+def test_losses_that_a_layer_adds_are_told_of():
+    class Adds(keras.layers.Layer):
+        def call(self, x):
+            self.add_loss(keras.ops.mean(x**2))
+            return x
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1), Adds()])
+    model.compile("sgd")
+    with pytest.raises(BadInput, match="compiled without a loss.*`add_loss` adds is of a batch"):
+        connectivity(model, None, (np.ones((4, 2)), np.ones(4)))
+
+
+@pytest.mark.parametrize("loss", ["mse", keras.losses.mean_squared_error, squares])
+def test_masks_are_refused_whatever_the_loss_is_called(loss):
+    tokens = np.array([[1, 2, 0], [1, 0, 0]])
+    model = keras.Sequential(
+        [
+            keras.Input((3,), dtype="int64"),
+            keras.layers.Embedding(3, 2, mask_zero=True),
+            keras.layers.LSTM(2, return_sequences=True),
+            keras.layers.Dense(1),
+        ]
+    )
+    model.compile("sgd", loss)
+    with pytest.raises(BadInput, match="leaves masked values out"):
+        connectivity(model, None, (tokens, np.ones((2, 3, 1), "float32")), per_example=False)

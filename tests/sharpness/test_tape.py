@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 
 from tf_bdecay.errors import BadInput
-from tf_bdecay.sharpness import loss_gradients_and_sensitivity
-from tf_bdecay.sharpness.tape import map_over_examples
+from tf_bdecay.sharpness import connectivity, loss_gradients_and_sensitivity
+from tf_bdecay.sharpness.tape import map_over_examples, with_tangents
 
 
 @pytest.fixture
@@ -73,7 +73,9 @@ def mapped(function, *arrays):
 
 def operations(run, *arrays):
     specs = [tf.TensorSpec(a.shape, a.dtype) for a in arrays]
-    return {op.type for op in run.get_concrete_function(*specs).graph.get_operations()}
+    graph = run.get_concrete_function(*specs).graph.as_graph_def()
+    nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
+    return {node.op for node in nodes}
 
 
 def test_values_are_those_of_single_examples():
@@ -112,3 +114,79 @@ def test_convolutions_that_oneDNN_gets_wrong_are_refused(monkeypatch):
     strided(channels=4, size=3)
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
     strided(channels=4, size=1)
+
+
+# Loops that TensorFlow cannot follow.
+
+RECURRENT = {
+    "LSTM": lambda: [keras.layers.Dense(3), keras.layers.LSTM(2)],
+    "GRU": lambda: [keras.layers.GRU(3, return_sequences=True), keras.layers.GRU(2)],
+    "SimpleRNN": lambda: [keras.layers.Conv1D(3, 2), keras.layers.SimpleRNN(2)],
+    "own": lambda: [keras.layers.Dense(3), Accumulates()],
+}
+
+
+class Accumulates(keras.layers.Layer):
+    """A loop of the user's own."""
+
+    def call(self, x):
+        def step(i, h):
+            return i + 1, tf.tanh(h + tf.gather(x, i, axis=1))
+
+        start = tf.constant(0), tf.zeros_like(x[:, 0])
+        return tf.while_loop(lambda i, h: i < x.shape[1], step, start)[1]
+
+
+def recurrent(name):
+    keras.utils.set_random_seed(0)
+    body = RECURRENT[name]()
+    model = keras.Sequential([keras.Input((4, 3)), *body, keras.layers.Dense(2)])
+    rng = np.random.default_rng(0)
+    return model, rng.normal(size=(5, 4, 3)).astype("float32"), rng.normal(size=(5, 2))
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_single_examples_behind_a_loop(name):
+    model, x, y = recurrent(name)
+    expected = []
+    for i in range(5):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((model(x[i : i + 1]) - y[i : i + 1]) ** 2)
+        gradients = tape.gradient(loss, model.trainable_variables)
+        values = zip(gradients, model.trainable_variables, strict=True)
+        expected.append([np.abs(g * v.numpy()).sum() for g, v in values])
+    result = connectivity(model, "mse", (x, y.astype("float32")))
+    np.testing.assert_allclose(result.shares, np.mean(expected, 0), rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_tangents_through_a_loop(name):
+    """Against a central difference, in double precision."""
+    keras.config.set_dtype_policy("float64")
+    model, x, _ = recurrent(name)
+    values = [tf.convert_to_tensor(v.value) for v in model.trainable_variables]
+    rng = np.random.default_rng(1)
+    tangents = [tf.constant(rng.normal(size=v.shape)) for v in values]
+
+    def outputs(values):
+        pairs = list(zip(model.trainable_variables, values, strict=True))
+        with keras.StatelessScope(state_mapping=pairs):
+            return model(x.astype("float64"))
+
+    @tf.function(autograph=False)
+    def run():
+        return with_tangents(lambda: (None, outputs(values)), values, tangents)
+
+    _, tensor, u = run()
+    step = 1e-5
+    ahead, behind = (
+        outputs([v + sign * step * t for v, t in zip(values, tangents, strict=True)])
+        for sign in (1, -1)
+    )
+    np.testing.assert_allclose(tensor, outputs(values), rtol=1e-12)
+    np.testing.assert_allclose(u, (ahead - behind) / (2 * step), rtol=1e-6, atol=1e-8)
+
+
+def test_an_error_of_the_function_itself_comes_through():
+    with pytest.raises(ZeroDivisionError):
+        mapped(lambda e: e[0] / (1 // 0), np.ones((2, 3)))

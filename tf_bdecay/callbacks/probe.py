@@ -1,5 +1,6 @@
 """Decisions of adaptive beta decay from a batch of their own, not from each update's gradients."""
 
+import contextlib
 import warnings
 
 import keras
@@ -29,9 +30,13 @@ class ProbeDecision(keras.callbacks.Callback):
     Raises:
         BadInput: `every` is not a whole number >= 1; when `fit` begins, the model's optimizer is
             not one of tf_bdecay, its policy does not ask for a probe's decisions, Keras runs on
-            another backend than TensorFlow, or the data are not a pair of as many x as y; at a
-            measurement, the loss has no value for each example, or the first sensitivities are not
-            finite.
+            another backend than TensorFlow, or the data are not a pair of as many x as y; before
+            the first update, the model, the loss or the data cannot be measured, or the first
+            sensitivities are not finite. A measurement that fails later warns, is kept in
+            `failures`, and leaves the last decision as it is.
+
+    Attributes:
+        failures: list of (number of the update that comes next, why), of measurements that failed.
 
     Example:
 
@@ -53,7 +58,8 @@ class ProbeDecision(keras.callbacks.Callback):
         from tf_bdecay.sharpness.stream import Stream
 
         self._optimizer = _probed_optimizer(self.model)
-        self._measure = connectivity
+        self._connectivity = connectivity
+        self.failures = []
         Stream(self.data)
         self._epoch_start = None  # number of updates; read when all callbacks have begun
         self._next = None
@@ -85,6 +91,8 @@ class ProbeDecision(keras.callbacks.Callback):
         updates = totals["updates"] + totals["skipped_updates"]
         self._epoch_start = updates - batch
         self._next = updates
+        if updates:  # else the first decision tells whether it can be measured
+            self._try()
         if not self._due(updates):  # a resumed run: the decision in force is in its state
             decision = optimizer.decision()
             optimizer.set_decision(decision.decay_on, decision.bias_ratio)
@@ -99,36 +107,53 @@ class ProbeDecision(keras.callbacks.Callback):
     def _following(self, updates):
         return (updates // self.every + 1) * self.every
 
-    def _decide(self):
-        from tf_bdecay.sharpness.network import NotFinite
+    def _measure(self, **session):
+        return self._connectivity(
+            self.model,
+            self.loss,
+            self.data,
+            per_example=False,
+            training=True,
+            full_precision=False,  # as the updates compute
+            roles=self._optimizer.roles,
+            **session,
+        )
 
+    def _try(self):
+        """Raises `BadInput` where a resumed run could not measure later."""
+        from tf_bdecay.sharpness.network import NotFinite
+        from tf_bdecay.sharpness.session import Trial, TrialOver
+
+        with contextlib.suppress(TrialOver, NotFinite):
+            self._measure(session=Trial())
+
+    def _decide(self):
         optimizer = self._optimizer
         try:
-            result = self._measure(
-                self.model,
-                self.loss,
-                self.data,
-                per_example=False,
-                training=True,
-                full_precision=False,  # as the updates compute
-                roles=optimizer.roles,
-            )
-        except NotFinite as error:
+            ratio, on = optimizer.decision_from(self._measure().shares)
+        except Exception as error:  # whatever it is, the training is worth more
             self._keep(error)
             return
-        ratio, on = optimizer.decision_from(result.shares)
         optimizer.set_decision(on, ratio)
 
     def _keep(self, error):
-        """A measurement that is not finite decides nothing, as an update's gradients do not."""
+        """A measurement that fails decides nothing, as gradients that are not finite do not."""
+        from tf_bdecay.sharpness.inputs import reason
+        from tf_bdecay.sharpness.network import NotFinite
+
+        not_finite = isinstance(error, NotFinite)
         if self._next == 0:
+            if isinstance(error, BadInput) and not not_finite:
+                raise error
+            what = "the sensitivities on the probe batch are not finite. " if not_finite else ""
             raise BadInput(
-                "ProbeDecision has no first decision: the sensitivities on the probe batch are not "
-                f"finite. {error}"
+                f"ProbeDecision has no first decision: {what}{reason(error)}."
             ) from error
+        self.failures.append((self._next + 1, reason(error)))
+        what = "are not finite" if not_finite else "were not measured"
         warnings.warn(
-            f"The sensitivities on the probe batch are not finite before update {self._next + 1}: "
-            f"ProbeDecision keeps its last decision. {error}",
+            f"The sensitivities on the probe batch {what} before update {self._next + 1}: "
+            f"ProbeDecision keeps its last decision. {reason(error)}.",
             stacklevel=2,
         )
 

@@ -8,7 +8,7 @@ import warnings
 import keras
 
 from tf_bdecay import quirks
-from tf_bdecay.errors import check_count, check_flag
+from tf_bdecay.errors import BadInput, check_count, check_flag
 from tf_bdecay.sharpness import registry
 
 _COLUMNS = ("epoch", "asked", "measure", "level", "name", "value", "standard_error", "share")
@@ -31,9 +31,11 @@ class SharpnessCallback(keras.callbacks.Callback):
       this one in the list, such as `EarlyStopping(monitor="sharpness/C", mode="min")`. Epochs that
       are not measured have none.
 
-    The first measurement traces and compiles; its cost says little. Where the measure is not finite
-    (a run that diverges), it warns, and training goes on. So it does where a file cannot be
-    written: what is missing then comes with the next that can be.
+    What is unusable is refused when `fit` begins: the first step of each measure is tried then,
+    which traces and compiles it too. A measurement that fails later (a run that diverges, too
+    little memory, whatever it is) warns, is NaN in `logs` and a row of the level "failed" in
+    `sharpness.csv`, and training goes on. So it does where a file cannot be written: what is
+    missing then comes with the next that can be.
 
     Args:
         data: as in `tf_bdecay.sharpness.connectivity`: a pair (x, y) of arrays, or a finite data
@@ -51,7 +53,8 @@ class SharpnessCallback(keras.callbacks.Callback):
 
     Raises:
         BadInput: an unknown measure or option, `every` is no whole number >= 1; when `fit` begins,
-            Keras runs on another backend than TensorFlow, or the data cannot be used.
+            Keras runs on another backend than TensorFlow; model, loss, data or options cannot be
+            measured; or log_dir cannot be made.
 
     Example:
 
@@ -82,17 +85,16 @@ class SharpnessCallback(keras.callbacks.Callback):
         self.log_dir = pathlib.Path(log_dir)
 
     def on_train_begin(self, logs=None):
-        """Checks backend and data, before anything is trained."""
-        from tf_bdecay.sharpness.stream import Stream
-
-        Stream(self.data)
+        """Checks whatever can be checked, before anything is trained."""
+        with quirks.silent_vectorized_map():
+            for measure in self.measures:
+                measure.check(self.model, self.loss, self.data, self.options)
         self._files = None
-        self._epoch = None
 
     def on_epoch_begin(self, epoch, logs=None):
         """Starts the epoch's clock, after the measurement before training if there is one."""
         if self._files is None:
-            self._files = _Files(self.log_dir, after=epoch)
+            self._files = _opened(self.log_dir, epoch)
             if self.before and epoch == 0:
                 self._measure(0, math.nan)
         self._began = time.perf_counter()
@@ -106,29 +108,46 @@ class SharpnessCallback(keras.callbacks.Callback):
 
     def _measure(self, epoch, took):
         """Measures, writes, and gives what belongs into `logs`."""
-        from tf_bdecay.sharpness.network import NotFinite
+        from tf_bdecay.sharpness.inputs import reason
         from tf_bdecay.sharpness.plain_result import plain_result
 
-        results, totals = {}, {}
+        results, totals, failed = {}, {}, {}
         for measure in self.measures:
             start = time.perf_counter()
             try:
                 with quirks.silent_vectorized_map():
                     result = measure.run(self.model, self.loss, self.data, self.options)
-            except NotFinite as error:
-                self._warn(f"{measure.name} was not measured after epoch {epoch}: {error}")
+                results[measure.name] = plain_result(result, time.perf_counter() - start)
+                totals[f"sharpness/{measure.name}"] = result.total
+            except Exception as error:  # whatever it is, the training is worth more
+                failed[measure.name] = reason(error)
+                self._warn(f"{measure.name} was not measured after epoch {epoch}: {reason(error)}.")
                 totals[f"sharpness/{measure.name}"] = math.nan
-                continue
-            results[measure.name] = plain_result(result, time.perf_counter() - start)
-            totals[f"sharpness/{measure.name}"] = result.total
         try:
-            self._files.write(epoch, results, took, self.model.name)
-        except OSError as error:
-            self._warn(f"it could not write after epoch {epoch}: {error}")
+            self._files.write(epoch, results, took, self.model.name, failed)
+        except Exception as error:
+            self._warn(f"it could not write after epoch {epoch}: {reason(error)}.")
         return totals
 
     def _warn(self, sentence):
         warnings.warn(f"SharpnessCallback: {sentence}", stacklevel=2)
+
+
+def _opened(folder, epoch):
+    """The `_Files` of a folder, before the first update.
+
+    Raises:
+        BadInput: they cannot be written, or are there and not of this callback.
+    """
+    from tf_bdecay.sharpness.inputs import reason
+
+    try:
+        return _Files(folder, after=epoch)
+    except Exception as error:  # whatever a file holds that somebody else wrote
+        raise BadInput(
+            f"`log_dir` of SharpnessCallback cannot be used ({reason(error)}): name another "
+            f"folder. Received: log_dir={str(folder)!r}"
+        ) from error
 
 
 class _Files:
@@ -148,7 +167,7 @@ class _Files:
         self._rows = Table(folder / "sharpness.csv", _COLUMNS, key="epoch", after=after)
         self._costs = Table(folder / "sharpness_costs.csv", _COSTS, key="epoch", after=after)
 
-    def write(self, epoch, results, took, model):
+    def write(self, epoch, results, took, model, failed):
         """Writes what was measured after an epoch.
 
         Args:
@@ -156,6 +175,7 @@ class _Files:
             results: dict of measure to plain result.
             took: seconds of the epoch; NaN where there was none.
             model: its name.
+            failed: dict of measure to why it has no result.
         """
         from tf_bdecay.sharpness import pictures
         from tf_bdecay.sharpness.plain_result import frame, ratios
@@ -168,15 +188,21 @@ class _Files:
             for row in frame(name, each).to_dict("records"):
                 self._rows.add(epoch=epoch, **row)
             scalars.update({f"sharpness/{name}/{tag}": v for tag, v in _scalars(each, cost)})
+        for name, why in failed.items():
+            nothing = dict(value=math.nan, standard_error=math.nan, share=math.nan)
+            self._rows.add(
+                epoch=epoch, asked=name, measure=name, level="failed", name=why, **nothing
+            )
         found = ratios(results)
         if found:
             scalars.update({f"r/{layer}": value for layer, value in found[0].items()})
         self._events.scalars(epoch, scalars)
+        for file in (self._rows, self._costs, self._events):  # whatever becomes of the picture
+            file.flush()
         if results:
             picture = pictures.layers(results, f"{model} after epoch {epoch}")
             self._events.image(epoch, "sharpness/layers", pictures.png(picture))
-        for file in (self._rows, self._costs, self._events):
-            file.flush()
+            self._events.flush()
 
 
 def _scalars(result, cost):

@@ -9,7 +9,7 @@ from tf_bdecay.errors import check_count, check_flag, check_number, require
 from tf_bdecay.sensitivity import bias_ratio, connection_sensitivity, l1_norms
 from tf_bdecay.sharpness import inputs
 from tf_bdecay.sharpness.memory import examples_that_fit
-from tf_bdecay.sharpness.network import Network
+from tf_bdecay.sharpness.network import Network, NotFinite
 from tf_bdecay.sharpness.result import ConnectivityResult
 from tf_bdecay.sharpness.session import SILENT
 from tf_bdecay.sharpness.stream import Stream
@@ -186,7 +186,12 @@ def _of_batches(network, stream, size, batch_size, session):
                 left_out = chunk.kept
                 continue
             batch = Stream((chunk.x, chunk.y))
-            loss, found = network.mean(gradient_kernel, batch, size)
+            try:
+                loss, found = network.mean(gradient_kernel, batch, size)
+            except NotFinite as error:
+                if error.example is None:
+                    raise
+                raise NotFinite.of_example(chunk.start + error.example) from None
             rows.append(_norms(network, found))
             losses.append(loss)
             if gradients is None:

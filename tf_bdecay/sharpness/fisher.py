@@ -14,7 +14,7 @@ from tf_bdecay.sharpness.network import Network
 from tf_bdecay.sharpness.result import Result
 from tf_bdecay.sharpness.session import SILENT
 from tf_bdecay.sharpness.stream import Stream
-from tf_bdecay.sharpness.tape import dense_gradients
+from tf_bdecay.sharpness.tape import dense_gradients, with_tangents
 
 # Functions of keras.losses, as `compile` finds them by name.
 _TAKE_PROBABILITIES = (
@@ -23,9 +23,8 @@ _TAKE_PROBABILITIES = (
     keras.losses.binary_crossentropy,
     keras.losses.categorical_focal_crossentropy,
     keras.losses.binary_focal_crossentropy,
+    objective.crossentropy,
 )
-
-
 _BINARY = (keras.losses.binary_crossentropy, keras.losses.binary_focal_crossentropy)
 _OF_BINARY = (keras.losses.BinaryCrossentropy, keras.losses.BinaryFocalCrossentropy)
 _OFF = 1e-2  # of probabilities' sum from 1, the mean over examples; half precision has 4e-3
@@ -145,7 +144,7 @@ def fisher_rao(
 
 def _loss_takes_logits(loss):
     """Whether a Keras cross-entropy expects logits."""
-    if loss in _TAKE_PROBABILITIES:
+    if objective.function_of(loss) in _TAKE_PROBABILITIES:
         return False
     found = getattr(loss, "from_logits", None)
     require(
@@ -162,10 +161,12 @@ def _kernel(from_logits, network, x, y, weights, counted):
     tangents = [v * tf.cast(counted[i], v.dtype) for i, v in enumerate(values)]
     with tf.GradientTape() as tape:
         tape.watch(values)
-        with tf.autodiff.ForwardAccumulator(values, tangents) as forward:
+
+        def model():
             outputs = network.outputs(x, values)
-            scores = _scores(outputs, from_logits, network.loss)
-        u = forward.jvp(scores, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            return outputs, _scores(outputs, from_logits, network.loss)
+
+        outputs, scores, u = with_tangents(model, values, tangents)
         p = tf.nn.softmax(scores) if from_logits else scores
         if from_logits:
             u -= tf.reduce_sum(p * u, 1, keepdims=True)
@@ -209,7 +210,7 @@ def _scores(outputs, from_logits, loss):
         "The Fisher-Rao norm is of a classifier's outputs [examples, classes]. Received: outputs "
         f"of shape {getattr(outputs, 'shape', None) or type(outputs).__name__}",
     )
-    binary = isinstance(loss, _OF_BINARY) or loss in _BINARY
+    binary = isinstance(loss, _OF_BINARY) or objective.function_of(loss) in _BINARY
     require(
         outputs.shape[1] == 1 or not binary,
         "The Fisher-Rao norm is of one choice among classes, and a binary cross-entropy of several "

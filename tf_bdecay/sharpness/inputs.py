@@ -31,30 +31,68 @@ def check_model(model):
 def naming_shapes(x, y):
     """Turns an error of the model or the loss over examples into a sentence with their shapes.
 
-    TensorFlow's InvalidArgumentError is known by its name: this module is read without TensorFlow.
+    TensorFlow's errors are known by their names: this module is read without TensorFlow.
     """
     try:
         yield
     except Exception as error:
         kinds = {kind.__name__ for kind in type(error).__mro__}
-        if isinstance(error, BadInput) or not kinds & {"ValueError", "InvalidArgumentError"}:
+        if isinstance(error, BadInput) or not kinds & _OF_EXAMPLES:
             raise
-        shapes = [", ".join(str(a.shape[1:]) for a in tree.flatten(part)) for part in (x, y)]
+        (x, x_types), (y, y_types) = map(_shapes_and_types, (x, y))
         raise BadInput(
-            f"The model or the loss cannot take these examples ({_reason(error)}): pass x as the "
-            f"model takes it and y as the loss does. Received: x of shape {shapes[0]} and y of "
-            f"shape {shapes[1]} an example"
+            f"The model or the loss cannot take these examples ({sentence_of(error)}): pass x as "
+            f"the model takes it and y as the loss does. Received: x of shape {x} and y of shape "
+            f"{y} an example, of {x_types} and {y_types}"
         ) from error
 
 
-_NO_REASON = ("Exception encountered", "Graph execution error", "Detected at", "File", "Arguments")
+# What Keras, TensorFlow and a loss in Python raise over tensors that they cannot take.
+_OF_EXAMPLES = {
+    "ArithmeticError",
+    "AttributeError",
+    "InvalidArgumentError",
+    "LookupError",
+    "NotFoundError",
+    "NotImplementedError",
+    "TypeError",
+    "UnimplementedError",
+    "ValueError",
+}
 
 
-def _reason(error):
-    """The sentence of a message of Keras or TensorFlow that says why."""
+def _shapes_and_types(part):
+    """Shapes of the arrays, without their first axis, and dtypes: two pieces of a sentence."""
+    arrays = tree.flatten(part)
+    more = f" and {len(arrays) - 4} more" if len(arrays) > 4 else ""
+    found = [[str(a.shape[1:]) for a in arrays[:4]], [str(a.dtype) for a in arrays[:4]]]
+    return [", ".join(words) + more for words in found]
+
+
+_MOST_OF_REASON = 300  # characters
+_NO_REASON = (
+    "Exception encountered",
+    "Graph execution error",
+    "Detected at",
+    "File",
+    "Arguments",
+    "<",
+)
+
+
+def sentence_of(error):
+    """The sentence of a message of Keras or TensorFlow that says why, of bounded length."""
     lines = [re.sub(r"\x1b\[\d*m", "", line).strip() for line in str(error).splitlines()]
     found = [line for line in lines if line and not line.startswith(_NO_REASON)]
-    return found[0].split(". ")[0].rstrip(".") if found else type(error).__name__
+    text = found[0].split(". ")[0].rstrip(".") if found else type(error).__name__
+    return text if len(text) <= _MOST_OF_REASON else text[:_MOST_OF_REASON] + "..."
+
+
+def reason(error):
+    """Why something failed, in a sentence: ours as it is, another's with its kind before it."""
+    if isinstance(error, BadInput):
+        return str(error).rstrip(".")
+    return f"{type(error).__name__}: {sentence_of(error)}"
 
 
 def refuse_batch_statistics(model):

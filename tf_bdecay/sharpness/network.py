@@ -24,7 +24,20 @@ _functions = weakref.WeakKeyDictionary()
 
 
 class NotFinite(BadInput):
-    """The model or the data hold a NaN or an infinity, or the loss has become one."""
+    """The model or the data hold a NaN or an infinity, or the loss has become one.
+
+    Attributes:
+        example: where in the data the first is that is not finite; None where it is not the data.
+    """
+
+    def __init__(self, sentence, example=None):
+        super().__init__(sentence)
+        self.example = example
+
+    @classmethod
+    def of_example(cls, index):
+        """The error of an example, counted from 0."""
+        return cls(f"Example {index} of the data holds NaN or infinity.", index)
 
 
 class Network:
@@ -235,8 +248,7 @@ class Network:
             for array in arrays:
                 bad = ~np.isfinite(array.astype("float64").reshape(size, -1)).all(1)
                 if bad.any():
-                    where = chunk.start + int(bad.argmax())
-                    return NotFinite(f"Example {where} of the data holds NaN or infinity.")
+                    return NotFinite.of_example(chunk.start + int(bad.argmax()))
         return NotFinite(
             "The loss is NaN or infinite on these examples, although weights and data are finite: "
             "look at the loss (labels within the classes, from_logits) and at the precision."

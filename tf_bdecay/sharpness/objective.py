@@ -10,34 +10,94 @@ from tf_bdecay import keras_private
 from tf_bdecay.errors import require, unknown
 
 _NOT_LOSSES = {"deserialize", "get", "serialize"}  # public names of keras.losses
+_BY_SHAPE = ("crossentropy", "ce")  # names that `compile` knows and keras.losses does not
+
+
+class CompiledFunction(keras.losses.Loss):
+    """A function of targets and outputs, called as `compile` calls it.
+
+    Targets and outputs are made tensors of the loss's dtype, and a last axis of 1 that only one of
+    them has is given to both, or taken from both.
+
+    Args:
+        function: (y, outputs), values for each example.
+    """
+
+    def __init__(self, function):
+        super().__init__(name=getattr(function, "__name__", None))
+        self.function = function
+
+    def call(self, y, outputs):
+        """Values for each example."""
+        found = [len(tree.flatten(part)) for part in (y, outputs)]
+        require(
+            found == [1, 1],
+            "The loss is of one output, and the model or the targets have several: pass `loss`, a "
+            "callable (y, outputs) that gives a value for each example. Received: "
+            f"{found[0]} arrays of targets and {found[1]} outputs",
+        )
+        return self.function(*_of_one_rank(*tree.flatten((y, outputs))))
+
+
+def _of_one_rank(y, outputs):
+    """Both with a last axis of 1, or neither, where their ranks differ by it: Keras' rule."""
+    y_rank, rank = len(y.shape), len(outputs.shape)
+    if rank == y_rank + 1 and outputs.shape[-1] == 1:
+        if y_rank == 1:
+            return ops.expand_dims(y, -1), outputs
+        return y, ops.squeeze(outputs, -1)
+    if y_rank == rank + 1 and y.shape[-1] == 1:
+        if rank == 1:
+            return y, ops.expand_dims(outputs, -1)
+        return ops.squeeze(y, -1), outputs
+    return y, outputs
+
+
+def crossentropy(y, outputs):
+    """The cross-entropy of probabilities that `compile` takes "crossentropy" for, by the shapes."""
+    if outputs.shape[-1] == 1:
+        return keras.losses.binary_crossentropy(y, outputs)
+    if len(y.shape) < len(outputs.shape) or y.shape[-1] == 1:
+        return keras.losses.sparse_categorical_crossentropy(y, outputs)
+    return keras.losses.categorical_crossentropy(y, outputs)
+
+
+def function_of(loss):
+    """The function that a `CompiledFunction` calls; any other loss as it is."""
+    return loss.function if isinstance(loss, CompiledFunction) else loss
 
 
 def resolve_loss(loss):
-    """The callable that a loss's name stands for; any other loss as it is.
+    """What a loss's name or a function of Keras stands for; any other loss as it is.
 
     Args:
-        loss: the name of a Keras loss, which means what it means in `compile`: a cross-entropy by
-            name expects probabilities; a `keras.losses.Loss`; or a callable (y, outputs).
+        loss: the name of a Keras loss or a function of keras.losses, which mean what they mean in
+            `compile`: a cross-entropy by name expects probabilities; a `keras.losses.Loss`; or a
+            callable (y, outputs), which gets the targets as they are.
 
     Raises:
         BadInput: an unknown name, or something that cannot be called.
     """
+    if isinstance(loss, str) and loss.lower() in _BY_SHAPE:
+        return CompiledFunction(crossentropy)
     if isinstance(loss, str):
         try:
-            return keras.losses.get(loss)
+            loss = keras.losses.get(loss)
         except ValueError:
             names = [n for n in dir(keras.losses) if n.islower() and n[0] != "_"]
+            names += _BY_SHAPE
             raise unknown("loss", loss, sorted({*names, "mae", "mse"} - _NOT_LOSSES)) from None
     require(
         callable(loss) and not isinstance(loss, type),
         "The loss must be a callable (y, outputs) that gives a value for each example, a Keras "
         f"loss, or the name of one. Received: loss={loss!r}",
     )
-    return loss
+    name = getattr(loss, "__name__", "")
+    return CompiledFunction(loss) if loss is getattr(keras.losses, name, None) else loss
 
 
 def compiled_loss(model):
-    """The loss that a model was compiled with.
+    """The loss that a model was compiled with; a function of the user's is a `CompiledFunction`.
 
     Raises:
         BadInput: the model has none, or one for each of several outputs.
@@ -46,7 +106,8 @@ def compiled_loss(model):
     require(
         loss is not None,
         f"The model {model.name!r} was compiled without a loss: pass `loss`, a callable "
-        "(y, outputs) that gives a value for each example.",
+        "(y, outputs) that gives a value for each example (what `add_loss` adds is of a batch, and "
+        "has none).",
     )
     if isinstance(loss, (list, tuple)) and len(loss) == 1:
         loss = loss[0]
@@ -55,7 +116,8 @@ def compiled_loss(model):
         f"The model {model.name!r} was compiled with a loss for each of several outputs: pass "
         "`loss`, a callable (y, outputs) that gives a value for each example.",
     )
-    return loss
+    is_function = callable(loss) and not isinstance(loss, (type, keras.losses.Loss))
+    return CompiledFunction(loss) if is_function else loss
 
 
 def loss_key(loss):
@@ -64,6 +126,8 @@ def loss_key(loss):
     Keras' own losses are told by their arguments, so that one made anew at each call is known
     again; all else is told by identity.
     """
+    if isinstance(loss, CompiledFunction):
+        return CompiledFunction, id(loss.function)
     if isinstance(loss, keras.losses.Loss):
         kind = type(loss)
         if kind is getattr(keras.losses, kind.__name__, None):

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
-from tf_bdecay.errors import require, unknown
+from tf_bdecay.errors import BadInput, require, unknown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +43,33 @@ class Measure:
             arguments["session"] = session
         function: Callable = getattr(sharpness, self.function)
         return function(model, loss, data, **self.fixed, **arguments)
+
+    def check(self, model, loss, data, options):
+        """Raises what measuring would, as far as its first step tells: a chunk, or a product.
+
+        What is traced for it the measurement itself uses. It changes nothing.
+
+        Args:
+            model, loss, data, options: as of `run`.
+
+        Raises:
+            BadInput: whatever keeps it from being measured, but a loss that is not finite so far.
+        """
+        from tf_bdecay.sharpness.inputs import reason
+        from tf_bdecay.sharpness.network import NotFinite
+        from tf_bdecay.sharpness.session import Trial, TrialOver
+
+        try:
+            self.run(model, loss, data, options, Trial())
+        except TrialOver:
+            pass
+        except NotFinite as error:
+            if error.example is not None:
+                raise
+        except BadInput:
+            raise
+        except Exception as error:
+            raise BadInput(f"{self.name} cannot be measured: {reason(error)}.") from error
 
 
 # What every measure takes.

@@ -29,4 +29,15 @@ class Session:
         """
 
 
+class TrialOver(Exception):
+    """The first step of a trial is done."""
+
+
+class Trial(Session):
+    """The session of a measurement that ends with its first step, by `TrialOver`."""
+
+    def progress(self, done, total):
+        raise TrialOver
+
+
 SILENT = Session()

@@ -142,6 +142,8 @@ def _pair_of_arrays(data):
     )
     try:
         x, y = tree.map_structure(_array, tuple(data))
+        if any(array.dtype.kind == "c" for array in tree.flatten(y)):
+            raise TypeError("y is complex, which no loss takes")
     except (TypeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise BadInput(
@@ -155,6 +157,8 @@ def _array(leaf):
     array = np.asarray(leaf)
     if array.dtype == object:
         raise TypeError("an array of Python objects")
+    if array.dtype.kind in "Mm" or array.dtype.names:
+        raise TypeError(f"an array of {array.dtype}")
     return array
 
 

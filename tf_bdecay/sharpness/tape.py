@@ -6,7 +6,7 @@ Measuring (`connectivity`) and training (`Trainer`) call the same function.
 import tensorflow as tf
 
 from tf_bdecay import quirks
-from tf_bdecay.errors import require
+from tf_bdecay.errors import BadInput, require
 from tf_bdecay.sensitivity import connection_sensitivity, l1_norms
 
 
@@ -55,8 +55,53 @@ def dense_gradients(gradients, variables):
     ]
 
 
+def with_tangents(model, values, tangents):
+    """What a function of parameters gives, and its Jacobian times a vector; in a `tf.function`.
+
+        u = J t
+
+    Forward mode, where TensorFlow can (see `quirks`); else the derivative with regard to w of
+    (J^T w) . t, which is linear in w: two backward passes.
+
+    Args:
+        model: callable without arguments that returns anything, and a tensor, of the values.
+        values: list of tensors, the parameters.
+        tangents: list of tensors t in their shapes.
+
+    Returns:
+        The two that the model returns, and u in the tensor's shape.
+    """
+    try:
+        with tf.autodiff.ForwardAccumulator(values, tangents) as forward:
+            aux, tensor = model()
+        zero = tf.UnconnectedGradients.ZERO
+        return aux, tensor, forward.jvp(tensor, unconnected_gradients=zero)
+    except BadInput:
+        raise
+    except Exception:  # TensorFlow's own, of many kinds; one of the model's comes again below
+        return _with_tangents_by_reverse(model, values, tangents)
+
+
+def _with_tangents_by_reverse(model, values, tangents):
+    with tf.GradientTape() as outer:
+        with tf.GradientTape() as inner:
+            inner.watch(values)
+            aux, tensor = model()
+        w = tf.ones_like(tensor)
+        outer.watch(w)
+        transposed = inner.gradient(tensor, values, output_gradients=w)
+        products = [
+            tf.reduce_sum(tf.convert_to_tensor(g) * t)
+            for g, t in zip(transposed, tangents, strict=True)
+            if g is not None
+        ]
+        slope = tf.add_n([tf.cast(p, tensor.dtype) for p in products] or [tf.zeros_like(w)])
+    u = outer.gradient(slope, w, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    return aux, tensor, u
+
+
 def map_over_examples(function, elements):
-    """Applies a function to every example, as `tf.vectorized_map`; inside a `tf.function`.
+    """Applies a function to every example, inside a `tf.function`: all at once where that can be.
 
     Args:
         function: of a structure of tensors, one example; stateless.
@@ -68,18 +113,38 @@ def map_over_examples(function, elements):
     Raises:
         BadInput: oneDNN would write out of bounds (see `quirks`).
     """
-    mapped = tf.vectorized_map(function, elements)
-    if not quirks.onednn_may_run():
-        return mapped
-    operations = tf.compat.v1.get_default_graph().get_operations()
+    # In a graph of its own: what a conversion that fails leaves behind would run.
+    at_once = tf.function(lambda e: tf.vectorized_map(function, e), autograph=False)
+    try:
+        traced = at_once.get_concrete_function(elements)
+    except BadInput:
+        raise
+    except Exception:  # TensorFlow's own, of many kinds; one of the function's comes again below
+        return _one_by_one(function, elements)
+    if quirks.onednn_may_run():
+        operations = traced.graph.get_operations()
+        _refuse_overruns(operations)
+        if any(map(quirks.is_overrun_product, operations)):
+            return _one_by_one(function, elements)
+    return at_once(elements)
+
+
+def _one_by_one(function, elements):
+    """`tf.map_fn`, of a function whose results are known once it is traced."""
+    specs = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape[1:], t.dtype), elements)
+    traced = tf.function(function, autograph=False).get_concrete_function(specs)
+    if quirks.onednn_may_run():
+        _refuse_overruns(traced.graph.get_operations())
+    signature = tf.nest.map_structure(
+        lambda t: tf.TensorSpec(t.shape, t.dtype), traced.structured_outputs
+    )
+    return tf.map_fn(function, elements, fn_output_signature=signature)
+
+
+def _refuse_overruns(operations):
     require(
         not any(map(quirks.is_overrun_convolution, operations)),
         "TensorFlow's oneDNN kernels corrupt memory in gradients of strided 1x1 convolutions whose "
         "input channels are not a multiple of 16, for single examples: set the environment "
         "variable TF_ENABLE_ONEDNN_OPTS=0, or measure C_m with per_example=False.",
     )
-    if not any(map(quirks.is_overrun_product, operations)):
-        return mapped
-    # The vectorized operations are not used any more: the graph drops them.
-    signature = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape[1:], t.dtype), mapped)
-    return tf.map_fn(function, elements, fn_output_signature=signature)
