@@ -137,5 +137,11 @@ def test_what_is_wrong_with_the_data(files, tmp_path, capsys, monkeypatch):
     assert "--examples=41 is more than there are" in refusal("--examples=41", x=x, y=y)
     assert "--split is of a named data set" in refusal("--split=test", x=x, y=y)
     assert "no images of digits were set aside" in refusal("--data=digits", "--split=validation")
+    assert "y of --data=" in refusal(x=x, y=y.astype("datetime64[D]"))
+    assert "must hold numbers. Received: an array of complex128" in refusal(x=x, y=y + 1j)
+    assert "x of --data=" in refusal(x=x.astype("timedelta64[s]"), y=y)
+    assert "an array of complex64" in refusal(x=x + np.complex64(1j), y=y)
+    assert "whole numbers of the model's 3 classes" in refusal(x=x, y=y + 0.5)
+    assert "whole numbers of the model's 3 classes" in refusal(x=x, y=np.where(y > 1, np.nan, y))
     x[3, 0, 0, 0] = np.nan
-    assert "of the data holds NaN or infinity" in refusal(x=x, y=y)
+    assert "Example 3, counted from 0, of" in refusal(x=x, y=y)

@@ -1,3 +1,4 @@
+import re
 import signal
 import subprocess
 import sys
@@ -141,3 +142,71 @@ def test_replicas_share_the_examples(files, tmp_path):
     one, two = (numbers(tmp_path / name)["measures"] for name in ("one", "two"))
     for name, each in one.items():
         assert two[name]["total"] == pytest.approx(each["total"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "error, code, sentence",
+    [
+        (ZeroDivisionError("by\n0"), 1, "stops by ZeroDivisionError (by 0): --traceback shows"),
+        (RecursionError("a" * 9_000), 1, "stops by RecursionError"),
+        (OSError(28, "No space left on device"), 1, "stops: [Errno 28] No space left on device"),
+        (MemoryError("9 GB"), 1, "memory does not suffice (9 GB): give fewer --examples"),
+        (SystemExit(7), 1, "stops by SystemExit"),
+        (KeyboardInterrupt(), 130, "Interrupted. All that was finished is kept"),
+    ],
+)
+def test_whatever_fails_is_one_bounded_sentence(capsys, monkeypatch, error, code, sentence):
+    def fails(*arguments):
+        raise error
+
+    monkeypatch.setattr(run.subject, "find", fails)
+    assert main(["--model=x"]) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert sentence in line and len(line) < 2_100
+    assert main(["--model=x", "--traceback"]) == code
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("Traceback") and lines[-1] == line
+
+
+def test_what_does_not_fit_into_memory_is_told_what_would(files, capsys, monkeypatch):
+    import tensorflow as tf
+
+    def fails(*arguments):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM")
+
+    monkeypatch.setattr(registry.Measure, "run", fails)
+    for more, sentence in (
+        (["--measures=C", "--memory_gb=3"], "C does not fit into memory: .* such as 1.5, half"),
+        (["--measures=C_m", "--training"], "a smaller --batch_size, such as 5. Received: 10"),
+    ):
+        arguments = [a for a in files[-1] if "C_m" in more[0] or "--b" not in a]
+        arguments = [a for a in arguments if not a.startswith(("--probes", "--steps"))]
+        assert main([*arguments, *more]) == 2
+        error = capsys.readouterr().err
+        assert re.search(sentence, error), error
+
+
+@pytest.mark.parametrize("measure", ["C", "C_m", "trace"])
+def test_the_example_that_is_not_finite_is_named_as_it_stands_in_the_data(
+    files, tmp_path, capsys, measure
+):
+    _, x, y, arguments = files
+    x[17, 0, 0, 0] = np.inf
+    np.savez(tmp_path / "bad.npz", x=x, y=y)
+    more = [f"--data={tmp_path / 'bad.npz'}", f"--measures={measure}", "--memory_gb=1e-3"]
+    more += ["--batch_size=10"] * (measure == "C_m")
+    assert main([arguments[0], *more]) == 2
+    assert "Example 17, counted from 0, of " in capsys.readouterr().err
+
+
+def test_a_signal_after_all_was_measured_finishes_the_files(files, tmp_path, capsys, monkeypatch):
+    write = run.write_all
+
+    def interrupted(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return write(*arguments)
+
+    monkeypatch.setattr(run, "write_all", interrupted)
+    assert main([*files[-1][:2], "--measures=C", f"--out={tmp_path / 'out'}"]) == 130
+    assert "All was finished before" in capsys.readouterr().err
+    assert (tmp_path / "out" / "result.json").exists()

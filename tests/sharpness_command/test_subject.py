@@ -1,4 +1,5 @@
 import json
+import zipfile
 
 import keras
 import pytest
@@ -35,3 +36,24 @@ def test_a_run_without_weights_yet(tmp_path):
     write_json(tmp_path / "config.json", {"a": 1})
     with pytest.raises(BadInput, match="not of a run of main.py"):
         subject.find(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "key, value",
+    [("data.name", 3), ("data.name", "digit"), ("seed", "0"), ("label_smoothing", [0.1])],
+)
+def test_a_config_of_other_types(runs, tmp_path, key, value):
+    config = json.loads((runs / "finished" / "config.json").read_text())
+    write_json(tmp_path / "config.json", {**config, key: value})
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "update_00000001.npz").write_bytes(b"")
+    with pytest.raises(BadInput, match=f"not of a run of main.py: .*Received: {key}="):
+        subject.find(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null", "[" * 100_000, "{"])
+def test_a_saved_model_whose_config_is_something_else(tmp_path, text):
+    with zipfile.ZipFile(tmp_path / "net.keras", "w") as file:
+        file.writestr("config.json", text)
+    with pytest.raises(BadInput, match="is not a model that Keras saved as .keras"):
+        subject.find(tmp_path / "net.keras")

@@ -2,7 +2,10 @@
 
 import sys
 
-from tf_bdecay.sharpness_command.run import main
+from tf_bdecay.sharpness_command import terminal
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with terminal.stoppable("python -m tf_bdecay.sharpness") as stop:
+        from tf_bdecay.sharpness_command.run import main
+
+        sys.exit(main(stop=stop))

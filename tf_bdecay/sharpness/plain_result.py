@@ -36,6 +36,37 @@ def plain_result(result, seconds):
     return json.loads(json.dumps(values, default=lambda number: number.item()))
 
 
+def is_complete(value):
+    """Whether a value from a file is a plain result, in all that tables and pictures read of it.
+
+    Its partition is left out in result.json, and may be so here.
+    """
+    if not isinstance(value, dict):
+        return False
+    words = [value.get("title"), value.get("measure")]
+    ratio = value.get("bias_ratio", {})
+    levels = [value.get(f"by_{level}") for level in ("variable", "layer", "kind")]
+    return (
+        all(isinstance(word, str) for word in words)
+        and isinstance(value.get("training"), bool)
+        and _is_number(value.get("total"))
+        and isinstance(ratio, dict)
+        and all(map(_is_number, ratio.values()))
+        and ("bias_ratio" in value or value["measure"] not in ("C", "C_m"))
+        and all(isinstance(level, dict) and all(map(_is_cell, level.values())) for level in levels)
+    )
+
+
+def _is_cell(value):
+    return isinstance(value, dict) and all(
+        name in value and _is_number(value[name]) for name in ("value", "standard_error")
+    )
+
+
+def _is_number(value):
+    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+
+
 def frame(name, result):
     """Its rows of table.csv: `Result.to_pandas`, with the name in --measures first."""
     import pandas as pd

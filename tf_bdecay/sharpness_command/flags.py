@@ -84,6 +84,7 @@ _FLAGS = (
     (flags.DEFINE_string, "devices", "", "of the strategy, such as GPU:0,GPU:1; all by default"),
     (flags.DEFINE_integer, "logical_devices", 0, "cut the CPU into so many, to try mirrored"),
     (flags.DEFINE_string, "out", None, "folder of the results; sharpness/NAME-DIGEST"),
+    (flags.DEFINE_boolean, "traceback", False, "of an error, before its sentence"),
 )
 _NAMES = [name for _, name, _, _ in _FLAGS]
 _OPTIONS = [n for n in _NAMES if any(n in m.options for m in registry.MEASURES.values())]
@@ -120,8 +121,9 @@ taken as they are. The results are result.json, table.csv and pictures in --out.
 same command goes on; once it is finished, it prints what is there. By default the name of --out
 has a digest of the command, the weights and the data, so that other ones have other folders.
 
-Exit codes: 0 done, 1 a file could not be written, 2 input that cannot be used, 130 interrupted
-(SIGINT), 143 terminated (SIGTERM), both with all that is finished kept."""
+Exit codes: 0 done; 1 a file or stdout could not be written, or an error that --traceback explains;
+2 input that cannot be used; 130 interrupted (SIGINT), 143 terminated (SIGTERM), 129 hung up
+(SIGHUP), these with all that is finished kept. A second signal ends at once."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,6 +166,12 @@ class Options:
 def asks_for_help(arguments):
     """Whether one of them is --help or a form of it."""
     return any(a.startswith("-") and a.lstrip("-") in _HELP for a in arguments)
+
+
+def asks_for_traceback(arguments):
+    """Whether an error is to be shown with where it came from."""
+    said = [a.lstrip("-") for a in arguments if a.startswith("-")]
+    return "traceback" in said or "traceback=true" in said
 
 
 def help_page():

@@ -21,6 +21,8 @@ from tf_bdecay.sharpness import plain_result
 from tf_bdecay.storage.files import atomic_write, locked, versions, write_json
 
 _SETTINGS, _RESULT = "settings.json", "result.json"
+_OWN = {_SETTINGS, _RESULT, "table.csv", "partial"}
+_SAID = 60  # characters of a setting in a sentence
 _NAME = 40  # characters of the model's name in the default folder's
 _LEAST_WIDTH = 200  # of the tables where a line may be longer than the screen
 
@@ -36,6 +38,9 @@ def default_path(name, settings):
 class Folder:
     """The folder of one measurement. Nothing is written before `open`.
 
+    What is read from it may have been written by anybody: a part that is not as this command left
+    it is measured again, and a result that is not refused.
+
     Args:
         path: it need not exist.
         settings: dict of JSON values: what decides the numbers.
@@ -48,7 +53,7 @@ class Folder:
         self.path = pathlib.Path(path)
         self.settings = json.loads(json.dumps(settings))
         require(
-            self.path.is_dir() or not self.path.exists(),
+            self.path.is_dir() or not (self.path.exists() or self.path.is_symlink()),
             f"--out={self.path} is a file: name a folder.",
         )
         if self.path.is_dir() and any(f.name[0] != "." for f in self.path.iterdir()):
@@ -56,45 +61,76 @@ class Folder:
 
     @property
     def result(self):
-        """The finished result, or None."""
+        """The finished result, or None.
+
+        Raises:
+            BadInput: it is not as this command writes it.
+        """
         file = self.path / _RESULT
-        return _read(file) if file.is_file() else None
+        if not file.exists():
+            return None
+        value = _read(file)
+        measures = value.get("measures")
+        right = isinstance(measures, dict) and measures
+        require(
+            right and all(plain_result.is_complete(each) for each in measures.values()),
+            f"{file} is not as this command writes it: choose another --out.",
+        )
+        return value
 
     @contextlib.contextmanager
     def open(self):
         """Makes the folder and keeps other processes out of it for as long as the context.
 
+        Where the context ends by an error and nothing was kept, it is as it was before: what was
+        refused leaves no claim.
+
         Raises:
             BadInput: another process is in it.
         """
+        made = [p for p in (self.path, *self.path.parents) if not p.exists()]
+        before = {name for name in (_SETTINGS, "partial") if (self.path / name).exists()}
         (self.path / "partial").mkdir(parents=True, exist_ok=True)
         with locked(self.path, f"--out={self.path} is in use by another process"):
             write_json(self.path / _SETTINGS, self.settings)
-            yield
+            try:
+                yield
+            except BaseException:
+                if not before:
+                    self._leave(made)
+                raise
 
     def measured(self, name):
         """The plain result of a measure that is finished, or None."""
-        file = self.path / "partial" / f"{name}.json"
-        return _read(file) if file.is_file() else None
+        try:
+            kept = json.loads((self.path / "partial" / f"{name}.json").read_text())
+            value, digest = kept["result"], kept["digest"]
+        except Exception:  # not there, or anything else: that measure is taken again
+            return None
+        right = digest == self._digest(name, _canonical(value)) and plain_result.is_complete(value)
+        return value if right else None
 
     def keep_measured(self, name, values):
         """Keeps a finished measure, in place of its partial state."""
-        write_json(self.path / "partial" / f"{name}.json", values)
+        kept = {"digest": self._digest(name, _canonical(values)), "result": values}
+        write_json(self.path / "partial" / f"{name}.json", kept)
         self._state(name).unlink(missing_ok=True)
 
     def state(self, name):
         """Dict of name to array that `keep_state` kept last, or None."""
         try:
             with np.load(self._state(name), allow_pickle=False) as file:
-                return {key: file[key] for key in file.files}
-        except FileNotFoundError:
+                arrays = {key: file[key] for key in file.files}
+            digest = str(arrays.pop("digest"))
+        except Exception:  # not there, or damaged, in many ways: that measure starts again
             return None
-        except Exception:  # damaged, which NumPy says in many ways: that measure starts again
-            return None
+        return arrays if digest == self._digest(name, *_pieces(arrays)) else None
 
     def keep_state(self, name, arrays):
         """Keeps the state of a measure under way, all of it or nothing."""
-        atomic_write(self._state(name), lambda file: np.savez(file, **arrays))
+        arrays = {key: np.asarray(array) for key, array in arrays.items()}
+        digest = self._digest(name, *_pieces(arrays))
+        atomic_write(self._state(name), lambda file: np.savez(file, **arrays, digest=digest))
 
     def finish(self, result):
         """Writes the result, which says that all is done, and drops what was kept for it."""
@@ -104,6 +140,23 @@ class Folder:
     def _state(self, name):
         return self.path / "partial" / f"{name}.npz"
 
+    def _digest(self, name, *pieces):
+        """Of something kept for a measure: that it is of these settings, and as it was written."""
+        others = {key: value for key, value in self.settings.items() if key != "measures"}
+        found = hashlib.sha256(_canonical([name, others]))
+        for piece in pieces:
+            found.update(piece)
+        return found.hexdigest()
+
+    def _leave(self, made):
+        """Takes back what `open` made, where nothing was kept in it."""
+        with contextlib.suppress(OSError):
+            (self.path / "partial").rmdir()  # only if it is empty
+            for name in (_SETTINGS, ".lock"):
+                (self.path / name).unlink(missing_ok=True)
+            for path in made:
+                path.rmdir()
+
     def _check_same(self):
         file = self.path / _SETTINGS
         if not file.is_file() and not (set(f.name for f in self.path.iterdir()) - {"partial"}):
@@ -112,29 +165,50 @@ class Folder:
             file.is_file(),
             f"--out={self.path} is not empty and holds no measurement: choose another.",
         )
+        for name in _OWN - {"partial"}:
+            require(
+                not (self.path / name).is_dir(),
+                f"{self.path / name} is a folder, and not of this command: choose another --out.",
+            )
         before = _read(file)
+        finished = (self.path / _RESULT).exists()
         differing = [
-            f"{key} ({_said(before.get(key))} there, {_said(self.settings.get(key))} here)"
+            f"{_said(key)} ({_said(before.get(key))} there, {_said(self.settings.get(key))} here)"
             for key in sorted({*before, *self.settings})
-            if before.get(key) != self.settings.get(key)
+            # What is unfinished may go on with other measures: each is kept by itself.
+            if before.get(key) != self.settings.get(key) and (finished or key != "measures")
         ]
+        more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
         require(
             not differing,
-            f"--out={self.path} holds another measurement: {', '.join(differing)}; choose another "
-            "--out, or leave it out.",
+            f"--out={self.path} holds another measurement: {', '.join(differing[:5])}{more}; "
+            "choose another --out, or leave it out.",
         )
 
 
 def _said(value):
-    if isinstance(value, list):
-        return ",".join(value)
-    return "default" if value is None else value
+    if value is None:
+        return "default"
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= _SAID else f"{text[:_SAID]}..."
+
+
+def _canonical(value):
+    return json.dumps(value, sort_keys=True).encode()
+
+
+def _pieces(arrays):
+    """The bytes of named arrays, with what they are."""
+    for name in sorted(arrays):
+        array = arrays[name]
+        yield f"{name} {array.dtype} {array.shape}".encode()
+        yield array.tobytes()
 
 
 def _read(path):
     try:
         value = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{path} is damaged ({error}): choose another --out.") from error
     require(isinstance(value, dict), f"{path} is not of this command: choose another --out.")
     return value

@@ -14,7 +14,7 @@ from tf_bdecay import data as sets
 from tf_bdecay.data.augment import standardise
 from tf_bdecay.distribution import strategies
 from tf_bdecay.errors import BadInput, require
-from tf_bdecay.sharpness.objective import resolve_loss
+from tf_bdecay.sharpness import objective
 from tf_bdecay.sharpness_command.flags import MOST_EXAMPLES
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.training import parts
@@ -42,6 +42,8 @@ class Loaded:
         loss: callable.
         from_logits: whether the model gives logits; None for unknown.
         x, y: arrays.
+        order: int array, where in the data each example stands.
+        source: what the data are called.
         words: dict of what to tell a person: model, data, loss, parameters.
     """
 
@@ -50,6 +52,8 @@ class Loaded:
     from_logits: bool | None
     x: np.ndarray
     y: np.ndarray
+    order: np.ndarray
+    source: str
     words: dict
 
 
@@ -82,7 +86,7 @@ def load(subject, data, options, strategy=None):
         images = own or sets.load(data, data_dir=options.data_dir)
         split = options.split or "train"
         pair, words = _images(images, split), f"{data}, {split} split"
-    x, y = _chosen(pair, options.examples, words)
+    x, y, order = _chosen(pair, options.examples, words)
     _check_fit(model, loss, x, y, words)
     count = parts.trainable_parameters(model)
     return Loaded(
@@ -91,6 +95,8 @@ def load(subject, data, options, strategy=None):
         from_logits=from_logits,
         x=x,
         y=y,
+        order=order,
+        source=words,
         words={
             "model": f"{subject.name} ({subject.weights.name}, {count:,} trainable parameters)",
             "data": f"{words}, {len(x):,} of {len(pair[0]):,} examples",
@@ -120,7 +126,7 @@ def _import(modules):
     for name in modules:
         try:
             importlib.import_module(name)
-        except Exception as error:  # whatever the user's module raises
+        except (Exception, SystemExit) as error:  # whatever the user's module raises
             raise BadInput(
                 f"--import={name} cannot be imported ({type(error).__name__}: {_line(error)}): "
                 "name a module as in `import MODULE`, in this folder or installed."
@@ -157,7 +163,15 @@ def _from_checkpoint(subject, images, data_dir):
                 nested[section] = ConfigDict()
             target = nested[section]
         target[key] = value
-    model = parts.make_model(nested, images)
+    try:
+        model = parts.make_model(nested, images)
+    except BadInput:
+        raise
+    except Exception as error:  # a config.json that anybody may have written
+        raise BadInput(
+            f"{subject.path}/config.json describes no model ({type(error).__name__}: "
+            f"{_line(error)}): name another --model."
+        ) from error
     read_weights(subject.weights, Trainer(model.input, model.output))
     return model
 
@@ -222,7 +236,7 @@ def _takes_class_numbers(loss):
 
 
 def _by_name(name, from_logits):
-    loss = resolve_loss(name)
+    loss = objective.resolve_loss(name)
     short = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
     if short not in _CROSSENTROPIES:
         return loss
@@ -249,9 +263,9 @@ def _compiled(subject):
         "name of one for the whole.",
     )
     if isinstance(loss, str):
-        return resolve_loss(loss)
+        return objective.resolve_loss(loss)
     try:
-        return resolve_loss(keras.saving.deserialize_keras_object(loss))
+        return objective.resolve_loss(keras.saving.deserialize_keras_object(loss))
     except Exception as error:  # Keras raises many kinds over a function it does not know
         of_function = loss.get("config")
         name = of_function if isinstance(of_function, str) else loss["class_name"]
@@ -267,8 +281,11 @@ def _says(loss):
     found = getattr(loss, "from_logits", None)
     if isinstance(found, bool):
         return found
-    if loss in [getattr(keras.losses, name) for name in _CROSSENTROPIES]:
-        return inspect.signature(loss).parameters["from_logits"].default
+    function = objective.function_of(loss)
+    if function is objective.crossentropy:
+        return False
+    if function in [getattr(keras.losses, name) for name in _CROSSENTROPIES]:
+        return inspect.signature(function).parameters["from_logits"].default
     return None
 
 
@@ -302,6 +319,14 @@ def _arrays(path):
             f"--data={path} cannot be read as an .npz file ({_line(error)}): make it by "
             "np.savez(FILE, x=x, y=y) of plain arrays."
         ) from error
+    for name, array, kinds, what in (
+        ("x", x, "biufSU", "numbers or words"),
+        ("y", y, "biuf", "numbers"),
+    ):
+        require(
+            array.dtype.kind in kinds,
+            f"{name} of --data={path} must hold {what}. Received: an array of {array.dtype}",
+        )
     require(
         x.ndim and y.ndim and len(x) == len(y) and len(x),
         f"x and y of --data={path} must hold as many examples as each other, at least one, along "
@@ -311,7 +336,11 @@ def _arrays(path):
 
 
 def _chosen(pair, asked, words):
-    """The first examples of a fixed permutation, standardised if they are images."""
+    """The first examples of a fixed permutation, standardised if they are images, and their order.
+
+    Returns:
+        x, y, and the index of each example in the data.
+    """
     count = len(pair[0])
     require(
         asked is None or asked <= count,
@@ -320,9 +349,9 @@ def _chosen(pair, asked, words):
     first = min(count, MOST_EXAMPLES) if asked is None else asked
     chosen = np.random.default_rng(0).permutation(count)[:first]
     if not isinstance(pair[0], sets.Split):
-        return pair[0][chosen], pair[1][chosen]
+        return pair[0][chosen], pair[1][chosen], chosen
     split, statistics = pair
-    return standardise(split.images[chosen], *statistics).numpy(), split.labels[chosen]
+    return standardise(split.images[chosen], *statistics).numpy(), split.labels[chosen], chosen
 
 
 def _check_fit(model, loss, x, y, words):
@@ -339,7 +368,7 @@ def _check_fit(model, loss, x, y, words):
     if _takes_class_numbers(loss) and isinstance(outputs, tuple):
         classes = outputs[-1]
         require(
-            y.dtype.kind in "iu" and y.min() >= 0 and (classes is None or y.max() < classes),
+            (y == np.trunc(y)).all() and y.min() >= 0 and (classes is None or y.max() < classes),
             f"Labels must be whole numbers of the model's {classes} classes, from 0. Received: "
             f"{y.dtype} from {y.min()} to {y.max()} in {words}",
         )

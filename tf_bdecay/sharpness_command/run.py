@@ -3,64 +3,90 @@
 import contextlib
 import signal
 import sys
-import threading
 import time
+import traceback
 
 from tf_bdecay import quirks
 from tf_bdecay.errors import BadInput
 from tf_bdecay.sharpness.plain_result import plain_result
 from tf_bdecay.sharpness.session import Session
-from tf_bdecay.sharpness_command import flags, subject
+from tf_bdecay.sharpness_command import flags, subject, terminal
 from tf_bdecay.sharpness_command.folder import Folder, default_path, show, write_all
 
 LINE_SECONDS = 5.0  # between plain lines
 KEEP_SECONDS = 30.0  # between partial results: a process that is killed loses no more
 FAILED, BAD_INPUT = 1, 2
 _KEPT = "All that was finished is kept: run the same command again."
+_WORDS = {signal.SIGINT: "Interrupted", signal.SIGTERM: "Terminated", signal.SIGHUP: "Hung up"}
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, as an exception."""
-
-
-def main(arguments=None, console=None):
+def main(arguments=None, console=None, stop=None):
     """Runs the command line.
 
     Args:
         arguments: list of strings, without the program's name; those of the process if None.
         console: a `rich.console.Console` to talk to; stdout by default.
+        stop: a `terminal.Stop`, where the caller catches signals; by default they are caught here.
 
     Returns:
-        The exit code: 0 for success, 1 where a file could not be written, 2 for input that cannot
-        be used, 130 for a measurement that was interrupted by SIGINT and 143 by SIGTERM.
+        The exit code: 0 for success, 1 for what failed outside of the input (a file or stdout could
+        not be written, too little memory), 2 for input that cannot be used, and 128 + its number
+        for a measurement that a signal ended: 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    with contextlib.ExitStack() as stack:
+        stop = stop or stack.enter_context(terminal.stoppable(flags.PROGRAM))
+        output = stack.enter_context(terminal.output())
+        code, sentence = _ended(arguments, console, stop)
+        if output.lost and code == 0:
+            code, where = FAILED, sentence or "nothing is left to tell"
+            sentence = f"Stdout cannot be written ({output.lost}): {where}."
+            terminal.say(flags.PROGRAM, sentence)
+        elif code:
+            terminal.say(flags.PROGRAM, sentence)
+    return code
+
+
+def _ended(arguments, console, stop):
+    """How a command ends: its exit code, and a sentence: why, or where the results are."""
     try:
         if flags.asks_for_help(arguments):
             print(flags.help_page())
-            return 0
-        with _terminable():
-            return run(flags.parse(arguments), console)
-    except BadInput as error:
-        return _stops(error, BAD_INPUT)
-    except OSError as error:
-        return _stops(f"The measurement stops: {error}.", FAILED)
-    except KeyboardInterrupt as stop:
-        number = signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT
-        what = "Terminated" if isinstance(stop, Terminated) else "Interrupted"
-        return _stops(f"{what}. {' '.join(stop.args) or _KEPT}", 128 + number)
+            return 0, ""
+        return 0, run(flags.parse(arguments), console, stop)
+    except BaseException as error:
+        if flags.asks_for_traceback(arguments):
+            traceback.print_exc()
+        return _why(error)
 
 
-def run(options, console=None):
+def _why(error):
+    """Exit code and sentence for whatever ended a command."""
+    if isinstance(error, BadInput):
+        return BAD_INPUT, str(error)
+    if isinstance(error, KeyboardInterrupt):
+        number = getattr(error, "number", signal.SIGINT)
+        return 128 + number, f"{_WORDS.get(number, number)}. {' '.join(error.args) or _KEPT}"
+    if isinstance(error, OSError):
+        return FAILED, f"The measurement stops: {error}. {_KEPT}"
+    if isinstance(error, MemoryError):
+        return FAILED, f"The host's memory does not suffice ({error}): give fewer --examples."
+    kind = type(error).__name__
+    return FAILED, f"The measurement stops by {kind} ({error}): --traceback shows where. {_KEPT}"
+
+
+def run(options, console=None, stop=None):
     """Measures what the options say, or prints what is there already.
 
     Args:
         options: `flags.Options`.
         console: as of `main`.
+        stop: a `terminal.Stop`.
 
     Returns:
-        The exit code 0.
+        A sentence that says where the results are.
     """
+    stop = stop or terminal.Stop()
     found = subject.find(options.model)
     data = subject.check_data(found, options.data, options.data_dir, options.split)
     settings = subject.settings_of(options, found, data)
@@ -68,38 +94,48 @@ def run(options, console=None):
     if folder.result:
         show(folder.result, console)
         print(f"{folder.path} was finished before: this is what is there. Nothing was measured.")
-        return 0
+        return f"the figures are in {folder.path}"
     if subject.onednn_overruns(found):
         quirks.avoid_onednn()
+    stop.check()
     # TensorFlow takes seconds to import: what can be refused before it, is.
     with quirks.silent_stderr():
         from tf_bdecay.distribution import strategies
         from tf_bdecay.sharpness_command import loading
 
+        stop.check()
         strategy = strategies.make(options.strategy, options.devices, options.logical_devices)
+    stop.check()
     loaded = loading.load(found, data, options, strategy)
+    stop.check()
     with folder.open():
-        results = measure_all(loaded, options, folder, console)
+        results = measure_all(loaded, options, folder, console, stop)
         result = write_all(folder, loaded.words, results)
+    where = f"figures, table and pictures are in {folder.path}"
     show(result, console)
-    print(f"Figures, table and pictures are in {folder.path}")
-    return 0
+    print(f"F{where[1:]}")
+    if stop.number is not None:
+        error = terminal.Stopped(stop.number)
+        error.args = (f"All was finished before: {where}.",)
+        raise error
+    return where
 
 
-def measure_all(loaded, options, folder, console=None):
+def measure_all(loaded, options, folder, console, stop):
     """Takes every measure that is not finished yet.
 
     Args:
         loaded: the `loading.Loaded`.
         options: `flags.Options`.
         folder: the `Folder`, opened.
-        console: a `rich.console.Console`; stdout by default.
+        console: a `rich.console.Console`; None for stdout.
+        stop: a `terminal.Stop`.
 
     Returns:
         Dict of measure to plain result, in their order.
 
     Raises:
-        KeyboardInterrupt: a signal came; it says what is kept.
+        Stopped: a signal came; it says what is kept.
     """
     from tf_bdecay.training.progress import Display  # which loads TensorFlow
 
@@ -111,7 +147,9 @@ def measure_all(loaded, options, folder, console=None):
             kept = folder.measured(measure.name)
             if kept:
                 display.say(f"{measure.name}: was finished before")
-            results[measure.name] = kept or _measure(measure, loaded, options, folder, display)
+            session = _Session(folder, measure.name, display, stop)
+            results[measure.name] = kept or _measure(measure, loaded, options, session)
+            stop.check()
     return results
 
 
@@ -119,12 +157,12 @@ def _introduction(loaded):
     return [f"{name:7}{text}" for name, text in loaded.words.items()]
 
 
-def _measure(measure, loaded, options, folder, display):
+def _measure(measure, loaded, options, session):
     import tensorflow as tf
 
-    from tf_bdecay.sharpness.memory import default_budget
+    from tf_bdecay.sharpness.network import NotFinite
 
-    session = _Session(folder, measure.name, display)
+    display, folder = session.display, session.folder
     arguments = dict(options.options, seed=options.seed)
     for name in ("from_logits", "memory_gb"):
         value = getattr(loaded if name == "from_logits" else options, name)
@@ -147,13 +185,34 @@ def _measure(measure, loaded, options, folder, display):
             f"{folder.path}/partial: run the same command again.",
         )
         raise
-    except tf.errors.ResourceExhaustedError as error:
+    except NotFinite as error:
+        if error.example is None:
+            raise
         raise BadInput(
-            f"{measure.name} does not fit into memory: allow it less than it took, by --memory_gb, "
-            f"such as {default_budget() / 2e9:.2g}, half of what it aims at by default."
+            f"Example {loaded.order[error.example]}, counted from 0, of {loaded.source} holds NaN "
+            "or infinity."
         ) from error
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        raise _too_little_memory(measure.name, arguments, options) from error
     session.end()
     return made
+
+
+def _too_little_memory(name, arguments, options):
+    """The error that says what to allow, or to make smaller."""
+    from tf_bdecay.sharpness.memory import default_budget
+
+    if options.training:
+        m = arguments["batch_size"]
+        return BadInput(
+            f"{name} does not fit into memory: in training mode its mini-batch is held whole: give "
+            f"a smaller --batch_size, such as {max(m // 2, 1)}. Received: {m}"
+        )
+    budget = options.memory_gb or default_budget() / 1e9
+    return BadInput(
+        f"{name} does not fit into memory: allow it less than it took, by --memory_gb, such as "
+        f"{budget / 2:.2g}, half of what it aimed at."
+    )
 
 
 def _batch_size(loaded, options, display):
@@ -173,10 +232,11 @@ class _Session(Session):
         folder: a `Folder`, opened.
         name: of the measure.
         display: a `Display`.
+        stop: a `terminal.Stop`.
     """
 
-    def __init__(self, folder, name, display):
-        self.folder, self.name, self.display = folder, name, display
+    def __init__(self, folder, name, display, stop):
+        self.folder, self.name, self.display, self._stop = folder, name, display, stop
         self._kept = folder.state(name) or {}
         self._before = float(self._kept.pop("seconds", 0.0))
         self._began = self._written = time.monotonic()
@@ -209,6 +269,7 @@ class _Session(Session):
             count = f"{done} of {total}" if total else f"{done} products"
             left = "" if self.display.live else self._left(done, total, now)
             self.display.show(f"{self.name}: {count}{left}", done, total)
+        self._stop.check()
 
     def restore(self, key):
         found = {
@@ -244,25 +305,3 @@ class _Session(Session):
 def _clock(seconds):
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes}:{seconds:02d}"
-
-
-def _stops(why, code):
-    print(f"{flags.PROGRAM}: {why}", file=sys.stderr)
-    return code
-
-
-@contextlib.contextmanager
-def _terminable():
-    """Lets SIGTERM end the context as Ctrl-C does, in the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number, frame):
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -12,6 +12,22 @@ from tf_bdecay.errors import BadInput, require, unknown
 from tf_bdecay.sharpness_command.flags import DATA_SETS
 from tf_bdecay.storage import checkpoints
 
+
+def _count(value):
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _fraction(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1
+
+
+# What is read of a run's config here; the parts of the model are checked where they are made.
+_RIGHT = {
+    "data.name": lambda name: isinstance(name, str) and name in DATA_SETS,
+    "data.validation": _fraction,
+    "seed": _count,
+    "label_smoothing": _fraction,
+}
 _NEEDED = ("model.name", "data.name", "data.validation", "seed", "label_smoothing", "experiment")
 
 
@@ -77,21 +93,26 @@ def _of_run(path):
     )
     try:
         config = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{file} is damaged ({error}): name another --model.") from error
     lacking = [key for key in _NEEDED if not isinstance(config, dict) or key not in config]
     require(
         not lacking,
         f"{file} is not of a run of main.py (it lacks {', '.join(lacking)}): name another --model.",
     )
-    if (path / "result.json").is_file() and (path / "model.keras").is_file():
-        return config, path / "model.keras"
-    newest = checkpoints.newest(path / "checkpoints")
+    finished = (path / "result.json").is_file() and (path / "model.keras").is_file()
+    weights = path / "model.keras" if finished else checkpoints.newest(path / "checkpoints")
     require(
-        newest is not None,
+        weights is not None,
         f"--model={path} has neither a finished model nor a checkpoint yet: wait for its first.",
     )
-    return config, newest
+    for key, right in _RIGHT.items():
+        require(
+            right(config[key]),
+            f"{file} is not of a run of main.py: name another --model. Received: "
+            f"{key}={config[key]!r:.100}",
+        )
+    return config, weights
 
 
 def read_saved_config(path):
@@ -102,8 +123,10 @@ def read_saved_config(path):
     """
     try:
         with zipfile.ZipFile(path) as file:
-            return json.loads(file.read("config.json"))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            config = json.loads(file.read("config.json"))
+        require(isinstance(config, dict), "its config.json is of something else")
+        return config
+    except Exception as error:  # zipfile and json raise a dozen kinds over bytes that are not so
         reason = str(error).strip("\"'").rstrip(".")
         raise BadInput(
             f"--model={path} is not a model that Keras saved as .keras ({reason}): save it with "
