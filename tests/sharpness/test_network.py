@@ -293,6 +293,19 @@ def test_a_partial_result_of_other_replicas_is_not_gone_on_from(monkeypatch):
     assert found.total == pytest.approx(whole.total, rel=1e-5)
 
 
+@pytest.mark.parametrize("measure", [sharpness.connectivity, sharpness.hessian_trace])
+def test_derivatives_that_are_not_finite_are_no_result(measure):
+    """The loss is finite: tanh(inf) = 1."""
+    model = convolutional()
+    x, y = examples_for(model)
+    with pytest.raises(network.NotFinite, match="or a derivative of it is"):
+        measure(model, lambda y, z: tf.sqrt(0 * z[:, 0]) + z[:, 1], (x, y))
+    x[6, 0, 0, 0] = np.inf
+    with pytest.raises(network.NotFinite, match="Example 6 of the data") as error:
+        measure(model, LOGITS, (x, y), examples_at_once=4)
+    assert error.value.example == 6
+
+
 # 1, 2 and 4 replicas, in processes of their own.
 
 SCRIPT = pathlib.Path(__file__).with_name("replicas_script.py")

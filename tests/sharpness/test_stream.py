@@ -111,3 +111,18 @@ def test_data_that_do_not_repeat_themselves_are_refused():
     operator.matvec(np.ones(operator.shape[0]))
     with pytest.raises(BadInput, match="gave 7 examples at first and 6 when it was read again"):
         operator.matvec(np.ones(operator.shape[0]))
+
+
+@pytest.mark.parametrize(
+    "x, y, why",
+    [
+        (np.zeros(3, "datetime64[D]"), np.zeros(3), "an array of datetime64"),
+        (np.zeros(3), np.zeros(3, "timedelta64[s]"), "an array of timedelta64"),
+        (np.zeros(3), np.zeros(3, complex), "y is complex, which no loss takes"),
+        (np.zeros(3, [("a", "f4"), ("b", "f4")]), np.zeros(3), "an array of ."),
+        (np.array([{}, {}]), np.zeros(2), "an array of Python objects"),
+    ],
+)
+def test_arrays_that_no_model_or_loss_takes(x, y, why):
+    with pytest.raises(BadInput, match=f"that can be made tensors.*{why}"):
+        Stream((x, y))

@@ -1,11 +1,21 @@
 """A saved model with its data, and workdirs of a run."""
 
+import signal
+
 import pytest
 
 from tests.sharpness_command.commands import named_files
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.files import json_ready, write_json
 from tf_bdecay.training import config as configs
+
+
+@pytest.fixture(autouse=True)
+def interruptible():
+    """A shell in the background starts its processes without SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

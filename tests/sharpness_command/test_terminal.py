@@ -69,6 +69,7 @@ import gc, os, signal, sys
 from tf_bdecay.sharpness_command import flags, run, terminal
 
 number = signal.Signals[sys.argv[1]]
+signal.signal(number, signal.default_int_handler)  # whoever started this may ignore it
 
 def in_a_collection(phase, info):  # Python drops what is raised here
     gc.callbacks.remove(in_a_collection)

@@ -139,8 +139,8 @@ def check_vectors(count, operator, what, memory_gb):
     require(
         needed <= budget,
         f"{count} {what[0]} of {operator.shape[0]:,} parameters take {needed / 1e9:.3g} GB, which "
-        f"is more than the memory budget: {what[1]}allow more memory. "
-        f"Received: memory_gb={budget / 1e9:.3g}",
+        f"is more than the memory budget, into which {int(budget // (needed / count)):,} fit: "
+        f"{what[1]}allow more memory. Received: memory_gb={budget / 1e9:.3g}",
     )
 
 

@@ -144,7 +144,7 @@ class Network:
             The mean loss, a float, and the structure of means, as tensors.
 
         Raises:
-            NotFinite: the loss is NaN or infinite; it names the variable or the example.
+            NotFinite: the loss or what the kernel gives is NaN or infinite; it names the variable or the example.
             BadInput: the data set gave other examples than before.
         """
         model = self.model  # kept alive
@@ -181,7 +181,8 @@ class Network:
         means = [t * tf.constant(scale, t.dtype) for t in total]
         mean_loss, result = tf.nest.pack_sequence_as(structure, means)
         mean_loss = float(mean_loss)
-        if not math.isfinite(mean_loss):
+        finite = [tf.reduce_all(tf.math.is_finite(t)) for t in tf.nest.flatten(result)]
+        if not (math.isfinite(mean_loss) and all(map(bool, finite))):
             raise self._not_finite(stream, size)
         del model
         return mean_loss, result
@@ -250,8 +251,9 @@ class Network:
                 if bad.any():
                     return NotFinite.of_example(chunk.start + int(bad.argmax()))
         return NotFinite(
-            "The loss is NaN or infinite on these examples, although weights and data are finite: "
-            "look at the loss (labels within the classes, from_logits) and at the precision."
+            "The loss is NaN or infinite on these examples, or a derivative of it is, although "
+            "weights and data are finite: look at the loss (labels within the classes, "
+            "from_logits) and at the precision."
         )
 
 

@@ -101,6 +101,8 @@ def run(options, console=None, stop=None):
     # TensorFlow takes seconds to import: what can be refused before it, is.
     with quirks.silent_stderr():
         from tf_bdecay.distribution import strategies
+
+        stop.check()
         from tf_bdecay.sharpness_command import loading
 
         stop.check()
