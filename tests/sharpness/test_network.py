@@ -302,7 +302,7 @@ def test_derivatives_that_are_not_finite_are_no_result(measure):
         measure(model, lambda y, z: tf.sqrt(0 * z[:, 0]) + z[:, 1], (x, y))
     x[6, 0, 0, 0] = np.inf
     with pytest.raises(network.NotFinite, match="Example 6 of the data") as error:
-        measure(model, LOGITS, (x, y), examples_at_once=4)
+        measure(model, LOSS, (x, y), examples_at_once=4)
     assert error.value.example == 6
 
 

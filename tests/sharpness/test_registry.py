@@ -86,3 +86,47 @@ def test_options_that_mean_one_thing():
     check(["sam", "trace"], "rho", "probes", "seed")
     check(["C"], "examples_at_once", "memory_gb", "training")  # which all take
     check(["all"])
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_a_trial_is_one_step_and_changes_nothing(name):
+    model, chunks = dense(), []
+    x, y = examples_for(model)
+    before = [v.numpy().tobytes() for v in model.variables]
+
+    class Counts(keras.utils.PyDataset):
+        num_batches = 1
+
+        def __getitem__(self, index):
+            chunks.append(index)
+            return x, y
+
+    options = {k: v for k, v in FAST.items() if k in MEASURES[name].options}
+    MEASURES[name].check(model, LOSS, Counts(), options)
+    assert 1 <= len(chunks) <= 3  # shapes, at the most the examples' number, and the step itself
+    assert [v.numpy().tobytes() for v in model.variables] == before
+
+
+@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize(
+    "loss, change, sentence",
+    [
+        (LOSS, lambda x, y: (x[:, :2], y), "cannot take these examples"),
+        (LOSS, lambda x, y: (x, y + 9), "label value of"),
+        (LOSS, lambda x, y: (x, y[1:]), "as many examples as each other"),
+        ("msee", lambda x, y: (x, y), "Unknown loss"),
+    ],
+)
+def test_a_trial_refuses_what_the_measurement_would(name, loss, change, sentence):
+    model = dense()
+    with pytest.raises(BadInput, match=sentence):
+        MEASURES[name].check(model, loss, change(*examples_for(model)), {})
+
+
+def test_a_trial_says_other_errors_in_a_sentence():
+    def fails(y, outputs):
+        raise RuntimeError("a bug of mine\nover lines")
+
+    model = dense()
+    with pytest.raises(BadInput, match="C cannot be measured: RuntimeError: a bug of mine.$"):
+        MEASURES["C"].check(model, fails, examples_for(model), {})

@@ -144,7 +144,8 @@ class Network:
             The mean loss, a float, and the structure of means, as tensors.
 
         Raises:
-            NotFinite: the loss or what the kernel gives is NaN or infinite; it names the variable or the example.
+            NotFinite: the loss or what the kernel gives is NaN or infinite; it names the variable
+                or the example.
             BadInput: the data set gave other examples than before.
         """
         model = self.model  # kept alive
