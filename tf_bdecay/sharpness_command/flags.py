@@ -86,6 +86,8 @@ _FLAGS = (
     (flags.DEFINE_string, "out", None, "folder of the results; sharpness/NAME-DIGEST"),
     (flags.DEFINE_boolean, "traceback", False, "of an error, before its sentence"),
 )
+_OF_NUMBERS = (flags.DEFINE_integer, flags.DEFINE_float)
+_MOST = 10**12  # of whole numbers
 _NAMES = [name for _, name, _, _ in _FLAGS]
 _OPTIONS = [n for n in _NAMES if any(n in m.options for m in registry.MEASURES.values())]
 _HELP = ("help", "h", "helpshort", "helpfull", "?")
@@ -250,6 +252,10 @@ def _check_numbers(values):
             value is None or value >= least,
             f"--{name} must be a whole number >= {least}. Received: {value}",
         )
+        require(
+            value is None or value <= _MOST,
+            f"--{name} must be a whole number <= {_MOST}. Received: one of more digits",
+        )
     for name in _POSITIVE:
         value = values[name]
         require(
@@ -270,8 +276,14 @@ def _parsed(arguments):
         raise unknown("flag", f"--{name}", [f"--{n}" for n in (*_NAMES, "help")]) from error
     except flags.IllegalFlagValueError as error:
         raise _wrong_type(str(error)) from error
-    except flags.Error as error:
+    except (flags.Error, ValueError) as error:  # ValueError: a value after --noFLAG
         raise BadInput(f"The command line cannot be read: {str(error).rstrip('.')}.") from error
+    numbers = {n for define, n, _, _ in _FLAGS if define in _OF_NUMBERS}
+    for name, value in re.findall(r"^--?(\w+)=(.*)$", "\n".join(arguments), re.MULTILINE):
+        require(  # Python's int reads digits of every script
+            name not in numbers or value.isascii(),
+            f"--{name} must be written in the digits 0 to 9. Received: {value!r}",
+        )
     require(
         not rest,
         f"{PROGRAM} takes flags only, such as --model=FILE.keras. Received: {' '.join(rest)}",

@@ -72,7 +72,7 @@ def find(path):
     given = path
     path = pathlib.Path(path)
     require(
-        path.exists(),
+        _is_there(path),
         f"--model={given} is not there: name a workdir of main.py, or a saved model FILE.keras.",
     )
     if path.is_dir():
@@ -81,6 +81,13 @@ def find(path):
         config, weights = read_saved_config(path), path
     name = path.resolve().name.removesuffix(".keras")
     return Subject(path, name, path.is_dir(), config, weights, digest_of(weights))
+
+
+def _is_there(path):
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long a name, or no permission
+        return False
 
 
 def _of_run(path):
