@@ -10,7 +10,7 @@ from tf_bdecay.distribution import workers
 from tf_bdecay.planning import formulas
 from tf_bdecay.training import command_line
 from tf_bdecay.training import config as checks
-from tf_bdecay.training.workdir import Workdir
+from tf_bdecay.training.workdir import Workdir, not_finite
 
 ROOT = pathlib.Path(__file__).resolve().parent
 FITS = (
@@ -112,11 +112,11 @@ def run(options, command):
         if options.resume == "never":
             workdir.check_new()
         if workdir.result:
-            accuracy = workdir.result["test_accuracy"]
+            accuracy = float(workdir.result["test_accuracy"])
             if leads:
                 end = f"test accuracy {accuracy:.2%}. Nothing was changed."
                 print(f"{workdir.path} is finished: {end}")
-            return outcome.DONE
+            return outcome.DIVERGED if not_finite(workdir.result) else outcome.DONE
         ending.folder = workdir.path
         ending.kept = lambda: _kept(workdir.path)
 
@@ -156,7 +156,7 @@ def run(options, command):
     if leads:
         print(f"Result, curves, metrics and TensorBoard events are in {workdir.path}")
         print(f"  tensorboard --logdir={workdir.tensorboard}")
-    wrong = experiment.not_finite(result)
+    wrong = not_finite(result)
     if wrong:
         ending.say(f"The result is not finite ({wrong}): the run is no success. It is kept.")
         return outcome.DIVERGED

@@ -44,7 +44,7 @@ def test_no_part_of_an_interrupted_write_stays_on_the_disk(tmp_path):
 
 
 def test_an_append_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch):
-    files.atomic_append(tmp_path / "file", b"old")
+    files.atomic_append(tmp_path / "file", b"old", create=True)
 
     def fails(handle):
         raise OSError("disk full")

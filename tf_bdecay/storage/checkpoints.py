@@ -34,8 +34,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from tf_bdecay.errors import BadInput, require
-from tf_bdecay.storage.files import atomic_write, fsync_folder, read_json, write_json
+from tf_bdecay.errors import BadInput, require, shown
+from tf_bdecay.storage.files import (
+    atomic_write,
+    fits,
+    fsync_folder,
+    is_count,
+    read_json,
+    write_json,
+)
 
 FORMAT = 3
 BEST = "best.npz"
@@ -44,7 +51,7 @@ _META = "meta"
 _MARK = b"\ntf_bdecay checkpoint, sha256 "
 _TRAILER = len(_MARK) + 64
 _NAME = "update_{:08d}.npz"
-_PATTERN = re.compile(r"update_(\d+)\.npz")
+_PATTERN = re.compile(r"update_([0-9]{8,18})\.npz")
 _KEPT = "kept.json"
 
 
@@ -155,9 +162,14 @@ def read(path):
     body, trailer = content[:-_TRAILER], content[-_TRAILER:]
     if trailer != _MARK + hashlib.sha256(body).hexdigest().encode():
         raise Damaged(f"The checkpoint {path} is damaged (its checksum is wrong).")
-    with np.load(io.BytesIO(body)) as file:
-        arrays = {label: file[label] for label in file.files}
-    meta = json.loads(arrays.pop(_META).tobytes())
+    try:
+        with np.load(io.BytesIO(body)) as file:
+            arrays = {label: file[label] for label in file.files}
+        meta = json.loads(arrays.pop(_META).tobytes())
+    except Exception as error:  # a stranger's zip
+        raise Damaged(f"The checkpoint {path} is not one ({type(error).__name__}).") from error
+    if not fits(meta, {"format": int}):
+        raise Damaged(f"The checkpoint {path} is not one: it says {shown(meta)}.")
     require(
         meta["format"] == FORMAT,
         f"The checkpoint {path} is of format {meta['format']} and this version of tf_bdecay reads "
@@ -198,7 +210,7 @@ def newest(folder):
     return pathlib.Path(folder, names[-1]) if names else None
 
 
-def read_newest(folder, warn):
+def read_newest(folder, warn, check=lambda path, meta: None):
     """Reads the newest checkpoint that is not damaged, and sets aside the damaged ones after it.
 
     Nobody may be writing there: what is left of an unfinished save is removed.
@@ -206,6 +218,8 @@ def read_newest(folder, warn):
     Args:
         folder: of the checkpoints; need not exist.
         warn: called with a sentence about each that is damaged or lost.
+        check: called with the path and `meta` of one that can be read; raises `Damaged` where the
+            run cannot have written it.
 
     Returns:
         The path, the dict of label to array and the dict `meta`; or None where there never was a
@@ -225,6 +239,8 @@ def read_newest(folder, warn):
     for name in names:
         try:
             arrays, meta = read(folder / name)
+            _check_update(folder / name, meta)
+            check(folder / name, meta)
         except Damaged as error:
             bad.append((name, str(error)))
             continue
@@ -311,6 +327,14 @@ def _update(name):
     return int(_PATTERN.fullmatch(name)[1])
 
 
+def _check_update(path, meta):
+    """A checkpoint's number is in its name, too."""
+    named = _PATTERN.fullmatch(path.name)
+    update = meta.get("update")
+    if not is_count(update) or (named and int(named[1]) != update):
+        raise Damaged(f"The checkpoint {path} says update {shown(update)}, unlike its name.")
+
+
 def _on_disk(folder):
     """Names of the checkpoints, oldest first."""
     names = (p.name for p in folder.glob("*") if _PATTERN.fullmatch(p.name) and not p.is_dir())
@@ -322,9 +346,9 @@ def _expected(folder, warn):
     if not (folder / _KEPT).exists():
         return []
     try:
-        names = read_json(folder / _KEPT, dict)["kept"]
+        names = read_json(folder / _KEPT, {"kept": [str]})["kept"]
         return [name for name in names if _PATTERN.fullmatch(name)]
-    except (BadInput, KeyError, TypeError):
+    except BadInput:
         warn(f"{folder / _KEPT} is damaged: a checkpoint that was lost would not be noticed.")
         return []
 

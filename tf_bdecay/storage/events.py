@@ -6,6 +6,7 @@ import socket
 import time
 
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, types_pb2
 from tensorboard.plugins.text import metadata as text_metadata
 from tensorboard.summary.writer.record_writer import RecordWriter
@@ -31,7 +32,7 @@ class Events:
         name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}"
         count = len(list(folder.iterdir()))  # starts of one second stay apart, and in order
         self.path = folder / f"{name}.{count:04d}"
-        self._buffer = io.BytesIO()
+        self._buffer, self._begun = io.BytesIO(), False
         self._write(event_pb2.Event(file_version="brain.Event:2"))
 
     def scalars(self, update, values):
@@ -82,7 +83,8 @@ class Events:
         """Brings everything written so far to the disk; it is kept where that fails."""
         content = self._buffer.getvalue()
         if content:
-            atomic_append(self.path, content)
+            atomic_append(self.path, content, create=not self._begun)
+            self._begun = True
             self._buffer = io.BytesIO()
 
     def _write(self, event):
@@ -139,7 +141,7 @@ def _read(path):
     try:
         for record in records:
             yield event_pb2.Event.FromString(record)
-    except tf.errors.DataLossError:
+    except (tf.errors.DataLossError, DecodeError):
         return
 
 

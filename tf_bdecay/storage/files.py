@@ -1,6 +1,7 @@
 """Files that survive a kill: atomic writes and appends, locks, JSON, versions."""
 
 import contextlib
+import errno
 import fcntl
 import importlib.metadata
 import json
@@ -9,7 +10,7 @@ import os
 import pathlib
 import platform
 
-from tf_bdecay.errors import BadInput, require
+from tf_bdecay.errors import BadInput, require, shown
 
 _LIBRARIES = ("tensorflow", "keras", "numpy", "tensorflow-datasets", "tf-bdecay")
 
@@ -36,14 +37,15 @@ def atomic_write(path, write):
     fsync_folder(path.parent)
 
 
-def atomic_append(path, content):
+def atomic_append(path, content, create=False):
     """Appends to a file and brings it to the disk; where that fails, the file is as it was.
 
     Args:
         path: of the file.
         content: bytes.
+        create: whether the file is new; one that was removed meanwhile must not begin anew.
     """
-    with open(path, "ab", buffering=0) as file:
+    with open(path, "ab" if create else "r+b", buffering=0) as file:
         before = file.seek(0, os.SEEK_END)
         try:
             left = memoryview(content)
@@ -69,23 +71,48 @@ def write_json(path, value):
     atomic_write(path, lambda file: file.write(json.dumps(value, indent=2).encode() + b"\n"))
 
 
-def read_json(path, kind):
-    """What a JSON file of a workdir holds.
+def fits(value, shape):
+    """Whether a value that a file holds is of a shape.
+
+    Args:
+        value: of JSON.
+        shape: a type or a tuple of types (True is no number); a list of one shape, that of every
+            item; a dict of the shapes of keys that must be there; or a predicate.
+    """
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(fits(item, shape[0]) for item in value)
+    if isinstance(shape, dict):
+        return isinstance(value, dict) and all(
+            name in value and fits(value[name], inner) for name, inner in shape.items()
+        )
+    if isinstance(shape, (type, tuple)):
+        kinds = shape if isinstance(shape, tuple) else (shape,)
+        return isinstance(value, kinds) and (not isinstance(value, bool) or bool in kinds)
+    return bool(shape(value))
+
+
+def is_count(value):
+    """Whether a value is a whole number >= 0, as a shape."""
+    return fits(value, int) and value >= 0
+
+
+def read_json(path, shape):
+    """What a JSON file of a workdir holds, which may be a stranger's or damaged.
 
     Args:
         path: the file.
-        kind: the type that it must hold, dict or list.
+        shape: what it must hold, as for `fits`: dict, list or more than that.
 
     Raises:
         BadInput: it cannot be read, or holds something else.
     """
     try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{path} is damaged ({error}): choose another --workdir.") from error
     require(
-        isinstance(value, kind),
-        f"{path} is not of a run of main.py: choose another --workdir.",
+        fits(value, shape),
+        f"{path} is not of a run of main.py: choose another --workdir. Received: {shown(value)}",
     )
     return value
 
@@ -100,12 +127,13 @@ def json_ready(value):
 
 
 @contextlib.contextmanager
-def locked(folder, taken):
+def locked(folder, taken, warn=lambda sentence: None):
     """Keeps other processes out of a folder for as long as the context.
 
     Args:
         folder: its path; it exists.
         taken: what to say where another process is in it.
+        warn: called with a sentence where the file system has no locks: there is none then.
 
     Raises:
         BadInput: another process is in it.
@@ -114,7 +142,12 @@ def locked(folder, taken):
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise BadInput(f"{taken}: wait for it, or choose another.") from error
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                raise BadInput(f"{taken}: wait for it, or choose another.") from error
+            warn(
+                f"Warning: {folder} cannot be locked ({error.strerror}): see that no other process "
+                "writes there."
+            )
         yield
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 import pathlib
 
+from tf_bdecay.errors import BadInput, require, shown
 from tf_bdecay.storage.files import atomic_append, atomic_write
 
 
@@ -15,17 +16,16 @@ class Table:
         columns: its header.
         key: the column that counts updates, by which a resumed run drops what it will write again.
         after: the number of updates from which this run resumes; rows beyond it are dropped.
+
+    Raises:
+        BadInput: what is there is not such a table.
     """
 
     def __init__(self, path, columns, key="update", after=0):
         self.path = pathlib.Path(path)
         self.columns = list(columns)
         self._rows = []
-        kept = []
-        if self.path.exists():
-            with open(self.path, newline="") as file:
-                rows = [row for row in csv.DictReader(file) if None not in row.values()]
-            kept = [row for row in rows if int(row[key]) <= after]
+        kept = _rows(self.path, self.columns, key, after) if after and self.path.exists() else []
         text = io.StringIO()
         writer = csv.DictWriter(text, self.columns)
         writer.writeheader()
@@ -44,3 +44,26 @@ class Table:
         csv.DictWriter(text, self.columns).writerows(self._rows)
         atomic_append(self.path, text.getvalue().encode())
         self._rows = []
+
+
+def _rows(path, columns, key, after):
+    """The rows up to an update of a table that a kill may have cut short, or a stranger changed."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+        text = text[: text.rfind("\n") + 1]  # what a kill left of a row goes
+        header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    except (ValueError, csv.Error) as error:
+        raise BadInput(_damaged(path, error)) from error
+    require(header == columns, _damaged(path, f"its header is {shown(','.join(header))}"))
+    kept = []
+    for number, cells in enumerate(rows, 2):
+        row = dict(zip(columns, cells, strict=False))
+        right = len(cells) == len(columns) and row[key].isascii() and row[key].isdigit()
+        require(right, _damaged(path, f"row {number} is {shown(','.join(cells))}"))
+        if int(row[key][:20]) <= after:
+            kept.append(row)
+    return kept
+
+
+def _damaged(path, why):
+    return f"{path} is damaged ({why}): put a complete one back, or choose another --workdir."

@@ -13,7 +13,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from tf_bdecay.distribution.cluster import STRATEGIES
-from tf_bdecay.errors import BadInput, require, unknown
+from tf_bdecay.errors import BadInput, require, shown, unknown
 from tf_bdecay.training import config as configs
 from tf_bdecay.training import keys
 
@@ -69,6 +69,7 @@ FLAGS = (
     Flag(float, "bandwidth_gbps", None, "--plan: 10^9 bytes a second it sends"),
     Flag(float, "flops", None, "--plan: operations a second that it achieves"),
 )
+_OF_A_PLAN = ("plan", "devices", "memory_gb", "bandwidth_gbps", "flops", "seed", "traceback")
 _DEFINE = {
     str: flags.DEFINE_string,
     int: flags.DEFINE_integer,
@@ -128,13 +129,21 @@ def parse(arguments, root):
     """
     spec, rest = _split_off(arguments)
     config = configs.load(spec, root)
-    _check_keys(rest, configs.flatten(config))
+    flat = configs.flatten(config)
+    _check_keys(rest, flat)
+    rest = [_negated(argument, flat) for argument in rest]
     values = _parsed(config, rest)
+    _check_digits(rest, flat)
     if values.strategy not in STRATEGIES:
         raise unknown("strategy", values.strategy, STRATEGIES)
     if values.resume not in RESUME:
         raise unknown("value of --resume", values.resume, RESUME)
     _check_plan(values)
+    require(
+        0 <= values.logical_devices <= 1024,
+        "--logical_devices must be a whole number in [0, 1024]. Received: "
+        f"{values.logical_devices}",
+    )
     require(
         not values.logical_devices or values.strategy != "none",
         f"--logical_devices={values.logical_devices} has no effect without a strategy: add "
@@ -198,16 +207,11 @@ def _check_workers(values):
 def _check_plan(values):
     """Raises `BadInput` for flags that only a plan has, and for those that it has not."""
     if values.plan:
-        for name in ("dry_run", "logical_devices"):
+        for flag in FLAGS:
             require(
-                not values[name].value,
-                f"--plan runs nothing and takes no --{name}: leave one of them out.",
+                flag.name in _OF_A_PLAN or not values[flag.name].present,
+                f"--plan runs nothing and takes no --{flag.name}: leave one of them out.",
             )
-        require(
-            values.strategy == "none",
-            "--plan counts devices by --devices=1..4096 and takes no strategy. Received: "
-            f"--strategy={values.strategy}",
-        )
         return
     for name in ("memory_gb", "bandwidth_gbps", "flops"):
         require(
@@ -244,6 +248,30 @@ def _check_keys(arguments, flat):
         raise configs.misplaced(found[1], flat)
 
 
+def _negated(argument, flat):
+    """`--noconfig.KEY` as what it means, `--config.KEY=false`."""
+    found = re.fullmatch(r"--?noconfig\.([^=]*)(=.*)?", argument, re.DOTALL)
+    if not found:
+        return argument
+    right = keys.table(flat)[found[1]].kind is bool and found[2] is None
+    require(right, f"{shown(argument)[1:-1]} negates a value: write --config.{found[1]}=VALUE.")
+    return f"--config.{found[1]}=false"
+
+
+def _check_digits(arguments, flat):
+    """Raises `BadInput` for numbers in other digits than ASCII's, which Python would read."""
+    kinds = {flag.name: flag.kind for flag in FLAGS}
+    kinds.update({f"config.{path}": key.kind for path, key in keys.table(flat).items()})
+    for argument, after in zip(arguments, [*arguments, ""][1:], strict=True):
+        name, equals, value = argument.lstrip("-").partition("=")
+        value = value if equals else after
+        numeric = argument.startswith("-") and kinds.get(name) in (int, float)
+        require(
+            not numeric or (value.isascii() and "_" not in value),
+            f"--{name} must be a number in the digits 0 to 9. Received: {shown(value)}",
+        )
+
+
 def _parsed(config, arguments):
     """Parses the flags into a FlagValues of their own, overrides into the config.
 
@@ -265,7 +293,7 @@ def _parsed(config, arguments):
         raise BadInput(f"The command line cannot be read: {str(error).rstrip('.')}.") from error
     require(
         not rest,
-        f"main.py takes flags only, such as --workdir=DIR. Received: {' '.join(rest)}",
+        f"main.py takes flags only, such as --workdir=DIR. Received: {shown(' '.join(rest))[1:-1]}",
     )
     return values
 
@@ -282,7 +310,7 @@ def _wrong_type(message, config):
         flag = next((flag for flag in FLAGS if flag.name == name), None)
         key = flag and keys.Key(flag.kind, flag.default, flag.doc)
     must = key.right if key else "something else"
-    return BadInput(f"--{name} must be {must}. Received: {value!r}")
+    return BadInput(f"--{name} must be {must}. Received: {shown(value)}")
 
 
 def asks_for_help(arguments):

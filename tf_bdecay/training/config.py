@@ -6,13 +6,14 @@ Nothing here needs TensorFlow, so that a wrong value is refused at once. A key f
 model, optimizer, schedule or policy has no use is refused too: nothing is silently ignored.
 """
 
+import contextlib
 import pathlib
 import runpy
 
 from ml_collections import ConfigDict
 
 from tf_bdecay.batches import check_cut, check_divides
-from tf_bdecay.errors import BadInput, nearest, require, unknown
+from tf_bdecay.errors import BadInput, nearest, require, shown, unknown
 from tf_bdecay.training import keys
 
 DEFAULT_CONFIG = "configs/digits_resnet18.py"
@@ -25,21 +26,28 @@ def load(spec, root):
     Raises:
         BadInput: no such file or variant, or a file that does not make a config.
     """
-    path, _, variant = spec.partition(":")
+    path, colon, variant = spec.partition(":")
+    require(variant or not colon, f"--config={spec} names no variant: leave the colon out.")
     file = _find(path, root)
     try:
         get_config = runpy.run_path(str(file))["get_config"]
         config = get_config(variant) if variant else get_config()
     except BadInput:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadInput(
-            f"The config file {path} does not make a config: {type(error).__name__}: {error}."
+            f"The config file {path} does not make a config: {type(error).__name__}: "
+            f"{shown(str(error))[1:-1]}."
         ) from error
     require(
         isinstance(config, ConfigDict),
-        f"get_config of {path} must return an ml_collections ConfigDict. Received: {config!r}",
+        f"get_config of {path} must return an ml_collections ConfigDict. Received: {shown(config)}",
     )
+    try:
+        flat = flatten(config)
+    except Exception as error:
+        raise BadInput(f"The config of {path} cannot be read: {type(error).__name__}.") from error
+    keys.table(flat)  # what overrides are looked up in
     return config
 
 
@@ -51,8 +59,9 @@ def files(root):
 
 def _find(path, root):
     for file in (pathlib.Path(path), pathlib.Path(root, path)):
-        if file.is_file():
-            return file.resolve()
+        with contextlib.suppress(OSError, ValueError):  # no name of a file at all
+            if file.is_file():
+                return file.resolve()
     raise unknown("config file", path, files(root))
 
 

@@ -148,8 +148,9 @@ def train(experiment, workdir, console=None, deterministic=False):
     """
     if not sharding.is_leader(experiment.strategy):  # who alone writes and talks
         return _train(experiment, workdir, Console(quiet=True), deterministic)
-    with workdir.lock():
-        return _train(experiment, workdir, console or Console(), deterministic)
+    console = console or Console()
+    with workdir.lock(lambda sentence: console.print(sentence, highlight=False, markup=False)):
+        return _train(experiment, workdir, console, deterministic)
 
 
 def _train(experiment, workdir, console, deterministic):
@@ -160,7 +161,13 @@ def _train(experiment, workdir, console, deterministic):
     def say(line):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    start = resume.restore(workdir.checkpoints, experiment.trainer, say)
+    start = resume.restore(
+        workdir.checkpoints,
+        experiment.trainer,
+        say,
+        experiment.size.updates_per_epoch,
+        experiment.config.epochs,
+    )
     if not start.update and (workdir.path / "metrics.csv").exists():
         say(f"There is no checkpoint in {workdir.checkpoints}: the run starts from the beginning.")
     if leads:
@@ -258,16 +265,6 @@ def _result(experiment):
     }
     adaptive = unwrapped(trainer.optimizer).weight_decay.adaptive
     return {**result, "warnings": report.warnings_of(result, adaptive)}
-
-
-def not_finite(result):
-    """The measured values of a result that are not finite, in words; "" where all are."""
-    wrong = [
-        f"{name}={value}"
-        for name, value in result.items()
-        if name.startswith("test_") and not np.isfinite(value)
-    ]
-    return ", ".join(wrong)
 
 
 def _report(experiment, workdir, result):

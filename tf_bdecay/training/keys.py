@@ -11,12 +11,12 @@ last gamma, the initial logits, bias decay of convolutions and dense layers.
 
 import dataclasses
 import math
-import numbers
+import struct
 from collections.abc import Callable
 
 from ml_collections import ConfigDict, config_dict
 
-from tf_bdecay.errors import require, unknown
+from tf_bdecay.errors import require, shown, unknown
 
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
 
@@ -60,17 +60,37 @@ class Key:
                 raise unknown(f"value of config.{path}", value, self.choices)
             return
         right = isinstance(value, bool) == (self.kind is bool) and isinstance(
-            value, numbers.Real if self.kind is float else self.kind
+            value, (int, float) if self.kind is float else self.kind
         )
         require(
             right and self.allows(value),
-            f"config.{path} must be {self.right}. Received: {value!r}",
+            f"config.{path} must be {self.right}. Received: {shown(value)}",
         )
 
 
-def _count(default, doc, least=1, optional=False, paper=""):
-    must = f"a whole number >= {least}"
-    return Key(int, default, doc, must, lambda v: v >= least, optional, paper=paper)
+def single(value):
+    """A number as float32 has it; NaN where float32 has it not."""
+    try:
+        return struct.unpack("f", struct.pack("f", value))[0]
+    except OverflowError:
+        return math.nan
+
+
+def _is_name(value):
+    """Whether a name can be a part of a folder's, and is one."""
+    return (
+        0 < len(value) <= 100 and value.isprintable() and "/" not in value and bool(value.strip())
+    )
+
+
+_NAME = "a word without '/', of at most 100 characters"
+
+
+def _count(default, doc, least=1, optional=False, paper="", most=2**31 - 1):
+    must = f"a whole number >= {least}" + (
+        f" and <= {most}" if most < 2**31 - 1 else ", below 2^31"
+    )
+    return Key(int, default, doc, must, lambda v: least <= v <= most, optional, paper=paper)
 
 
 def _number(
@@ -83,13 +103,16 @@ def _number(
     optional=False,
     paper="",
 ):
-    """A number with least <= value <= most and above < value < below, never NaN."""
+    """A number with least <= value <= most and above < value < below, in float32 too; never NaN."""
     must = "a number > 0" if above == 0 else f"a finite number >= {least:g}"
     must += f" and <= {most:g}" if most < math.inf else ""
     must += f" and < {below:g}" if below < math.inf else ""
+    must += ", in float32"
 
     def allows(value):
-        return least <= value <= most and above < value < below
+        return all(
+            least <= number <= most and above < number < below for number in (value, single(value))
+        )
 
     return Key(float, default, doc, must, allows, optional, paper=paper)
 
@@ -104,10 +127,8 @@ def _choice(default, doc, *names, paper=""):
 
 
 ALWAYS = {
-    "experiment": Key(
-        str, "", "the experiment's name", "a word without '/'", lambda v: "/" not in v
-    ),
-    "variant": Key(str, "", "the variant of its config file", "a word", lambda v: "/" not in v),
+    "experiment": Key(str, "", "the experiment's name", _NAME, _is_name),
+    "variant": Key(str, "", "the variant of its config file", _NAME, _is_name),
     "seed": Key(
         int,
         0,
@@ -115,7 +136,9 @@ ALWAYS = {
         "in [0, 2^31)",
         lambda v: 0 <= v < 2**31,
     ),
-    "epochs": _count(200, "passes over the training images", paper="Data and models"),
+    "epochs": _count(
+        200, "passes over the training images", paper="Data and models", most=1_000_000
+    ),
     "batch_size": _count(8192, "global batch of one update, in images", paper="Table 3"),
     "micro_batch_size": _count(
         None, "images a replica works on at a time; unset: all", optional=True
@@ -260,7 +283,7 @@ POLICIES = {
             0.1,
             "R: beta decays where r >= R; 0 always, inf never",
             "a number >= 0 (inf: never decay)",
-            lambda v: v >= 0,
+            lambda v: v == math.inf or single(v) >= 0,
             paper="The decision",
         ),
         "decay.unpaired": _decay(0.0, "a beta that has no gamma"),

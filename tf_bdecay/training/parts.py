@@ -3,8 +3,12 @@
 import contextlib
 import dataclasses
 import math
+import os
 
 import keras
+import numpy as np
+import tensorflow as tf
+from ml_collections import ConfigDict
 
 import tf_bdecay
 from tf_bdecay import data, decay, models
@@ -13,6 +17,8 @@ from tf_bdecay.distribution import strategies
 from tf_bdecay.errors import BadInput, require
 from tf_bdecay.schedules import LinearWarmupCosine, PolynomialWarmupDecay, scale_learning_rate
 from tf_bdecay.training.config import CUT_NAMES, flatten, ghost_batch_size
+
+_WIDE = 256  # from where on it is asked whether memory holds the weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +112,51 @@ def run_size(config, images, replicas=1):
 
 
 def make_model(config, images):
-    """The network of a config, for the images' shape and classes."""
+    """The network of a config, for the images' shape and classes.
+
+    Raises:
+        BadInput: a width whose weights no memory of this machine holds.
+    """
+    _check_width(config, images)
+    return _model(config, images)
+
+
+def _check_width(config, images):
+    """Raises `BadInput` for a width that would end in the system killing the process.
+
+    Channels are multiples of the width, so the parameters are a quadratic of it, which three small
+    networks tell. Weights, gradients and two moments take 16 bytes a parameter.
+    """
+    width, memory = config.model.width, _memory()
+    if width < _WIDE or memory is None:
+        return
+    sizes = np.array([4, 8, 12])
+    counts = []
+    for size in sizes:
+        small = ConfigDict(config.to_dict())
+        small.model.width = int(size)
+        counts.append(trainable_parameters(_model(small, images)))
+    needs = 16 * np.poly1d(np.polyfit(sizes, counts, 2))
+    fits = int((needs - memory).roots.real.max())
+    require(
+        needs(width) <= memory,
+        f"config.model.width={width} needs {needs(width) / 1e9:,.0f} GB for weights, gradients and "
+        f"moments alone, and this machine has {memory / 1e9:,.0f} GB: up to "
+        f"config.model.width={fits} would fit.",
+    )
+
+
+def _memory():
+    """Bytes of memory for the weights; None where that is a GPU's, which says so itself."""
+    if tf.config.list_physical_devices("GPU"):
+        return None
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return None
+
+
+def _model(config, images):
     arguments = dict(config.model)
     name = arguments.pop("name")
     frozen = arguments.pop("frozen", None)

@@ -25,11 +25,26 @@ import numpy as np
 import tensorflow as tf
 
 from tf_bdecay.distribution import sharding, signals, strategies
-from tf_bdecay.errors import BadInput, require
+from tf_bdecay.errors import BadInput, require, shown
 from tf_bdecay.storage import checkpoints
+from tf_bdecay.storage.files import fits, is_count
 
 FLUSH_SECONDS = 120  # so that TensorBoard shows a long epoch while it runs
 _METRIC = "metric/"
+
+
+def _is_best(value):
+    return value is None or fits(value, (int, float))
+
+
+def _is_states(value):
+    return isinstance(value, dict) and all(
+        isinstance(state, dict) and all(fits(v, (int, float)) for v in state.values())
+        for state in value.values()
+    )
+
+
+_META = {"update": is_count, "epoch": is_count, "best": _is_best, "callbacks": _is_states}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,13 +206,14 @@ class Checkpoints(CountsUpdates):
         return [callback.flush for callback in self.callbacks if hasattr(callback, "flush")]
 
 
-def restore(folder, model, say):
+def restore(folder, model, say, updates_per_epoch=None, epochs=None):
     """Assigns the newest checkpoint that can be read to the model and its optimizer.
 
     Args:
         folder: of the checkpoints.
         model: the compiled model, its optimizer and metrics built.
         say: called with a line for a person: which checkpoint, and which are damaged.
+        updates_per_epoch, epochs: of the run; a checkpoint beyond it is damaged. None for unknown.
 
     Returns:
         The `Position`: the beginning where there never was a checkpoint.
@@ -205,20 +221,51 @@ def restore(folder, model, say):
     Raises:
         BadInput: no checkpoint can be read, or it is of another model, optimizer or format.
     """
-    found = _read_newest(folder, model.distribute_strategy, lambda why: say(f"Warning: {why}"))
+
+    def check(path, meta):
+        _check(path, meta, updates_per_epoch, epochs)
+
+    def warn(why):
+        say(f"Warning: {why}")
+
+    found = _read_newest(folder, model.distribute_strategy, warn, check)
     if found is None:
         return Position()
     path, arrays, meta = found
     metrics = {label: arrays.pop(label) for label in list(arrays) if label.startswith(_METRIC)}
+    _check_metrics(path, metrics, model)
     checkpoints.assign(path, arrays, checkpoints.state_of(model, model.optimizer))
     say(f"Going on from {path}, after update {meta['update']} and epoch {meta['epoch']}.")
     return Position(meta["update"], meta["epoch"], metrics, meta["callbacks"], meta["best"])
 
 
-def _read_newest(folder, strategy, warn):
+def _check(path, meta, per_epoch, epochs):
+    """Raises `Damaged` for what no run, or not this one, wrote."""
+    right = fits(meta, _META)
+    if right and per_epoch is not None:
+        begun = meta["epoch"] * per_epoch
+        right = meta["epoch"] <= epochs and begun <= meta["update"] <= begun + per_epoch
+        right = right and meta["update"] <= epochs * per_epoch
+    if not right:
+        raise checkpoints.Damaged(f"The checkpoint {path} is not of this run: {shown(meta)}.")
+
+
+def _check_metrics(path, metrics, model):
+    """Raises `BadInput` for metrics that are not the model's; an epoch that has ended has none."""
+    labelled = _labelled(model) if metrics else {}
+    right = set(metrics) == set(labelled) and all(
+        len(array.shape) == 1 + len(labelled[label].shape)
+        and array.shape[1:] == tuple(labelled[label].shape)
+        and len(array) > 0
+        for label, array in metrics.items()
+    )
+    require(right, f"The checkpoint {path} is of a run with other metrics: {shown([*metrics])}.")
+
+
+def _read_newest(folder, strategy, warn, check):
     """`checkpoints.read_newest`; of many workers the leader chooses, and all read the same file."""
     leads = sharding.is_leader(strategy)
-    found = checkpoints.read_newest(folder, warn) if leads else None
+    found = checkpoints.read_newest(folder, warn, check) if leads else None
     if not strategies.is_multi_worker(strategy):
         return found
     chosen = json.dumps([found[0].name, found[2]["update"]] if found else None)
@@ -229,6 +276,7 @@ def _read_newest(folder, strategy, warn):
     where = "--workdir must be on a file system that all workers share."
     try:
         arrays, meta = checkpoints.read(path)
+        check(path, meta)
     except checkpoints.Damaged as error:
         why = f"{str(error).rstrip('.')}, but the leader goes on from it: {where}"
         raise BadInput(why) from error

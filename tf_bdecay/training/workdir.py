@@ -7,11 +7,20 @@ layers.csv     a row a layer and summary   curves.png
 """
 
 import contextlib
+import math
 import pathlib
 import tempfile
 
-from tf_bdecay.errors import BadInput, require
-from tf_bdecay.storage.files import json_ready, locked, read_json, versions, write_json
+from tf_bdecay.errors import BadInput, require, shown
+from tf_bdecay.storage.files import (
+    fits,
+    is_count,
+    json_ready,
+    locked,
+    read_json,
+    versions,
+    write_json,
+)
 
 _UNSET = "(not there)"
 
@@ -24,6 +33,36 @@ FREE = (
     "log.checkpoints_kept",
     "log.on_save_error",
 )
+
+
+_FOLDERS = ("checkpoints", "tensorboard")
+_FILES = ("config.json", "versions.json", "metrics.csv", "layers.csv", "result.json", ".lock")
+
+
+def _is_measured(value):
+    """A number, or one that JSON has no word for: "nan"."""
+    return fits(value, (int, float)) or value in ("nan", "inf", "-inf")
+
+
+def _is_start(value):
+    """What `open` records."""
+    begin = value.get("from", {}) if isinstance(value, dict) else None
+    return (
+        isinstance(begin, dict)
+        and all(is_count(number) for number in begin.values())
+        and isinstance(value.get("deterministic", False), bool)
+    )
+
+
+def not_finite(result):
+    """The measured values of a result that are not finite, in words; "" where all are."""
+    measured = {name: value for name, value in result.items() if name.startswith("test_")}
+    wrong = [
+        f"{name}={value}"
+        for name, value in measured.items()
+        if _is_measured(value) and not math.isfinite(float(value))
+    ]
+    return ", ".join(wrong)
 
 
 class Workdir:
@@ -42,6 +81,7 @@ class Workdir:
         self.config = json_ready(config)
         self._check_writable()
         if self.path.is_dir() and any(not _unstarted(f.name) for f in self.path.iterdir()):
+            self._check_kinds()
             self._check_same()
 
     @property
@@ -58,7 +98,7 @@ class Workdir:
     def result(self):
         """The result of a finished run, or None."""
         file = self.path / "result.json"
-        return read_json(file, dict) if file.exists() else None
+        return read_json(file, {"test_accuracy": _is_measured}) if file.exists() else None
 
     def check_new(self):
         """Raises `BadInput` if there is a checkpoint, damaged or not: for `--resume=never`."""
@@ -69,21 +109,24 @@ class Workdir:
         )
 
     @contextlib.contextmanager
-    def lock(self):
+    def lock(self, warn=lambda sentence: None):
         """Keeps other processes out of the folder, which it makes, for as long as the context.
+
+        Args:
+            warn: called with a sentence where the file system has no locks.
 
         Raises:
             BadInput: another run is in it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with locked(self.path, f"--workdir={self.path} is in use by another run"):
+        with locked(self.path, f"--workdir={self.path} is in use by another run", warn):
             yield
 
     @property
     def starts(self):
         """What was recorded at each start so far, a list of dicts."""
         file = self.path / "versions.json"
-        return read_json(file, list) if file.exists() else []
+        return read_json(file, [_is_start]) if file.exists() else []
 
     def check_deterministic(self, deterministic, say):
         """Warns where a run resumes with another --deterministic: its bits may change.
@@ -123,10 +166,19 @@ class Workdir:
             require(existing.is_dir(), f"--workdir={self.path}: {existing} is not a folder.")
             with tempfile.TemporaryFile(dir=existing):  # as root os.access says yes to everything
                 pass
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", error)
             raise BadInput(
-                f"--workdir={self.path} cannot be used ({error.strerror}): choose another."
+                f"--workdir={self.path} cannot be used ({why}): choose another."
             ) from error
+
+    def _check_kinds(self):
+        for name in (*_FOLDERS, *_FILES):
+            path, folder = self.path / name, name in _FOLDERS
+            require(
+                not path.exists() or path.is_dir() == folder,
+                f"{path} is {'not a' if folder else 'a'} folder: choose another --workdir.",
+            )
 
     def _check_same(self):
         file = self.path / "config.json"
@@ -136,7 +188,7 @@ class Workdir:
         )
         before = read_json(file, dict)
         differing = [
-            f"{key} is {there} there and {here} here"
+            f"{shown(key, 100)[1:-1]} is {_word(there)} there and {_word(here)} here"
             for key in {**before, **self.config}
             if key not in FREE
             for there, here in [(before.get(key, _UNSET), self.config.get(key, _UNSET))]
@@ -148,6 +200,10 @@ class Workdir:
             f"--workdir={self.path} holds another experiment: {', '.join(differing[:4])}{more}; "
             "choose another --workdir.",
         )
+
+
+def _word(value):
+    return value if isinstance(value, str) and len(value) < 100 else shown(value, 100)
 
 
 def _unstarted(name):
