@@ -344,6 +344,7 @@ def test_dry_run_describes_and_leaves_no_workdir(tmp_path, capsys):
         ([f"{DIGITS}:"], "names no variant"),
         (["--noconfig.epochs"], "noconfig.epochs negates a value"),
         (["--noconfig.data.augment=true"], "negates a value"),
+        (["--devices", "--config.epochs=2"], "--devices needs a value"),
         (["--plan", "--workdir=x"], "takes no --workdir"),
         (["--plan", "--resume=never"], "takes no --resume"),
         (["--plan", "--nodownload"], "takes no --download"),

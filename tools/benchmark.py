@@ -25,8 +25,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import app, flags
 
-from tf_bdecay import quirks
-from tf_bdecay.errors import BadInput, require, unknown
+from tf_bdecay import outcome, quirks
+from tf_bdecay.errors import require, unknown
 
 # By name, and whether it runs under Keras' JAX backend too.
 BENCHMARKS = {
@@ -51,10 +51,10 @@ _ADDONS = flags.DEFINE_string(
 
 def main(names):
     """Runs the benchmarks that the command line names."""
-    try:
-        _run(names)
-    except BadInput as error:
-        _refuse(error)
+    ending = outcome.Ending("benchmark.py")
+    with outcome.steady_streams(ending):
+        code = ending.call(_run, names)
+    sys.exit(code)
 
 
 def _names(argv):

@@ -26,8 +26,8 @@ from absl import app, flags
 from rich.console import Console
 from rich.table import Table
 
-from tf_bdecay import quirks
-from tf_bdecay.errors import BadInput, require, unknown
+from tf_bdecay import outcome, quirks
+from tf_bdecay.errors import require, unknown
 from tools.launching import processes
 
 quirks.avoid_onednn()  # narrow strided convolutions
@@ -54,21 +54,24 @@ _WAYS = flags.DEFINE_list("ways", list(WAYS), f"Among {', '.join(WAYS)}; the fir
 
 def main(rest):
     """Runs all ways and prints two tables."""
-    try:
-        require(not rest[1:], f"devices.py takes flags only. Received: {' '.join(rest[1:])}")
-        require(
-            _BATCH.value % 256 == 0,  # 4 replicas of whole ghost batches, or 8 parts
-            f"--batch_size must be a multiple of 256. Received: {_BATCH.value}",
-        )
-        for way in _WAYS.value:
-            if way not in WAYS:
-                raise unknown("way", way, WAYS)
-        with tempfile.TemporaryDirectory() as folder:
-            same = _compare(pathlib.Path(folder))
-    except BadInput as error:
-        print(f"devices.py: {error}", file=sys.stderr)
-        sys.exit(2)
-    sys.exit(0 if same else 1)
+    ending = outcome.Ending("devices.py")
+    with outcome.steady_streams(ending):
+        code = ending.call(_all_ways, rest)
+    sys.exit(code)
+
+
+def _all_ways(rest):
+    require(not rest[1:], f"devices.py takes flags only. Received: {' '.join(rest[1:])}")
+    require(
+        _BATCH.value % 256 == 0,  # 4 replicas of whole ghost batches, or 8 parts
+        f"--batch_size must be a multiple of 256. Received: {_BATCH.value}",
+    )
+    for way in _WAYS.value:
+        if way not in WAYS:
+            raise unknown("way", way, WAYS)
+    with tempfile.TemporaryDirectory() as folder:
+        same = _compare(pathlib.Path(folder))
+    return 0 if same else 1
 
 
 def _compare(folder):

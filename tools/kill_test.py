@@ -27,7 +27,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from tf_bdecay.errors import BadInput, require, unknown
+from tf_bdecay import outcome
+from tf_bdecay.errors import require, unknown
 from tools.kills import victim
 
 SMALL = [
@@ -58,20 +59,23 @@ _FOLDER = flags.DEFINE_string("folder", None, "Where the runs stay; a temporary 
 
 def main(rest):
     """Runs the cases and prints a table."""
-    try:
-        require(len(rest) == 1, f"kill_test.py takes flags only. Received: {' '.join(rest[1:])}")
-        require(_KILLS.value > 0, f"--kills must be >= 1. Received: {_KILLS.value}")
-        for name in _CASES.value:
-            if name not in CASES:
-                raise unknown("case", name, CASES)
-        folder = pathlib.Path(_FOLDER.value or tempfile.mkdtemp(prefix="kill_test-")).resolve()
-        require(
-            not folder.exists() or not any(folder.iterdir()),
-            f"--folder must be new or empty. Received: {_FOLDER.value}",
-        )
-    except BadInput as error:
-        print(f"kill_test.py: {error}", file=sys.stderr)
-        sys.exit(2)
+    ending = outcome.Ending("kill_test.py")
+    with outcome.steady_streams(ending):
+        code = ending.call(_run, rest)
+    sys.exit(code)
+
+
+def _run(rest):
+    require(len(rest) == 1, f"kill_test.py takes flags only. Received: {' '.join(rest[1:])}")
+    require(_KILLS.value > 0, f"--kills must be >= 1. Received: {_KILLS.value}")
+    for name in _CASES.value:
+        if name not in CASES:
+            raise unknown("case", name, CASES)
+    folder = pathlib.Path(_FOLDER.value or tempfile.mkdtemp(prefix="kill_test-")).resolve()
+    require(
+        not folder.exists() or not any(folder.iterdir()),
+        f"--folder must be new or empty. Received: {_FOLDER.value}",
+    )
     rows = [row for name in _CASES.value for row in run_case(name, folder / name)]
     print_table(rows)
     failed = any(row["differences"] for row in rows)
@@ -79,7 +83,7 @@ def main(rest):
         shutil.rmtree(folder)
     else:
         print(f"The runs are in {folder}.")
-    sys.exit(1 if failed else 0)
+    return 1 if failed else 0
 
 
 def run_case(name, folder):

@@ -8,7 +8,8 @@ ports. The first worker that fails gives its exit code: the others are ended, by
 do not go within --grace seconds. Where a worker was killed or lost (not where the input was bad, or
 the run was told to stop) all start again, at most --restarts times, and go on from the newest
 checkpoint. SIGINT, SIGTERM and SIGHUP are handed on once to every worker, which then saves and
-ends. Exit codes: 0 all done, 128 + n a worker ended by signal n, else those of main.py.
+ends. Exit codes: 0 all done, 128 + n a worker ended by signal n, else those of main.py. Workers
+get SIGTERM where the launcher itself is killed.
 """
 
 import os
@@ -20,6 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from absl import app, flags
 
+from tf_bdecay import outcome
 from tf_bdecay.distribution import cluster
 from tf_bdecay.errors import BadInput, require
 from tools.launching import processes
@@ -32,13 +34,16 @@ _OURS = ("strategy", "workers", "worker_index", "logical_devices")
 
 def main(rest):
     """Runs the workers, and starts them again where that helps."""
-    try:
-        _check(rest[1:])
-    except BadInput as error:
-        print(f"launch.py: {error}", file=sys.stderr)
-        sys.exit(2)
-    command = [sys.executable, str(ROOT / "main.py"), "--strategy=multi_worker", *rest[1:]]
-    sys.exit(processes.run(command, _WORKERS.value, _GRACE.value, _RESTARTS.value))
+    ending = outcome.Ending("launch.py", "--traceback" in rest)
+    with outcome.steady_streams(ending):
+        code = ending.call(_run, rest[1:])
+    sys.exit(code)
+
+
+def _run(arguments):
+    _check(arguments)
+    command = [sys.executable, str(ROOT / "main.py"), "--strategy=multi_worker", *arguments]
+    return processes.run(command, _WORKERS.value, _GRACE.value, _RESTARTS.value)
 
 
 def _check(arguments):

@@ -1,5 +1,8 @@
 """A file is complete or refused; a folder has the newest k, the best, and names what is lost."""
 
+import hashlib
+import io
+import json
 import signal
 import subprocess
 import sys
@@ -274,3 +277,57 @@ def test_there_is_no_checkpoint_where_what_belongs_before_it_cannot_be_written(t
     saver.save({}, {"update": 1}, flush=[fails])
     saver.close()
     assert checkpoints.newest(tmp_path / "c") is None
+
+
+def forged(path, content):
+    """Writes bytes as a checkpoint whose checksum is right."""
+    digest = hashlib.sha256(content).hexdigest().encode()
+    path.write_bytes(content + b"\ntf_bdecay checkpoint, sha256 " + digest)
+
+
+def npz(**arrays):
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def meta_of(value):
+    return npz(meta=np.frombuffer(json.dumps(value).encode(), np.uint8))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no zip",
+        npz(a=np.zeros(3)),
+        npz(meta=np.array(None, dtype=object)),
+        npz(meta=np.frombuffer(b"{", np.uint8)),
+        meta_of([]),
+        meta_of({}),
+        meta_of({"format": "3", "update": 2}),
+        meta_of({"format": checkpoints.FORMAT}),
+        meta_of({"format": checkpoints.FORMAT, "update": -2}),
+        meta_of({"format": checkpoints.FORMAT, "update": "2"}),
+        meta_of({"format": checkpoints.FORMAT, "update": True}),
+        meta_of({"format": checkpoints.FORMAT, "update": 7}),
+    ],
+)
+def test_a_checkpoint_of_a_stranger_is_set_aside_for_an_older_one(tmp_path, content):
+    checkpoints.save(tmp_path, {"a": np.ones(2)}, {"update": 1}, keep=3)
+    forged(tmp_path / "update_00000002.npz", content)
+    warnings = []
+    path, arrays, meta = checkpoints.read_newest(tmp_path, warnings.append)
+    assert path.name == "update_00000001.npz" and meta["update"] == 1
+    np.testing.assert_array_equal(arrays["a"], np.ones(2))
+    assert len(warnings) == 1 and "going on from update_00000001.npz" in warnings[0]
+    assert (tmp_path / "update_00000002.npz.damaged").exists()
+
+
+@pytest.mark.parametrize("content", ['{"kept": "abc"}', '{"kept": [1]}', "{}", "[]", "null", "{"])
+def test_a_list_of_checkpoints_that_says_nothing_is_told(tmp_path, content):
+    checkpoints.save(tmp_path, {"a": np.ones(2)}, {"update": 1}, keep=3)
+    (tmp_path / "kept.json").write_text(content)
+    warnings = []
+    assert checkpoints.read_newest(tmp_path, warnings.append)[2]["update"] == 1
+    assert len(warnings) == 1 and "kept.json is damaged" in warnings[0]

@@ -1,5 +1,7 @@
 """Files survive what interrupts their writing: the old content is there, or the new."""
 
+import errno
+import fcntl
 import json
 import math
 import os
@@ -64,3 +66,44 @@ def test_one_process_at_a_time_in_a_locked_folder(tmp_path):
         pass
     with files.locked(tmp_path, "x is in use"):
         pass
+
+
+@pytest.mark.parametrize(
+    "value, shape, right",
+    [
+        (1, int, True),
+        (True, int, False),
+        (True, bool, True),
+        (1.5, (int, float), True),
+        ([1, 2], [int], True),
+        ([1, "2"], [int], False),
+        ({"a": 1, "b": None}, {"a": int}, True),
+        ({"b": None}, {"a": int}, False),
+        ([], {"a": int}, False),
+        (-1, files.is_count, False),
+    ],
+)
+def test_a_shape_fits_or_not(value, shape, right):
+    assert files.fits(value, shape) is right
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe", b"[" * 100_000, b"9" * 9999, b'"text"', b"{}", b'{"kept": [1]}']
+)
+def test_json_of_a_stranger_is_a_sentence(tmp_path, content):
+    (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(BadInput, match="choose another --workdir") as error:
+        files.read_json(tmp_path / "x.json", {"kept": [str]})
+    assert len(str(error.value)) < 1000
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.EINVAL])
+def test_a_file_system_without_locks_is_not_in_use(tmp_path, monkeypatch, number):
+    def refuse(file, how):
+        raise OSError(number, "No locks here")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    warnings = []
+    with files.locked(tmp_path, "x is in use", warnings.append):
+        pass
+    assert len(warnings) == 1 and "cannot be locked (No locks here)" in warnings[0]

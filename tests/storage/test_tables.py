@@ -1,7 +1,9 @@
 """CSV files of a resumed run have neither holes nor repeats."""
 
 import pandas as pd
+import pytest
 
+from tf_bdecay.errors import BadInput
 from tf_bdecay.storage.tables import Table
 
 
@@ -43,3 +45,41 @@ def test_a_value_that_is_not_given_stays_empty(tmp_path):
     table.add(update=1)
     table.flush()
     assert pd.read_csv(tmp_path / "t.csv")["r"].isna().all()
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (b"update,a\r\n1,\xff\r\n", "decode"),
+        (b"update,b\r\n1,2\r\n", "its header is 'update,b'"),
+        (b"", "not enough values"),
+        (b"update,a\r\n1,2,3\r\n", "row 2 is '1,2,3'"),
+        (b"update,a\r\n1,2\r\n\r\n2,2\r\n", "row 3 is ''"),
+        (b"update,a\r\none,2\r\n", "row 2 is 'one,2'"),
+        ("update,a\r\n１,2\r\n".encode(), "row 2 is '１,2'"),
+        (b"update,a\r\n-1,2\r\n", "row 2 is '-1,2'"),
+        (b'update,a\r\n1,"2\r\n', "unexpected end of data"),
+    ],
+)
+def test_a_garbled_table_is_a_sentence_and_stays(tmp_path, content, said):
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match="is damaged") as error:
+        Table(path, ["update", "a"], after=9)
+    assert said in str(error.value)
+    assert path.read_bytes() == content
+
+
+def test_a_row_that_a_kill_cut_short_goes(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"update,a\r\n1,2\r\n2,33")
+    Table(tmp_path / "t.csv", ["update", "a"], after=9)
+    assert (tmp_path / "t.csv").read_bytes() == b"update,a\r\n1,2\r\n"
+
+
+def test_a_table_that_was_removed_meanwhile_does_not_begin_anew(tmp_path):
+    table = Table(tmp_path / "t.csv", ["update", "a"])
+    (tmp_path / "t.csv").unlink()
+    table.add(update=1, a=2)
+    with pytest.raises(FileNotFoundError):
+        table.flush()
+    assert not (tmp_path / "t.csv").exists()

@@ -104,7 +104,7 @@ def test_a_wrong_type_in_a_users_own_file_is_refused():
     config = resnet().unlock()
     with config.ignore_type():
         config.batch_size = 512.0
-    refuse(config, "config.batch_size must be a whole number >= 1. Received: 512.0")
+    refuse(config, "config.batch_size must be a whole number >= 1, below 2^31. Received: 512.0")
     config = resnet()
     with config.ignore_type():
         config.epochs = True

@@ -133,7 +133,7 @@ def parse(arguments, root):
     _check_keys(rest, flat)
     rest = [_negated(argument, flat) for argument in rest]
     values = _parsed(config, rest)
-    _check_digits(rest, flat)
+    _check_values(rest, flat)
     if values.strategy not in STRATEGIES:
         raise unknown("strategy", values.strategy, STRATEGIES)
     if values.resume not in RESUME:
@@ -258,12 +258,19 @@ def _negated(argument, flat):
     return f"--config.{found[1]}=false"
 
 
-def _check_digits(arguments, flat):
-    """Raises `BadInput` for numbers in other digits than ASCII's, which Python would read."""
+def _check_values(arguments, flat):
+    """Raises `BadInput` for flags that would take another flag for their value, and for numbers in
+    other digits than ASCII's, which Python would read.
+    """
     kinds = {flag.name: flag.kind for flag in FLAGS}
     kinds.update({f"config.{path}": key.kind for path, key in keys.table(flat).items()})
     for argument, after in zip(arguments, [*arguments, ""][1:], strict=True):
         name, equals, value = argument.lstrip("-").partition("=")
+        bare = argument.startswith("-") and not equals and kinds.get(name) in (str, int, float)
+        require(
+            not bare or not after.startswith("--"),
+            f"--{name} needs a value and is followed by another flag: write --{name}=VALUE.",
+        )
         value = value if equals else after
         numeric = argument.startswith("-") and kinds.get(name) in (int, float)
         require(

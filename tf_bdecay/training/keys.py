@@ -127,8 +127,8 @@ def _choice(default, doc, *names, paper=""):
 
 
 ALWAYS = {
-    "experiment": Key(str, "", "the experiment's name", _NAME, _is_name),
-    "variant": Key(str, "", "the variant of its config file", _NAME, _is_name),
+    "experiment": Key(str, "unnamed", "the experiment's name", _NAME, _is_name),
+    "variant": Key(str, "unnamed", "the variant of its config file", _NAME, _is_name),
     "seed": Key(
         int,
         0,

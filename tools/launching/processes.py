@@ -1,6 +1,7 @@
 """Many processes as one: their lines apart, the first failure's code, no process left behind."""
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -111,6 +112,7 @@ def _run_once(command, configs, grace, signals):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=_ends_with_its_launcher(),
         )
         running.append(process)
         signals.running = running
@@ -130,6 +132,23 @@ def _run_once(command, configs, grace, signals):
         signals.running = []
         for thread in threads:
             thread.join(5)  # a grandchild may hold the pipe
+
+
+def _ends_with_its_launcher():
+    """What makes a worker get SIGTERM, and so save and end, when the launcher dies; Linux has it.
+
+    The library is loaded before the fork, after which a child should do little.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl, launcher = ctypes.CDLL(None).prctl, os.getpid()
+
+    def ask():
+        prctl(1, int(signal.SIGTERM))  # PR_SET_PDEATHSIG
+        if os.getppid() != launcher:  # it died before we asked
+            os._exit(128 + signal.SIGTERM)
+
+    return ask
 
 
 def _watch(running, grace, signals):
