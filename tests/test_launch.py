@@ -164,3 +164,27 @@ def _worker(parent, index):
         except (OSError, TypeError):
             continue
     raise LookupError(f"worker {index}")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has it")
+def test_workers_end_with_a_launcher_that_is_killed(tmp_path):
+    worker = f"import os, time; open(f'{tmp_path}/{{os.getpid()}}', 'w').close(); time.sleep(600)"
+    code = (
+        f"from tools.launching import processes\nprocesses.run({[sys.executable, '-c', worker]}, 2)"
+    )
+    launcher = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    while len(list(tmp_path.iterdir())) < 2:
+        assert launcher.poll() is None
+        time.sleep(0.05)
+    launcher.kill()
+    launcher.wait()
+    for pid in (path.name for path in tmp_path.iterdir()):
+        while _lives(pid):  # for ever, where they outlive it
+            time.sleep(0.05)
+
+
+def _lives(pid):
+    try:
+        return pathlib.Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
