@@ -226,10 +226,8 @@ def _known_layer(layer):
         return False
     activation, axis = getattr(layer, "activation", None), getattr(layer, "axis", -1)
     axes = axis if isinstance(axis, (list, tuple)) else [axis]
-    return (
-        (activation is None or _is_kerass_function(activation))
-        and getattr(layer, "activity_regularizer", None) is None
-        and (0 not in axes or isinstance(layer, keras.layers.Normalization))
+    return (activation is None or _is_kerass_function(activation)) and (
+        0 not in axes or isinstance(layer, keras.layers.Normalization)
     )
 
 
