@@ -63,7 +63,9 @@ def test_a_run_leaves_what_it_promises(finished):
     assert 0 < result["decay_on_fraction"] < 1
     metrics = pd.read_csv(finished / "metrics.csv")
     assert metrics["update"].tolist() == [3, 6, 9, 12]
-    assert metrics["test_accuracy"].iloc[-1] == pytest.approx(result["test_accuracy"])
+    for name in ("test_accuracy_precise", "test_loss_precise"):
+        assert metrics[name].iloc[-1] == pytest.approx(result[name])
+    assert {"test_accuracy", "test_loss"} <= {*result} - {*metrics}
     layers = pd.read_csv(finished / "layers.csv")
     assert len(layers) == 12 * 20
     on = layers["decay_on"].mean()
@@ -415,5 +417,5 @@ def test_two_replicas_measure_what_one_device_does(finished, tmp_path):
     out, error = process.communicate(timeout=300)
     assert process.returncode == 0, error
     ours, one = (pd.read_csv(p / "metrics.csv") for p in (path, finished))
-    for name in ("loss", "test_loss", "decay_on_fraction", "learning_rate"):
+    for name in ("loss", "test_loss_precise", "decay_on_fraction", "learning_rate"):
         np.testing.assert_allclose(ours[name], one[name], rtol=1e-4, err_msg=name)

@@ -2,6 +2,7 @@
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
 
 from tf_bdecay.storage import events
 from tf_bdecay.storage.events import Events
@@ -73,3 +74,42 @@ def test_text_is_a_page_of_tensorboards_text_dashboard(tmp_path):
     accumulator = load(tmp_path)
     assert accumulator.Tensors("config")[0].tensor_proto.string_val[0] == b"    a = 1"
     assert accumulator.SummaryMetadata("config").plugin_data.plugin_name == "text"
+
+
+def test_a_tag_is_described_once_and_read_as_before(tmp_path):
+    asked = []
+    made = Events(tmp_path)
+    for update in (1, 2):
+        made.scalars(
+            update, {"x": update, "y": 0.5}, lambda tag: asked.append(tag) or f"of *{tag}*"
+        )
+    made.flush()
+    accumulator = load(tmp_path)
+    assert asked == ["x", "y"]
+    assert [event.value for event in accumulator.Scalars("x")] == [1.0, 2.0]
+    assert accumulator.SummaryMetadata("x").summary_description == "of *x*"
+
+
+def test_charts_are_a_layout_of_tensorboards_custom_scalars(tmp_path):
+    made = Events(tmp_path)
+    made.charts({"A": {"one": ["^x$", "^y/"], "two": ["^z$"]}, "B": {"three": ["^w$"]}})
+    made.flush()
+    accumulator = load(tmp_path)
+    tag = "custom_scalars__config__"
+    assert accumulator.SummaryMetadata(tag).plugin_data.plugin_name == "custom_scalars"
+    layout = layout_pb2.Layout.FromString(accumulator.Tensors(tag)[0].tensor_proto.string_val[0])
+    found = {c.title: {d.title: [*d.multiline.tag] for d in c.chart} for c in layout.category}
+    assert found == {"A": {"one": ["^x$", "^y/"], "two": ["^z$"]}, "B": {"three": ["^w$"]}}
+
+
+def test_a_resumed_run_keeps_its_charts_and_descriptions(tmp_path):
+    made = Events(tmp_path)
+    made.charts({"A": {"one": ["^x$"]}})
+    for update in (1, 2):
+        made.scalars(update, {"x": update}, str.upper)
+    made.flush()
+    events.cut_back(tmp_path, 1, 0)
+    accumulator = load(tmp_path)
+    assert len(accumulator.Tensors("custom_scalars__config__")) == 1
+    assert accumulator.SummaryMetadata("x").summary_description == "X"
+    assert len(accumulator.Scalars("x")) == 1

@@ -1,11 +1,13 @@
 """Rows by epoch, events read back by TensorBoard's own loader, and the stop of a diverged run."""
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
 
 import tf_bdecay
 from tests.training.small import digits, trainer
@@ -15,7 +17,9 @@ from tf_bdecay.training.logs import (
     EpochRows,
     StopDiverged,
     UpdateSummaries,
+    describe_tag,
     last_learning_rate,
+    shown_names,
 )
 from tf_bdecay.training.workdir import Workdir
 
@@ -34,7 +38,7 @@ def test_a_row_an_epoch_says_what_fit_says(tmp_path):
     policy = tf_bdecay.decay.AdaptiveBetaDecay(threshold=0.02)
     made = trainer(tf_bdecay.Lamb(schedule, weight_decay=policy))
     workdir = Workdir(tmp_path, {})
-    rows = EpochRows(workdir, schedule, "validation", 4, 64)
+    rows = EpochRows(workdir, schedule, shown_names("validation"), 4, 64)
     x, y = digits()
     history = fit(made, [rows], validation_data=(x, y), validation_freq=[1, 3]).history
     rows.flush()
@@ -107,9 +111,13 @@ def watched_fit(path, every=2, steps_per_execution=1, epochs=2):
     )
     workdir = Workdir(path, {})
     workdir.open({})
-    summaries = UpdateSummaries(workdir, schedule, every, 4, pages={"config": "    epochs = 2"})
+    pages, shown = {"config": "    epochs = 2"}, shown_names("test", precise=True)
+    summaries = UpdateSummaries(workdir, schedule, every, 4, pages=pages, shown=shown)
     x, y = digits()
-    made.fit(x, y, batch_size=64, epochs=epochs, verbose=0, callbacks=[summaries])
+    made.fit(
+        x, y, batch_size=64, epochs=epochs, verbose=0, callbacks=[summaries],
+        validation_data=(x, y),
+    )  # fmt: skip
     summaries.flush()
     return made, workdir, schedule
 
@@ -163,3 +171,56 @@ def test_the_learning_rate_is_that_of_the_update_it_stands_at(tmp_path):
 def test_several_updates_an_execution_are_numbered_right(tmp_path):
     _, workdir, _ = watched_fit(tmp_path, every=3, steps_per_execution=2)
     assert steps(load(workdir.tensorboard), "r/norm_1") == [4, 6]
+
+
+def test_precise_columns_are_named(tmp_path):
+    shown = shown_names("test", precise=True)
+    rows = EpochRows(Workdir(tmp_path, {}), PolynomialWarmupDecay(0.02, 12), shown, 4, 64)
+    rows.table.add(epoch=1, update=4)
+    rows.flush()
+    columns = pd.read_csv(tmp_path / "metrics.csv").columns
+    assert {"loss", "accuracy", "test_loss_precise", "test_accuracy_precise"} <= {*columns}
+    assert "test_accuracy" not in columns
+
+
+def test_every_tag_has_a_description(tmp_path):
+    _, workdir, _ = watched_fit(tmp_path)
+    accumulator = load(workdir.tensorboard)
+    tags = accumulator.Tags()["scalars"]
+    assert "r_threshold" in tags and "epoch/test_loss_precise" in tags
+    for tag in tags:
+        said = accumulator.SummaryMetadata(tag).summary_description
+        assert said == describe_tag(tag) and len(said) > 10, tag
+
+
+@pytest.mark.parametrize(
+    "tag, said",
+    [
+        ("epoch/loss", "loss of the training batches"),
+        ("epoch/test_accuracy_precise", "accuracy on the test images, with precise statistics"),
+        ("epoch/validation_loss", "loss on the validation images, with moving statistics"),
+        ("C/gamma", "summed over variables of a kind"),
+        ("of a user's own", ""),
+    ],
+)
+def test_a_description_says_what_is_drawn(tag, said):
+    assert said in describe_tag(tag)
+
+
+def test_charts_have_the_tags_that_belong_together(tmp_path):
+    _, workdir, _ = watched_fit(tmp_path)
+    accumulator = load(workdir.tensorboard)
+    tags = accumulator.Tags()["scalars"]
+    (event,) = accumulator.Tensors("custom_scalars__config__")
+    layout = layout_pb2.Layout.FromString(event.tensor_proto.string_val[0])
+    drawn = {
+        chart.title: {t for t in tags for r in chart.multiline.tag if re.search(r, t)}
+        for category in layout.category
+        for chart in category.chart
+    }
+    assert drawn["r of every layer, against R"] == {"r/norm_1", "r/norm_2", "r_threshold"}
+    assert drawn["loss, training beside evaluation"] == {"epoch/loss", "epoch/test_loss_precise"}
+    assert drawn["accuracy, training beside evaluation"] == {
+        "epoch/accuracy", "epoch/test_accuracy_precise"
+    }  # fmt: skip
+    assert all(drawn.values())

@@ -97,15 +97,101 @@ def test_a_network_without_normalization_has_a_shorter_table():
     assert "beta" not in printed(result)
 
 
-@pytest.mark.parametrize("threshold", [0.1, 0.0, math.inf, None])
-@pytest.mark.parametrize("paired", [True, False])
-def test_curves_are_drawn(tmp_path, threshold, paired):
+def test_the_table_has_both_statistics_by_name():
+    result = dict(
+        test_accuracy=0.5, test_loss=1.0, test_accuracy_precise=0.75, test_loss_precise=0.25,
+        updates=3, learning_rate_sum=0.1, layers={}, warnings=[],
+    )  # fmt: skip
+    lines = [line.split() for line in printed(result).splitlines()]
+    for end in ("epoch) 50.00%", "loss 1.0000", "accuracy, precise statistics 75.00%",
+                "loss, precise statistics 0.2500"):  # fmt: skip
+        assert any(" ".join(line).endswith(end) for line in lines), end
+
+
+RESULT = dict(experiment="digits", variant="none", seed=7, test_accuracy=0.61, test_loss=0.9)
+PRECISE = dict(test_accuracy_precise=0.6, test_loss_precise=1.0)
+
+
+def curves(path, column="test_{}", result=RESULT, layers=2, threshold=0.1):
+    """Draws; returns the figure, found by what it was saved as, and the picture's size."""
     epochs = pd.DataFrame(
-        dict(epoch=[1, 2], loss=[2, 1], accuracy=[0.1, 0.5], test_loss=[math.nan, 1])
-    ).assign(test_accuracy=[math.nan, 0.6])
-    rows = [(10, "a", 0.0, 0), (10, "b", math.inf, 1), (20, "a", 0.2, 1), (20, "b", 0.05, 0)]
-    layers = pd.DataFrame(rows if paired else [], columns=["update", "layer", "r", "decay_on"])
-    report.draw(tmp_path / "curves.png", epochs, layers, "test", threshold)
-    with Image.open(tmp_path / "curves.png") as image:
-        assert image.size == (1320, 840)
+        {"epoch": [1, 2], "loss": [2, 1], "accuracy": [0.1, 0.5],
+         column.format("loss"): [math.nan, 1], column.format("accuracy"): [math.nan, 0.6]}
+    )  # fmt: skip
+    rows = [
+        (update, f"stage{1 + i // 5}_bn{i % 5}", 0.1 * i * update, i % 2)
+        for update in (10, 20) for i in range(layers)
+    ]  # fmt: skip
+    rows += [(30, "stage1_bn0", math.inf, 1)] * bool(layers)
+    layers = pd.DataFrame(rows, columns=["update", "layer", "r", "decay_on"])
+    figures = []
+
+    class Kept(report.Figure):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            figures.append(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "Figure", Kept)
+        report.draw(path / "curves.png", epochs, layers, result, threshold)
+    with Image.open(path / "curves.png") as image:
         assert len(np.unique(np.asarray(image.convert("L")))) > 10
+        return figures[0], image.size
+
+
+def axes_of(figure):
+    return [a for part in figure.subfigs or [figure] for a in part.axes]
+
+
+def labels_of(axis):
+    return [text.get_text() for text in axis.get_legend().get_texts()]
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.0, math.inf, None])
+def test_r_of_every_layer_is_drawn_against_the_threshold(tmp_path, threshold):
+    figure, size = curves(tmp_path, threshold=threshold)
+    assert size == (1540, 990)
+    ratio = axes_of(figure)[-1]
+    drawn = ["R = 0.1: decay at and above"] if threshold == 0.1 else []
+    assert labels_of(ratio) == ["stage1_bn0", "stage1_bn1", *drawn]
+    assert ratio.get_yscale() == "log"
+
+
+def test_layers_differ_in_colour_or_style(tmp_path):
+    figure, _ = curves(tmp_path, layers=20, threshold=None)
+    lines = axes_of(figure)[-1].get_lines()
+    assert len({(line.get_color(), line.get_linestyle(), line._dash_pattern[1] and
+                 tuple(line._dash_pattern[1])) for line in lines}) == 20  # fmt: skip
+    assert len({line.get_color() for line in lines}) == 4
+
+
+def test_the_title_is_the_runs_name_and_its_two_results(tmp_path):
+    figure, _ = curves(tmp_path, "test_{}_precise", {**RESULT, **PRECISE})
+    run, found = figure.get_suptitle().splitlines()
+    assert run == "digits, variant none, seed 7"
+    assert found == "test accuracy 61.00% (moving statistics), 60.00% (precise)"
+
+
+@pytest.mark.parametrize(
+    "column, result, name, end",
+    [
+        ("test_{}", RESULT, "test", "test at the end"),
+        ("validation_{}", {**RESULT, **PRECISE}, "validation, moving statistics",
+         "test at the end, moving statistics"),
+        ("test_{}_precise", {**RESULT, **PRECISE}, "test, precise statistics",
+         "test at the end, moving statistics"),
+    ],
+)  # fmt: skip
+def test_statistics_are_named_where_there_are_two(tmp_path, column, result, name, end):
+    figure, _ = curves(tmp_path, column, result)
+    for axis, at_the_end in zip(axes_of(figure)[:2], (0.9, 61.0), strict=True):
+        assert labels_of(axis) == ["training", name, end]
+        assert axis.get_lines()[-1].get_ydata()[0] == pytest.approx(at_the_end)
+
+
+def test_a_network_without_normalization_has_two_curves_alone(tmp_path):
+    figure, size = curves(tmp_path, layers=0)
+    assert size == (1540, 550)
+    assert [axis.get_ylabel() for axis in axes_of(figure)] == [
+        "loss (cross-entropy, nats)", "accuracy (%)"
+    ]  # fmt: skip

@@ -2,5 +2,6 @@
 
 from tf_bdecay.callbacks.probe import ProbeDecision
 from tf_bdecay.callbacks.sharpness import SharpnessCallback
+from tf_bdecay.callbacks.statistics import PreciseStatistics, precise_statistics
 
-__all__ = ["ProbeDecision", "SharpnessCallback"]
+__all__ = ["PreciseStatistics", "ProbeDecision", "SharpnessCallback", "precise_statistics"]

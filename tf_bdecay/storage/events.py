@@ -8,6 +8,8 @@ import time
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, types_pb2
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import metadata as layout_metadata
 from tensorboard.plugins.text import metadata as text_metadata
 from tensorboard.summary.writer.record_writer import RecordWriter
 
@@ -33,31 +35,55 @@ class Events:
         count = len(list(folder.iterdir()))  # starts of one second stay apart, and in order
         self.path = folder / f"{name}.{count:04d}"
         self._buffer, self._begun = io.BytesIO(), False
+        self._described = set()
         self._write(event_pb2.Event(file_version="brain.Event:2"))
 
-    def scalars(self, update, values):
+    def scalars(self, update, values, description=None):
         """Writes many scalars at once.
 
         Args:
             update: the number of the update they belong to.
             values: dict of tag to number.
+            description: function of a tag that returns what TensorBoard says of it, as Markdown, or
+                "": asked when a tag is written for the first time.
         """
-        scalars = [
-            summary_pb2.Summary.Value(tag=tag, simple_value=float(value))
-            for tag, value in values.items()
-        ]
+        scalars = []
+        for tag, value in values.items():
+            scalar = summary_pb2.Summary.Value(tag=tag, simple_value=float(value))
+            if description and tag not in self._described:
+                self._described.add(tag)
+                scalar.metadata.summary_description = description(tag)
+            scalars.append(scalar)
         self._write(event_pb2.Event(step=update, summary=summary_pb2.Summary(value=scalars)))
 
     def text(self, tag, markdown):
         """Writes a page of text."""
-        page = summary_pb2.Summary.Value(
-            tag=tag,
-            metadata=text_metadata.create_summary_metadata(display_name=tag, description=""),
-            tensor=tensor_pb2.TensorProto(
-                dtype=types_pb2.DT_STRING, string_val=[markdown.encode()]
-            ),
+        metadata = text_metadata.create_summary_metadata(display_name=tag, description="")
+        self._string(tag, metadata, markdown.encode())
+
+    def charts(self, categories):
+        """Writes which scalars TensorBoard's page of custom scalars draws together.
+
+        Args:
+            categories: dict of a category's title to its charts, a dict of a chart's title to the
+                regular expressions of its tags.
+        """
+        layout = layout_pb2.Layout(
+            category=[
+                layout_pb2.Category(
+                    title=title,
+                    chart=[
+                        layout_pb2.Chart(
+                            title=name, multiline=layout_pb2.MultilineChartContent(tag=tags)
+                        )
+                        for name, tags in charts.items()
+                    ],
+                )
+                for title, charts in categories.items()
+            ]
         )
-        self._write(event_pb2.Event(summary=summary_pb2.Summary(value=[page])))
+        metadata = layout_metadata.create_summary_metadata()
+        self._string(layout_metadata.CONFIG_SUMMARY_TAG, metadata, layout.SerializeToString())
 
     def image(self, step, tag, png):
         """Writes a picture; TensorBoard reads its size from the PNG itself.
@@ -86,6 +112,11 @@ class Events:
             atomic_append(self.path, content, create=not self._begun)
             self._begun = True
             self._buffer = io.BytesIO()
+
+    def _string(self, tag, metadata, content):
+        tensor = tensor_pb2.TensorProto(dtype=types_pb2.DT_STRING, string_val=[content])
+        value = summary_pb2.Summary.Value(tag=tag, metadata=metadata, tensor=tensor)
+        self._write(event_pb2.Event(summary=summary_pb2.Summary(value=[value])))
 
     def _write(self, event):
         event.wall_time = time.time()
@@ -119,7 +150,7 @@ def read(folder):
         folder: of the event files.
 
     Returns:
-        List of (tag, step, value): a float, or bytes for a page of text.
+        List of (tag, step, value): a float, or bytes for a page of text or a layout of charts.
     """
     return [
         (value.tag, event.step, value.tensor.string_val[0])

@@ -17,7 +17,7 @@ from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.files import json_ready, write_json
 from tf_bdecay.training import loop, parts, report, resume
 from tf_bdecay.training.config import flatten
-from tf_bdecay.training.logs import EpochRows, StopDiverged, UpdateSummaries
+from tf_bdecay.training.logs import EpochRows, StopDiverged, UpdateSummaries, shown_names
 from tf_bdecay.training.progress import ProgressLine
 from tf_bdecay.training.trainer import SmoothedCrossentropy, Trainer
 
@@ -176,10 +176,13 @@ def _train(experiment, workdir, console, deterministic):
             workdir.check_deterministic(deterministic, say)
         record = {"strategy": strategies.name(strategy), "deterministic": deterministic}
         workdir.open({**record, "from": begin})
+    evaluates = None  # networks without normalization have no such statistics
+    if "evaluation_statistics" in experiment.config:
+        evaluates = loop.precise_statistics(experiment)
     with signals.deferred() as request:
         if shared:
             request = experiment.trainer.agreement = sharding.Agreement(request)
-        callbacks = _callbacks(experiment, workdir, start, request, console, say)
+        callbacks = _callbacks(experiment, workdir, start, request, evaluates, console, say)
         try:
             loop.fit(experiment, start, callbacks)
         except BaseException:
@@ -187,7 +190,7 @@ def _train(experiment, workdir, console, deterministic):
             raise
         _close(callbacks)
         request.check()
-    result = _result(experiment)
+    result = _result(experiment, evaluates)
     if leads:
         _report(experiment, workdir, result)
     console.print(report.render(result))
@@ -206,8 +209,10 @@ def _close(callbacks, say=None):
                 say(f"Warning: not saved: {error}.")
 
 
-def _callbacks(experiment, workdir, start, request, console, say):
+def _callbacks(experiment, workdir, start, request, evaluates, console, say):
     """The callbacks, in the order in which they must act: the checkpoint comes last.
+
+    `evaluates` is the callback of precise statistics, or None.
 
     A worker that does not lead writes nothing, but takes part in what needs all workers, at the
     same updates.
@@ -219,6 +224,10 @@ def _callbacks(experiment, workdir, start, request, console, say):
     if leads and unwrapped(experiment.trainer.optimizer).weight_decay.source == "probe":
         batches = data.evaluation_batches(experiment.images, "train", config.decay.probe_examples)
         callbacks.append(ProbeDecision(next(iter(batches)), config.decay.probe_every))
+    precise = evaluates is not None and config.evaluation_statistics == "precise"
+    if precise:
+        callbacks.append(evaluates)
+    shown = shown_names(size.split, precise)
     callbacks.append(StopDiverged(config.max_skipped_updates, per_epoch, after))
     if leads:
         pages = {
@@ -226,8 +235,8 @@ def _callbacks(experiment, workdir, start, request, console, say):
             "roles": _page(str(tf_bdecay.describe(experiment.trainer)).splitlines()),
         }
         callbacks += [
-            UpdateSummaries(workdir, schedule, log.summaries_every, per_epoch, start, pages),
-            EpochRows(workdir, schedule, size.split, per_epoch, config.batch_size, start),
+            UpdateSummaries(workdir, schedule, log.summaries_every, per_epoch, start, pages, shown),
+            EpochRows(workdir, schedule, shown, per_epoch, config.batch_size, start),
             ProgressLine(per_epoch, config.epochs, config.batch_size, console, after),
         ]
     folder = workdir.checkpoints if leads else None
@@ -250,17 +259,22 @@ def _page(lines):
     return "\n".join(f"    {line}" for line in lines)
 
 
-def _result(experiment):
+def _result(experiment, evaluates):
     """What was measured, and the mechanism behind it."""
     config, trainer = experiment.config, experiment.trainer
-    images = loop.evaluation_batches(experiment, "test")
-    tested = trainer.evaluate(images, verbose=0, return_dict=True)
+
+    def tested(callbacks, name="test_{}"):
+        images = loop.evaluation_batches(experiment, "test")
+        found = trainer.evaluate(images, callbacks=callbacks, verbose=0, return_dict=True)
+        return {name.format(metric): value for metric, value in found.items()}
+
     result = {
         "experiment": config.experiment,
         "variant": config.variant,
         "seed": config.seed,
         "epochs": config.epochs,
-        **{f"test_{name}": value for name, value in tested.items()},
+        **tested([]),
+        **(tested([evaluates], "test_{}_precise") if evaluates else {}),
         **report.mechanism(unwrapped(trainer.optimizer), trainer.trainable_variables),
     }
     adaptive = unwrapped(trainer.optimizer).weight_decay.adaptive
@@ -274,7 +288,7 @@ def _report(experiment, workdir, result):
         workdir.path / "curves.png",
         pd.read_csv(workdir.path / "metrics.csv"),
         pd.read_csv(workdir.path / "layers.csv"),
-        experiment.size.split,
+        result,
         experiment.config.decay.get("threshold"),
     )
     write_json(workdir.path / "result.json", json_ready(result))

@@ -171,6 +171,18 @@ ALWAYS = {
     "model.logits_initializer": _choice("fan_in", "of the last dense kernel", "fan_in", "fan_out"),
 }
 _NORMALIZATION = {
+    "evaluation_statistics": _choice(
+        "precise",
+        "what normalizes when an epoch is evaluated: moving statistics, or re-estimated ones",
+        "precise",
+        "moving",
+        paper="Ghost batch normalization",
+    ),
+    "evaluation_statistics_batches": _count(
+        None,
+        "training batches for precise statistics, at most an epoch's; unset: a tenth of it or 1",
+        optional=True,
+    ),
     "model.normalization": _choice("ghost", "ghost or whole-batch statistics", "ghost", "batch"),
     "model.ghost_batch_size": _count(
         32,

@@ -22,8 +22,8 @@ EPOCH_COLUMNS = (
     "update",
     "loss",
     "accuracy",
-    "{split}_loss",
-    "{split}_accuracy",
+    "{loss}",
+    "{accuracy}",
     "learning_rate",
     "decay_on_fraction",
     "skipped_updates",
@@ -31,6 +31,49 @@ EPOCH_COLUMNS = (
     "seconds",
 )
 LAYER_COLUMNS = ("update", "layer", "C_beta", "C_gamma", "r", "decay_on")
+THRESHOLD_TAG = "r_threshold"
+# What TensorBoard says of a tag, by its beginning.
+_DESCRIPTIONS = {
+    "r/": "C_m(beta) / C_m(gamma) of the layer, on the batch of the update: beta decays where it "
+    "is at least R.",
+    THRESHOLD_TAG: "R, the threshold of r.",
+    "C_beta/": "Connectivity sharpness of beta, C_m, on the batch of the update.",
+    "C_gamma/": "Connectivity sharpness of gamma, C_m, on the batch of the update.",
+    "C/": "Connectivity sharpness C_m on the batch of the update, summed over variables of a kind.",
+    "decay_on/": "Whether the beta of the layer decayed in the update: 1 or 0.",
+    "decay_on_fraction": "Share of the layers whose beta decayed in the update.",
+    "trust_ratio/": "||theta|| / ||u|| of the variable, by which the learning rate is multiplied.",
+    "learning_rate": "eta of the update.",
+}
+_EPOCH = "By epoch, at the number of its last update: {} "
+_PRECISE = "with precise statistics of normalization layers, re-estimated at these weights."
+
+
+def shown_names(split, precise=False):
+    """How a run calls what Keras calls `val_loss` and `val_accuracy`.
+
+        >>> shown_names("test", precise=True)
+        {'val_loss': 'test_loss_precise', 'val_accuracy': 'test_accuracy_precise'}
+
+    Args:
+        split: "test" or "validation", what the epochs are evaluated on.
+        precise: whether with precise statistics.
+    """
+    end = "_precise" * precise
+    return {f"val_{name}": f"{split}_{name}{end}" for name in ("loss", "accuracy")}
+
+
+def describe_tag(tag):
+    """What TensorBoard says of a tag of ours, or ""."""
+    if tag.startswith(EPOCH_TAG):
+        name = tag.removeprefix(EPOCH_TAG)
+        what = "loss" if "loss" in name else "accuracy" if "accuracy" in name else name
+        if name in ("loss", "accuracy"):
+            return _EPOCH.format(f"{what} of the training batches, each before its update.")
+        end = _PRECISE if name.endswith("_precise") else "with moving statistics."
+        split = "test" if name.startswith("test") else "validation"
+        return _EPOCH.format(f"{what} on the {split} images,") + end
+    return next((text for begin, text in _DESCRIPTIONS.items() if tag.startswith(begin)), "")
 
 
 class EpochRows(CountsUpdates):
@@ -41,17 +84,18 @@ class EpochRows(CountsUpdates):
     Args:
         workdir: the run's `Workdir`, opened.
         schedule: the learning rate by updates done.
-        split: "test" or "validation", what the epochs are evaluated on.
+        shown: from `shown_names`.
         updates_per_epoch, batch_size: of the run.
         start: the `Position` from which the run resumes.
     """
 
-    def __init__(self, workdir, schedule, split, updates_per_epoch, batch_size, start=None):
+    def __init__(self, workdir, schedule, shown, updates_per_epoch, batch_size, start=None):
         start = start or Position()
         super().__init__(updates_per_epoch, start.update)
         self.schedule = schedule
-        self.split = split
-        columns = [name.format(split=split) for name in EPOCH_COLUMNS]
+        self.shown = shown
+        names = {"loss": shown["val_loss"], "accuracy": shown["val_accuracy"]}
+        columns = [name.format(**names) for name in EPOCH_COLUMNS]
         ended = start.epoch * updates_per_epoch
         self.table = Table(workdir.path / "metrics.csv", columns, after=ended)
         self._speed = Speed(batch_size)
@@ -73,7 +117,7 @@ class EpochRows(CountsUpdates):
         totals = unwrapped(self.model.optimizer).totals()
         layers = len(totals["decay_on_updates"])
         on = self._decay_on_updates() - self._on_before
-        logs = {k.replace("val_", f"{self.split}_"): v for k, v in (logs or {}).items()}
+        logs = {self.shown.get(k, k): v for k, v in (logs or {}).items()}
         self.table.add(
             epoch=epoch + 1,
             update=(epoch + 1) * self.updates_per_epoch,
@@ -110,12 +154,16 @@ class UpdateSummaries(CountsUpdates):
         updates_per_epoch: to number the updates.
         start: the `Position` from which the run resumes.
         pages: dict of title to text, shown on TensorBoard's text page.
+        shown: from `shown_names`; None for Keras' own names.
     """
 
-    def __init__(self, workdir, schedule, every, updates_per_epoch, start=None, pages=None):
+    def __init__(
+        self, workdir, schedule, every, updates_per_epoch, start=None, pages=None, shown=None
+    ):
         start = start or Position()
         super().__init__(updates_per_epoch, start.update)
         self.schedule = schedule
+        self.shown = shown or {}
         self.every = every
         cut_back(workdir.tensorboard, start.update, start.epoch * updates_per_epoch)
         self._events = Events(workdir.tensorboard)
@@ -126,6 +174,7 @@ class UpdateSummaries(CountsUpdates):
             return
         for title, text in (pages or {}).items():
             self._events.text(title, text)
+        self._events.charts(self._charts())
 
     def on_train_begin(self, logs=None):
         self._kinds = np.array(kinds_of(self.model, unwrapped(self.model.optimizer).roles))
@@ -138,7 +187,8 @@ class UpdateSummaries(CountsUpdates):
 
     def on_epoch_end(self, epoch, logs=None):
         update = (epoch + 1) * self.updates_per_epoch
-        self._events.scalars(update, {f"{EPOCH_TAG}{k}": v for k, v in (logs or {}).items()})
+        values = {f"{EPOCH_TAG}{self.shown.get(k, k)}": v for k, v in (logs or {}).items()}
+        self._events.scalars(update, values, describe_tag)
 
     def flush(self):
         """Brings everything written so far to the disk."""
@@ -160,11 +210,33 @@ class UpdateSummaries(CountsUpdates):
             self._table.add(update=update, layer=pair.layer, **row)
         if roles.pairs:
             values["decay_on_fraction"] = decision.decay_on.mean()
+            threshold = getattr(optimizer.weight_decay, "threshold", None)
+            if threshold is not None and math.isfinite(threshold):
+                values[THRESHOLD_TAG] = threshold
         values.update(self._by_kind(decision.sensitivity))
         for variable, ratio in zip(roles.variables, decision.trust_ratio, strict=True):
             if optimizer.adapts(variable):
                 values[f"trust_ratio/{variable.label}"] = ratio
-        self._events.scalars(update, values)
+        self._events.scalars(update, values, describe_tag)
+
+    def _charts(self):
+        """What belongs together, by category, chart and the tags' regular expressions."""
+        loss, accuracy = (
+            [f"^{EPOCH_TAG}{name}$", f"^{EPOCH_TAG}{self.shown.get(val, val)}$"]
+            for name, val in (("loss", "val_loss"), ("accuracy", "val_accuracy"))
+        )
+        return {
+            "Training": {
+                "loss, training beside evaluation": loss,
+                "accuracy, training beside evaluation": accuracy,
+                "learning rate": ["^learning_rate$"],
+            },
+            "Adaptive beta decay": {
+                "r of every layer, against R": ["^r/", f"^{THRESHOLD_TAG}$"],
+                "share of layers whose beta decays": ["^decay_on_fraction$"],
+                "C_m by kind": ["^C/"],
+            },
+        }
 
     def _by_kind(self, sensitivity):
         """C_m by kind (Table 2) and in total, as TensorBoard tags."""

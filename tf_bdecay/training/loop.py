@@ -1,8 +1,11 @@
 """From wherever a run is to its end: the rest of an epoch, its evaluation, the other epochs."""
 
+import math
+
 import keras
 
 from tf_bdecay import data
+from tf_bdecay.callbacks import PreciseStatistics
 from tf_bdecay.distribution import sharding, strategies
 from tf_bdecay.optim.base import unwrapped
 from tf_bdecay.training import parts, resume
@@ -72,6 +75,18 @@ def evaluation_batches(experiment, split):
         experiment.strategy,
         lambda part: data.evaluation_batches(experiment.images, split, size, part),
     )
+
+
+def precise_statistics(experiment):
+    """The callback that evaluates with precise statistics.
+
+    They are of the first batches of the run's first epoch, which follow from the seed alone: a run
+    that resumes estimates what one that never stopped does.
+    """
+    config, per_epoch = experiment.config, experiment.size.updates_per_epoch
+    asked = config.evaluation_statistics_batches or math.ceil(per_epoch / 10)
+    batches = min(asked, per_epoch)
+    return PreciseStatistics(_training_batches(experiment, 0), batches)
 
 
 def _training_batches(experiment, update):

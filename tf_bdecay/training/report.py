@@ -12,6 +12,10 @@ from rich.table import Table
 # to 1e-5; one that trains ends at 1e-2 and above.
 BETA_MOVED = 1e-4
 
+# Okabe and Ito's colours, which the colour-blind tell from each other too, without the yellow.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#777777")
+_STYLES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 2)))
+
 
 def root_mean_square(arrays):
     """Root of the mean square over all elements of several arrays; NaN if there are none."""
@@ -96,6 +100,13 @@ def render(result):
     rows = [
         ("test accuracy (last epoch)", f"{result['test_accuracy']:.2%}"),
         ("test loss", f"{result['test_loss']:.4f}"),
+    ]
+    if "test_accuracy_precise" in result:
+        rows += [
+            ("test accuracy, precise statistics", f"{result['test_accuracy_precise']:.2%}"),
+            ("test loss, precise statistics", f"{result['test_loss_precise']:.4f}"),
+        ]
+    rows += [
         ("updates", f"{result['updates']:,}"),
         ("sum of eta", f"{result['learning_rate_sum']:.3f}"),
     ]
@@ -130,35 +141,91 @@ def _layers(layers):
     return table
 
 
-def draw(path, epochs, layers, split, threshold=None):
+def draw(path, epochs, layers, result, threshold=None):
     """Draws loss and accuracy by epoch, r by layer over updates, and how many layers decay.
 
     Args:
         path: of the PNG.
         epochs: data frame of metrics.csv.
         layers: data frame of layers.csv.
-        split: "test" or "validation", what the epochs were evaluated on.
+        result: dict of the finished run, as in result.json: for the title, and the test at the end.
         threshold: R, drawn as a line; None for none.
     """
-    figure = Figure(figsize=(11, 7), layout="constrained")
-    (loss, accuracy), (ratio, fraction) = figure.subplots(2, 2)
-    for axis, name in ((loss, "loss"), (accuracy, "accuracy")):
-        axis.plot(epochs["epoch"], epochs[name], label="training")
-        seen = epochs.dropna(subset=[f"{split}_{name}"])
-        axis.plot(seen["epoch"], seen[f"{split}_{name}"], label=split)
-        axis.set(xlabel="epoch", ylabel=name, yscale="log" if name == "loss" else "linear")
-        axis.legend()
     names = list(dict.fromkeys(layers["layer"]))
-    for i, name in enumerate(names):
-        rows = layers[layers["layer"] == name]
-        shown = rows["r"].replace([0.0, math.inf], math.nan)  # a logarithm has neither
-        shade = 0.1 + 0.8 * i / max(len(names) - 1, 1)
-        ratio.plot(rows["update"], shown, color=(shade, 0.2, 1 - shade), linewidth=0.8)
-    ratio.set(xlabel="update", ylabel="r of training, first layer blue to last red", yscale="log")
+    figure = Figure(figsize=(14, 9 if names else 5), layout="constrained")
+    figure.suptitle(_title(result), fontsize=13)
+    rows = figure.subfigures(2, 1, height_ratios=(4, 5)) if names else [figure]
+    loss, accuracy, *share = rows[0].subplots(1, 3 if names else 2)
+    _evaluations(loss, "loss", epochs, result)
+    _evaluations(accuracy, "accuracy", epochs, result)
+    loss.set(ylabel="loss (cross-entropy, nats)", yscale="log")
+    accuracy.set(ylabel="accuracy (%)")
+    if names:
+        _decaying(share[0], layers)
+        _ratios(rows[1].subplots(), layers, names, threshold)
+    figure.savefig(path, dpi=110)
+
+
+def _title(result):
+    """The run's name and what it came to."""
+    run = f"{result['experiment']}, variant {result['variant']}, seed {result['seed']}"
+    found = f"test accuracy {result['test_accuracy']:.2%}"
+    if "test_accuracy_precise" in result:
+        found += f" (moving statistics), {result['test_accuracy_precise']:.2%} (precise)"
+    return f"{run}\n{found}"
+
+
+def _evaluations(axis, name, epochs, result):
+    """Loss or accuracy of training and of evaluation by epoch, and of the test at the end."""
+    factor = 100 if name == "accuracy" else 1
+    two = f"test_{name}_precise" in result  # a network without normalization has one evaluation
+    axis.plot(epochs["epoch"], factor * epochs[name], color=_COLOURS[0], label="training")
+    for column in epochs.columns:
+        split, _, statistics = column.partition(f"_{name}")
+        if split not in ("test", "validation") or column == split:
+            continue
+        seen = epochs.dropna(subset=[column])
+        kind = f", {statistics.strip('_') or 'moving'} statistics" if two else ""
+        style = dict(color=_COLOURS[1], marker="." if len(seen) < 20 else "")
+        axis.plot(seen["epoch"], factor * seen[column], label=split + kind, **style)
+    end = factor * result[f"test_{name}"]
+    label = "test at the end" + ", moving statistics" * two
+    style = dict(color=_COLOURS[2], marker="*", markersize=11, linestyle="", zorder=3)
+    axis.plot([epochs["epoch"].iloc[-1]], [end], label=label, clip_on=False, **style)
+    axis.set(xlabel="epoch")
+    axis.grid(alpha=0.25)
+    axis.legend(fontsize=9)
+
+
+def _decaying(axis, layers):
+    """The share of layers whose beta decays, over updates."""
+    on = 100 * layers.groupby("update")["decay_on"].mean()
+    axis.plot(on.index, on.to_numpy(), color=_COLOURS[0])
+    axis.set(xlabel="update", ylabel="layers with beta decay on (%)", ylim=(-2, 102))
+    axis.grid(alpha=0.25)
+
+
+def _ratios(axis, layers, names, threshold):
+    """r by layer over updates: a colour a stage, a line style and width a layer of it."""
+    stages = {}
+    for name in names:
+        stages.setdefault(name.split("_")[0], []).append(name)
+    for i, members in enumerate(stages.values()):
+        for j, name in enumerate(members):
+            rows = layers[layers["layer"] == name]
+            shown = rows["r"].replace([0.0, math.inf], math.nan)  # a logarithm has neither
+            style = dict(color=_COLOURS[i % len(_COLOURS)], linestyle=_STYLES[j % len(_STYLES)])
+            axis.plot(rows["update"], shown, linewidth=1.3, label=name, **style)
     if threshold and math.isfinite(threshold):
-        ratio.axhline(threshold, color="black", linestyle="--", label=f"R = {threshold:g}")
-        ratio.legend()
-    on = layers.groupby("update")["decay_on"].mean()
-    fraction.plot(on.index, on.to_numpy())
-    fraction.set(xlabel="update", ylabel="share of layers with beta decay on", ylim=(-0.02, 1.02))
-    figure.savefig(path, dpi=120)
+        label = f"R = {threshold:g}: decay at and above"
+        axis.axhline(threshold, color="black", linewidth=2, label=label)
+    axis.set(xlabel="update", ylabel="r = C(beta) / C(gamma) of training", yscale="log")
+    positive = layers["r"][(layers["r"] > 0) & np.isfinite(layers["r"])]
+    if len(positive):  # a beta starts at 0: the way from there would take most of the picture
+        axis.set_ylim(bottom=max(positive.min(), positive.median() / 20) / 1.5)
+    axis.set_title("ratio r of each normalization layer: a colour a stage", fontsize=11)
+    axis.grid(alpha=0.25)
+    columns = math.ceil(len(names) / 24)
+    axis.legend(
+        loc="upper left", bbox_to_anchor=(1.0, 1.02), ncols=columns, fontsize=8, handlelength=3.5
+    )

@@ -106,7 +106,8 @@ class Checkpoints(CountsUpdates):
         every_epochs: epochs between checkpoints.
         every_updates, every_minutes: updates and minutes between checkpoints, too; None for none.
         callbacks: the other callbacks; those with `flush` are flushed, those with `state` asked for
-            the JSON value that they resume from inside an epoch.
+            the JSON value that they resume from inside an epoch, and those with `restore` give back
+            what they lent the model for an evaluation that is cut off.
         start: the `Position` from which the run resumes.
         request: a `signals.Request`.
     """
@@ -148,6 +149,8 @@ class Checkpoints(CountsUpdates):
 
     def on_test_batch_end(self, batch, logs=None):
         if self._asked_to_stop():  # no weight changes in an evaluation; it is done again
+            for callback in self.callbacks:
+                getattr(callback, "restore", lambda: None)()
             self._stop(self._metrics)
 
     def on_epoch_end(self, epoch, logs=None):
