@@ -1,6 +1,7 @@
 """Event files are read back by TensorBoard's own loader, and cut back to a checkpoint."""
 
 import pytest
+import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 
@@ -9,7 +10,7 @@ from tf_bdecay.storage.events import Events
 
 
 def load(folder):
-    accumulator = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    accumulator = EventAccumulator(str(folder), size_guidance={"scalars": 0, "tensors": 0})
     accumulator.Reload()
     return accumulator
 
@@ -86,8 +87,12 @@ def test_a_tag_is_described_once_and_read_as_before(tmp_path):
     made.flush()
     accumulator = load(tmp_path)
     assert asked == ["x", "y"]
-    assert [event.value for event in accumulator.Scalars("x")] == [1.0, 2.0]
-    assert accumulator.SummaryMetadata("x").summary_description == "of *x*"
+    read = [(e.step, float(tf.make_ndarray(e.tensor_proto))) for e in accumulator.Tensors("x")]
+    assert read == [(1, 1.0), (2, 2.0)]
+    assert events.read(tmp_path) == [("x", 1, 1.0), ("y", 1, 0.5), ("x", 2, 2.0), ("y", 2, 0.5)]
+    metadata = accumulator.SummaryMetadata("x")
+    assert metadata.summary_description == "of *x*"
+    assert metadata.plugin_data.plugin_name == "scalars"
 
 
 def test_charts_are_a_layout_of_tensorboards_custom_scalars(tmp_path):
@@ -112,4 +117,4 @@ def test_a_resumed_run_keeps_its_charts_and_descriptions(tmp_path):
     accumulator = load(tmp_path)
     assert len(accumulator.Tensors("custom_scalars__config__")) == 1
     assert accumulator.SummaryMetadata("x").summary_description == "X"
-    assert len(accumulator.Scalars("x")) == 1
+    assert len(accumulator.Tensors("x")) == 1

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 
@@ -93,13 +94,22 @@ def test_executions_of_several_updates_are_looked_at_although_they_step_over_the
 
 
 def load(folder):
-    accumulator = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    accumulator = EventAccumulator(str(folder), size_guidance={"tensors": 0})
     accumulator.Reload()
     return accumulator
 
 
+def scalars(accumulator, tag):
+    """Pairs of step and value."""
+    return [(e.step, tf.make_ndarray(e.tensor_proto).item()) for e in accumulator.Tensors(tag)]
+
+
+def tags_of(accumulator):
+    return set(accumulator.PluginTagToContent("scalars"))
+
+
 def steps(accumulator, tag):
-    return [event.step for event in accumulator.Scalars(tag)]
+    return [step for step, _ in scalars(accumulator, tag)]
 
 
 def watched_fit(path, every=2, steps_per_execution=1, epochs=2):
@@ -125,7 +135,7 @@ def watched_fit(path, every=2, steps_per_execution=1, epochs=2):
 def test_every_layer_kind_and_adapted_variable_has_its_tag(tmp_path):
     made, workdir, _ = watched_fit(tmp_path)
     accumulator = load(workdir.tensorboard)
-    tags = set(accumulator.Tags()["scalars"])
+    tags = tags_of(accumulator)
     for layer in ("norm_1", "norm_2"):
         for name in ("C_beta", "C_gamma", "r", "decay_on"):
             assert f"{name}/{layer}" in tags
@@ -139,9 +149,7 @@ def test_every_layer_kind_and_adapted_variable_has_its_tag(tmp_path):
 def test_what_is_written_is_the_optimizers_decision(tmp_path):
     made, workdir, schedule = watched_fit(tmp_path)
     decision = made.optimizer.decision()
-    last = {
-        tag: load(workdir.tensorboard).Scalars(tag)[-1].value for tag in ("r/norm_2", "C/Total")
-    }
+    last = {tag: scalars(load(workdir.tensorboard), tag)[-1][1] for tag in ("r/norm_2", "C/Total")}
     assert last["r/norm_2"] == pytest.approx(decision.bias_ratio[1], rel=1e-6)
     assert last["C/Total"] == pytest.approx(decision.sensitivity.sum(), rel=1e-6)
     rows = pd.read_csv(tmp_path / "layers.csv")
@@ -155,14 +163,14 @@ def test_what_is_written_is_the_optimizers_decision(tmp_path):
 def test_by_kind_adds_up_to_the_total(tmp_path):
     _, workdir, _ = watched_fit(tmp_path)
     accumulator = load(workdir.tensorboard)
-    kinds = [t for t in accumulator.Tags()["scalars"] if t.startswith("C/") and t != "C/Total"]
-    total = sum(accumulator.Scalars(kind)[-1].value for kind in kinds)
-    assert total == pytest.approx(accumulator.Scalars("C/Total")[-1].value, rel=1e-5)
+    kinds = [t for t in tags_of(accumulator) if t.startswith("C/") and t != "C/Total"]
+    total = sum(scalars(accumulator, kind)[-1][1] for kind in kinds)
+    assert total == pytest.approx(scalars(accumulator, "C/Total")[-1][1], rel=1e-5)
 
 
 def test_the_learning_rate_is_that_of_the_update_it_stands_at(tmp_path):
     made, workdir, schedule = watched_fit(tmp_path, every=1)
-    written = [e.value for e in load(workdir.tensorboard).Scalars("learning_rate")]
+    written = [rate for _, rate in scalars(load(workdir.tensorboard), "learning_rate")]
     np.testing.assert_allclose(written, [float(schedule(t)) for t in range(8)], rtol=1e-6)
     assert made.optimizer.totals()["learning_rate_sum"] == pytest.approx(sum(written), rel=1e-5)
     assert last_learning_rate(schedule, made.optimizer) == pytest.approx(written[-1])
@@ -186,7 +194,7 @@ def test_precise_columns_are_named(tmp_path):
 def test_every_tag_has_a_description(tmp_path):
     _, workdir, _ = watched_fit(tmp_path)
     accumulator = load(workdir.tensorboard)
-    tags = accumulator.Tags()["scalars"]
+    tags = tags_of(accumulator)
     assert "r_threshold" in tags and "epoch/test_loss_precise" in tags
     for tag in tags:
         said = accumulator.SummaryMetadata(tag).summary_description
@@ -210,7 +218,7 @@ def test_a_description_says_what_is_drawn(tag, said):
 def test_charts_have_the_tags_that_belong_together(tmp_path):
     _, workdir, _ = watched_fit(tmp_path)
     accumulator = load(workdir.tensorboard)
-    tags = accumulator.Tags()["scalars"]
+    tags = tags_of(accumulator)
     (event,) = accumulator.Tensors("custom_scalars__config__")
     layout = layout_pb2.Layout.FromString(event.tensor_proto.string_val[0])
     drawn = {

@@ -1,6 +1,7 @@
 """When a checkpoint is due, what it says of the run, and a stock model that resumes from one."""
 
 import shutil
+import signal
 
 import keras
 import numpy as np
@@ -9,6 +10,8 @@ import tensorflow as tf
 
 from tests.training.small import digits, trainer
 from tf_bdecay import keras_private
+from tf_bdecay.callbacks import PreciseStatistics
+from tf_bdecay.distribution import signals
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.training import resume
 
@@ -141,3 +144,32 @@ def test_a_stock_model_of_keras_resumes_inside_an_epoch_to_the_same_bits(tmp_pat
     assert {label: array.tobytes() for label, array in ours.items()} == {
         label: array.tobytes() for label, array in theirs.items()
     }
+
+
+def test_a_stop_inside_an_evaluation_saves_the_moving_statistics(made, tmp_path):
+    """Precise ones are lent for an evaluation; a checkpoint in its middle has those of training."""
+    x, y = digits()
+    request = signals.Request()
+
+    class Stops(keras.callbacks.Callback):
+        def on_test_begin(self, logs=None):
+            self.precise = made.get_layer("norm_1").moving_mean.numpy()
+            request.number = signal.SIGTERM
+
+    class Looks(keras.callbacks.Callback):
+        def on_test_begin(self, logs=None):
+            self.moving = made.get_layer("norm_1").moving_mean.numpy()
+
+    precise, stops, before = PreciseStatistics(x, 2, batch_size=64), Stops(), Looks()
+    save = resume.Checkpoints(Folder(tmp_path), 4, 1, callbacks=[precise], request=request)
+    with pytest.raises(signals.Stopped):
+        made.fit(
+            x, y, batch_size=64, shuffle=False, verbose=0, validation_data=(x, y),
+            callbacks=[before, precise, stops, save],
+        )  # fmt: skip
+    assert not np.array_equal(before.moving, stops.precise)
+    _, arrays, meta = checkpoints.read_newest(tmp_path, pytest.fail)
+    assert (meta["update"], meta["epoch"]) == (4, 0)
+    assert any(np.array_equal(before.moving, array) for array in arrays.values())
+    assert not any(np.array_equal(stops.precise, array) for array in arrays.values())
+    np.testing.assert_array_equal(made.get_layer("norm_1").moving_mean.numpy(), before.moving)

@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError
 from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, types_pb2
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import metadata as layout_metadata
+from tensorboard.plugins.scalar import metadata as scalar_metadata
 from tensorboard.plugins.text import metadata as text_metadata
 from tensorboard.summary.writer.record_writer import RecordWriter
 
@@ -47,13 +48,15 @@ class Events:
             description: function of a tag that returns what TensorBoard says of it, as Markdown, or
                 "": asked when a tag is written for the first time.
         """
-        scalars = []
-        for tag, value in values.items():
-            scalar = summary_pb2.Summary.Value(tag=tag, simple_value=float(value))
-            if description and tag not in self._described:
-                self._described.add(tag)
-                scalar.metadata.summary_description = description(tag)
-            scalars.append(scalar)
+        scalars = [_scalar(tag, float(value), bool(description)) for tag, value in values.items()]
+        if description:
+            for scalar in scalars:
+                if scalar.tag not in self._described:
+                    self._described.add(scalar.tag)
+                    metadata = scalar_metadata.create_summary_metadata(
+                        display_name="", description=description(scalar.tag)
+                    )
+                    scalar.metadata.CopyFrom(metadata)
         self._write(event_pb2.Event(step=update, summary=summary_pb2.Summary(value=scalars)))
 
     def text(self, tag, markdown):
@@ -153,13 +156,26 @@ def read(folder):
         List of (tag, step, value): a float, or bytes for a page of text or a layout of charts.
     """
     return [
-        (value.tag, event.step, value.tensor.string_val[0])
-        if value.HasField("tensor")
-        else (value.tag, event.step, value.simple_value)
+        (value.tag, event.step, _content(value))
         for path in _files(folder)
         for event in _read(path)
         for value in event.summary.value
     ]
+
+
+def _scalar(tag, number, described):
+    """A scalar; one that has a description as a tensor: else TensorBoard's fast loader drops it."""
+    if not described:
+        return summary_pb2.Summary.Value(tag=tag, simple_value=number)
+    tensor = tensor_pb2.TensorProto(dtype=types_pb2.DT_FLOAT, float_val=[number])
+    tensor.tensor_shape.SetInParent()
+    return summary_pb2.Summary.Value(tag=tag, tensor=tensor)
+
+
+def _content(value):
+    if not value.HasField("tensor"):
+        return value.simple_value
+    return (value.tensor.string_val or value.tensor.float_val)[0]
 
 
 def _files(folder):
