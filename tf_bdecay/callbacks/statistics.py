@@ -6,6 +6,7 @@ run they gave 27 % test accuracy where statistics of the weights as they were ga
 
 import contextlib
 import itertools
+import math
 import warnings
 
 import keras
@@ -133,18 +134,16 @@ class Passes:
         """`precise_statistics`, of this model."""
         check_count("batches", batches, of="precise_statistics")
         check_count("batch_size", batch_size, of="precise_statistics", what="a number of examples")
-        totals = weight = 0
+        total = np.zeros(1 + sum(math.prod(v.shape) for v in self._variables))
         with self._no_momentum():
             for batch in itertools.islice(_batches(self.model, data, batch_size), int(batches)):
-                examples, *sums = self._sums(batch)
-                weight = weight + float(examples)
-                totals = totals + np.array([s.numpy().astype("float64") for s in sums], object)
-        require(weight > 0, "`data` of precise_statistics has no examples.")
-        means = [(total / weight) for total in totals]
-        return Statistics(
-            self.model,
-            [(self._variables[i], means[i].astype(self._variables[i].dtype)) for i in self._called],
-        )
+                total += self._sums(batch).numpy()
+        examples, total = total[0], total[1:]
+        require(examples > 0, "`data` of precise_statistics has no examples.")
+        ends = np.cumsum([math.prod(v.shape) for v in self._variables])[:-1]
+        means = np.split(total / examples, ends)
+        chosen = [(self._variables[i], means[i]) for i in self._called]
+        return Statistics(self.model, [(v, m.reshape(v.shape).astype(v.dtype)) for v, m in chosen])
 
     @contextlib.contextmanager
     def _no_momentum(self):
@@ -159,7 +158,7 @@ class Passes:
                 layer.momentum = momentum
 
     def _sums(self, batch):
-        """Examples of a global batch, and its sums over examples: |B| s(B) for every variable."""
+        """A vector of |B|, of a global batch B, and |B| s(B) for every variable."""
         strategy = self.model.distribute_strategy
         return strategy.reduce("SUM", strategy.run(self._of_replica, (batch,)), axis=None)
 
@@ -181,7 +180,9 @@ class Passes:
             kinds = [tf.TensorSpec(v.shape, v.dtype) for v in self._variables]
             stacks = tf.map_fn(self._of_batch, parts, fn_output_signature=kinds)
             found = [tf.reduce_mean(stack, 0) for stack in stacks]
-        return [tf.cast(examples, "float32"), *(s * tf.cast(examples, s.dtype) for s in found)]
+        # One float64 vector: reduced over workers, a list would be taken for a tensor.
+        flat = [tf.reshape(tf.cast(s, "float64"), [-1]) for s in found]
+        return tf.concat([tf.ones([1], "float64"), *flat], 0) * tf.cast(examples, "float64")
 
     def _of_batch(self, x):
         import tensorflow as tf
