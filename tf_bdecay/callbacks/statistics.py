@@ -188,15 +188,18 @@ class Passes:
         import tensorflow as tf
 
         with _Updates(self._variables) as scope:
-            self.model(x, training=True)
+            outputs = keras.tree.flatten(self.model(x, training=True))
         new = [scope.found[id(v)] for v in self._variables]
         self._called = [i for i, values in enumerate(new) if values]
-        return [
-            tf.cast(tf.add_n(values) / len(values), v.dtype)
-            if values
-            else tf.zeros(v.shape, v.dtype)
-            for v, values in zip(self._variables, new, strict=True)
-        ]
+        # A ghost layer keeps statistics that are not finite to itself; its outputs show them.
+        nan = [tf.reduce_any(tf.math.is_nan(t)) for t in outputs if t.dtype.is_floating]
+        mark = tf.where(tf.reduce_any(tf.stack([False, *nan])), math.nan, 0.0)
+        found = []
+        for variable, values in zip(self._variables, new, strict=True):
+            values = values or [tf.zeros(variable.shape, variable.dtype)]
+            mean = tf.cast(tf.add_n(values) / len(values), variable.dtype)
+            found.append(mean + tf.cast(mark, variable.dtype))
+        return found
 
 
 class _Updates(keras.StatelessScope):
