@@ -1,12 +1,14 @@
 """Trains a network with adaptive beta decay and reports what was measured: `main.py --help`."""
 
 import contextlib
+import json
 import pathlib
 import sys
 
 from tf_bdecay import outcome, quirks
 from tf_bdecay.distribution import cluster as clusters
 from tf_bdecay.distribution import workers
+from tf_bdecay.errors import BadInput
 from tf_bdecay.planning import formulas
 from tf_bdecay.training import command_line
 from tf_bdecay.training import config as checks
@@ -164,26 +166,49 @@ def run(options, command):
 
 
 def _started(options, cluster, listener):
-    """The strategy, and the images where many workers had to compare them first."""
+    """The strategy, and the images where many workers have compared them."""
     from tf_bdecay.distribution import strategies
-    from tf_bdecay.training import experiment
 
-    name, images = options.strategy, None
+    name = options.strategy
     if name == "auto":
         name, why = strategies.choose(options.tpu)
         if cluster is None or cluster.leads:
             print(f"--strategy=auto is {name}: {why}.", flush=True)
     waits = contextlib.nullcontext()
     if cluster:
-        images = experiment.load_images(options.config, options.data_dir, options.download)
         flat = checks.flatten(options.config)
-        mine = workers.facts(flat, images, deterministic=options.deterministic)
+        mine = workers.facts(flat, deterministic=options.deterministic)
         workers.rendezvous(cluster, listener, mine, options.start_timeout)
         sentence = f"TensorFlow did not connect the workers in {options.start_timeout:g} s."
         waits = workers.time_limit(options.start_timeout, sentence)
     with waits, quirks.silent_stderr():
-        made = strategies.make(name, options.devices, options.logical_devices, options.tpu)
-    return made, images
+        strategy = strategies.make(name, options.devices, options.logical_devices, options.tpu)
+    return strategy, _same_images(options, cluster, strategy) if cluster else None
+
+
+def _same_images(options, cluster, strategy):
+    """The images, the same on all workers: loaded only now, as TensorFlow reads them, and a
+    strategy of many workers must be made before TensorFlow does anything."""
+    from tf_bdecay.distribution import sharding, strategies
+    from tf_bdecay.training import experiment
+
+    images, failed = None, None
+    try:
+        images = experiment.load_images(options.config, options.data_dir, options.download)
+        mine = workers.facts_of_data(images)
+    except BadInput as error:  # the others must hear of it
+        failed, mine = error, {"data": str(error)}
+    if strategies.is_multi_worker(strategy):
+        with workers.peer_errors(cluster):
+            content = json.dumps(mine).encode()
+            everyone = range(len(cluster.addresses))
+            theirs = {i: sharding.from_worker(strategy, content, i) for i in everyone}
+        sentence = workers.difference(cluster, {i: json.loads(f) for i, f in theirs.items()})
+        if sentence:
+            raise failed or BadInput(sentence)
+    if failed:
+        raise failed
+    return images
 
 
 def plan(options):

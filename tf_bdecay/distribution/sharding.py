@@ -189,17 +189,24 @@ def gathered(strategy, value):
 
 
 def from_leader(strategy, content):
-    """The leader's bytes, on every worker; all of them must call this.
+    """The leader's bytes, on every worker; arguments as of `from_worker`."""
+    return from_worker(strategy, content, 0)
+
+
+def from_worker(strategy, content, index):
+    """One worker's bytes, on every worker; all of them must call this.
 
     Args:
         strategy: of many workers.
-        content: bytes on the leader; others' are not looked at.
+        content: bytes on that worker; others' are not looked at.
+        index: of that worker.
     """
-    mine = content if is_leader(strategy) else b""
+    own, local = _place(strategy)
+    mine = content if own == index else b""
 
     def total(array):
         def of_replica(context):
-            first = context.replica_id_in_sync_group == 0
+            first = context.replica_id_in_sync_group == index * local
             return tf.constant(array if first else np.zeros_like(array))
 
         values = strategy.experimental_distribute_values_from_function(of_replica)

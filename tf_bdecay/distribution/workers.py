@@ -40,18 +40,31 @@ class WorkerLost(Exception):
     """A worker is lost, or never came; the message is for a person."""
 
 
-def facts(config, images, **more):
-    """What all workers of a run must have in common.
+def facts(config, **more):
+    """What all workers of a run must have in common before TensorFlow connects them.
 
     Args:
         config: dict of dotted path to value.
-        images: the `ImageSet`.
         **more: other values by name.
 
     Returns:
         Dict of what it is, in words, to a JSON value.
     """
     found = {f"config.{path}": repr(value) for path, value in config.items()}
+    found.update({f"version of {name}": value for name, value in versions().items()})
+    return {**found, **{name: repr(value) for name, value in more.items()}}
+
+
+def facts_of_data(images):
+    """What all workers of a run must have in common of their data.
+
+    Args:
+        images: the `ImageSet`.
+
+    Returns:
+        Dict of what it is, in words, to a JSON value.
+    """
+    found = {}
     for name in ("train", "validation", "test"):
         split = getattr(images, name)
         if split is None:
@@ -60,9 +73,7 @@ def facts(config, images, **more):
         # Labels tell another set or order; all pixels would take seconds to hash.
         digest = hashlib.sha256(split.labels.tobytes() + split.images[:64].tobytes())
         found[f"hash of the {name} data"] = digest.hexdigest()[:16]
-    found["number of classes"] = images.num_classes
-    found.update({f"version of {name}": value for name, value in versions().items()})
-    return {**found, **{name: repr(value) for name, value in more.items()}}
+    return {**found, "number of classes": images.num_classes}
 
 
 def rendezvous(cluster, listener, mine, seconds=START_SECONDS):
