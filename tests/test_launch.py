@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from tests.data import sets
 from tools.kills import compare
 from tools.launching import processes
 
@@ -111,6 +112,24 @@ SMALL = [
     "--config.log.checkpoint_updates=2",
     "--config.log.summaries_every=2",
 ]
+
+
+def test_workers_read_a_prepared_set_and_refuse_another(tmp_path, capfd):
+    """Reading it starts TensorFlow, before which a strategy of many workers must be made."""
+    for seed in (0, 1):
+        (tmp_path / str(seed)).mkdir()
+        sets.prepare_cifar100(tmp_path / str(seed), seed)
+    small = ["--config=configs/cifar100_vgg11.py", "--config.model.width=2"]
+    flags = ["--strategy=multi_worker", *small, "--config.batch_size=64", "--dry_run"]
+
+    def ends(of_worker):
+        text = f"os.execv(sys.executable, [sys.executable, {str(ROOT / 'main.py')!r}, *{flags!r}, "
+        return processes.run(program(f"{text}'--data_dir={tmp_path}/' + {of_worker}])"), 2)
+
+    assert ends("'0'") == 0
+    assert "cifar100: 200 images" in capfd.readouterr().out
+    assert ends("str(index)") == 2
+    assert "hash of the train data is" in capfd.readouterr().out
 
 
 @pytest.mark.slow

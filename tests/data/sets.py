@@ -39,3 +39,37 @@ def standardise(images, image_set):
     """In float64."""
     mean, deviation = np.float64(image_set.mean), np.float64(image_set.deviation)
     return (images.astype(np.float64) / 255 - mean) / deviation
+
+
+def prepare_cifar100(folder, seed=0):
+    """Images of noise as tensorflow-datasets lays out CIFAR-100, and what is in them, by split."""
+    import tensorflow_datasets as tfds
+
+    draw = np.random.default_rng(seed)
+    splits = {
+        name: [
+            {
+                "id": f"{name}_{i}",
+                "image": draw.integers(0, 256, (32, 32, 3), dtype=np.uint8),
+                "label": i % 100,
+                "coarse_label": i % 20,
+            }
+            for i in range(count)
+        ]
+        for name, count in (("train", 200), ("test", 100))
+    }
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name="cifar100",
+        version="3.0.2",
+        features=tfds.features.FeaturesDict(
+            {
+                "id": tfds.features.Text(),
+                "image": tfds.features.Image(shape=(32, 32, 3)),
+                "label": tfds.features.ClassLabel(num_classes=100),
+                "coarse_label": tfds.features.ClassLabel(num_classes=20),
+            }
+        ),
+        split_datasets={name: list(enumerate(examples)) for name, examples in splits.items()},
+        data_dir=folder,
+    )
+    return splits

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from tests.data import sets
 from tf_bdecay.data import load
 from tf_bdecay.errors import BadInput
 
@@ -26,34 +27,7 @@ def no_network(monkeypatch):
 def prepared(tmp_path_factory):
     """A few images of noise as tensorflow-datasets lays out CIFAR-100, and what is in them."""
     folder = tmp_path_factory.mktemp("prepared")
-    draw = np.random.default_rng(0)
-    splits = {
-        name: [
-            {
-                "id": f"{name}_{i}",
-                "image": draw.integers(0, 256, (32, 32, 3), dtype=np.uint8),
-                "label": i % 100,
-                "coarse_label": i % 20,
-            }
-            for i in range(count)
-        ]
-        for name, count in (("train", 200), ("test", 100))
-    }
-    tfds.dataset_builders.store_as_tfds_dataset(
-        name="cifar100",
-        version="3.0.2",
-        features=tfds.features.FeaturesDict(
-            {
-                "id": tfds.features.Text(),
-                "image": tfds.features.Image(shape=(32, 32, 3)),
-                "label": tfds.features.ClassLabel(num_classes=100),
-                "coarse_label": tfds.features.ClassLabel(num_classes=20),
-            }
-        ),
-        split_datasets={name: list(enumerate(examples)) for name, examples in splits.items()},
-        data_dir=folder,
-    )
-    return folder, splits
+    return folder, sets.prepare_cifar100(folder)
 
 
 @pytest.mark.parametrize("as_path", [str, pathlib.Path])
