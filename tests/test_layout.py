@@ -8,6 +8,7 @@ import functools
 import graphlib
 import pathlib
 import re
+from typing import NamedTuple
 
 import keras
 import pytest
@@ -223,6 +224,8 @@ def private_uses(tree):
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and re.match(r"_[a-z]", node.attr):
+            if node.attr in dir(NamedTuple("Any", [("field", int)])):  # public, by its docs
+                continue
             if not isinstance(node.value, ast.Name) or node.value.id not in ("self", "cls", "os"):
                 found.add(node.attr)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
