@@ -63,6 +63,7 @@ NOT_OF_A_MODULE = {
     "layers/test_ghost_batch_norm_tensorflow.py": "what JAX's tests must not import",
     "optim/test_fit.py": "every optimizer in Keras' `fit`",
     "optim/test_like_keras.py": "every optimizer beside Keras' own",
+    "training/test_like_keras.py": "Trainer beside plain Keras, over many modules",
     "optim/test_properties.py": "every optimizer through one table of properties",
     "sharpness/test_connectivity_theorems.py": "the paper's theorems, of many layers at once",
     "sharpness/test_package.py": "sharpness/__init__.py",
