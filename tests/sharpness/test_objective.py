@@ -159,7 +159,7 @@ def squares(y, outputs):
         ("crossentropy", np.eye(3)[np.arange(12) % 3], 3, "softmax"),
         ("kl_divergence", np.random.default_rng(3).random((12, 3)), 3, "softmax"),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_what_compile_takes_has_the_same_value(loss, y, outputs, activation):
     whole, measured = evaluated(loss, y, outputs, activation)
