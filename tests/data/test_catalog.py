@@ -47,3 +47,21 @@ def test_validation_comes_out_of_training_and_leaves_the_test_split_alone():
 def test_arguments_that_are_not_right_are_refused(arguments, sentence):
     with pytest.raises(BadInput, match=sentence):
         load(**{"name": "digits", **arguments})
+
+
+def test_fewer_images_are_the_first_of_one_permutation_whatever_the_seed():
+    few, more = (load("digits", images=n).train for n in (100, 200))
+    np.testing.assert_array_equal(few.images, more.images[:100])
+    np.testing.assert_array_equal(few.labels, more.labels[:100])
+    with pytest.raises(BadInput, match="at most the 1438 training images.*images=1439"):
+        load("digits", images=1439)
+
+
+def test_downsampling_takes_means_of_squares_and_shrinks_the_crop():
+    whole, small = load("digits"), load("digits", downsample=2)
+    assert (small.image_shape, small.augmentation.padding) == ((4, 4, 1), 1)
+    mean = whole.test.images[7, 2:4, 4:6, 0].astype(float).mean()
+    assert small.test.images[7, 1, 2, 0] == np.rint(mean)
+    np.testing.assert_array_equal(small.train.labels, whole.train.labels)
+    with pytest.raises(BadInput, match="divide the images' sides, 8x8. Received: downsample=3"):
+        load("digits", downsample=3)

@@ -5,7 +5,14 @@ import numbers
 from collections.abc import Callable
 
 from tf_bdecay.data import cifar, digits
-from tf_bdecay.data.image_set import Augmentation, ImageSet, channel_statistics, set_aside
+from tf_bdecay.data.image_set import (
+    Augmentation,
+    ImageSet,
+    channel_statistics,
+    first_of_permutation,
+    set_aside,
+    shrink,
+)
 from tf_bdecay.data.order import check_seed
 from tf_bdecay.errors import require, unknown
 
@@ -53,7 +60,7 @@ _SOURCES = {
 NAMES = tuple(_SOURCES)
 
 
-def load(name, data_dir=None, download=False, seed=0, validation=0.0):
+def load(name, data_dir=None, download=False, seed=0, validation=0.0, *, images=None, downsample=1):
     """Loads a data set into memory.
 
     Args:
@@ -63,6 +70,10 @@ def load(name, data_dir=None, download=False, seed=0, validation=0.0):
         seed: in [0, 2^32); of the digits' division into training and test, and of which training
             images are set aside for validation.
         validation: fraction in [0, 1) of the training images that is set aside, by class.
+        images: number of training images, validation's included: the first of a permutation that
+            does not depend on `seed`; None for all of them.
+        downsample: side of the squares of pixels whose rounded mean is a pixel. The crop's padding
+            shrinks with the image, rounded up; published means and deviations stay.
 
     Returns:
         An `ImageSet`. Its `validation` is None where `validation` is 0.
@@ -89,6 +100,11 @@ def load(name, data_dir=None, download=False, seed=0, validation=0.0):
         f"download={download!r}",
     )
     train, test = source.read(data_dir, download, seed)
+    train = first_of_permutation(train, images)
+    train, test = shrink(train, downsample), shrink(test, downsample)
+    augmentation = dataclasses.replace(
+        source.augmentation, padding=-(-source.augmentation.padding // downsample)
+    )
     kept = None
     if validation:
         train, kept = set_aside(train, validation, seed)
@@ -101,5 +117,5 @@ def load(name, data_dir=None, download=False, seed=0, validation=0.0):
         validation=kept,
         mean=mean,
         deviation=deviation,
-        augmentation=source.augmentation,
+        augmentation=augmentation,
     )

@@ -177,6 +177,59 @@ def set_aside(split, fraction, seed):
     )
 
 
+def first_of_permutation(split, count):
+    """The first images of a split in a fixed random order.
+
+    Args:
+        split: a `Split`.
+        count: of images; None for the split as it is.
+
+    Returns:
+        A `Split`. Fewer are always among more.
+
+    Raises:
+        BadInput: more than there are.
+    """
+    if count is None:
+        return split
+    check_count("images", count)
+    require(
+        count <= len(split),
+        f"`images` must be at most the {len(split)} training images there are. Received: "
+        f"images={count}",
+    )
+    chosen = np.random.default_rng(0).permutation(len(split))[:count]
+    return Split(split.images[chosen], split.labels[chosen])
+
+
+def shrink(split, factor):
+    """A split of smaller images, each pixel the rounded mean of a square of `factor` pixels a side.
+
+    Args:
+        split: a `Split`.
+        factor: divides the images' sides; 1 for the split as it is.
+
+    Returns:
+        A `Split`.
+
+    Raises:
+        BadInput: a factor that does not divide the sides.
+    """
+    check_count("downsample", factor)
+    if factor == 1:
+        return split
+    count, height, width, channels = split.images.shape
+    require(
+        height % factor == 0 and width % factor == 0,
+        f"`downsample` must divide the images' sides, {height}x{width}. Received: "
+        f"downsample={factor}",
+    )
+    squares = split.images.reshape(
+        count, height // factor, factor, width // factor, factor, channels
+    )
+    return Split(np.rint(squares.mean((2, 4))).astype(np.uint8), split.labels)
+
+
 def channel_statistics(images):
     """Mean and deviation by channel of pixels scaled to [0, 1].
 

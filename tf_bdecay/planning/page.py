@@ -7,7 +7,7 @@ from rich.console import Group
 from rich.table import Table
 
 from tf_bdecay.batches import divisors
-from tf_bdecay.errors import BadInput
+from tf_bdecay.errors import BadInput, require
 from tf_bdecay.planning import costs, formulas
 from tf_bdecay.training import parts
 from tf_bdecay.training.config import flatten, ghost_batch_size
@@ -82,8 +82,19 @@ def run(config, counts, hardware):
 
 
 def sizes_of(config):
-    """The `Sizes` of a config's data set, less what it sets aside for validation."""
-    count, shape, classes = SIZES[config.data.name]
+    """The `Sizes` of a config's data set, less what it sets aside for validation.
+
+    Raises:
+        BadInput: more images than there are, or squares that do not fill them.
+    """
+    count, (height, width, channels), classes = SIZES[config.data.name]
+    asked, factor = config.data.images or count, config.data.downsample
+    require(
+        asked <= count and height % factor == 0,
+        f"config.data.images must be at most {count}, and config.data.downsample must divide "
+        f"{height}. Received: {asked} and {factor}",
+    )
+    count, shape = asked, (height // factor, width // factor, channels)
     count -= round(config.data.validation * count)
     return Sizes(config.data.name, range(count), shape, classes)
 

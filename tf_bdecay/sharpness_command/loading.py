@@ -117,6 +117,8 @@ def own_images(subject, data_dir):
         data_dir=data_dir,
         seed=config["seed"],
         validation=config["data.validation"],
+        images=config.get("data.images"),
+        downsample=config.get("data.downsample", 1),
     )
 
 

@@ -53,6 +53,8 @@ def load_images(config, data_dir=None, download=False):
         download=download,
         seed=config.seed,
         validation=config.data.validation,
+        images=config.data.images,
+        downsample=config.data.downsample,
     )
 
 

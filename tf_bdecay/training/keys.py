@@ -152,6 +152,10 @@ ALWAYS = {
     "steps_per_execution": _count(1, "updates a call of Keras; divides an epoch's"),
     "jit_compile": _flag(False, "XLA compiles the whole train step (no strategy)"),
     "data.name": _choice("cifar10", "the data set", "digits", "cifar10", "cifar100"),
+    "data.images": _count(
+        None, "images to train on, the first of a fixed permutation; unset: all", optional=True
+    ),
+    "data.downsample": _count(1, "side of the squares of pixels whose mean is a pixel"),
     "data.augment": _flag(True, "crop and flip (CIFAR), shift by a pixel (digits)"),
     "data.remainder": _choice("drop", "an epoch's last, smaller batch", "drop", "keep"),
     "data.validation": _number(0.0, "share of the training images set aside", below=1),
