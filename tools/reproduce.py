@@ -1,0 +1,105 @@
+"""Reproduces the paper's tables and figures: trains what is missing, measures, writes pages.
+
+    python tools/reproduce.py table4 --scale=cpu --dataset=cifar100 --data_dir=DIR --seeds=8
+    python tools/reproduce.py tuning --scale=cpu --dataset=cifar100 --data_dir=DIR
+    python tools/reproduce.py all --scale=smoke
+
+table1..table4, figure1..figure7, claims, pages (from results alone), tuning (kernel decay and peak
+of the arms without decay of beta), table4_tuned (table4 at what tuning found), all. Every finished
+run is a JSON file in OUT/SCALE/, and is never run again; stopped anywhere, the same command goes
+on.
+"""
+
+import os
+import pathlib
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from absl import flags
+
+from tf_bdecay import outcome
+from tf_bdecay.errors import BadInput, require, unknown
+
+_VALUES = flags.FlagValues()
+_SCALE = flags.DEFINE_string("scale", "smoke", "paper, cpu or smoke.", flag_values=_VALUES)
+_SEEDS = flags.DEFINE_integer("seeds", None, "Seeds an arm, 0 to N - 1.", flag_values=_VALUES)
+_DATASET = flags.DEFINE_string("dataset", None, "One data set alone.", flag_values=_VALUES)
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Prepared CIFAR sets.", flag_values=_VALUES)
+_OUT = flags.DEFINE_string("out", "results", "Folder of results.", flag_values=_VALUES)
+_JOBS = flags.DEFINE_integer("jobs", 1, "Runs at a time, a core each.", flag_values=_VALUES)
+_MINUTES = flags.DEFINE_float("minutes", None, "Begin no run after.", flag_values=_VALUES)
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "List the runs alone.", flag_values=_VALUES)
+
+
+def main(arguments):
+    """Returns the exit code."""
+    ending = outcome.Ending("reproduce.py")
+    ending.kept = lambda: "What is finished is kept: run the same command again."
+    with outcome.steady_streams(ending), outcome.ends_at_signals(ending):
+        return ending.call(_run, arguments)
+
+
+def _run(arguments):
+    try:
+        names = _VALUES(arguments)[1:]
+    except flags.UnrecognizedFlagError as error:
+        raise unknown("flag", f"--{error.flagname}", [f"--{n}" for n in _VALUES]) from error
+    except flags.Error as error:
+        raise BadInput(f"The command line cannot be read: {str(error).rstrip('.')}.") from error
+    from tools.reproducing import page, plan, runner, runs, scales, store
+
+    scale = scales.get(_SCALE.value)
+    require(names, f"Name what to make: {', '.join(plan.NAMES)}.")
+    for name in names:
+        if name not in plan.NAMES:
+            raise unknown("table or figure", name, plan.NAMES)
+    _check_numbers()
+    datasets = scale.datasets
+    if _DATASET.value is not None:
+        if _DATASET.value not in scale.datasets:
+            raise unknown(f"dataset at scale {scale.name}", _DATASET.value, scale.datasets)
+        datasets = (_DATASET.value,)
+    seeds = _SEEDS.value or scale.seeds
+    results = store.Store(pathlib.Path(_OUT.value, scale.name)).read()
+    for remark in results.remarks:
+        print(remark, flush=True)
+    wanted, waiting = plan.runs(names, scale, datasets, seeds, results)
+    for sentence in waiting:
+        print(sentence, flush=True)
+    pending = runner.missing(wanted, results)
+    print(f"{len(wanted)} runs are needed, {len(pending)} are missing.", flush=True)
+    if _DRY_RUN.value:
+        for run in pending:
+            print(
+                f"  {run.key}  {run.updates:7,} updates, {run.images_drawn:11,} images  {run.label}"
+            )
+        return 0
+    worker = runner.Runner(
+        results, _DATA_DIR.value, _JOBS.value, _MINUTES.value, lambda line: print(line, flush=True)
+    )
+    left = worker.do(wanted)
+    pages = page.write(pathlib.Path(_OUT.value), scale, datasets, runs.ROOT)
+    for path in pages:
+        print(path)
+    if left:
+        print(f"{len(left)} runs are still missing: run the same command again.")
+    return 0
+
+
+def _check_numbers():
+    for flag in (_SEEDS, _JOBS, _MINUTES):
+        require(
+            flag.value is None or flag.value > 0,
+            f"--{flag.name} must be more than 0. Received: {flag.value}",
+        )
+    require(
+        _SEEDS.value is None or _SEEDS.value < 1000,
+        f"--seeds must be below 1000, where the seeds of tuning begin. Received: {_SEEDS.value}",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

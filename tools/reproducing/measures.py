@@ -1,0 +1,74 @@
+"""Sharpness of a finished run: C, C_m, Tr(H), lambda(H), FR on a part of its training images."""
+
+import json
+import pathlib
+import time
+
+import keras
+import numpy as np
+
+from tf_bdecay import data, sharpness
+from tf_bdecay.data.augment import standardise
+from tf_bdecay.storage.files import json_ready, write_json
+from tf_bdecay.training.trainer import SmoothedCrossentropy
+
+_TOLERANCE = 0.05  # of Tr(H) and lambda(H): their logarithms are what is compared
+
+
+def write(workdir, data_dir, examples, m, probes):
+    """Measures the model of a workdir, and writes `measures.json` there.
+
+    The examples are the first of a fixed permutation of the training split, standardised, not
+    augmented; the network is in inference mode, regularisers are left out.
+
+    Args:
+        workdir: path of a finished run.
+        data_dir: folder of the prepared sets, or None.
+        examples: how many, at most.
+        m: images of a mini-batch of C_m.
+        probes: of Tr(H).
+    """
+    workdir = pathlib.Path(workdir)
+    config = json.loads((workdir / "config.json").read_text())
+    images = data.load(
+        config["data.name"],
+        data_dir=data_dir,
+        seed=config["seed"],
+        validation=config["data.validation"],
+        images=config["data.images"],
+        downsample=config["data.downsample"],
+    )
+    chosen = np.random.default_rng(0).permutation(len(images.train))[:examples]
+    x = standardise(images.train.images[chosen], images.mean, images.deviation).numpy()
+    pair = x, images.train.labels[chosen]
+    model = keras.models.load_model(workdir / "model.keras", compile=False)
+    loss = SmoothedCrossentropy(config["label_smoothing"])
+    found = {"examples": len(chosen), "m": m}
+    for name, measure in {
+        "C": lambda: sharpness.connectivity(model, loss, pair),
+        "C_m": lambda: sharpness.connectivity(model, loss, pair, per_example=False, batch_size=m),
+        "FR": lambda: sharpness.fisher_rao(model, loss, pair),
+        "trace": lambda: sharpness.hessian_trace(
+            model, loss, pair, num_probes=probes, tolerance=_TOLERANCE
+        ),
+        "lambda": lambda: sharpness.hessian_top_eigenvalue(
+            model, loss, pair, tolerance=_TOLERANCE, max_restarts=5
+        ),
+    }.items():
+        start = time.perf_counter()
+        found[name] = _short(measure().to_dict())
+        found[name]["seconds"] = round(time.perf_counter() - start, 2)
+    norms = {v.path: float(np.linalg.norm(v.numpy())) for v in model.trainable_variables}
+    sums = {
+        v.path: float(np.sum(v.numpy())) for v in model.trainable_variables if "gamma" in v.path
+    }
+    found["norms"], found["gamma_sums"] = norms, sums
+    write_json(workdir / "measures.json", json_ready(found))
+
+
+def _short(values):
+    """Totals, facts, and the shares of variables and kinds without their errors."""
+    kept = {k: v for k, v in values.items() if not k.startswith("by_")}
+    for level in ("by_variable", "by_kind"):
+        kept[level] = {name: cell["value"] for name, cell in values[level].items()}
+    return kept

@@ -1,0 +1,231 @@
+"""Trains what is missing: a single-threaded process a run, stopped and resumed at will."""
+
+import concurrent.futures
+import json
+import os
+import pathlib
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import pandas as pd
+
+from tf_bdecay.errors import BadInput
+from tf_bdecay.storage.files import json_ready, locked, versions
+from tools.reproducing import runs, store
+
+_CHILD = pathlib.Path(__file__).with_name("child.py")
+_DIVERGED, _BAD_INPUT = 3, 2
+_CURVE_POINTS = 25
+_ONE_THREAD = {
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+class Runner:
+    """Does the runs of a list that a store lacks.
+
+    Args:
+        results: the `Store`.
+        data_dir: folder of the prepared sets, or None.
+        jobs: processes at a time, a core each.
+        minutes: after which no run is begun; None for no limit.
+        say: called with a line for a person.
+    """
+
+    def __init__(self, results, data_dir=None, jobs=1, minutes=None, say=print):
+        self.store, self.data_dir, self.jobs, self.say = results, data_dir, jobs, say
+        self.end = None if minutes is None else time.monotonic() + 60 * minutes
+        self.stopped = threading.Event()
+        self._children, self._lock = set(), threading.Lock()
+        self._done, self._seconds = 0, []
+
+    def do(self, wanted):
+        """Trains the runs that are not in the store; returns those that are still missing.
+
+        Args:
+            wanted: list of `Run`, the first needed first.
+        """
+        pending = missing(wanted, self.store)
+        begun = time.monotonic()
+        with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
+            futures = [pool.submit(self._one, run, begun, len(pending)) for run in pending]
+            try:
+                for future in concurrent.futures.as_completed(futures):
+                    future.result()
+            except BaseException:
+                self.stop()
+                raise
+        return missing(wanted, self.store)
+
+    def stop(self):
+        """Ends the children, which save a checkpoint first."""
+        self.stopped.set()
+        with self._lock:
+            for child in self._children:
+                child.terminate()
+
+    def _one(self, run, begun, count):
+        if self.stopped.is_set() or (self.end is not None and time.monotonic() > self.end):
+            return
+        folder = pathlib.Path(tempfile.gettempdir(), f"reproduce-{os.getuid()}", run.key)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with locked(folder, f"The run {run.label} is under way in another process"):
+                if self.store.path(run).exists():  # another process was faster
+                    self.store.read()
+                    return
+                start = time.monotonic()
+                result = self._trained(run, folder / "run")
+                if result is None:
+                    return
+                self.store.add(run, result)
+                shutil.rmtree(folder, ignore_errors=True)
+        except BadInput as error:
+            self.say(str(error))
+            return
+        with self._lock:
+            self._done += 1
+            self._seconds.append(time.monotonic() - start)
+            left = (time.monotonic() - begun) / self._done * (count - self._done)
+            end = f"{result['test_accuracy']:.2%}" if result["status"] == store.DONE else "failed"
+            self.say(
+                f"{self._done}/{count} runs, {_clock(left)} left: {run.label}: {end} "
+                f"in {_clock(self._seconds[-1])}"
+            )
+
+    def _trained(self, run, workdir):
+        """The result of a run, or None where it was stopped."""
+        arguments = self.arguments(run, workdir)
+        scale = run.scale
+        measure = {"examples": scale.examples, "m": scale.m, "probes": scale.probes}
+        job = {
+            "arguments": arguments,
+            "workdir": str(workdir),
+            "data_dir": self.data_dir,
+            "measure": None if run.tuning else measure,
+        }
+        path = workdir.with_name("job.json")
+        path.write_text(json.dumps(job))
+        log = workdir.with_name("log.txt")
+        with open(log, "w") as out:
+            child = subprocess.Popen(
+                [sys.executable, str(_CHILD), str(path)],
+                cwd=runs.ROOT,
+                env={**os.environ, **_ONE_THREAD, "PYTHONPATH": str(runs.ROOT)},
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # an interrupt is ours to pass on
+            )
+            with self._lock:
+                self._children.add(child)
+            try:
+                code = child.wait()
+            finally:
+                with self._lock:
+                    self._children.discard(child)
+        words = log.read_text(errors="replace").strip().splitlines()
+        last = words[-1] if words else f"exit code {code}"
+        if code in (0, _DIVERGED):
+            return result_of(run, workdir, code, last)
+        if not self.stopped.is_set():
+            if code == _BAD_INPUT:
+                raise BadInput(f"{run.label}: {last}")
+            self.say(f"{run.label}: not finished (exit code {code}): {last}")
+        return None
+
+    def arguments(self, run, workdir):
+        """The command line of main.py, without its name."""
+        flags = runs.overrides(run.arm, run.scale, run.seed)
+        return [
+            f"--config={run.spec}",
+            *(f"--config.{path}={value}" for path, value in flags.items()),
+            f"--workdir={workdir}",
+            *([f"--data_dir={self.data_dir}"] if self.data_dir else []),
+        ]
+
+
+def missing(wanted, results):
+    """Those of a list of runs that a store lacks, each once."""
+    return list({run.key: run for run in wanted if results.of(run) is None}.values())
+
+
+def result_of(run, workdir, code, last):
+    """What is kept of a finished or diverged run, as JSON values."""
+    found = {
+        "key": run.key,
+        "label": run.label,
+        "seed": run.seed,
+        "numerics": runs.NUMERICS,
+        "scale": run.scale.name,
+        "spec": run.spec,
+        "config": run.flat,
+        "versions": versions(),
+        "commit": _commit(),
+        "cpu": _cpu(),
+        "backend": "tensorflow",
+        "precision": run.flat["precision"],
+        "curves": _curves(workdir),
+    }
+    if code:
+        return {**found, "status": store.FAILED, "reason": last}
+    result = json.loads((workdir / "result.json").read_text())
+    measured = workdir / "measures.json"
+    found["measures"] = json.loads(measured.read_text()) if measured.exists() else {}
+    return {**found, "status": store.DONE, **{k: v for k, v in result.items() if k not in found}}
+
+
+def _curves(workdir):
+    """Columns of metrics.csv, and of layers.csv by layer, thinned."""
+    found = {}
+    metrics = workdir / "metrics.csv"
+    if metrics.exists():
+        frame = pd.read_csv(metrics)
+        seen = frame.index % max(1, len(frame) // _CURVE_POINTS) == 0
+        frame = frame[seen | frame.filter(like="test_").notna().any(axis=1)]
+        found["epochs"] = _lists(frame)
+    layers = workdir / "layers.csv"
+    if layers.exists():
+        frame = pd.read_csv(layers)
+        frame["part"] = (frame["update"] - 1) * _CURVE_POINTS // max(frame["update"].max(), 1)
+        frame["decay_on"] = frame["decay_on"].astype(float)
+        mean = frame.groupby(["layer", "part"], sort=False).mean(numeric_only=True).reset_index()
+        found["layers"] = {
+            layer: _lists(rows.drop(columns=["layer", "part"]))
+            for layer, rows in mean.groupby("layer", sort=False)
+        }
+    return found
+
+
+def _lists(frame):
+    return {
+        name: [None if pd.isna(v) else json_ready(float(f"{v:.5g}")) for v in frame[name]]
+        for name in frame.columns
+    }
+
+
+def _commit():
+    done = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=runs.ROOT, capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or None
+
+
+def _cpu():
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _clock(seconds):
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"

@@ -1,0 +1,104 @@
+"""How large a reproduction is: the paper's own size, CIFAR on CPU cores, or a test of the tool."""
+
+import dataclasses
+
+from tf_bdecay.errors import unknown
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """One size at which all tables and figures can be made.
+
+    Attributes:
+        name: as --scale has it.
+        batches: images of an update by role: small, middle, large; the paper's 512, 2k, 8k.
+        datasets: the data sets that stand for the paper's CIFAR-10 and CIFAR-100.
+        overrides: dict of dotted path to value, of every run.
+        sgd: the same, of runs with SGD besides.
+        examples: of the training split on which sharpness is measured, at most.
+        m: images of a mini-batch of C_m.
+        probes: of Tr(H).
+        seeds: of a table, by default.
+        words: what it is, for the pages.
+    """
+
+    name: str
+    batches: dict
+    datasets: tuple
+    overrides: dict
+    sgd: dict
+    examples: int
+    m: int
+    probes: int
+    seeds: int
+    words: str
+
+
+SCALES = {
+    scale.name: scale
+    for scale in (
+        Scale(
+            "paper",
+            {"small": 512, "middle": 2048, "large": 8192},
+            ("cifar10", "cifar100"),
+            {"log.checkpoint_every": 10},
+            {},
+            examples=10_000,
+            m=512,
+            probes=64,
+            seeds=3,
+            words="the paper's: CIFAR at 32x32, 200 epochs, width 64",
+        ),
+        Scale(
+            "cpu",
+            {"small": 64, "middle": 256, "large": 1024},
+            ("cifar10", "cifar100"),
+            {
+                "data.images": 10_240,
+                "data.downsample": 2,
+                "model.width": 16,
+                "epochs": 100,
+                "learning_rate.base_batch": 1024,
+                "log.evaluate_every": 10,
+                "log.checkpoint_every": 25,
+                "log.checkpoints_kept": 1,
+            },
+            {},
+            examples=2048,
+            m=512,
+            probes=16,
+            seeds=3,
+            words="10,240 CIFAR images at 16x16 (means of 2x2), 100 epochs, width 16; batches of "
+            "64, 256 and 1,024 stand for 512, 2k and 8k",
+        ),
+        Scale(
+            "smoke",
+            {"small": 64, "middle": 128, "large": 448},
+            ("digits",),
+            {
+                "model.width": 4,
+                "epochs": 2,
+                "learning_rate.base_batch": 448,
+                "log.summaries_every": 1,
+            },
+            {"learning_rate.warmup_epochs": 1},
+            examples=128,
+            m=64,
+            probes=2,
+            seeds=1,
+            words="a test of the tool: scikit-learn's digits, width 4, two epochs; its numbers "
+            "mean nothing",
+        ),
+    )
+}
+
+
+def get(name):
+    """The scale of a name.
+
+    Raises:
+        BadInput: no such scale.
+    """
+    if name not in SCALES:
+        raise unknown("scale", name, SCALES)
+    return SCALES[name]
