@@ -49,7 +49,7 @@ def _run(arguments):
         raise unknown("flag", f"--{error.flagname}", [f"--{n}" for n in _VALUES]) from error
     except flags.Error as error:
         raise BadInput(f"The command line cannot be read: {str(error).rstrip('.')}.") from error
-    from tools.reproducing import page, plan, runner, runs, scales, store
+    from tools.reproducing import page, plan, runner, scales, store
 
     scale = scales.get(_SCALE.value)
     require(names, f"Name what to make: {', '.join(plan.NAMES)}.")
@@ -73,15 +73,14 @@ def _run(arguments):
     print(f"{len(wanted)} runs are needed, {len(pending)} are missing.", flush=True)
     if _DRY_RUN.value:
         for run in pending:
-            print(
-                f"  {run.key}  {run.updates:7,} updates, {run.images_drawn:11,} images  {run.label}"
-            )
+            cost = f"{run.updates:7,} updates, {run.images_drawn:11,} images"
+            print(f"  {run.key}  {cost}  {run.label}")
         return 0
     worker = runner.Runner(
         results, _DATA_DIR.value, _JOBS.value, _MINUTES.value, lambda line: print(line, flush=True)
     )
     left = worker.do(wanted)
-    pages = page.write(pathlib.Path(_OUT.value), scale, datasets, runs.ROOT)
+    pages = page.write(pathlib.Path(_OUT.value), scale, results.read())
     for path in pages:
         print(path)
     if left:

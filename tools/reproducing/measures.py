@@ -58,11 +58,9 @@ def write(workdir, data_dir, examples, m, probes):
         start = time.perf_counter()
         found[name] = _short(measure().to_dict())
         found[name]["seconds"] = round(time.perf_counter() - start, 2)
-    norms = {v.path: float(np.linalg.norm(v.numpy())) for v in model.trainable_variables}
-    sums = {
-        v.path: float(np.sum(v.numpy())) for v in model.trainable_variables if "gamma" in v.path
-    }
-    found["norms"], found["gamma_sums"] = norms, sums
+    values = {v.path: v.numpy() for v in model.trainable_variables}
+    found["norms"] = {path: float(np.linalg.norm(value)) for path, value in values.items()}
+    found["gamma_sums"] = {path: float(v.sum()) for path, v in values.items() if "gamma" in path}
     write_json(workdir / "measures.json", json_ready(found))
 
 

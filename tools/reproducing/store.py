@@ -5,7 +5,7 @@ import json
 import pathlib
 import re
 
-from tf_bdecay.storage.files import write_json
+from tf_bdecay.storage.files import atomic_write
 from tools.reproducing import runs
 
 FIELDS = {"key": str, "seed": int, "numerics": int, "status": str, "config": dict, "label": str}
@@ -54,7 +54,8 @@ class Store:
     def add(self, run, result):
         """Writes the result of a run."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(self.path(run), result)
+        content = json.dumps(result, separators=(",", ":")).encode() + b"\n"
+        atomic_write(self.path(run), lambda file: file.write(content))
         self.results[run.key] = result
 
     def of(self, run):

@@ -105,14 +105,12 @@ def table3(datasets):
         "beta frozen": "beta_frozen",
         "beta decay 1.0": "beta",
     }
-    rows = {}
+    rows, base = {}, "no bias decay"
     for dataset in datasets:
         paper = _TABLE3.get(dataset, (None,) * len(variants))
         rows[dataset] = [
-            Row(label, Arm(dataset, variant=variant), number, None if not i else "no bias decay")
-            for i, ((label, variant), number) in enumerate(
-                zip(variants.items(), paper, strict=True)
-            )
+            Row(label, Arm(dataset, variant=name), number, None if label == base else base)
+            for (label, name), number in zip(variants.items(), paper, strict=True)
         ]
     notes = (
         "The caption says that every option beats no bias decay on the small sets; the paper's own "

@@ -1,0 +1,192 @@
+"""tools/reproduce.py: the runs of a table, results that are kept, statistics on made data."""
+
+import json
+import math
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tf_bdecay.errors import BadInput
+from tools.reproducing import claims, page, plan, runner, runs, scales, statistics, store, wanted
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SMOKE = scales.get("smoke")
+
+
+def reproduce(*arguments):
+    return subprocess.run(
+        [sys.executable, "tools/reproduce.py", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+
+
+def result(run, accuracy, loss=1.0):
+    more = {"status": store.DONE, "test_accuracy": accuracy, "test_loss": loss, "curves": {}}
+    names = {"key": run.key, "seed": run.seed, "numerics": runs.NUMERICS, "label": run.label}
+    return {**names, "config": run.flat, "measures": {}, **more}
+
+
+def made_results(folder, arms, accuracy):
+    """A store with 8 seeds of some arms, of given accuracies."""
+    made = store.Store(folder)
+    for arm in arms:
+        for seed in range(8):
+            run = runs.resolve(arm, SMOKE, seed)
+            made.add(run, result(run, accuracy(arm, seed)))
+    return made
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        ([], "Name what to make"),
+        (["tabel4"], "did you mean 'table4'?"),
+        (["table4", "--scale=cpus"], "did you mean 'cpu'?"),
+        (["table4", "--dataset=cifar10"], "Unknown dataset at scale smoke"),
+        (["table4", "--seeds=0"], "--seeds must be more than 0"),
+        (["table4", "--seed=1"], "did you mean '--seeds'?"),
+    ],
+)
+def test_what_cannot_be_used_is_one_sentence(arguments, said):
+    done = reproduce(*arguments)
+    assert done.returncode == 2, done.stderr
+    (sentence,) = done.stderr.splitlines()
+    assert sentence.startswith("reproduce.py: ") and said in sentence
+
+
+def test_a_key_is_of_what_differs_from_defaults_of_the_seed_and_of_the_numerics():
+    run = runs.resolve(wanted.Arm("digits"), SMOKE, 0)
+    assert run.flat["data.images"] is None
+    without = {k: v for k, v in run.flat.items() if k != "data.images"}  # before the key was there
+    assert runs.key(without, 0) == run.key
+    assert runs.key(run.flat | {"log.evaluate_every": 7}, 0) == run.key
+    others = {
+        runs.key(run.flat | {"data.images": 100}, 0),
+        runs.key(run.flat, 1),
+        runs.key(run.flat, 0, runs.NUMERICS + 1),
+    }
+    assert len(others | {run.key}) == 4
+
+
+def test_tables_share_runs_and_those_that_wait_say_so():
+    empty = store.Store(pathlib.Path("nowhere"))
+    apart = [plan.runs([name], SMOKE, ("digits",), 2, empty)[0] for name in ("table3", "table4")]
+    both, _ = plan.runs(["table3", "table4"], SMOKE, ("digits",), 2, empty)
+    assert len(both) == sum(map(len, apart)) - 2 * 2  # no bias decay and beta decay, two seeds
+    for name, said in (("table5", "ImageNet"), ("table7", "LARS")):
+        none, (sentence,) = plan.runs([name], SMOKE, ("digits",), 2, empty)
+        assert none == [] and said in sentence
+
+
+@pytest.mark.parametrize("scale", scales.SCALES)
+def test_every_run_of_every_table_is_a_config_that_main_takes(scale):
+    scale, empty = scales.get(scale), store.Store(pathlib.Path("nowhere"))
+    made, _ = plan.runs(["all", "tuning"], scale, scale.datasets, 1, empty)
+    assert len(made) > 20
+    assert len({run.key for run in made}) == len(made)
+
+
+def test_damaged_and_foreign_results_are_named_and_not_used(tmp_path):
+    run, other = (runs.resolve(wanted.Arm("digits"), SMOKE, seed) for seed in (0, 1))
+    made = store.Store(tmp_path)
+    made.add(run, result(run, 0.5))
+    assert made.read().of(run)["test_accuracy"] == 0.5 and not made.remarks
+    made.add(other, result(other, 0.5) | {"seed": 2})
+    (tmp_path / "torn.json").write_text('{"key": ')
+    old = result(other, 0.5) | {"numerics": 0, "key": runs.key(other.flat, 1, 0)}
+    (tmp_path / "old.json").write_text(json.dumps(old))
+    made.read()
+    assert set(made.results) == {run.key}
+    assert len(made.remarks) == 3
+    assert {p.name for p in (tmp_path / "damaged").iterdir()} == {
+        "torn.json",
+        made.path(other).name,
+    }
+    assert [r.key for r in runner.missing([run, other, other], made)] == [other.key]
+
+
+def test_a_known_effect_is_found_and_none_not_more_often_than_stated():
+    random = np.random.default_rng(0)
+
+    def found(effect, n=8):
+        a, b = random.normal(effect, 0.5, n), random.normal(0, 0.5, n)
+        return statistics.paired(dict(enumerate(a)), dict(enumerate(b)))
+
+    none = [found(0.0) for _ in range(2000)]
+    assert np.mean([t.p < 0.05 for t in none]) < 0.065
+    assert np.mean([t.low <= 0 <= t.high for t in none]) > 0.935
+    some = np.mean([found(1.0).p < 0.05 for _ in range(1000)])
+    assert some == pytest.approx(statistics.power(1.0, math.sqrt(0.5), 8), abs=0.04)
+    needed = statistics.seeds_needed(1.0, math.sqrt(0.5))
+    assert statistics.power(1.0, math.sqrt(0.5), needed) >= 0.8
+    assert statistics.power(1.0, math.sqrt(0.5), needed - 1) < 0.8
+
+
+def test_holm_holds_its_rate_over_many_claims():
+    assert statistics.holm([0.01, math.nan, 0.04, 0.03]) == pytest.approx(
+        [0.03, math.nan, 0.06, 0.06], nan_ok=True
+    )
+    p = np.random.default_rng(1).uniform(size=(2000, 10))
+    assert np.mean([min(statistics.holm(row)) < 0.05 for row in p]) < 0.065
+
+
+def test_r_squared_has_an_interval_around_it():
+    x = np.arange(9.0)
+    noise = np.random.default_rng(2).normal(size=9)
+    square, low, high = statistics.r_squared(x, x + noise)
+    assert low < square < high <= 1
+    assert square == pytest.approx(np.corrcoef(x, x + noise)[0, 1] ** 2)
+    assert statistics.r_squared(x, 2 * x + 1)[0] == pytest.approx(1)
+    assert math.isnan(statistics.r_squared(x, np.ones(9))[0])
+    with pytest.raises(BadInput, match="three points"):
+        statistics.r_squared(x[:2], x[:2])
+
+
+def test_pages_are_made_of_results_alone_and_judge_by_them(tmp_path):
+    table = wanted.table4(("digits",))
+    lines = table.rows["digits"]
+    gain = {("no_bias", "large"): -0.02, ("beta", "large"): 0.0, ("adaptive", "large"): -0.04}
+    random = np.random.default_rng(3)
+    made = made_results(
+        tmp_path / "smoke",
+        [line.arm for line in lines],
+        lambda arm, seed: 0.9 + gain.get((arm.variant, arm.batch), 0.0) + random.normal(0, 0.002),
+    )
+    page.write(tmp_path, SMOKE, made.read())
+    pages = tmp_path / "smoke" / "pages"
+    rows = {
+        (row["row"], row["quantity"]): row
+        for row in json.loads((pages / "table4.json").read_text())
+    }
+    row = rows["large batch", "accuracy"]
+    assert (row["n"], row["pairs"], row["against"]) == (8, 8, "small batch")
+    assert row["low"] < -2 < row["high"] < 0
+    verdicts = {
+        line.split(" (")[0][2:]: line.rsplit("**", 2)[1]
+        for line in (pages / "claims.md").read_text().splitlines()
+        if line.endswith("** |")
+    }
+    assert verdicts["A large batch loses accuracy"] == claims.SHOWN
+    assert verdicts["Decay of beta wins accuracy back"] == claims.SHOWN
+    assert verdicts["Adaptive decay wins accuracy back"] == claims.CONTRADICTED
+    assert verdicts["Decay of beta lowers C(beta)"] == claims.NOT_SHOWN
+    assert "not run" in (tmp_path / "smoke" / "results.md").read_text()
+
+
+@pytest.mark.slow
+def test_table4_and_figure1_are_trained_once(tmp_path):
+    command = ["table4", "figure1", "--scale=smoke", f"--out={tmp_path}", "--jobs=2"]
+    done = reproduce(*command)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "14 runs are needed, 14 are missing." in done.stdout
+    for name in ("table4.md", "table4.csv", "figure1.png", "figure1.svg", "claims.md"):
+        assert (tmp_path / "smoke" / "pages" / name).stat().st_size > 0
+    again = reproduce(*command)
+    assert "14 runs are needed, 0 are missing." in again.stdout

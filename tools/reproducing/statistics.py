@@ -1,0 +1,137 @@
+"""What a comparison over seeds says: mean, spread, paired tests, Holm, R^2 by bootstrap, power."""
+
+import dataclasses
+import math
+
+import numpy as np
+from scipy import stats
+
+from tf_bdecay.errors import require
+
+_RESAMPLES = 2000
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """n values: their mean and standard deviation (n - 1; NaN for a single value)."""
+
+    n: int
+    mean: float
+    deviation: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Paired:
+    """A paired difference over seeds, with Student's interval and two-sided p-value.
+
+    Attributes:
+        n: pairs.
+        difference: mean.
+        low, high: of the 95 % interval; NaN below two pairs.
+        p: that the mean difference is 0; NaN below two pairs.
+    """
+
+    n: int
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+def summary(values):
+    """The `Summary` of some numbers; NaN throughout for none."""
+    values = np.asarray(values, float)
+    mean = float(values.mean()) if len(values) else math.nan
+    return Summary(len(values), mean, float(values.std(ddof=1)) if len(values) > 1 else math.nan)
+
+
+def paired(ours, theirs, confidence=0.95):
+    """Compares two arms on the same seeds.
+
+    Args:
+        ours, theirs: dict of seed to value; seeds that only one has are left out.
+        confidence: of the interval.
+
+    Returns:
+        A `Paired` of ours less theirs, or None without a common seed.
+    """
+    seeds = sorted(set(ours) & set(theirs))
+    if not seeds:
+        return None
+    differences = np.array([ours[s] - theirs[s] for s in seeds])
+    mean = float(differences.mean())
+    if len(seeds) < 2:
+        return Paired(1, mean, math.nan, math.nan, math.nan)
+    if not differences.std():  # the same difference each time: no spread to test against
+        return Paired(len(seeds), mean, mean, mean, 1.0 if mean == 0 else 0.0)
+    test = stats.ttest_1samp(differences, 0.0)
+    interval = test.confidence_interval(confidence)
+    return Paired(len(seeds), mean, float(interval.low), float(interval.high), float(test.pvalue))
+
+
+def holm(p_values):
+    """Holm's adjusted p-values, in the order given; NaN stays and counts as no test.
+
+    p_(i) <- max over j <= i of (m - j + 1) p_(j), at most 1 (Holm, 1979).
+    """
+    p = np.asarray(p_values, float)
+    adjusted, tested = np.full(len(p), math.nan), np.flatnonzero(~np.isnan(p))
+    largest = 0.0
+    for rank, index in enumerate(tested[np.argsort(p[tested], kind="stable")]):
+        largest = max(largest, min(1.0, (len(tested) - rank) * p[index]))
+        adjusted[index] = largest
+    return adjusted.tolist()
+
+
+def r_squared(x, y, seed=0, confidence=0.95):
+    """R^2 of a straight line through (x, y), with a bootstrap interval over the points.
+
+    Args:
+        x, y: arrays of n >= 3 numbers.
+        seed: of the resampling.
+        confidence: of the percentile interval.
+
+    Returns:
+        (R^2, low, high); NaN where x or y is constant.
+
+    Raises:
+        BadInput: fewer than three points.
+    """
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    require(
+        len(x) == len(y) >= 3, f"R^2 needs three points or more. Received: {len(x)} and {len(y)}"
+    )
+    random = np.random.default_rng(seed)
+    chosen = random.integers(0, len(x), (_RESAMPLES, len(x)))
+    drawn = [_square(x[i], y[i]) for i in chosen]
+    tail = (1 - confidence) / 2
+    finite = np.array(drawn)[np.isfinite(drawn)]
+    low, high = np.quantile(finite, [tail, 1 - tail]) if len(finite) else (np.nan, np.nan)
+    return _square(x, y), float(low), float(high)
+
+
+def _square(x, y):
+    x, y = x - x.mean(), y - y.mean()
+    scale = float((x**2).sum() * (y**2).sum())
+    return float((x * y).sum() ** 2 / scale) if scale > 0 else math.nan
+
+
+def power(effect, deviation, n, level=0.05):
+    """Probability that a paired two-sided t test of n pairs finds an effect.
+
+    Args:
+        effect: the true mean difference.
+        deviation: of the differences.
+        n: pairs, at least 2.
+        level: of the test.
+    """
+    freedom = n - 1
+    shift = abs(effect) / deviation * math.sqrt(n)
+    limit = stats.t.ppf(1 - level / 2, freedom)
+    return float(stats.nct.sf(limit, freedom, shift) + stats.nct.cdf(-limit, freedom, shift))
+
+
+def seeds_needed(effect, deviation, wanted=0.8, level=0.05, most=1000):
+    """The fewest pairs with at least the wanted power; None where `most` do not suffice."""
+    enough = (n for n in range(2, most + 1) if power(effect, deviation, n, level) >= wanted)
+    return next(enough, None)

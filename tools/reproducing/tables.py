@@ -1,0 +1,153 @@
+"""A table from results alone: the paper's number beside ours, and each comparison's interval."""
+
+import csv
+import io
+import math
+
+from tools.reproducing import statistics, store
+from tools.reproducing.runs import resolve
+
+_MOST_SEEDS = 64
+
+
+def results_of(arm, scale, results):
+    """Dict of seed to result, of the seeds of an arm that are there (not those of tuning)."""
+    found = {}
+    for seed in range(_MOST_SEEDS):
+        result = results.of(resolve(arm, scale, seed))
+        if result is not None:
+            found[seed] = result
+    return found
+
+
+def quantities(result):
+    """Dict of name to number of what tables show of a result."""
+    found = {"accuracy": 100 * result["test_accuracy"], "cross-entropy": result["test_loss"]}
+    measures = result.get("measures") or {}
+    for name in ("C", "C_m", "FR"):
+        if name in measures:
+            found[name] = measures[name]["total"]
+    for kind, value in (measures.get("C") or {}).get("by_kind", {}).items():
+        found[f"C {kind}"] = value
+    for name, shown in (("trace", "log Tr(H)"), ("lambda", "log lambda(H)")):
+        if (measures.get(name) or {}).get("log") is not None:
+            found[shown] = measures[name]["log"]
+    return found
+
+
+def rows(table, scale, results):
+    """The table as a list of dicts, one for each row and quantity.
+
+    Args:
+        table: a `wanted.Table`.
+        scale: the `Scale`.
+        results: the `Store`.
+
+    Returns:
+        List of dicts: dataset, row, quantity, paper, n, failed, reason, mean, sd, against,
+        difference, low, high, p, pairs. An arm that was not run has n = 0.
+    """
+    found = []
+    for dataset, lines in table.rows.items():
+        values, failures = {}, {}
+        for line in lines:
+            by_seed = results_of(line.arm, scale, results)
+            done = {s: quantities(r) for s, r in by_seed.items() if r["status"] == store.DONE}
+            values[line.label] = done
+            failures[line.label] = [
+                r["reason"] for r in by_seed.values() if r["status"] != store.DONE
+            ]
+        for line in lines:
+            for name in ("accuracy", "cross-entropy", *line.more):
+                own = _column(values[line.label], name)
+                other = _column(values.get(line.against, {}), name)
+                found.append(
+                    {
+                        "dataset": dataset,
+                        "row": line.label,
+                        "quantity": name,
+                        "paper": line.paper if name == "accuracy" else line.more.get(name),
+                        "failed": len(failures[line.label]),
+                        "reason": "; ".join(sorted(set(failures[line.label]))),
+                        **_numbers(own),
+                        **_compared(own, other, line.against),
+                    }
+                )
+    return found
+
+
+def _column(by_seed, name):
+    return {seed: values[name] for seed, values in by_seed.items() if name in values}
+
+
+def _numbers(by_seed):
+    made = statistics.summary(list(by_seed.values()))
+    return {"n": made.n, "mean": made.mean, "sd": made.deviation}
+
+
+def _compared(own, other, against):
+    made = statistics.paired(own, other) if against else None
+    if made is None:
+        nothing = dict.fromkeys(("difference", "low", "high", "p"), math.nan)
+        return {"against": against, "pairs": 0, **nothing}
+    return {
+        "against": against,
+        "pairs": made.n,
+        "difference": made.difference,
+        "low": made.low,
+        "high": made.high,
+        "p": made.p,
+    }
+
+
+def markdown(table, made):
+    """The page of a table as Markdown, from its `rows`."""
+    lines = [f"## {table.title}", ""]
+    for dataset in table.rows:
+        lines += [f"### {dataset}", ""]
+        lines += [
+            "| arm | quantity | paper | n | mean | sd | difference [95 %] | p |",
+            "|" + "---|" * 8,
+        ]
+        for row in (row for row in made if row["dataset"] == dataset):
+            failed = f" ({row['failed']} failed: {row['reason']})" if row["failed"] else ""
+            cells = (
+                row["row"],
+                row["quantity"],
+                _shown(row["paper"]),
+                f"{row['n']}{failed}" if row["n"] or failed else "not run",
+                _shown(row["mean"]),
+                _shown(row["sd"]),
+                _interval(row),
+                _shown(row["p"]),
+            )
+            lines.append(f"| {' | '.join(cells)} |")
+        lines.append("")
+    return "\n".join([*lines, *(f"* {note}" for note in table.notes), ""])
+
+
+def _interval(row):
+    if not row["pairs"]:
+        return ""
+    size = f"{_shown(row['difference'])}"
+    if row["pairs"] > 1:
+        size += f" [{_shown(row['low'])}, {_shown(row['high'])}]"
+    return f"{size} to {row['against']}, {row['pairs']} pair{'s' * (row['pairs'] > 1)}"
+
+
+def _shown(value):
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return value if isinstance(value, str) else f"{value:.4g}"
+
+
+def as_csv(made):
+    """The rows as CSV; a number that is not there is an empty cell."""
+    if not made:
+        return ""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(made[0]), lineterminator="\n")
+    writer.writeheader()
+    for row in made:
+        writer.writerow({k: "" if v is None or v != v else v for k, v in row.items()})
+    return out.getvalue()
