@@ -8,7 +8,10 @@ from matplotlib.figure import Figure
 from tools.reproducing import statistics, store, tables
 
 # Okabe and Ito's palette: told apart by every kind of colour vision, with a shape each besides.
-_COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+_COLOURS = (
+    *("#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442"),
+    *("#0072B2", "#D55E00", "#CC79A7", "#BBBBBB"),
+)
 _SHAPES = "osD^vP*Xh"
 _PANELS = (("trace", "Tr(H)"), ("FR", "Fisher-Rao norm"), ("C_m", "C_m"))
 
