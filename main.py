@@ -54,10 +54,8 @@ def run_command(arguments):
         outcome.ends_at_signals(ending),
     ):
         code = ending.call(command.run)
-    unread = lost.get("stdout")
-    if code == outcome.DONE and not command.trains and outcome.matters(unread):
-        ending.say(f"stdout cannot be written ({unread.strerror}).")
-        code = outcome.FAILED
+    if not command.trains:
+        code = ending.unless_unread(code, lost)
     return code, command.cluster
 
 
@@ -126,7 +124,6 @@ def run(options, command):
     with quirks.silent_stderr():
         import tensorflow as tf
 
-        from tf_bdecay.distribution import signals
         from tf_bdecay.training import experiment, logs, loop
 
         if options.deterministic:
@@ -151,10 +148,11 @@ def run(options, command):
     except loop.EndedEarly as error:
         ending.say(f"The run stops: {error}. {_kept(workdir.path)}")
         return outcome.FAILED
-    except (signals.Stopped, KeyboardInterrupt) as stop:
+    except KeyboardInterrupt as stop:
         again = "To go on, run the same command again."
         kept = f"{_kept(workdir.path)} {again}" if leads else "The leader saved a checkpoint."
-        raise outcome.Terminated(getattr(stop, "number", signals.signal.SIGINT), kept) from stop
+        stop.args = (kept,)
+        raise
     if leads:
         print(f"Result, curves, metrics and TensorBoard events are in {workdir.path}")
         print(f"  tensorboard --logdir={workdir.tensorboard}")

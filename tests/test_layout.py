@@ -60,6 +60,7 @@ NOT_OF_A_MODULE = {
     "test_layout.py": "this file",
     "test_main.py": "main.py",
     "test_readme.py": "README.md",
+    "sharpness_command/test_endings.py": "the command in processes of its own",
     "layers/test_ghost_batch_norm_tensorflow.py": "what JAX's tests must not import",
     "optim/test_fit.py": "every optimizer in Keras' `fit`",
     "optim/test_like_keras.py": "every optimizer beside Keras' own",

@@ -1,6 +1,7 @@
 """How commands end: one bounded sentence, the right code, streams that may be gone."""
 
 import errno
+import io
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import pytest
 
 from tf_bdecay import outcome
+from tf_bdecay.distribution import signals
 from tf_bdecay.errors import BadInput
 
 
@@ -22,8 +24,8 @@ class ResourceExhaustedError(Exception):
         (BadInput("Bad.\nWorse."), 2, "x.py: Bad. Worse."),
         (BadInput("a" * 100_000), 2, "aaa ... aaa"),
         (KeyboardInterrupt(), 130, "x.py: Interrupted. All is kept."),
-        (outcome.Terminated(signal.SIGTERM, "Saved."), 143, "x.py: Terminated. Saved."),
-        (outcome.Terminated(signal.SIGHUP), 129, "x.py: Hung up. All is kept."),
+        (signals.Stopped(signal.SIGTERM, "Saved."), 143, "x.py: Terminated. Saved."),
+        (signals.Stopped(signal.SIGHUP), 129, "x.py: Hung up. All is kept."),
         (OSError(errno.ENOSPC, "No space"), 1, "The run stops: [Errno 28] No space. All is kept."),
         (MemoryError(), 1, "Memory does not suffice (MemoryError). Take less."),
         (ResourceExhaustedError("OOM\nnode"), 1, "(ResourceExhaustedError: OOM node). Take less."),
@@ -77,7 +79,7 @@ def body():
     return 0
 with outcome.steady_streams(ending, lambda: True) as lost:
     code = ending.call(body)
-sys.exit(code + 10 * outcome.matters(lost.get("stdout")))
+sys.exit(code + 10 * ending.unless_unread(0, lost))
 """
 
 
@@ -95,7 +97,8 @@ def test_work_goes_on_without_its_stdout(tmp_path, sink, code, log):
     shell = f"set -o pipefail; '{sys.executable}' {tmp_path}/x.py {tmp_path} {sink}"
     run = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, env=os.environ)
     assert run.returncode == code, run.stderr
-    assert run.stderr == "" and (tmp_path / "end").exists()
+    assert ("x.py: Stdout cannot be written" in run.stderr) == (code == 10)
+    assert len(run.stderr.splitlines()) == (code == 10) and (tmp_path / "end").exists()
     if log:
         lines = (tmp_path / outcome.LOG).read_text().splitlines()
         assert len(lines) == 1 and f"stdout is gone ({log}): the run goes on" in lines[0]
@@ -112,6 +115,33 @@ def test_a_narrow_encoding_gets_plain_letters(tmp_path):
     )
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith(b"|-+ line ... x 0\n")
+
+
+def test_an_output_that_was_closed_takes_no_more(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    with outcome.steady_streams(outcome.Ending("us")) as lost:
+        print("one")
+        stream.close()
+        print("two")
+        assert isinstance(lost["stdout"], ValueError) and not sys.stdout.isatty()
+
+
+def test_a_sentence_is_one_line_of_bounded_length(capsys):
+    outcome.Ending("us").say("wrong\nin " + "many " * 10_000 + "ways")
+    error = capsys.readouterr().err
+    assert error.startswith("us: wrong in many") and error.endswith("ways\n")
+    assert len(error) < 2_100 and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", [BadInput("no"), OSError("no"), KeyboardInterrupt(), TypeError()])
+def test_a_traceback_that_is_asked_for_comes_before_every_sentence(error, tmp_path, capsys):
+    ending = outcome.Ending("x.py", traceback=True)
+    ending.folder = tmp_path
+    assert ending.of(error) > 0
+    *before, last = capsys.readouterr().err.splitlines()
+    assert type(error).__name__ in "".join(before) and last.startswith("x.py: ")
+    assert not (tmp_path / outcome.LOG).exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

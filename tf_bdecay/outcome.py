@@ -5,7 +5,8 @@
         code = ending.call(body, arguments)  # ending.folder = ... once it is known
 
 What fails without a sentence of its own is told in one line; its traceback goes to errors.log in
-the folder of the run, or to stderr where it was asked for. Nothing here loads TensorFlow.
+the folder of the run, or to stderr where it was asked for. On a pipe whose reader has gone, what
+only prints ends quietly with 0, and what trains or measures goes on. Nothing here loads TensorFlow.
 """
 
 import codecs
@@ -27,16 +28,9 @@ _PLAIN = {
     **dict.fromkeys("─━═╌╍┄┅╴╶╸╺–—−‐‑", "-"),
     **dict.fromkeys("│┃║", "|"),
     **dict.fromkeys("┌┐└┘├┤┬┴┼╭╮╯╰╞╡╪╒╕╘╛┏┓┗┛┡┩╇╈┠┨┳┻╋", "+"),
+    **{"±": "+/-", "λ": "lambda"},
     **{"×": "x", "…": "...", "≥": ">=", "≤": "<=", "'": "'", "█": "#", "•": "*"},
 }
-
-
-class Terminated(KeyboardInterrupt):
-    """A signal other than SIGINT, as an exception; `number` is the signal's."""
-
-    def __init__(self, number=signal.SIGTERM, *args):
-        super().__init__(*args)
-        self.number = number
 
 
 class Ending:
@@ -44,7 +38,7 @@ class Ending:
 
     Args:
         name: of the command, with which its sentences begin: "main.py".
-        traceback: whether stderr gets the traceback of what has no sentence of its own.
+        traceback: whether stderr gets the traceback of whatever ends it.
 
     Attributes:
         folder: where errors.log goes, a path that need not exist; None where nothing is written.
@@ -71,6 +65,9 @@ class Ending:
 
     def of(self, error):
         """Says how an exception ends the command, and returns its exit code."""
+        if self.traceback and not isinstance(error, (SystemExit, BrokenPipeError)):
+            with contextlib.suppress(OSError, ValueError):
+                print(_traceback(error), file=sys.stderr, flush=True)
         code, sentence = self._told(error)
         if code != DONE and sentence:
             self.say(sentence)
@@ -83,6 +80,20 @@ class Ending:
             print(line, file=sys.stderr, flush=True)
         except (OSError, ValueError):
             self.log(line)
+
+    def unless_unread(self, code, lost, where=""):
+        """The exit code of a command whose output is what it prints.
+
+        Args:
+            code: otherwise.
+            lost: of `steady_streams`, closed.
+            where: a sentence of where else the output is.
+        """
+        error = lost.get("stdout")
+        if code != DONE or error is None or isinstance(error, BrokenPipeError):
+            return code
+        self.say(f"Stdout cannot be written ({_reason(error)}). {where}")
+        return FAILED
 
     def interrupted(self, number, *said):
         """The sentence of a signal."""
@@ -118,13 +129,9 @@ class Ending:
         return FAILED, self._traced(error, "An error that was not foreseen", "")
 
     def _traced(self, error, what, advice):
-        text = "".join(traceback.format_exception(error))
-        if self.traceback:
-            with contextlib.suppress(OSError, ValueError):
-                print(text, file=sys.stderr, flush=True)
-            where = ""
-        else:
-            path = self.log(text)
+        where = ""
+        if not self.traceback:
+            path = self.log(_traceback(error))
             where = f"The traceback is in {path}. " if path else "--traceback shows where. "
         reason = bounded(str(error), 300).rstrip(".")
         named = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
@@ -135,6 +142,14 @@ class Ending:
             return self.kept() if self.kept else ""
         except Exception:  # what tells of a failure must not fail itself
             return ""
+
+
+def _traceback(error):
+    return "".join(traceback.format_exception(error))
+
+
+def _reason(error):
+    return getattr(error, "strerror", None) or str(error).rstrip(".")
 
 
 def _exit_code(error):
@@ -158,11 +173,6 @@ def bounded(text, longest=LONGEST):
     return f"{line[: longest - end - 5]} ... {line[-end:]}"
 
 
-def matters(lost):
-    """Whether a stream was lost for another reason than that its reader has seen enough."""
-    return lost is not None and not isinstance(lost, BrokenPipeError)
-
-
 def out_of_memory(error):
     """Whether an exception says that memory did not suffice, Python's, NumPy's or TensorFlow's."""
     names = {kind.__name__ for kind in type(error).__mro__}
@@ -180,7 +190,7 @@ def steady_streams(ending, goes_on=lambda: False):
         goes_on: called where a stream is lost, for whether work goes on without it.
 
     Yields:
-        Dict of the name of a lost stream to the `OSError`.
+        Dict of the name of a lost stream to the `OSError`, or the `ValueError` of a closed file.
     """
     lost, before = {}, (sys.stdout, sys.stderr)
 
@@ -188,7 +198,7 @@ def steady_streams(ending, goes_on=lambda: False):
         lost[name] = error
         if goes_on():
             ending.log(
-                f"{ending.name}: {name} is gone ({error.strerror}): the run goes on, without a "
+                f"{ending.name}: {name} is gone ({_reason(error)}): the run goes on, without a "
                 "word to it."
             )
 
@@ -239,6 +249,7 @@ class _Steady:
 
     def __init__(self, under, name, lose):
         self._under, self._name, self._lose = under, name, lose
+        self._lost = False
         if hasattr(under, "reconfigure") and getattr(under, "errors", "") == "strict":
             under.reconfigure(errors="tf_bdecay.plain")
 
@@ -256,13 +267,22 @@ class _Steady:
         for line in lines:
             self.write(line)
 
+    def isatty(self):
+        """Whether it is a terminal that is still there."""
+        return not self._lost and self._under.isatty()
+
     def __getattr__(self, name):
         return getattr(self._under, name)
 
     def _tried(self, function, *arguments):
+        if self._lost:
+            return
         try:
             function(*arguments)
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            if not isinstance(error, OSError) and not self._under.closed:
+                raise
+            self._lost = True
             with contextlib.suppress(OSError, ValueError):  # what is buffered must go somewhere
                 sink = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(sink, self._under.fileno())

@@ -23,10 +23,11 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # several proce
 # From a checkout as well as from an installed package.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from absl import app, flags
+from absl import flags
 
-from tf_bdecay import outcome, quirks
+from tf_bdecay import quirks
 from tf_bdecay.errors import require, unknown
+from tools import commands
 
 # By name, and whether it runs under Keras' JAX backend too.
 BENCHMARKS = {
@@ -49,32 +50,18 @@ _ADDONS = flags.DEFINE_string(
 )
 
 
-def main(names):
-    """Runs the benchmarks that the command line names."""
-    ending = outcome.Ending("benchmark.py")
-    with outcome.steady_streams(ending):
-        code = ending.call(_run, names)
-    sys.exit(code)
-
-
 def _names(argv):
-    """Parses the flags; what is left names benchmarks. absl itself would exit with code 1."""
+    """Parses the flags; what is left names benchmarks."""
     try:
         return flags.FLAGS(argv)[1:]
     except flags.UnrecognizedFlagError as error:
-        ours = (_PROBLEMS, _REPEATS, _JSON, _DOCUMENT, _ADDONS)
+        ours = (_PROBLEMS, _REPEATS, _JSON, _DOCUMENT, _ADDONS, commands.TRACEBACK)
         valid = [f"--{name}" for name in (*(flag.name for flag in ours), "help")]
-        _refuse(unknown("flag", f"--{error.flagname}", valid))
-    except flags.Error as error:
-        _refuse(f"The command line cannot be read: {str(error).rstrip('.')}.")
+        raise unknown("flag", f"--{error.flagname}", valid) from error
 
 
-def _refuse(sentence):
-    print(f"benchmark.py: {sentence}", file=sys.stderr)
-    sys.exit(2)
-
-
-def _run(names):
+def main(names):
+    """Runs the benchmarks that the command line names."""
     valid = [*BENCHMARKS, "all"]
     require(names, f"Name a benchmark: {', '.join(valid)}.")
     for name in names:
@@ -145,6 +132,8 @@ def _measured_apart(name, problem):
         file = pathlib.Path(folder) / "rows.json"
         command = [sys.executable, __file__, name, f"--problems={problem}", f"--json={file}"]
         command.append(f"--repeats={_REPEATS.value}")
+        if commands.TRACEBACK.value:
+            command.append("--traceback")
         if _ADDONS.value is not None and name == "optimizer":
             command.append(f"--addons_python={_ADDONS.value}")
         code = subprocess.run(command, check=False).returncode
@@ -178,4 +167,4 @@ def _check_writable(flag, value):
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=_names)
+    commands.run("benchmark.py", main, _names)

@@ -22,12 +22,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 from rich.console import Console
 from rich.table import Table
 
-from tf_bdecay import outcome, quirks
+from tf_bdecay import quirks
 from tf_bdecay.errors import require, unknown
+from tools import commands
 from tools.launching import processes
 
 quirks.avoid_onednn()  # narrow strided convolutions
@@ -54,13 +55,6 @@ _WAYS = flags.DEFINE_list("ways", list(WAYS), f"Among {', '.join(WAYS)}; the fir
 
 def main(rest):
     """Runs all ways and prints two tables."""
-    ending = outcome.Ending("devices.py")
-    with outcome.steady_streams(ending):
-        code = ending.call(_all_ways, rest)
-    sys.exit(code)
-
-
-def _all_ways(rest):
     require(not rest[1:], f"devices.py takes flags only. Received: {' '.join(rest[1:])}")
     require(
         _BATCH.value % 256 == 0,  # 4 replicas of whole ghost batches, or 8 parts
@@ -142,4 +136,4 @@ def _run(way, folder, seed=0, epochs=0):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    commands.run("devices.py", main)

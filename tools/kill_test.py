@@ -22,13 +22,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from absl import app, flags
+from absl import flags
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from tf_bdecay import outcome
 from tf_bdecay.errors import require, unknown
+from tools import commands
 from tools.kills import victim
 
 SMALL = [
@@ -59,13 +59,6 @@ _FOLDER = flags.DEFINE_string("folder", None, "Where the runs stay; a temporary 
 
 def main(rest):
     """Runs the cases and prints a table."""
-    ending = outcome.Ending("kill_test.py")
-    with outcome.steady_streams(ending):
-        code = ending.call(_run, rest)
-    sys.exit(code)
-
-
-def _run(rest):
     require(len(rest) == 1, f"kill_test.py takes flags only. Received: {' '.join(rest[1:])}")
     require(_KILLS.value > 0, f"--kills must be >= 1. Received: {_KILLS.value}")
     for name in _CASES.value:
@@ -151,14 +144,5 @@ def _how(code, run):
     return f"exit code {victim.name_of(code)}: {' '.join(last)}"
 
 
-def _flags(argv):
-    """Parses the flags; absl itself would exit with code 1."""
-    try:
-        return flags.FLAGS(argv)
-    except flags.Error as error:
-        print(f"kill_test.py: {str(error).rstrip('.')}.", file=sys.stderr)
-        sys.exit(2)
-
-
 if __name__ == "__main__":
-    app.run(main, flags_parser=_flags)
+    commands.run("kill_test.py", main)

@@ -19,11 +19,11 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from absl import app, flags
+from absl import flags
 
-from tf_bdecay import outcome
 from tf_bdecay.distribution import cluster
-from tf_bdecay.errors import BadInput, require
+from tf_bdecay.errors import require
+from tools import commands
 from tools.launching import processes
 
 _WORKERS = flags.DEFINE_integer("workers", 2, "How many processes.")
@@ -34,13 +34,7 @@ _OURS = ("strategy", "workers", "worker_index", "logical_devices")
 
 def main(rest):
     """Runs the workers, and starts them again where that helps."""
-    ending = outcome.Ending("launch.py", "--traceback" in rest)
-    with outcome.steady_streams(ending):
-        code = ending.call(_run, rest[1:])
-    sys.exit(code)
-
-
-def _run(arguments):
+    arguments = rest[1:]
     _check(arguments)
     command = [sys.executable, str(ROOT / "main.py"), "--strategy=multi_worker", *arguments]
     return processes.run(command, _WORKERS.value, _GRACE.value, _RESTARTS.value)
@@ -64,24 +58,18 @@ def _check(arguments):
         )
 
 
-def _flags(argv):
-    """Parses the flags; absl itself would exit with code 1."""
-    try:
-        rest = flags.FLAGS(argv)
-        before = argv[: argv.index("--")] if "--" in argv else argv
-        strange = [a for a in before[1:] if not a.startswith("-")]
-        strange = [a for a in strange if before[before.index(a) - 1].strip("-") not in flags.FLAGS]
-        require(
-            not strange,
-            f"launch.py takes main.py's flags behind `--`. Received: {' '.join(strange)}",
-        )
-        return rest
-    except flags.Error as error:
-        print(f"launch.py: {str(error).rstrip('.')}.", file=sys.stderr)
-    except BadInput as error:
-        print(f"launch.py: {error}", file=sys.stderr)
-    sys.exit(2)
+def _rest(argv):
+    """Parses the flags; what is left is main.py's."""
+    rest = flags.FLAGS(argv)
+    before = argv[: argv.index("--")] if "--" in argv else argv
+    strange = [a for a in before[1:] if not a.startswith("-")]
+    strange = [a for a in strange if before[before.index(a) - 1].strip("-") not in flags.FLAGS]
+    require(
+        not strange,
+        f"launch.py takes main.py's flags behind `--`. Received: {' '.join(strange)}",
+    )
+    return rest
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=_flags)
+    commands.run("launch.py", main, _rest)

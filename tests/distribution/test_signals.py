@@ -26,6 +26,28 @@ def test_a_signal_is_a_request_and_the_old_handlers_come_back(number):
     assert threading.active_count() == threads
 
 
+def test_a_hangup_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals.deferred() as request:
+            signal.raise_signal(signal.SIGHUP)
+            request.check()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_the_second_signal_ends_at_once():
+    code = (
+        "import os, signal; from tf_bdecay.distribution import signals\n"
+        "with signals.deferred('ends after this step'):\n"
+        "    for _ in range(2): os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    while True: pass"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 128 + signal.SIGTERM
+    assert done.stderr == "SIGTERM: ends after this step; a second signal ends at once.\n"
+
+
 def test_in_another_thread_there_is_nothing_to_catch():
     found = []
 

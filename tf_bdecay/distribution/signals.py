@@ -1,7 +1,7 @@
 """SIGTERM, SIGINT and SIGHUP.
 
-Where there is nothing to save each ends the process at once, with a sentence; during training the
-first asks for a checkpoint and the second ends at once.
+Where there is nothing to save each ends the process at once, with a sentence; during training and
+measurements the first asks for the end after the running step and the second ends at once.
 """
 
 import contextlib
@@ -13,11 +13,16 @@ import threading
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-class Stopped(Exception):
-    """A signal ended the training, after a checkpoint; `number` is the signal's."""
+class Stopped(KeyboardInterrupt):
+    """A signal ended the work, after what can be kept was kept; `number` is the signal's.
 
-    def __init__(self, number):
-        super().__init__(signal.Signals(number).name)
+    Args:
+        number: of the signal.
+        *said: what to say of what is kept.
+    """
+
+    def __init__(self, number=signal.SIGTERM, *said):
+        super().__init__(*said)
         self.number = number
 
 
@@ -41,11 +46,14 @@ class Request:
 
 
 @contextlib.contextmanager
-def deferred():
-    """Catches the signals, for training to look at when it can stop.
+def deferred(promise="saving after the running update"):
+    """Catches the signals, for training or a measurement to look at when it can stop.
 
     The second one ends the process at once, with 128 + its number: also while TensorFlow compiles,
     when no Python handler can run. So a thread reads what the C handler writes into a pipe.
+
+    Args:
+        promise: what the first signal leads to, in words.
 
     Yields:
         A `Request`. Outside of the main thread, where Python sets no handlers, it stays empty.
@@ -60,7 +68,7 @@ def deferred():
             os._exit(128 + number)
         asked.append(number)
         name = signal.Signals(number).name
-        _say(f"{name}: saving after the running update; a second signal ends at once.")
+        _say(f"{name}: {promise}; a second signal ends at once.")
 
     with _watched(ask, came):
         yield request

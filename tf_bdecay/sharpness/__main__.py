@@ -2,10 +2,10 @@
 
 import sys
 
-from tf_bdecay.sharpness_command import terminal
+from tf_bdecay.distribution import signals
 
 if __name__ == "__main__":
-    with terminal.stoppable("python -m tf_bdecay.sharpness") as stop:
+    with signals.deferred("ends after this step") as stop:  # before TensorFlow, which takes seconds
         from tf_bdecay.sharpness_command.run import main
 
         sys.exit(main(stop=stop))

@@ -123,9 +123,10 @@ taken as they are. The results are result.json, table.csv and pictures in --out.
 same command goes on; once it is finished, it prints what is there. By default the name of --out
 has a digest of the command, the weights and the data, so that other ones have other folders.
 
-Exit codes: 0 done; 1 a file or stdout could not be written, or an error that --traceback explains;
-2 input that cannot be used; 130 interrupted (SIGINT), 143 terminated (SIGTERM), 129 hung up
-(SIGHUP), these with all that is finished kept. A second signal ends at once."""
+Exit codes: 0 done; 1 a file or stdout could not be written, or an error that errors.log in --out,
+or --traceback, explains; 2 input that cannot be used; 130 interrupted (SIGINT), 143 terminated
+(SIGTERM), 129 hung up (SIGHUP), these with all that is finished kept. A second signal ends at
+once."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,23 +1,21 @@
 """The command: flags -> model and data -> measures one after the other -> tables and files."""
 
 import contextlib
-import signal
 import sys
 import time
-import traceback
 
-from tf_bdecay import quirks
+from tf_bdecay import outcome, quirks
+from tf_bdecay.distribution import signals
 from tf_bdecay.errors import BadInput
 from tf_bdecay.sharpness.plain_result import plain_result
 from tf_bdecay.sharpness.session import Session
-from tf_bdecay.sharpness_command import flags, subject, terminal
+from tf_bdecay.sharpness_command import flags, subject
 from tf_bdecay.sharpness_command.folder import Folder, default_path, show, write_all
 
 LINE_SECONDS = 5.0  # between plain lines
 KEEP_SECONDS = 30.0  # between partial results: a process that is killed loses no more
-FAILED, BAD_INPUT = 1, 2
+PROMISE = "ends after this step"  # at the first signal
 _KEPT = "All that was finished is kept: run the same command again."
-_WORDS = {signal.SIGINT: "Interrupted", signal.SIGTERM: "Terminated", signal.SIGHUP: "Hung up"}
 
 
 def main(arguments=None, console=None, stop=None):
@@ -26,67 +24,51 @@ def main(arguments=None, console=None, stop=None):
     Args:
         arguments: list of strings, without the program's name; those of the process if None.
         console: a `rich.console.Console` to talk to; stdout by default.
-        stop: a `terminal.Stop`, where the caller catches signals; by default they are caught here.
+        stop: a `signals.Request`, where the caller catches signals; by default they are caught
+            here.
 
     Returns:
         The exit code: 0 for success, 1 for what failed outside of the input (a file or stdout could
-        not be written, too little memory), 2 for input that cannot be used, and 128 + its number
-        for a measurement that a signal ended: 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP.
+        not be written, too little memory, what was not foreseen), 2 for input that cannot be used,
+        and 128 + its number for a measurement that a signal ended: 130 for SIGINT, 143 for SIGTERM,
+        129 for SIGHUP.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    with contextlib.ExitStack() as stack:
-        stop = stop or stack.enter_context(terminal.stoppable(flags.PROGRAM))
-        output = stack.enter_context(terminal.output())
-        code, sentence = _ended(arguments, console, stop)
-        if output.lost and code == 0:
-            code, where = FAILED, sentence or "nothing is left to tell"
-            sentence = f"Stdout cannot be written ({output.lost}): {where}."
-            terminal.say(flags.PROGRAM, sentence)
-        elif code:
-            terminal.say(flags.PROGRAM, sentence)
-    return code
+    ending = outcome.Ending(flags.PROGRAM, flags.asks_for_traceback(arguments))
+    ending.what, ending.fits = "The measurement", "Give fewer --examples."
+    ending.kept = lambda: _KEPT
+    where = []
 
-
-def _ended(arguments, console, stop):
-    """How a command ends: its exit code, and a sentence: why, or where the results are."""
-    try:
+    def body():
         if flags.asks_for_help(arguments):
             print(flags.help_page())
-            return 0, ""
-        return 0, run(flags.parse(arguments), console, stop)
-    except BaseException as error:
-        if flags.asks_for_traceback(arguments):
-            traceback.print_exc()
-        return _why(error)
+            return outcome.DONE
+        try:
+            where.append(run(flags.parse(arguments), console, stop, ending))
+        except SystemExit as error:  # a module of --import, say, does not decide our exit code
+            raise RuntimeError(f"{error!r} was raised") from error
+        return outcome.DONE
+
+    with contextlib.ExitStack() as stack:
+        stop = stop or stack.enter_context(signals.deferred(PROMISE))
+        with outcome.steady_streams(ending, lambda: ending.folder is not None) as lost:
+            code = ending.call(body)
+    return ending.unless_unread(code, lost, "".join(where))
 
 
-def _why(error):
-    """Exit code and sentence for whatever ended a command."""
-    if isinstance(error, BadInput):
-        return BAD_INPUT, str(error)
-    if isinstance(error, KeyboardInterrupt):
-        number = getattr(error, "number", signal.SIGINT)
-        return 128 + number, f"{_WORDS.get(number, number)}. {' '.join(error.args) or _KEPT}"
-    if isinstance(error, OSError):
-        return FAILED, f"The measurement stops: {error}. {_KEPT}"
-    if isinstance(error, MemoryError):
-        return FAILED, f"The host's memory does not suffice ({error}): give fewer --examples."
-    kind = type(error).__name__
-    return FAILED, f"The measurement stops by {kind} ({error}): --traceback shows where. {_KEPT}"
-
-
-def run(options, console=None, stop=None):
+def run(options, console=None, stop=None, ending=None):
     """Measures what the options say, or prints what is there already.
 
     Args:
         options: `flags.Options`.
         console: as of `main`.
-        stop: a `terminal.Stop`.
+        stop: a `signals.Request`.
+        ending: an `outcome.Ending`, which is told the folder when the measurement begins.
 
     Returns:
         A sentence that says where the results are.
     """
-    stop = stop or terminal.Stop()
+    stop = stop or signals.Request()
     found = subject.find(options.model)
     data = subject.check_data(found, options.data, options.data_dir, options.split)
     settings = subject.settings_of(options, found, data)
@@ -94,7 +76,7 @@ def run(options, console=None, stop=None):
     if folder.result:
         show(folder.result, console)
         print(f"{folder.path} was finished before: this is what is there. Nothing was measured.")
-        return f"the figures are in {folder.path}"
+        return f"But the figures are in {folder.path}."
     if subject.onednn_overruns(found):
         quirks.avoid_onednn()
     stop.check()
@@ -110,6 +92,8 @@ def run(options, console=None, stop=None):
     stop.check()
     loaded = loading.load(found, data, options, strategy)
     stop.check()
+    if ending:
+        ending.folder = folder.path
     with folder.open():
         results = measure_all(loaded, options, folder, console, stop)
         result = write_all(folder, loaded.words, results)
@@ -117,10 +101,8 @@ def run(options, console=None, stop=None):
     show(result, console)
     print(f"F{where[1:]}")
     if stop.number is not None:
-        error = terminal.Stopped(stop.number)
-        error.args = (f"All was finished before: {where}.",)
-        raise error
-    return where
+        raise signals.Stopped(stop.number, f"All was finished before: {where}.")
+    return f"But {where}."
 
 
 def measure_all(loaded, options, folder, console, stop):
@@ -131,7 +113,7 @@ def measure_all(loaded, options, folder, console, stop):
         options: `flags.Options`.
         folder: the `Folder`, opened.
         console: a `rich.console.Console`; None for stdout.
-        stop: a `terminal.Stop`.
+        stop: a `signals.Request`.
 
     Returns:
         Dict of measure to plain result, in their order.
@@ -234,7 +216,7 @@ class _Session(Session):
         folder: a `Folder`, opened.
         name: of the measure.
         display: a `Display`.
-        stop: a `terminal.Stop`.
+        stop: a `signals.Request`.
     """
 
     def __init__(self, folder, name, display, stop):
