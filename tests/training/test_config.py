@@ -132,7 +132,7 @@ def test_an_unknown_key_is_answered_with_the_nearest():
         ("optimizer.name", "sgd", "optimizer.beta_1"),
         ("learning_rate.schedule", "cosine", "learning_rate.base_batch"),
         ("decay.policy", "no_bias", "decay.beta"),
-        ("model.name", "vgg11", "model.bn_epsilon"),
+        ("model.name", "vgg11", "evaluation_statistics"),
     ],
 )
 def test_a_key_that_the_choice_has_no_use_for_is_refused(path, value, unused):
