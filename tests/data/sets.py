@@ -41,35 +41,43 @@ def standardise(images, image_set):
     return (images.astype(np.float64) / 255 - mean) / deviation
 
 
+def prepare_cifar10(folder, seed=0):
+    """Images of noise as tensorflow-datasets lays out CIFAR-10, and what is in them, by split."""
+    return _prepare("cifar10", folder, seed, {"label": 10})
+
+
 def prepare_cifar100(folder, seed=0):
     """Images of noise as tensorflow-datasets lays out CIFAR-100, and what is in them, by split."""
+    return _prepare("cifar100", folder, seed, {"label": 100, "coarse_label": 20})
+
+
+def _prepare(name, folder, seed, classes):
     import tensorflow_datasets as tfds
 
     draw = np.random.default_rng(seed)
     splits = {
-        name: [
+        split: [
             {
-                "id": f"{name}_{i}",
+                "id": f"{split}_{i}",
                 "image": draw.integers(0, 256, (32, 32, 3), dtype=np.uint8),
-                "label": i % 100,
-                "coarse_label": i % 20,
+                **{label: i % count for label, count in classes.items()},
             }
-            for i in range(count)
+            for i in range(examples)
         ]
-        for name, count in (("train", 200), ("test", 100))
+        for split, examples in (("train", 200), ("test", 100))
     }
+    labels = {label: tfds.features.ClassLabel(num_classes=n) for label, n in classes.items()}
     tfds.dataset_builders.store_as_tfds_dataset(
-        name="cifar100",
+        name=name,
         version="3.0.2",
         features=tfds.features.FeaturesDict(
             {
                 "id": tfds.features.Text(),
                 "image": tfds.features.Image(shape=(32, 32, 3)),
-                "label": tfds.features.ClassLabel(num_classes=100),
-                "coarse_label": tfds.features.ClassLabel(num_classes=20),
+                **labels,
             }
         ),
-        split_datasets={name: list(enumerate(examples)) for name, examples in splits.items()},
+        split_datasets={split: list(enumerate(examples)) for split, examples in splits.items()},
         data_dir=folder,
     )
     return splits
