@@ -1,9 +1,11 @@
 """The ways round what TensorFlow gets wrong do what they say, and put back what they change."""
 
+import itertools
 import os
 import subprocess
 import sys
 import threading
+import types
 
 import numpy as np
 import pytest
@@ -107,3 +109,28 @@ def test_tensorflows_own_are_put_back_after_the_last_of_several_threads():
     second_is_out.set()
     thread.join()
     assert seen != [original] and tf.nn.moments is original
+
+
+@pytest.mark.parametrize(
+    "devices, one_by_one",
+    [(["CPU:0"], False), (["GPU:0", "GPU:1"], False), (["CPU:0", "CPU:1"], True)],
+)
+def test_several_steps_are_taken_one_by_one_on_several_cpus(devices, one_by_one):
+    devices = [f"/job:localhost/replica:0/task:0/device:{device}" for device in devices]
+    strategy = types.SimpleNamespace(
+        num_replicas_in_sync=len(devices), extended=types.SimpleNamespace(worker_devices=devices)
+    )
+    batches = iter([1, 2, 3])
+    given = []
+
+    def two_steps(iterator):
+        given.append(iterator)
+        return list(itertools.islice(iterator, 2))
+
+    function = quirks.several_steps(two_steps, strategy)
+    assert function(batches) == [1, 2] and (given[0] is not batches) == one_by_one
+    assert function(batches) == [3]
+    assert quirks.several_steps(two_steps, tf.distribute.get_strategy()) is two_steps
+    if one_by_one:
+        with pytest.raises(StopIteration):  # which ends an epoch of Keras
+            function(batches)

@@ -17,6 +17,7 @@ Importing this needs neither of them. What is named here but mended elsewhere:
 
 import contextlib
 import functools
+import itertools
 import os
 import sys
 import threading
@@ -116,6 +117,24 @@ def is_overrun_product(operation):
     if a.rank is None or b.rank is None:
         return True
     return max(a.rank, b.rank) >= 4 and a[:-2].as_list() != b[:-2].as_list()
+
+
+def several_steps(function, strategy):
+    """A train or test function that also takes several steps a call on several CPU devices.
+
+    Symptom: `fit` with `steps_per_execution` above 1 under a MirroredStrategy of logical CPUs ends
+    with "You must feed a value for placeholder tensor 'while/.../cond/Placeholder'", stock models
+    too. Seen in Keras 3.15 with TensorFlow 2.21. Way round: of an iterator that is not a data
+    set's, Keras' function takes the steps in a loop of Python, each as compiled as before.
+
+    Args:
+        function: Keras' own, of an iterator.
+        strategy: the `tf.distribute.Strategy` that it was made under.
+    """
+    several = strategy.num_replicas_in_sync > 1  # the default strategy has no list of devices
+    if not (several and any(":CPU:" in device for device in strategy.extended.worker_devices)):
+        return function
+    return lambda iterator: function(itertools.chain([next(iterator)], iterator))
 
 
 def in_xla(graph=None):

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tf_bdecay import batches, keras_private
+from tf_bdecay import batches, keras_private, quirks
 from tf_bdecay.distribution import sharding
 from tf_bdecay.distribution.strategies import is_multi_worker
 from tf_bdecay.errors import require
@@ -202,7 +202,9 @@ class Trainer(keras_private.BuiltOnce):
         if not is_multi_worker(self.distribute_strategy):
             if self.train_function is None or force:
                 super().make_train_function(force=True)
-                self.train_function = equivalence.checked_first(self, self.train_function)
+                self.train_function = equivalence.checked_first(
+                    self, self._several_steps(self.train_function)
+                )
             return self.train_function
         if self.train_function is None or force:
             self._check_one_step()
@@ -212,10 +214,18 @@ class Trainer(keras_private.BuiltOnce):
     def make_test_function(self, force=False):
         """Keras' own, but under many workers."""
         if not is_multi_worker(self.distribute_strategy):
-            return super().make_test_function(force)
+            if self.test_function is None or force:
+                super().make_test_function(force=True)
+                self.test_function = self._several_steps(self.test_function)
+            return self.test_function
         if self.test_function is None or force:
             self.test_function = sharding.step_function(self, self.test_step, evaluates=True)
         return self.test_function
+
+    def _several_steps(self, function):
+        if self.steps_per_execution == 1 or self.run_eagerly:
+            return function
+        return quirks.several_steps(function, self.distribute_strategy)
 
     def _shared(self, data):
         return sharding.cut_for_workers(self.distribute_strategy, data)
