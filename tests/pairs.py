@@ -136,7 +136,7 @@ def command(row, folder, workdir):
         "precision": row["precision"],
         "log.summaries_every": 1,
     }
-    if model == "resnet18":
+    if model == "resnet18" and row["normalization"] == "ghost":
         said["model.ghost_batch_size"] = 8
     if sgd:
         said["optimizer.name"] = "sgd"

@@ -143,8 +143,12 @@ def test_a_row(row, prepared, tmp_path):
 
 def check_sharpness(folder, row, prepared):
     """The sharpness of what was trained, on replicas where it was trained on some."""
-    flags = [f"--model={folder / 'run'}", f"--out={folder / 'sharpness'}", "--measures=all"]
-    flags += ["--examples=40", "--batch_size=20", "--probes=2", "--steps=3", "--spectrum_probes=1"]
+    flags = [
+        f"--model={folder / 'run'}",
+        f"--out={folder / 'sharpness'}",
+        "--measures=C,C_m,trace,fisher_rao",
+    ]
+    flags += ["--examples=40", "--batch_size=20", "--probes=2"]
     if row["data"] != "digits":
         flags.append(f"--data_dir={prepared}")
     if row["strategy"] in ("one_device", "mirrored"):
@@ -155,7 +159,7 @@ def check_sharpness(folder, row, prepared):
     assert code == 0, said[-3000:]
     assert "Traceback" not in said
     measures = json.loads((folder / "sharpness" / "result.json").read_text())["measures"]
-    assert len(measures) >= 7
+    assert len(measures) == 4
     assert all(map(math.isfinite, numbers(measures)))
 
 
