@@ -54,6 +54,7 @@ ALLOWED = {
 # Test files of what has no module in the package, or of many modules at once.
 NOT_OF_A_MODULE = {
     "test_fuzz.py": "flags, keys and files of a run by chance",
+    "test_pairs.py": "main.py and the sharpness command, by every pair of values",
     "test_configs.py": "configs/",
     "test_docs.py": "docs/",
     "test_launch.py": "tools/launch.py",

@@ -169,7 +169,7 @@ def _refused(needs_processes):
             yield pytest.param(row, sentence, id=_name(row))
 
 
-@pytest.mark.parametrize("row, sentence", _refused(needs_processes=False))
+@pytest.mark.parametrize("row, sentence", list(_refused(needs_processes=False)))
 def test_what_is_refused(row, sentence, tmp_path, capsys):
     arguments = pairs.command(row, None, tmp_path / "run")
     assert main([f"--strategy={row['strategy']}", *arguments]) == 2
@@ -179,7 +179,7 @@ def test_what_is_refused(row, sentence, tmp_path, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("row, sentence", _refused(needs_processes=True))
+@pytest.mark.parametrize("row, sentence", list(_refused(needs_processes=True)))
 def test_what_is_refused_where_there_are_replicas(row, sentence, tmp_path):
     code, said = run(pairs.command(row, None, tmp_path / "run"), row["strategy"])
     assert code == 2, said[-3000:]
