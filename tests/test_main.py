@@ -227,11 +227,12 @@ def test_the_kill_test_refuses_wrong_flags(flag, said):
 
 
 @pytest.mark.slow
-def test_runs_that_are_killed_go_on_to_the_same_bits(tmp_path):
-    command = ["tools/kill_test.py", "--kills=2", "--cases=plain", f"--folder={tmp_path / 'k'}"]
+@pytest.mark.parametrize("case", ["plain", "faults"])
+def test_runs_that_are_killed_go_on_to_the_same_bits(case, tmp_path):
+    command = ["tools/kill_test.py", "--kills=2", f"--cases={case}", f"--folder={tmp_path / 'k'}"]
     run = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "plain: killed" in run.stdout
+    assert f"{case}: killed" in run.stdout
 
 
 def test_a_diverging_run_stops_with_code_3_and_keeps_everything(tmp_path, capsys):

@@ -6,7 +6,9 @@
 Each case trains ResNet18 on the digits once undisturbed. Then the same command is killed while it
 starts, trains or saves, and given again until it finishes, in as many runs as the kills are enough
 for. Weights, moments, decisions, every CSV column but times and rates and every (tag, step, value)
-of the event files must be the same, bit for bit. Exit codes: 0 all the same, 1 a difference, 2
+of the event files must be the same, bit for bit. In the case `faults` every fault of
+tools/kills/faults.py follows a kill, with as many more kills as that takes, and the next start must
+say of it what is stated there. Exit codes: 0 all the same, 1 a difference, 2
 input that cannot be used.
 """
 
@@ -48,8 +50,10 @@ CASES = {
     "float16": ["--config.precision=mixed_float16"],
     "mirrored": ["--strategy=mirrored", "--logical_devices=2"],
     "workers": [],
+    "faults": [],
 }
 WORKERS = {"workers": 2}  # cases that tools/launch.py starts, and with how many processes
+FAULTY = ("faults",)  # cases in which something else goes wrong after a kill, too
 
 _KILLS = flags.DEFINE_integer("kills", 20, "Kills of each case.")
 _CASES = flags.DEFINE_list("cases", list(CASES), f"Among {', '.join(CASES)}.")
@@ -89,7 +93,7 @@ def run_case(name, folder):
     Returns:
         List of dicts, one a run.
     """
-    from tools.kills import compare  # needs TensorFlow, which takes seconds
+    from tools.kills import compare, faults  # need TensorFlow, which takes seconds
 
     folder.mkdir(parents=True)
     arguments = [*SMALL, *CASES[name]]
@@ -101,21 +105,33 @@ def run_case(name, folder):
         return [_row(name, 0, {}, 0, [f"the run without kills: {_how(code, expected)}"])]
     print(f"{name}: {times.start:.0f} s to the first checkpoint, {times.training:.0f} s from there")
     rng, left, rows = random.Random(f"{_SEED.value} {name}"), _KILLS.value, []
-    while left:
+    waiting = list(faults.FAULTS) if name in FAULTY else []
+    while left or waiting:
         began = time.monotonic()
         path = folder / f"run{len(rows)}"
         other = victim.Victim(arguments, path, path.with_suffix(".log"), count)
         kills = dict.fromkeys(victim.MOMENTS, 0)
-        code = None
+        code, fault, unmet = None, None, []
         while code is None:
-            moment = rng.choice(victim.MOMENTS) if left else None
-            code = other.run(moment, rng.random(), times)
+            # A start after a fault must live to say what it thinks of it.
+            moment = rng.choice(victim.MOMENTS[1:] if fault else victim.MOMENTS)
+            before = len(other.said)
+            if fault is faults.no_terminal:
+                code = other.run_without_stdout()
+            else:
+                code = other.run(moment if left or waiting else None, rng.random(), times)
+            unmet += faults.unmet(fault, other.said[before:]) if fault else []
+            fault = None
             if code is None:
-                left -= 1
+                left = max(left - 1, 0)
                 kills[moment] += 1
                 print(f"{name}: killed ({moment}), {left} kills left", flush=True)
+                if waiting and faults.can_be_played(path):
+                    fault = waiting.pop(0)
+                    fault(path)
+                    print(f"{name}: {fault.__name__}: {fault.__doc__}", flush=True)
         found = [_how(code, other)] if code else compare.differences(expected.path, other.path)
-        rows.append(_row(name, len(rows), kills, time.monotonic() - began, found))
+        rows.append(_row(name, len(rows), kills, time.monotonic() - began, unmet + found))
     return rows
 
 

@@ -50,6 +50,26 @@ class Victim:
             killed = process.poll() is None
         return None if killed else process.returncode
 
+    def run_without_stdout(self):
+        """Starts the command, closes its stdout when it begins to train, and waits for its end.
+
+        Returns:
+            The exit code.
+        """
+        with self._started(stdout=subprocess.PIPE) as process:
+            for line in process.stdout:
+                if line.startswith(b"workdir "):  # the last before training
+                    break
+            process.stdout.close()
+            _until(lambda: _over(process))
+        return process.returncode
+
+    @property
+    def said(self):
+        """What all starts said, on stdout and stderr, then in errors.log."""
+        files = [self.logs, self.path / "errors.log"]
+        return "".join(file.read_text(errors="replace") for file in files if file.exists())
+
     def clock(self):
         """Runs without a kill.
 
@@ -64,14 +84,14 @@ class Victim:
         return process.returncode, Times(first - began, time.monotonic() - first)
 
     @contextlib.contextmanager
-    def _started(self):
+    def _started(self, stdout=None):
         """The process, dead after the context."""
         program = ["main.py"]
         if self.workers:
             program = ["tools/launch.py", f"--workers={self.workers}", "--"]
         command = [sys.executable, *program, f"--workdir={self.path}", *self.flags]
         with open(self.logs, "a") as logs:
-            process = subprocess.Popen(command, cwd=ROOT, stdout=logs, stderr=logs)
+            process = subprocess.Popen(command, cwd=ROOT, stdout=stdout or logs, stderr=logs)
             try:
                 yield process
             finally:
