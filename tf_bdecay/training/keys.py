@@ -153,7 +153,7 @@ ALWAYS = {
     "jit_compile": _flag(False, "XLA compiles the whole train step (no strategy)"),
     "data.name": _choice("cifar10", "the data set", "digits", "cifar10", "cifar100"),
     "data.images": _count(
-        None, "images to train on, the first of a fixed permutation; unset: all", optional=True
+        None, "images of a fixed permutation to train on; unset: all", optional=True
     ),
     "data.downsample": _count(1, "side of the squares of pixels whose mean is a pixel"),
     "data.augment": _flag(True, "crop and flip (CIFAR), shift by a pixel (digits)"),
@@ -177,14 +177,14 @@ ALWAYS = {
 _NORMALIZATION = {
     "evaluation_statistics": _choice(
         "precise",
-        "what normalizes when an epoch is evaluated: moving statistics, or re-estimated ones",
+        "statistics in evaluations: re-estimated or moving",
         "precise",
         "moving",
         paper="Ghost batch normalization",
     ),
     "evaluation_statistics_batches": _count(
         None,
-        "training batches for precise statistics, at most an epoch's; unset: a tenth of it or 1",
+        "batches they are from; unset: a tenth of an epoch",
         optional=True,
     ),
     "model.normalization": _choice("ghost", "ghost or whole-batch statistics", "ghost", "batch"),
