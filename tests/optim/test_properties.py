@@ -11,7 +11,13 @@ from tests.optim import problem, table
 from tf_bdecay import decay
 from tf_bdecay.errors import BadInput
 
-pytestmark = [pytest.mark.any_backend, pytest.mark.parametrize("name", table.OPTIMIZERS)]
+# Under JAX every operation of an update outside of a jitted step is compiled by itself: minutes.
+ALWAYS = table.OPTIMIZERS if keras.backend.backend() == "tensorflow" else ("lamb", "sgd")
+ROWS = [
+    name if name in ALWAYS else pytest.param(name, marks=pytest.mark.slow)
+    for name in table.OPTIMIZERS
+]
+pytestmark = [pytest.mark.any_backend, pytest.mark.parametrize("name", ROWS)]
 
 
 def run(optimizer, steps=3, thetas=None, change=lambda g: g, dtype="float32"):
