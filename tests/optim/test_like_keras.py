@@ -12,8 +12,6 @@ from keras import layers
 import tf_bdecay
 from tf_bdecay import decay
 
-pytestmark = pytest.mark.any_backend
-
 NO_DECAY = {"weight_decay": decay.NoDecay()}
 RATE = keras.optimizers.schedules.CosineDecay(0.05, 12)
 
