@@ -23,7 +23,6 @@ FACTORS = {
 
 # Pairs of values that end with exit code 2, and what the sentence says.
 _XLA = "config.jit_compile=true works with --strategy=none only"
-_NO_PAIR = "vgg11 has no such pair"
 _NO_LAYERS = "needs layers with gamma and beta, and vgg11 has none"
 _NO_KEY = "has no meaning with config.model.name=vgg11"
 REFUSED = {
