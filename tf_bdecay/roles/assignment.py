@@ -10,9 +10,10 @@ from collections import Counter
 
 import keras
 
-from tf_bdecay import keras_private, scales
+from tf_bdecay import keras_private
 from tf_bdecay.errors import BadInput, unknown
-from tf_bdecay.owners import owners_of
+from tf_bdecay.roles import scales
+from tf_bdecay.roles.owners import owners_of
 
 ROLES = ("kernel", "bias", "gamma", "beta", "other")
 
@@ -269,54 +270,3 @@ def _assemble(variables, roles, groups, owners):
         ),
         pairs=tuple(pairs),
     )
-
-
-_CONVOLUTIONS = (
-    keras.layers.Conv1D,
-    keras.layers.Conv2D,
-    keras.layers.Conv3D,
-    keras.layers.Conv1DTranspose,
-    keras.layers.Conv2DTranspose,
-    keras.layers.Conv3DTranspose,
-    keras.layers.DepthwiseConv1D,
-    keras.layers.DepthwiseConv2D,
-    keras.layers.SeparableConv1D,
-    keras.layers.SeparableConv2D,
-)
-_FULLY_CONNECTED = (keras.layers.Dense, keras.layers.EinsumDense)
-
-KINDS = ("Conv", "Conv(b)", "gamma", "beta", "FC(w)", "FC(b)", "other")
-
-
-def kinds_of(model, roles):
-    """Kind of every trainable variable.
-
-    Table 2 has Conv, gamma, beta, FC(w) and FC(b) for a network whose convolutions have no bias;
-    "Conv(b)" are such biases, "other" is all else (embeddings, kernels of custom layers).
-
-    Args:
-        model: the Keras model whose variables they are.
-        roles: its `Roles`.
-
-    Returns:
-        List of names out of `KINDS`, in the order of the trainable variables.
-    """
-    owner = {
-        id(variable): layer
-        for layer in keras_private.layers_of(model)
-        for variable in keras_private.own_trainable_variables(layer)
-    }
-    return [
-        _kind(role.role, owner.get(id(variable)))
-        for role, variable in zip(roles.variables, model.trainable_variables, strict=True)
-    ]
-
-
-def _kind(role, layer):
-    if role in ("gamma", "beta"):
-        return role
-    if role in ("kernel", "bias") and isinstance(layer, _CONVOLUTIONS):
-        return "Conv" if role == "kernel" else "Conv(b)"
-    if role in ("kernel", "bias") and isinstance(layer, _FULLY_CONNECTED):
-        return "FC(w)" if role == "kernel" else "FC(b)"
-    return "other"

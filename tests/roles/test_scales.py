@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from tf_bdecay import scales
+from tf_bdecay.roles import scales
 
 pytestmark = pytest.mark.any_backend
 

@@ -7,7 +7,7 @@ import pytest
 from keras import layers
 
 from tf_bdecay import keras_private
-from tf_bdecay.owners import living_layers, owners_of
+from tf_bdecay.roles.owners import living_layers, owners_of
 
 pytestmark = pytest.mark.any_backend
 
