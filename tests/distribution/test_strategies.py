@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 
+import keras
 import pytest
 import tensorflow as tf
 
@@ -52,6 +53,17 @@ def test_mirroring_one_device_is_refused():
         pytest.skip("this machine has several devices")
     with pytest.raises(BadInput, match="two devices or more.*--logical_devices=2"):
         strategies.make("mirrored")
+
+
+@pytest.mark.parametrize("kind", [keras.Variable, tf.Variable])
+def test_a_copy_of_a_variable_is_a_tensorflow_variable_with_its_value(kind):
+    for strategy in (tf.distribute.get_strategy(), strategies.make("one_device", "CPU:0")):
+        with strategies.scope(strategy):
+            variable = kind([1.0, 2.0])
+        copy = strategies.own_copy(variable, strategy, 0)
+        copy.assign([3.0, 4.0])  # it is the variable, not its value
+        assert isinstance(copy, tf.Variable)
+        assert tf.convert_to_tensor(variable).numpy().tolist() == [3.0, 4.0]
 
 
 def test_auto_takes_what_there_is(monkeypatch):

@@ -3,6 +3,7 @@
 import contextlib
 import os
 
+import keras
 import tensorflow as tf
 
 from tf_bdecay.distribution.cluster import STRATEGIES
@@ -92,6 +93,24 @@ def name(strategy):
 def is_multi_worker(strategy):
     """Whether a strategy is that of one of many workers."""
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def own_copy(variable, strategy, replica):
+    """This replica's copy of a variable, which a nested function may read and assign.
+
+    Args:
+        variable: a Keras variable, or TensorFlow's.
+        strategy: that it was made under; TensorFlow's default one for none.
+        replica: int, the index of this replica among all of the strategy.
+
+    Returns:
+        A `tf.Variable`.
+    """
+    variable = variable.value if isinstance(variable, keras.Variable) else variable
+    if isinstance(strategy, tf.distribute.TPUStrategy):  # untried
+        return variable
+    results = strategy.experimental_local_results(variable)
+    return results[replica % len(results)]
 
 
 def _cut_cpu(count):

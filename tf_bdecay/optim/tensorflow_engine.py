@@ -9,9 +9,9 @@ grows with the number of different shapes, not with the depth.
 
 import functools
 
-import keras
 import tensorflow as tf
 
+from tf_bdecay.distribution.strategies import own_copy
 from tf_bdecay.errors import require
 from tf_bdecay.optim import step
 
@@ -245,12 +245,3 @@ class InPlace:
 
 def _if(condition, yes, no):
     return yes() if condition is True else tf.cond(condition, yes, no)
-
-
-def own_copy(variable, strategy, replica):
-    """This replica's copy of a variable, which a nested function may read and assign."""
-    variable = variable.value if isinstance(variable, keras.Variable) else variable
-    if isinstance(strategy, tf.distribute.TPUStrategy):  # untried
-        return variable
-    results = strategy.experimental_local_results(variable)
-    return results[replica % len(results)]

@@ -2,8 +2,8 @@
 
 import tensorflow as tf
 
+from tf_bdecay.distribution.strategies import own_copy
 from tf_bdecay.optim.base import DecayByRole, unwrapped
-from tf_bdecay.optim.tensorflow_engine import own_copy
 
 
 def restorer(optimizer, state):
