@@ -26,7 +26,11 @@ _local = threading.local()  # replicas are threads
 
 @contextlib.contextmanager
 def avoided():
-    """A context in which `applies` says no: forward-mode differentiation cannot follow the loop."""
+    """A context in which `applies` says no: forward-mode differentiation cannot follow the loop.
+
+    Not an argument, for Keras hands none of a model's call on to its layers but `training`, and
+    not an attribute of the layers, for others may trace the model at the same time.
+    """
     outer = getattr(_local, "avoided", False)
     _local.avoided = True
     try:
