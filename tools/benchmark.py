@@ -50,18 +50,9 @@ _ADDONS = flags.DEFINE_string(
 )
 
 
-def _names(argv):
-    """Parses the flags; what is left names benchmarks."""
-    try:
-        return flags.FLAGS(argv)[1:]
-    except flags.UnrecognizedFlagError as error:
-        ours = (_PROBLEMS, _REPEATS, _JSON, _DOCUMENT, _ADDONS, commands.TRACEBACK)
-        valid = [f"--{name}" for name in (*(flag.name for flag in ours), "help")]
-        raise unknown("flag", f"--{error.flagname}", valid) from error
-
-
-def main(names):
+def main(rest):
     """Runs the benchmarks that the command line names."""
+    names = rest[1:]
     valid = [*BENCHMARKS, "all"]
     require(names, f"Name a benchmark: {', '.join(valid)}.")
     for name in names:
@@ -167,4 +158,4 @@ def _check_writable(flag, value):
 
 
 if __name__ == "__main__":
-    commands.run("benchmark.py", main, _names)
+    commands.run("benchmark.py", main)

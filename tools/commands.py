@@ -1,16 +1,18 @@
 """How the tools begin and end: their flags, --traceback among them, one sentence and a code."""
 
+import contextlib
 import functools
 import sys
 
 from absl import app, flags
 
 from tf_bdecay import outcome
+from tf_bdecay.errors import unknown
 
 TRACEBACK = flags.DEFINE_boolean("traceback", False, "Show the traceback of an error.")
 
 
-def run(name, body, parse=None):
+def run(name, body, parse=None, kept=None):
     """Parses the command line, calls the tool and ends the process.
 
     Args:
@@ -18,16 +20,20 @@ def run(name, body, parse=None):
         body: called with what is left of the command line, the program's name first; returns the
             exit code.
         parse: called with the command line for what is left of it; absl's flags by default.
+        kept: called without arguments for what to say of what is kept, where it ends early; a
+            signal that `body` does not catch then ends the tool at once, with this sentence.
     """
     app.run(
-        functools.partial(_main, name, body),
+        functools.partial(_main, name, body, kept),
         flags_parser=functools.partial(_parsed, name, parse or flags.FLAGS),
     )
 
 
-def _main(name, body, rest):
+def _main(name, body, kept, rest):
     ending = outcome.Ending(name, TRACEBACK.value or "--traceback" in rest)
-    with outcome.steady_streams(ending):
+    ending.kept = kept
+    signals = outcome.ends_at_signals(ending) if kept else contextlib.nullcontext()
+    with outcome.steady_streams(ending), signals:
         code = ending.call(body, rest)
     sys.exit(code)
 
@@ -36,6 +42,11 @@ def _parsed(name, parse, argv):
     """absl itself would exit with code 1."""
     try:
         return parse(argv)
+    except flags.UnrecognizedFlagError as error:
+        own = flags.FLAGS.get_key_flags_for_module(argv[0])
+        valid = [f"--{name}" for name in (*(flag.name for flag in own), "traceback", "help")]
+        outcome.Ending(name).say(str(unknown("flag", f"--{error.flagname}", valid)))
+        sys.exit(outcome.BAD_INPUT)
     except (flags.Error, ValueError) as error:
         outcome.Ending(name).say(f"{str(error).rstrip('.')}.")
         sys.exit(outcome.BAD_INPUT)

@@ -20,35 +20,22 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import flags
 
-from tf_bdecay import outcome
-from tf_bdecay.errors import BadInput, require, unknown
+from tf_bdecay.errors import require, unknown
+from tools import commands
 
-_VALUES = flags.FlagValues()
-_SCALE = flags.DEFINE_string("scale", "smoke", "paper, cpu or smoke.", flag_values=_VALUES)
-_SEEDS = flags.DEFINE_integer("seeds", None, "Seeds an arm, 0 to N - 1.", flag_values=_VALUES)
-_DATASET = flags.DEFINE_string("dataset", None, "One data set alone.", flag_values=_VALUES)
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Prepared CIFAR sets.", flag_values=_VALUES)
-_OUT = flags.DEFINE_string("out", "results", "Folder of results.", flag_values=_VALUES)
-_JOBS = flags.DEFINE_integer("jobs", 1, "Runs at a time, a core each.", flag_values=_VALUES)
-_MINUTES = flags.DEFINE_float("minutes", None, "Begin no run after.", flag_values=_VALUES)
-_DRY_RUN = flags.DEFINE_bool("dry_run", False, "List the runs alone.", flag_values=_VALUES)
-
-
-def main(arguments):
-    """Returns the exit code."""
-    ending = outcome.Ending("reproduce.py")
-    ending.kept = lambda: "What is finished is kept: run the same command again."
-    with outcome.steady_streams(ending), outcome.ends_at_signals(ending):
-        return ending.call(_run, arguments)
+_SCALE = flags.DEFINE_string("scale", "smoke", "paper, cpu or smoke.")
+_SEEDS = flags.DEFINE_integer("seeds", None, "Seeds an arm, 0 to N - 1.")
+_DATASET = flags.DEFINE_string("dataset", None, "One data set alone.")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Prepared CIFAR sets.")
+_OUT = flags.DEFINE_string("out", "results", "Folder of results.")
+_JOBS = flags.DEFINE_integer("jobs", 1, "Runs at a time, a core each.")
+_MINUTES = flags.DEFINE_float("minutes", None, "Begin no run after.")
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "List the runs alone.")
 
 
-def _run(arguments):
-    try:
-        names = _VALUES(arguments)[1:]
-    except flags.UnrecognizedFlagError as error:
-        raise unknown("flag", f"--{error.flagname}", [f"--{n}" for n in _VALUES]) from error
-    except flags.Error as error:
-        raise BadInput(f"The command line cannot be read: {str(error).rstrip('.')}.") from error
+def main(rest):
+    """Makes what the command line names; returns the exit code."""
+    names = rest[1:]
     from tools.reproducing import page, plan, runner, scales, store
 
     scale = scales.get(_SCALE.value)
@@ -101,4 +88,5 @@ def _check_numbers():
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    kept = "What is finished is kept: run the same command again."
+    commands.run("reproduce.py", main, kept=lambda: kept)

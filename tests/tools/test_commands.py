@@ -44,6 +44,7 @@ def test_a_traceback_is_shown_where_it_is_asked_for():
         ("devices.py", "--way=one"),
         ("benchmark.py", "--repeats=0"),
         ("launch.py", "--workers=0"),
+        ("reproduce.py", "--scale=cpus"),
     ],
 )
 def test_every_tool_refuses_a_wrong_flag_with_code_2_and_knows_traceback(tool, flag):
@@ -51,3 +52,9 @@ def test_every_tool_refuses_a_wrong_flag_with_code_2_and_knows_traceback(tool, f
     assert done.returncode == 2 and done.stderr.startswith(f"{tool}: ")
     assert len(done.stderr.splitlines()) == 1
     assert "'traceback'" not in ended([f"tools/{tool}", flag, "--traceback"]).stderr
+
+
+def test_a_flag_that_is_misspelt_is_told_its_neighbour_among_the_tool_s_own():
+    done = ended(["tools/kill_test.py", "--kils=1"])
+    assert done.returncode == 2 and "did you mean '--kills'?" in done.stderr
+    assert "--traceback" in done.stderr and "--logtostderr" not in done.stderr
