@@ -162,6 +162,14 @@ def test_moving_averages_of_the_weights():
     assert any(average is v for v in optimizer.variables)  # so that checkpoints hold it
 
 
+def test_variables_of_an_optimizer():
+    a, b = (keras.Variable(np.ones(2, "float32"), name=n) for n in "ab")
+    optimizer = keras.optimizers.SGD(0.5)
+    optimizer.build([b, a])
+    first, second = keras_private.variables_of(optimizer)
+    assert first is b and second is a
+
+
 def test_gradients_by_index():
     a, b = (keras.Variable(np.ones(2, "float32"), name=n) for n in "ab")
     optimizer = keras.optimizers.SGD(0.5)

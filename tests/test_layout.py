@@ -45,9 +45,6 @@ PRIVATE = {
 # (file, name) -> why it stands outside of keras_private.py.
 ALLOWED = {
     ("errors.py", "_keras_call_info_injected"): "of our own error; Keras reads it",
-    ("optim/base.py", "_iterations"): "the count itself, where `iterations` may be of micro-steps",
-    ("optim/base.py", "_trainable_variables"): "an optimizer's own; there is no public name",
-    ("optim/loss_scale.py", "_trainable_variables"): "the same",
     ("training/resume.py", "_metrics"): "a callback's own, where Keras' is a model's",
 }
 

@@ -50,6 +50,11 @@ def current_learning_rate(optimizer):
     return optimizer._get_current_learning_rate()
 
 
+def variables_of(optimizer):
+    """The trainable variables that an optimizer was built with, in their order."""
+    return list(optimizer._trainable_variables)
+
+
 def moving_averages(optimizer):
     """The moving average of each trainable variable's weights under `use_ema`, or None for it."""
     return optimizer._model_variables_moving_average

@@ -204,7 +204,7 @@ def test_a_first_probe_that_is_not_finite_is_an_error():
 def test_other_optimizers_are_refused():
     model = network()
     model.compile("adam", loss=loss())
-    with pytest.raises(BadInput, match="tf_bdecay.Lamb or tf_bdecay.SGD.*Received: optimizer=Adam"):
+    with pytest.raises(BadInput, match="optimizer of tf_bdecay.*Received: optimizer=Adam"):
         fit(model, images(), callbacks=[ProbeDecision(images(), every=1)])
 
 

@@ -104,5 +104,5 @@ def test_it_comes_back_from_its_config_and_its_file(tmp_path):
     ],
 )
 def test_what_does_not_skip_is_refused(inner, received):
-    with pytest.raises(BadInput, match=f"needs a tf_bdecay.Lamb or .*{received}"):
+    with pytest.raises(BadInput, match=f"needs an optimizer of tf_bdecay .*{received}"):
         tf_bdecay.LossScaleOptimizer(inner())

@@ -163,8 +163,8 @@ def _probed_optimizer(model):
     optimizer = unwrapped(model.optimizer)
     require(
         isinstance(optimizer, DecayByRole),
-        "ProbeDecision writes decisions into tf_bdecay.Lamb or tf_bdecay.SGD: compile the model "
-        f"with one of them. Received: optimizer={type(optimizer).__name__}",
+        "ProbeDecision writes decisions into an optimizer of tf_bdecay, such as tf_bdecay.Lamb: "
+        f"compile the model with one. Received: optimizer={type(optimizer).__name__}",
     )
     policy = optimizer.weight_decay
     require(

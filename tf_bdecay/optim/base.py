@@ -1,45 +1,24 @@
-"""What LAMB and SGD share: roles, decay by policy, the decision of each update, skipping, state.
+"""What the optimizers share: roles, decay by policy, skipping, state.
 
 A gradient's way: `apply` -> an engine -> `step.update`, which is the order of an update.
 """
 
 import numbers
 import warnings
-from collections import Counter
-from typing import NamedTuple
 
 import keras
-import numpy as np
-from keras import ops
 
 from tf_bdecay import keras_private
 from tf_bdecay.errors import BadInput, check_flag, check_number, require
-from tf_bdecay.optim import arguments, step, whole_tensors
+from tf_bdecay.optim import arguments, whole_tensors
 from tf_bdecay.optim.blocks import Layout
+from tf_bdecay.optim.decision import Decides
+from tf_bdecay.optim.engine_side import EngineSide
+from tf_bdecay.optim.gradients import by_index
 from tf_bdecay.roles import roles_of
 
 
-class Decision(NamedTuple):
-    """What the last update measured and decided, as NumPy arrays.
-
-    Attributes:
-        layers: labels of the L paired normalization layers.
-        bias_ratio: [L] float32, r_l of training.
-        decay_on: [L] bool, whether the layer's beta decayed.
-        labels: labels of the V trainable variables.
-        sensitivity: [V] float32, C_m of each variable, m the global batch; in units of the loss.
-        trust_ratio: [V] float32, 1 for a variable that is not adapted.
-    """
-
-    layers: tuple
-    bias_ratio: np.ndarray
-    decay_on: np.ndarray
-    labels: tuple
-    sensitivity: np.ndarray
-    trust_ratio: np.ndarray
-
-
-class DecayByRole(keras.optimizers.Optimizer):
+class DecayByRole(Decides, EngineSide, keras.optimizers.Optimizer):
     """Base of optimizers whose weight decay is a policy over roles.
 
     Args:
@@ -100,7 +79,6 @@ class DecayByRole(keras.optimizers.Optimizer):
         if self.policy_is_default:
             weight_decay = self.default_policy()
         self.weight_decay = arguments.policy(kind, weight_decay)
-        self._decided_by_probe = False
 
     def build(self, model_or_variables):
         """Assigns roles and creates the state.
@@ -150,7 +128,7 @@ class DecayByRole(keras.optimizers.Optimizer):
                 passes as the gradient of a scale replaces that scale.
             trainable_variables: their variables; by default those the optimizer was built with.
         """
-        gradients = self._aligned(list(grads), trainable_variables)
+        gradients = by_index(self, grads, trainable_variables)
         if not gradients:
             return
         overwrites = {i: gradients.pop(i) for i in self.overwritten if i in gradients}
@@ -166,78 +144,6 @@ class DecayByRole(keras.optimizers.Optimizer):
         """Whether a variable, given as its `VariableRole`, has a trust ratio of its own."""
         del variable
         return False
-
-    def decision(self):
-        """The `Decision` of the last update, fetched from the device."""
-        require(self.built, f"{type(self).__name__} has no decision before it is built.")
-        return Decision(
-            layers=tuple(pair.layer for pair in self.roles.pairs),
-            bias_ratio=self.bias_ratio.numpy(),
-            decay_on=self.decay_on.numpy(),
-            labels=tuple(v.label for v in self.roles.variables),
-            sensitivity=self.sensitivity.numpy(),
-            trust_ratio=self.trust_ratio.numpy(),
-        )
-
-    def totals(self):
-        """What the updates so far add up to.
-
-        Returns:
-            Dict of `updates`, `skipped_updates`, `skipped_in_a_row` (ints), `learning_rate_sum`
-            (float), `decay_on_updates` and `switches` ([L] ints by normalization layer).
-        """
-        require(self.built, f"{type(self).__name__} has no totals before it is built.")
-        return {
-            "updates": int(self._iterations.numpy()),
-            "skipped_updates": int(self.skipped_updates.numpy()),
-            "skipped_in_a_row": int(self.skipped_in_a_row.numpy()),
-            "learning_rate_sum": float(self.learning_rate_sum.numpy()),
-            "decay_on_updates": self.decay_on_updates.numpy(),
-            "switches": self.switches.numpy(),
-        }
-
-    def decision_from(self, sensitivity):
-        """r_l of every pair and whether its beta decays, by this optimizer's policy (sec. 4.2).
-
-        Args:
-            sensitivity: [V] floats, C_m of every trainable variable.
-
-        Returns:
-            NumPy arrays [L]: r_l, and booleans, as `set_decision` takes them.
-        """
-        require(self.built, "A decision needs the pairs: build the optimizer first.")
-        c = ops.convert_to_tensor(np.asarray(sensitivity, "float32"))
-        found = step.decide(self.layout, c, range(len(self.roles)))
-        ratio, on = (ops.convert_to_numpy(t) for t in found)
-        return ratio, on
-
-    def set_decision(self, decay_on, bias_ratio=None):
-        """Writes the decision that updates apply from now on, for `source="probe"`.
-
-        Args:
-            decay_on: [L] booleans, in the order of `roles.pairs`.
-            bias_ratio: [L] floats, the r_l that led to it; left as it was if None.
-        """
-        require(
-            self.weight_decay.source == "probe",
-            f"{self.weight_decay!r} decides by itself: a decision can be set only with "
-            "AdaptiveBetaDecay(source='probe').",
-        )
-        require(self.built, "A decision can be set only once the optimizer is built.")
-        shape = (len(self.roles.pairs),)
-        for value in (decay_on,) if bias_ratio is None else (decay_on, bias_ratio):
-            require(
-                np.shape(value) == shape,
-                f"A decision has one value for each of the {shape[0]} gamma-beta pairs. "
-                f"Received: shape {np.shape(value)}",
-            )
-        decay_on = np.asarray(decay_on, "bool")
-        if self._iterations.numpy() > 0:
-            self.switches.assign_add((decay_on != self.decay_on.numpy()).astype("int64"))
-        self.decay_on.assign(decay_on)
-        if bias_ratio is not None:
-            self.bias_ratio.assign(np.asarray(bias_ratio, "float32"))
-        self._decided_by_probe = True
 
     def get_config(self):
         """The arguments that make this optimizer again."""
@@ -256,7 +162,7 @@ class DecayByRole(keras.optimizers.Optimizer):
 
         Keras does that by position, which is another once a layer is frozen.
         """
-        if not self.use_ema or self._iterations.numpy() == 0:  # they are not averages yet
+        if not self.use_ema or self.iterations.numpy() == 0:  # they are not averages yet
             return
         averages = dict(self.averages)
         for variable, i in zip(var_list, keras_private.indices_of(self, var_list), strict=True):
@@ -313,109 +219,12 @@ class DecayByRole(keras.optimizers.Optimizer):
         """
         raise NotImplementedError
 
-    # What the engines ask for.
-
-    def scalars_after(self, learning_rate, updates_done):
-        """`scalars` of the update after so many."""
-        dtype = self.layout.compute_dtype
-        return self.scalars(ops.cast(learning_rate, dtype), ops.cast(updates_done + 1, dtype))
-
-    def filled(self, gradients, present, parameters):
-        """A gradient for every variable, 0 for those without, free of `loss_scale_factor`."""
-        if self.loss_scale_factor is not None:
-            gradients = [g / self.loss_scale_factor for g in gradients]
-        given = dict(zip(present, gradients, strict=True))
-        return [given[i] if i in given else ops.zeros_like(p) for i, p in enumerate(parameters)]
-
-    def weights_of(self, block, theta):
-        """One tensor a variable of a block's new theta, in its dtype and through its constraint."""
-        return [
-            self.constrained(i, ops.cast(value, block.dtype))
-            for i, value in zip(block.indices, block.split(theta), strict=True)
-        ]
-
-    def constrained(self, index, value):
-        """A new value of variable number `index`, through the variable's own constraint."""
-        constraint = self.constraint(index)
-        return value if constraint is None else constraint(value)
-
-    def constraint(self, index):
-        """The constraint of variable number `index`, or None."""
-        return getattr(self._trainable_variables[index], "constraint", None)
-
-    @property
-    def overwritten(self):
-        """Indices of the variables whose gradients are their new values: the scales of float8."""
-        return tuple(v.index for v in self.roles.variables if v.overwritten)
-
-    @property
-    def averages(self):
-        """Pairs of a variable's index and the moving average of its weights, under `use_ema`."""
-        averages = keras_private.moving_averages(self) if self.use_ema else []
-        return [(i, average) for i, average in enumerate(averages) if average is not None]
-
-    def state(self):
-        """Everything that an update reads and writes, as a structure of Keras variables."""
-        return {
-            "iterations": self._iterations,
-            "parameters": list(self._trainable_variables),
-            "slots": self._slot_variables,
-            "averages": [average for _, average in self.averages],
-            "bias_ratio": self.bias_ratio,
-            "decay_on": self.decay_on,
-            "sensitivity": self.sensitivity,
-            "trust_ratio": self.trust_ratio,
-            "decay_on_updates": self.decay_on_updates,
-            "switches": self.switches,
-            "learning_rate_sum": self.learning_rate_sum,
-            "skipped_updates": self.skipped_updates,
-            "skipped_in_a_row": self.skipped_in_a_row,
-        }
-
     def _make_engine(self):
         if keras.backend.backend() == "tensorflow":
             from tf_bdecay.optim.tensorflow_engine import Updates
 
             return Updates(self)
         return whole_tensors.Updates(self)
-
-    def _aligned(self, grads, trainable_variables):
-        """Gradients by index of their variable, ascending; without those that are None."""
-        if not grads:
-            return {}
-        if trainable_variables is None:
-            require(self.built, "`apply(grads)` without variables needs a built optimizer.")
-            trainable_variables = self._trainable_variables
-        trainable_variables = list(trainable_variables)
-        require(
-            len(grads) == len(trainable_variables),
-            f"`apply` needs one gradient for each of {len(trainable_variables)} variables "
-            f"(None for none). Received: {len(grads)} gradients",
-        )
-        if not self.built:
-            self.build(trainable_variables)
-        pairs = keras_private.gradients_by_index(self, grads, trainable_variables)
-        aligned = dict(pairs)
-        twice = [i for i, count in Counter(i for i, _ in pairs).items() if count > 1]
-        require(
-            not twice,
-            "A variable has one gradient in an update: add up those of one that is used twice. "
-            f"Received twice: {', '.join(self.roles.variables[i].label for i in twice)}",
-        )
-        return {i: dense(aligned[i]) for i in sorted(aligned)}
-
-
-def dense(gradient):
-    """A gradient as a tensor; the sparse one of an embedding made dense.
-
-    LAMB's norms need every row. TensorFlow has `IndexedSlices` and `SparseTensor`, JAX `BCOO`.
-    """
-    if hasattr(gradient, "dense_shape") and hasattr(gradient, "values"):
-        import tensorflow as tf
-
-        sparse = isinstance(gradient, tf.SparseTensor)
-        return tf.sparse.to_dense(gradient) if sparse else tf.convert_to_tensor(gradient)
-    return ops.convert_to_tensor(gradient, sparse=False)
 
 
 def unwrapped(optimizer):

@@ -3,8 +3,10 @@
 import keras
 from keras import ops
 
+from tf_bdecay import keras_private
 from tf_bdecay.errors import require
-from tf_bdecay.optim.base import DecayByRole, dense
+from tf_bdecay.optim.base import DecayByRole
+from tf_bdecay.optim.gradients import dense
 
 
 @keras.saving.register_keras_serializable("tf_bdecay")
@@ -12,13 +14,13 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
     """Scales the loss so that small gradients survive float16; halves the scale at each overflow.
 
     Keras' own tests the gradients of single replicas, and only the first replica's answer counts.
-    Here the `tf_bdecay.Lamb` or `SGD` inside tests the gradients after they are unscaled and
-    reduced: all replicas skip an update together, and every skipped update is counted in
-    `totals()`. After it the scale is halved; after `dynamic_growth_steps` updates that were not
-    skipped it is doubled. bfloat16 needs none of this.
+    Here the optimizer inside tests them after they are unscaled and reduced: all replicas skip an
+    update together, and every skipped update is counted in `totals()`. After it the scale is
+    halved; after `dynamic_growth_steps` updates that were not skipped it is doubled. bfloat16 needs
+    none of this.
 
     Args:
-        inner_optimizer: a `tf_bdecay.Lamb` or `tf_bdecay.SGD` with `skip_nonfinite=True`.
+        inner_optimizer: one of tf_bdecay, such as `tf_bdecay.Lamb`, with `skip_nonfinite=True`.
         initial_scale: float, the scale at first.
         dynamic_growth_steps: int, updates without overflow before the scale is doubled.
         **kwargs: `name`.
@@ -35,7 +37,7 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
     def __init__(self, inner_optimizer, initial_scale=2.0**15, dynamic_growth_steps=2000, **kwargs):
         require(
             isinstance(inner_optimizer, DecayByRole) and inner_optimizer.skip_nonfinite,
-            "LossScaleOptimizer needs a tf_bdecay.Lamb or tf_bdecay.SGD with skip_nonfinite=True "
+            "LossScaleOptimizer needs an optimizer of tf_bdecay with skip_nonfinite=True "
             "inside, which skips what overflows. Received: "
             f"inner_optimizer={type(inner_optimizer).__name__}"
             + (
@@ -68,7 +70,7 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
                 name=name,
             )
             setattr(self, name, variable)
-        keras.optimizers.Optimizer.build(self, self.inner_optimizer._trainable_variables)
+        keras.optimizers.Optimizer.build(self, keras_private.variables_of(self.inner_optimizer))
 
     def apply(self, grads, trainable_variables=None):
         """One update by gradients of the scaled loss, skipped where they overflowed.
@@ -88,10 +90,9 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
             gradient = dense(gradient)
             return ops.divide(gradient, ops.cast(scale, gradient.dtype))
 
-        variables = (
-            self._trainable_variables if trainable_variables is None else trainable_variables
-        )
-        variables, grads = list(variables), list(grads)
+        if trainable_variables is None:
+            trainable_variables = keras_private.variables_of(self)
+        variables, grads = list(trainable_variables), list(grads)
         if len(grads) == len(variables):  # if not, the optimizer inside says so
             grads = [unscaled(g, v) for g, v in zip(grads, variables, strict=True)]
         self.inner_optimizer.apply(grads, variables)

@@ -1,0 +1,49 @@
+"""What is decided and counted, read and written."""
+
+import numpy as np
+import pytest
+
+import tf_bdecay
+from tests.optim import problem
+from tf_bdecay import decay
+from tf_bdecay.errors import BadInput
+
+pytestmark = pytest.mark.any_backend
+
+
+def made(cls=tf_bdecay.Lamb, **options):
+    variables = problem.make_variables(problem.initial())
+    return cls(0.01, compile_update=False, **options), variables
+
+
+def test_set_decision_is_what_updates_apply():
+    policy = decay.AdaptiveBetaDecay(source="probe")
+    optimizer, variables = made(weight_decay=policy)
+    gradient = problem.gradients(1)[0]
+    with pytest.raises(BadInput, match="ProbeDecision"):
+        problem.apply(optimizer, variables, gradient)
+    optimizer.set_decision([True, False], [3.0, 0.01])
+    problem.apply(optimizer, variables, gradient)
+    optimizer.set_decision([False, False])
+    problem.apply(optimizer, variables, gradient)
+    np.testing.assert_array_equal(optimizer.decision().bias_ratio, np.float32([3.0, 0.01]))
+    np.testing.assert_array_equal(optimizer.totals()["decay_on_updates"], [1, 0])
+    np.testing.assert_array_equal(optimizer.totals()["switches"], [1, 0])
+    with pytest.raises(BadInput, match="one value for each of the 2"):
+        optimizer.set_decision([True])
+    with pytest.raises(BadInput, match="decides by itself"):
+        made()[0].set_decision([True, False])
+
+
+def test_totals_count_decisions_and_switches():
+    optimizer, variables = made(weight_decay=decay.AdaptiveBetaDecay())
+    history = []
+    for gradient in problem.gradients(7):
+        problem.apply(optimizer, variables, gradient)
+        history.append(optimizer.decision().decay_on)
+    history = np.array(history)
+    totals = optimizer.totals()
+    np.testing.assert_array_equal(totals["decay_on_updates"], history.sum(0))
+    np.testing.assert_array_equal(totals["switches"], (history[1:] != history[:-1]).sum(0))
+    assert totals["switches"].min() >= 2
+    assert totals["learning_rate_sum"] == pytest.approx(0.07)

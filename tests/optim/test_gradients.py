@@ -1,0 +1,36 @@
+"""Gradients as `apply` is called with them."""
+
+import keras
+import numpy as np
+import pytest
+
+import tf_bdecay
+from tests.optim import problem
+from tf_bdecay.errors import BadInput
+
+pytestmark = pytest.mark.any_backend
+
+
+def made(cls=tf_bdecay.Lamb, **options):
+    variables = problem.make_variables(problem.initial())
+    return cls(0.01, compile_update=False, **options), variables
+
+
+def test_no_gradient_at_all_is_an_error():
+    optimizer, variables = made()
+    with pytest.raises(ValueError, match="No gradients"):
+        optimizer.apply([None] * len(variables), variables)
+
+
+def test_an_unknown_variable_is_an_error():
+    optimizer, variables = made()
+    optimizer.build(variables)
+    stranger = problem.make_variables({"other/kernel": np.ones((2, 2))})
+    with pytest.raises(ValueError, match="Unknown variable"):
+        optimizer.apply([keras.ops.ones((2, 2))], stranger)
+
+
+def test_gradients_and_variables_must_match():
+    optimizer, variables = made()
+    with pytest.raises(BadInput, match="one gradient for each of 9 variables"):
+        optimizer.apply([keras.ops.ones((2, 2))], variables)

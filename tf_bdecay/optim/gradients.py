@@ -1,0 +1,60 @@
+"""The gradients that `apply` is called with, as an update takes them: dense, each once."""
+
+from collections import Counter
+
+from keras import ops
+
+from tf_bdecay import keras_private
+from tf_bdecay.errors import require
+
+
+def by_index(optimizer, gradients, variables=None):
+    """Gradients by the index of their variable, ascending; without those that are None.
+
+    Args:
+        optimizer: it is built with the variables if it is not yet.
+        gradients: as `apply` takes them.
+        variables: their variables; None for those that the optimizer was built with.
+
+    Returns:
+        Dict of index to tensor; empty where there are no gradients.
+
+    Raises:
+        BadInput: not one gradient a variable, or two for one.
+    """
+    gradients = list(gradients)
+    if not gradients:
+        return {}
+    if variables is None:
+        require(optimizer.built, "`apply(grads)` without variables needs a built optimizer.")
+        variables = keras_private.variables_of(optimizer)
+    variables = list(variables)
+    require(
+        len(gradients) == len(variables),
+        f"`apply` needs one gradient for each of {len(variables)} variables "
+        f"(None for none). Received: {len(gradients)} gradients",
+    )
+    if not optimizer.built:
+        optimizer.build(variables)
+    pairs = keras_private.gradients_by_index(optimizer, gradients, variables)
+    found = dict(pairs)
+    twice = [i for i, count in Counter(i for i, _ in pairs).items() if count > 1]
+    require(
+        not twice,
+        "A variable has one gradient in an update: add up those of one that is used twice. "
+        f"Received twice: {', '.join(optimizer.roles.variables[i].label for i in twice)}",
+    )
+    return {i: dense(found[i]) for i in sorted(found)}
+
+
+def dense(gradient):
+    """A gradient as a tensor; the sparse one of an embedding made dense.
+
+    LAMB's norms need every row. TensorFlow has `IndexedSlices` and `SparseTensor`, JAX `BCOO`.
+    """
+    if hasattr(gradient, "dense_shape") and hasattr(gradient, "values"):
+        import tensorflow as tf
+
+        sparse = isinstance(gradient, tf.SparseTensor)
+        return tf.sparse.to_dense(gradient) if sparse else tf.convert_to_tensor(gradient)
+    return ops.convert_to_tensor(gradient, sparse=False)
