@@ -18,6 +18,7 @@ _HOMES = {
     "Lamb": "optim",
     "LossScaleOptimizer": "optim",
     "SGD": "optim",
+    "SharpnessAware": "training.sharpness_aware",  # TensorFlow's
     "Trainer": "training.trainer",  # TensorFlow's
     "describe": "optim",
     "roles_of": "roles",

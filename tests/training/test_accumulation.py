@@ -189,7 +189,7 @@ def test_a_layer_counts_a_call_an_update_whatever_the_micro_batches():
 
 
 def test_state_that_is_not_the_models_is_refused():
-    with pytest.raises(BadInput, match="assigns '.*calls', which micro-batches cannot follow"):
+    with pytest.raises(BadInput, match="assigns '.*calls', which micro-batches and .* cannot"):
         weights_after(lambda x: keras.layers.Dense(3)(Counter(own=False)(x)), 8)
 
 

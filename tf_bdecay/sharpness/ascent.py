@@ -136,7 +136,7 @@ def perturbation(
     def told(done):
         session.progress(done, total)
 
-    radii = [_radius(kind, v.value, eta) for v in network.variables]
+    radii = [radius(kind, v.value, eta) for v in network.variables]
     kept = session.restore(kind)
     if kept:
         figures = {name: kept[name] for name in ("done", "before", "rise", "square", "highest")}
@@ -144,7 +144,7 @@ def perturbation(
     else:
         before, gradients = network.mean(gradient_kernel, stream, size)
         told(1)
-        step = _direction(gradients, radii, rho)
+        step = ascent_step(gradients, radii, rho)
         after, (at_step, square) = network.mean(_rise_kernel, stream, size, arguments=(step,))
         shares = [
             float(tf.reduce_sum(tf.cast((a + b) / 2 * e, "float64")))
@@ -155,7 +155,7 @@ def perturbation(
         position = [tf.zeros_like(e) for e in step]
     for i in range(int(figures["done"]), steps + 1):
         if i > 0:
-            move = _direction(gradients, radii, 2 * rho / steps)
+            move = ascent_step(gradients, radii, 2 * rho / steps)
             position = [p + m for p, m in zip(position, move, strict=True)]
             position = _projected(position, radii, rho)
             value, (gradients,) = network.mean(_moved_kernel, stream, size, arguments=(position,))
@@ -183,20 +183,33 @@ def perturbation(
     )
 
 
-def _radius(kind, value, eta):
-    """The diagonal of T."""
-    return tf.ones_like(value) if kind == "sam" else tf.abs(value) + tf.cast(eta, value.dtype)
+def radius(kind, value, eta):
+    """The diagonal of T for one variable: 1 (sam), |theta| + eta (asam), in the variable's dtype.
+
+    For every parameter, as in the formula of Kwon et al.; their code keeps T = 1 for biases.
+    """
+    return tf.ones_like(value) if kind == "sam" else tf.abs(value) + tf.constant(eta, value.dtype)
 
 
-def _norm(tensors):
+def norm(tensors):
+    """The 2-norm of all tensors together, a float64 scalar."""
     return tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(tf.cast(t, "float64"))) for t in tensors]))
 
 
-def _direction(gradients, radii, length):
-    """length T^2 g / |T g|; 0 where the gradient is 0."""
+def ascent_step(gradients, radii, length):
+    """epsilon = length T^2 g / |T g|; 0 where the gradient is 0.
+
+    Args:
+        gradients: list of tensors g.
+        radii: list of the diagonals of T, from `radius`.
+        length: rho.
+
+    Returns:
+        List of tensors in the gradients' shapes and dtypes.
+    """
     scale = tf.math.divide_no_nan(
         tf.constant(length, "float64"),
-        _norm([g * t for g, t in zip(gradients, radii, strict=True)]),
+        norm([g * t for g, t in zip(gradients, radii, strict=True)]),
     )
     return [
         tf.square(t) * g * tf.cast(scale, g.dtype) for g, t in zip(gradients, radii, strict=True)
@@ -205,7 +218,7 @@ def _direction(gradients, radii, length):
 
 def _projected(position, radii, rho):
     """The point scaled back onto the ball |T^-1 epsilon| <= rho, where it lies outside."""
-    length = _norm([p / t for p, t in zip(position, radii, strict=True)])
+    length = norm([p / t for p, t in zip(position, radii, strict=True)])
     scale = tf.minimum(tf.constant(1.0, "float64"), tf.math.divide_no_nan(float(rho), length))
     scale = tf.where(length > 0, scale, tf.ones_like(scale))
     return [p * tf.cast(scale, p.dtype) for p in position]

@@ -1,5 +1,6 @@
 """One update from many micro-batches: that of the global batch, in a fraction of its memory."""
 
+import contextlib
 from typing import Any, NamedTuple
 
 import keras
@@ -62,16 +63,16 @@ def check(model, micro_batch_size):
         check_divides(ghost, "micro_batch_size", micro_batch_size)
 
 
-def at_once(trainer, data):
-    """The `Pass` over a whole batch, (x, y, sample_weight)."""
+def at_once(trainer, data, steps=None):
+    """The `Pass` over a whole batch; arguments as of `accumulated`."""
     keras_private.build_loss(trainer, *data[1:])
     state = [*model_state(trainer), *trainer.metrics_variables]
     with _Assignments(trainer.trainable_variables, state, ()) as scope:
-        found = trainer.forward_backward(*data)
+        found = trainer.forward_backward(*data, **scope.moved(steps))
     return Pass(*found, [(v, _value(v, scope)) for v in state if id(v) in scope.assigned])
 
 
-def accumulated(trainer, data, size):
+def accumulated(trainer, data, size, steps=None):
     """The `Pass` over a replica's batch, computed a micro-batch at a time.
 
         L = 1/K sum_k L_k,   dL/dtheta = 1/K sum_k dL_k/dtheta      (K micro-batches of equal size)
@@ -96,6 +97,8 @@ def accumulated(trainer, data, size):
         trainer: the compiled `Trainer`.
         data: (x, y, sample_weight), structures of tensors of one length, or None.
         size: int, examples of a micro-batch, which divides that length.
+        steps: list of tensors by trainable variable, None for none, at which steps from theta loss
+            and gradients are taken; None for at theta.
 
     Raises:
         BadInput: the size does not divide the batch, or a forward pass assigns what is not state
@@ -127,7 +130,7 @@ def accumulated(trainer, data, size):
         carried = zip(chained, values[len(kept) :], strict=True)
         scope = _Assignments(variables, [*averaged, *kept], carried)
         with scope, keras_private.losses_replaced(trainer, lambda i, one: shares[i].of(one, k)):
-            value, y_pred, gradients = trainer.forward_backward(*part)
+            value, y_pred, gradients = trainer.forward_backward(*part, **scope.moved(steps))
         assigned.update(scope.assigned)
         absent.update(i for i, g in enumerate(gradients) if g is None)
         sums = _plus(sums, dense_gradients(gradients, variables))
@@ -189,16 +192,33 @@ class _Assignments(keras.StatelessScope):
         self.assigned = set()
         self._allowed = {*self.state_mapping, *(id(v) for v in own)}
         # Regularizers take what the scope has: the variable itself, which the tape follows.
+        self._trained = list(trained)
         self.state_mapping.update({id(v): v.value for v in trained})
+
+    def moved(self, steps):
+        """The argument of `forward_backward` that moves the weights by some steps, as a dict."""
+        return {} if steps is None else {"moved": self._moved(steps)}
+
+    @contextlib.contextmanager
+    def _moved(self, steps):
+        """Inside, layers have theta + step in place of theta; a tape takes gradients by theta."""
+        before = {id(v): self.state_mapping[id(v)] for v in self._trained}
+        for variable, step in zip(self._trained, steps, strict=True):
+            if step is not None:
+                self.state_mapping[id(variable)] = before[id(variable)] + step
+        try:
+            yield
+        finally:
+            self.state_mapping.update(before)
 
     def add_update(self, update):
         variable, _ = update
         require(
             id(variable) in self._allowed,
-            f"A forward pass assigns {variable.path!r}, which micro-batches cannot follow: it must "
-            "be a non-trainable variable of the model (of random numbers, of a "
-            "keras.random.SeedGenerator that a layer has as an attribute), or there must be no "
-            "micro_batch_size.",
+            f"A forward pass assigns {variable.path!r}, which micro-batches and SharpnessAware "
+            "cannot follow: it must be a non-trainable variable of the model (of random numbers, "
+            "of a keras.random.SeedGenerator that a layer has as an attribute), or there must be "
+            "no micro_batch_size and no sharpness_aware.",
         )
         self.assigned.add(id(variable))
         super().add_update(update)

@@ -1,5 +1,7 @@
 """A model whose train step is one backward pass: for loss, gradients, sensitivity and update."""
 
+import contextlib
+
 import keras
 import tensorflow as tf
 
@@ -11,6 +13,7 @@ from tf_bdecay.optim.base import DecayByRole
 from tf_bdecay.optim.loss_scale import LossScaleOptimizer
 from tf_bdecay.sharpness import loss_gradients_and_sensitivity
 from tf_bdecay.training import accumulation, equivalence, skipping
+from tf_bdecay.training import sharpness_aware as ascent
 
 
 @keras.saving.register_keras_serializable("tf_bdecay")
@@ -33,9 +36,18 @@ class Trainer(keras_private.BuiltOnce):
 
     Dropout draws a mask for a replica's batch, or one for each of its micro-batches. As in plain
     Keras all replicas draw the same: their copies of the seed move alike, and checkpoints have it.
+
+    With `sharpness_aware` a batch has two passes, at theta and at theta + epsilon. Loss, metrics,
+    moving statistics and seeds are those of the first, and move once an update; the second draws
+    the same dropout masks, so that both are of one function. The optimizer gets the gradient of
+    the second, from which it takes C and r, and so the decision of beta's decay, and all norms and
+    limits. The gradient of the ascent is that of the global batch: reduced over replicas, the mean
+    over micro-batches, free of loss scaling. Where either is not finite the update is skipped. No
+    weight is ever moved by epsilon: layers read theta + epsilon meanwhile.
     """
 
     micro_batch_size = None
+    sharpness_aware = None
     agreement = None  # a `sharding.Agreement`, where many workers stop and save together
 
     @classmethod
@@ -60,8 +72,10 @@ class Trainer(keras_private.BuiltOnce):
         trainer.dtype_policy = model.dtype_policy  # by which `compile` scales the loss
         return trainer
 
-    def compile(self, optimizer="rmsprop", *args, micro_batch_size=None, **kwargs):
-        """`keras.Model.compile`, and how large a batch a replica works on at a time.
+    def compile(
+        self, optimizer="rmsprop", *args, micro_batch_size=None, sharpness_aware=None, **kwargs
+    ):
+        """`keras.Model.compile`, how large a batch a replica works on at a time, and SAM.
 
         Args:
             optimizer, *args, **kwargs: of `keras.Model.compile`. In mixed_float16, where Keras
@@ -70,15 +84,18 @@ class Trainer(keras_private.BuiltOnce):
                 of this size, whose gradients are summed for one update, the same as of the whole
                 batch: gradients, ghost batches, moving statistics, loss, metrics, decision. None
                 for the whole batch at once.
+            sharpness_aware: a `tf_bdecay.SharpnessAware`, to update by the gradient at the worst
+                point near the weights; None for the gradient at the weights.
 
         Raises:
-            BadInput: not a whole number >= 1, or a layer whose result would depend on how the batch
-                is cut. What is not known to be the same in micro-batches, such as a layer or a loss
-                of one's own, `fit` tries on a few examples of its first batch, and raises this if
-                it is not (see `check_micro_batches`).
+            BadInput: not a whole number >= 1, no `SharpnessAware`, or a layer whose result would
+                depend on how the batch is cut. What is not known to be the same in micro-batches,
+                such as a layer or a loss of one's own, `fit` tries on a few examples of its first
+                batch, and raises this if it is not (see `check_micro_batches`).
         """
         accumulation.check(self, micro_batch_size)
-        self.micro_batch_size = micro_batch_size
+        ascent.check(self, sharpness_aware)
+        self.micro_batch_size, self.sharpness_aware = micro_batch_size, sharpness_aware
         scales = kwargs.get("auto_scale_loss", True) and self.dtype_policy.name == "mixed_float16"
         if scales and isinstance(optimizer, DecayByRole) and optimizer.skip_nonfinite:
             optimizer = LossScaleOptimizer(optimizer)
@@ -112,7 +129,11 @@ class Trainer(keras_private.BuiltOnce):
     def get_compile_config(self):
         """The arguments of `compile`, for saving."""
         config = super().get_compile_config()
-        return config and {**config, "micro_batch_size": self.micro_batch_size}
+        ours = {
+            "micro_batch_size": self.micro_batch_size,
+            "sharpness_aware": keras.saving.serialize_keras_object(self.sharpness_aware),
+        }
+        return config and {**config, **ours}
 
     def compile_from_config(self, config):
         """Compiles as `get_compile_config` says, for loading."""
@@ -131,12 +152,18 @@ class Trainer(keras_private.BuiltOnce):
         """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         restore = skipping.restorer(self.optimizer, accumulation.model_state(self))
-        if self.micro_batch_size is None:
+        if self.micro_batch_size is None and self.sharpness_aware is None:
             loss, y_pred, gradients = self.forward_backward(x, y, sample_weight)
         else:
-            loss, y_pred, gradients, state = accumulation.accumulated(
-                self, (x, y, sample_weight), self.micro_batch_size
-            )
+            loss, y_pred, gradients, state = self._pass((x, y, sample_weight))
+            if self.sharpness_aware is not None:
+                gradients = ascent.gradients_above(
+                    self.sharpness_aware,
+                    self.optimizer,
+                    self.trainable_variables,
+                    gradients,
+                    lambda steps: self._pass((x, y, sample_weight), steps).gradients,
+                )
             for variable, value in state:
                 # After the loop: what averages over replicas must not stand inside it.
                 variable.assign(value)
@@ -145,12 +172,25 @@ class Trainer(keras_private.BuiltOnce):
         self._track_loss(loss, x)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
-    def forward_backward(self, x, y, sample_weight):
-        """Loss, outputs and gradients (scaled, where the optimizer scales) of one forward pass."""
+    def _pass(self, data, steps=None):
+        """One pass over a replica's batch, which assigns nothing; `steps` as of `accumulated`."""
+        if self.micro_batch_size is None:
+            return accumulation.at_once(self, data, steps)
+        return accumulation.accumulated(self, data, self.micro_batch_size, steps)
+
+    def forward_backward(self, x, y, sample_weight, moved=None):
+        """Loss, outputs and gradients (scaled, where the optimizer scales) of one forward pass.
+
+        Args:
+            x, y, sample_weight: the examples.
+            moved: context in which layers have other weights, that the tape can follow; None for
+                their own.
+        """
 
         def objective():
-            y_pred = self(x, training=True)
-            return self.compute_loss(x, y, y_pred, sample_weight, training=True), y_pred
+            with moved or contextlib.nullcontext():
+                y_pred = self(x, training=True)
+                return self.compute_loss(x, y, y_pred, sample_weight, training=True), y_pred
 
         # Sensitivities of the local gradient are of no use here: the optimizer takes C and r from
         # the reduced one.
