@@ -126,3 +126,44 @@ def test_an_empty_batch_of_any_size():
     assert unknown(np.ones(5, "float32")).shape == 5
     with pytest.raises(tf.errors.InvalidArgumentError, match="training batch must not be empty"):
         unknown(np.ones(0, "float32"))
+    said = "^The training batch must not be empty. Received: the training batch = 0$"
+    with pytest.raises(BadInput, match=said), batches.one_sentence():
+        unknown(np.ones(0, "float32"))
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("name", ["micro-batch (100%, 'a_b') ä", "micro_batch_size"])
+def test_what_tensorflow_says_becomes_the_sentence(jit_compile, name):
+    parts, whole, otherwise = {name: 16}, "the batch of 'x_1-2'", "partial='smaller'"
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 3])], jit_compile=jit_compile)
+    def unknown(x):
+        with tf.name_scope("inside"):  # names of operations are scoped and made unique
+            y = batches.divided(x, parts, whole, otherwise)
+            return batches.divided(y, parts, whole, otherwise) * 2.0
+
+    with batches.one_sentence():
+        assert unknown(np.ones([32, 3], "float32")).numpy().sum() == 2 * 32 * 3
+    with pytest.raises(BadInput) as error, batches.one_sentence():
+        unknown(np.ones([40, 3], "float32"))
+    assert str(error.value) == (
+        f"{name}=16 must divide the batch of 'x_1-2': use a multiple of 16, or partial='smaller'. "
+        "Received: the batch of 'x_1-2' = 40"
+    )
+    assert error.value.__cause__ is None and error.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("3 must divide 10"),
+        BadInput("a=3 must divide b: use a multiple of 3. Received: b=10"),
+        tf.errors.InvalidArgumentError(None, None, "assertion failed: [x must be > 0] [-1]"),
+        tf.errors.InvalidArgumentError(None, None, "Input to reshape is a tensor with 4 values"),
+        KeyboardInterrupt(),
+    ],
+)
+def test_other_errors_pass_as_they_are(error):
+    with pytest.raises(type(error)) as raised, batches.one_sentence():
+        raise error
+    assert raised.value is error

@@ -8,7 +8,9 @@ Everything that asks whether one size divides another asks here, and gets one se
 import contextlib
 import math
 import re
+import urllib.parse
 
+from tf_bdecay import quirks
 from tf_bdecay.errors import BadInput
 
 NAMES = ("batch_size", "micro_batch_size", "ghost_batch_size")
@@ -78,7 +80,9 @@ def check_divides(parts, whole, size, otherwise="", step=1):
 def divided(tensor, parts, whole, otherwise="", step=1):
     """A tensor whose first axis the parts divide, checked now or when the graph runs.
 
-    XLA drops assertions: under `jit_compile=True` the reshape that follows fails instead.
+    XLA drops assertions. It compiles for every size anew, and refuses a reshape that cannot be: one
+    of as many zeros stands for the assertion, and its name holds the sentence, for XLA's error
+    names the operation. An empty batch passes there.
 
     Args:
         tensor: tensor [batch, ...]; a TensorFlow one where the batch is unknown.
@@ -99,26 +103,46 @@ def divided(tensor, parts, whole, otherwise="", step=1):
     size = tf.shape(tensor)[0]
     fits = tf.logical_and(size > 0, tf.equal(size % math.prod(parts.values()), 0))
     sentence = _sentence(parts, whole, None, otherwise, step)
-    with tf.control_dependencies([tf.debugging.Assert(fits, [sentence, size])]):
+    if quirks.in_xla():
+        check = tf.reshape(tf.zeros([size]), [-1, math.prod(parts.values())], _name_of(sentence))
+    else:
+        check = tf.debugging.Assert(fits, [sentence, size])
+    with tf.control_dependencies([check]):
         return tf.identity(tensor)
 
 
 @contextlib.contextmanager
 def one_sentence():
-    """Turns what TensorFlow says when a running graph's batch is not divided into `BadInput`."""
+    """Turns what TensorFlow says of a batch that `divided` found wrong into `BadInput`."""
     try:
         yield
     except Exception as error:
-        found = re.search(_AT_RUN_TIME, str(error), re.DOTALL)
-        if found is None:
+        sentence = _at_run_time(str(error)) or _of_xla(str(error))
+        if sentence is None:
             raise
-        raise BadInput(found.expand(r"\1\2")) from None
+        raise BadInput(sentence) from None
 
 
-# What `tf.debugging.Assert` makes of `_sentence` and the size.
-_AT_RUN_TIME = (
-    r"assertion failed: \[([^\[\]]* must divide [^\[\]]* Received: [^\[\]]*=\s?)\] \[(\d+)\]"
-)
+def _at_run_time(text):
+    """The sentence in what `tf.debugging.Assert` makes of it and of the size; None if none."""
+    wrong = r"[^\[\]]* must (?:divide|not be empty)[^\[\]]* Received: [^\[\]]*=\s?"
+    found = re.search(rf"assertion failed: \[({wrong})\] \[(\d+)\]", text, re.DOTALL)
+    if found is None:
+        return None
+    # TensorFlow writes a quote as \', and the bytes of other letters than ASCII's as numbers.
+    return found[1].encode().decode("unicode_escape").encode("latin-1").decode() + found[2]
+
+
+def _of_xla(text):
+    """The sentence in XLA's error of a reshape that `_name_of` named; None if there is none."""
+    found = re.search(r"tensor with (\d+) values.*undivided\.([\w.-]+?)\.end", text, re.DOTALL)
+    return found and urllib.parse.unquote(found[2].replace("-", "%")) + found[1]
+
+
+def _name_of(sentence):
+    """A name of an operation that holds a sentence: letters, digits, and "-" for others' "%"."""
+    quoted = urllib.parse.quote(sentence, safe="").replace("-", "%2D").replace("%", "-")
+    return f"undivided.{quoted}.end"
 
 
 def divisors(size):

@@ -92,6 +92,17 @@ def test_a_batch_that_does_not_divide_is_named():
         trainer.fit(data, verbose=0)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("micro, name", [(16, "micro_batch_size"), (None, "ghost_batch_size")])
+def test_a_last_batch_that_does_not_divide_is_named_under_xla_too(micro, name):
+    x, y = small.digits(72)
+    trainer = small.trainer(micro_batch_size=micro)
+    trainer.jit_compile = True
+    with pytest.raises(BadInput, match=f"^{name}=16 must divide .* multiple of 16.* = 8$"):
+        trainer.fit(x, y, batch_size=64, shuffle=False, verbose=0)
+    assert int(trainer.optimizer.iterations) == 1  # the batch before it was sound
+
+
 @pytest.mark.parametrize(
     "size, sentence",
     [
