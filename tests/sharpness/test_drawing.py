@@ -31,6 +31,22 @@ def test_long_names_keep_both_ends():
     assert name.startswith(long.split("…")[0]) and name.endswith(long.split("…")[1])
 
 
+def test_error_bars_reach_from_the_ends_and_are_left_out_where_there_are_none():
+    ends = np.array([1.0, 2.0])
+    for errors, reach, drawn in ([0.5, math.nan], [1.5, 2.0], 1), ([math.nan] * 2, [1.0, 2.0], 0):
+        _, axis = drawing.by_layer(["a", "b"], 7, "")
+        assert drawing.error_bars(axis, ends, np.array(errors)).tolist() == reach
+        assert len(axis.containers) == drawn
+
+
+def test_a_number_stands_beside_the_end_of_its_row():
+    _, axis = drawing.by_layer(["a", "b"], 7, "")
+    drawing.beside(axis, "12%", 0.25, 1, points=5, color="red")
+    (text,) = axis.texts
+    assert text.get_text() == "12%" and text.xy == (0.25, 1) and text.get_position() == (5, 0)
+    assert text.get_color() == "red" and text.get_va() == "center"
+
+
 def test_headline_and_caption_are_wrapped_and_complete():
     words = " ".join(f"word{i}" for i in range(60))
     figure, _ = drawing.by_layer(["a"], 5, words)

@@ -195,3 +195,15 @@ def test_a_network_without_normalization_has_two_curves_alone(tmp_path):
     assert [axis.get_ylabel() for axis in axes_of(figure)] == [
         "loss (cross-entropy, nats)", "accuracy (%)"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("layers", [0, 20])
+def test_no_legend_covers_a_curve_or_another_legend(tmp_path, layers):
+    figure, _ = curves(tmp_path, "validation_{}", {**RESULT, **PRECISE}, layers=layers)
+    axes = axes_of(figure)
+    frames = [axis.get_window_extent() for axis in axes]
+    legends = [a.get_legend().get_window_extent() for a in axes if a.get_legend() is not None]
+    assert len(legends) == (3 if layers else 2)
+    for i, legend in enumerate(legends):
+        assert not any(legend.overlaps(frame) for frame in frames)
+        assert not any(legend.overlaps(other) for other in legends[:i])

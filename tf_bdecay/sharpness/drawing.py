@@ -26,6 +26,20 @@ def by_layer(names, width, caption, panels=1):
     return figure, axes
 
 
+def error_bars(axis, ends, errors):
+    """Draws standard errors at the ends of the rows' bars, and returns how far each row reaches."""
+    if np.isfinite(errors).any():
+        rows = np.arange(len(ends))
+        axis.errorbar(ends, rows, xerr=errors, fmt="none", ecolor="#333333", elinewidth=0.9)
+    return ends + np.nan_to_num(errors)
+
+
+def beside(axis, text, x, row, points=4, fontsize=7, **style):
+    """Writes a number so many points to the right of where its row ends."""
+    place = dict(xytext=(points, 0), textcoords="offset points", va="center")
+    axis.annotate(text, (x, row), fontsize=fontsize, **place, **style)
+
+
 def head(figure, text):
     """Writes the headline, wrapped."""
     wide = int(figure.get_figwidth() * 10.5)

@@ -60,20 +60,10 @@ def connectivity(result, caption):
         axis.barh(rows, values, left=ends, color=_COLORS[kind], label=kind, height=0.75)
         ends += values
     errors = drawing.errors(result, "layer")
-    if np.isfinite(errors).any():
-        axis.errorbar(ends, rows, xerr=errors, fmt="none", ecolor="#333333", elinewidth=0.9)
-    total, reach = result["total"], ends + np.nan_to_num(errors)
+    total, reach = result["total"], drawing.error_bars(axis, ends, errors)
     for row, end in enumerate(reach):
         if total:
-            axis.annotate(
-                f"{ends[row] / total:.1%}",
-                (end, row),
-                xytext=(4, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=7,
-                color="#555555",
-            )
+            drawing.beside(axis, f"{ends[row] / total:.1%}", end, row, color="#555555")
     axis.set_xlim(0, max(reach.max() * 1.1, 1e-300))
     symbol = drawing.symbol(result["measure"])
     axis.set_xlabel(f"{symbol} of the layer: E Σ |gradient × parameter|, in units of the loss")
@@ -111,15 +101,8 @@ def ratio(r, name, caption, threshold=THRESHOLD):
         usual = 0 < values[row] < math.inf
         axis.plot([low, value], [row, row], color=color, linewidth=1.2, alpha=0.5)
         axis.plot(value, row, "o", color=color, markersize=6, mfc=color if usual else "white")
-        axis.annotate(
-            f"{values[row]:.2g}",
-            (value, row),
-            xytext=(7, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=7,
-            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
-        )
+        box = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"}
+        drawing.beside(axis, f"{values[row]:.2g}", value, row, points=7, bbox=box)
     axis.axvline(threshold, color="black", linestyle="--", linewidth=1, zorder=1)
     axis.annotate(
         f"R = {threshold:g}",
@@ -215,26 +198,9 @@ def layers(results, caption):
         largest = np.argsort(shares)[::-1][:_MARKED]
         colors = [_ACCENT if row in largest else _PLAIN for row in range(len(names))]
         axis.barh(np.arange(len(names)), shares, color=colors, height=0.75)
-        if np.isfinite(errors).any():
-            axis.errorbar(
-                shares,
-                np.arange(len(names)),
-                xerr=errors,
-                fmt="none",
-                ecolor="#333333",
-                elinewidth=0.8,
-            )
-        reach = np.maximum(shares + np.nan_to_num(errors), 0)
+        reach = np.maximum(drawing.error_bars(axis, shares, errors), 0)
         for row in largest:
-            axis.annotate(
-                f"{shares[row]:.0%}",
-                (reach[row], row),
-                xytext=(3, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=8,
-                color=_ACCENT,
-            )
+            drawing.beside(axis, f"{shares[row]:.0%}", reach[row], row, color=_ACCENT, fontsize=8)
         lowest = min((shares - np.nan_to_num(errors)).min(), 0.0)
         axis.set_xlim(lowest * 1.05, max(reach.max() * 1.3, 1e-12))
         axis.axvline(0, color="#333333", linewidth=0.6)

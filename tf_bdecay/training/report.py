@@ -194,7 +194,9 @@ def _evaluations(axis, name, epochs, result):
     axis.plot([epochs["epoch"].iloc[-1]], [end], label=label, clip_on=False, **style)
     axis.set(xlabel="epoch")
     axis.grid(alpha=0.25)
-    axis.legend(fontsize=9)
+    # Above: inside, there is no place that no curve comes to.
+    above = dict(loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2, frameon=False)
+    axis.legend(ncols=2, fontsize=8, columnspacing=1.2, **above)
 
 
 def _decaying(axis, layers):
