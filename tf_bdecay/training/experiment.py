@@ -20,6 +20,7 @@ from tf_bdecay.training.config import flatten
 from tf_bdecay.training.logs import EpochRows, StopDiverged, UpdateSummaries, shown_names
 from tf_bdecay.training.progress import ProgressLine
 from tf_bdecay.training.trainer import SmoothedCrossentropy, Trainer
+from tf_bdecay.training.variable_rows import VariableRows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,6 +240,7 @@ def _callbacks(experiment, workdir, start, request, evaluates, console, say):
         callbacks += [
             UpdateSummaries(workdir, schedule, log.summaries_every, per_epoch, start, pages, shown),
             EpochRows(workdir, schedule, shown, per_epoch, config.batch_size, start),
+            *([VariableRows(workdir, per_epoch, start)] if log.variables else []),
             ProgressLine(per_epoch, config.epochs, config.batch_size, console, after),
         ]
     folder = workdir.checkpoints if leads else None

@@ -160,6 +160,7 @@ ALWAYS = {
     "data.remainder": _choice("drop", "an epoch's last, smaller batch", "drop", "keep"),
     "data.validation": _number(0.0, "share of the training images set aside", below=1),
     "log.summaries_every": _count(10, "updates between TensorBoard summaries"),
+    "log.variables": _flag(False, "norm and C_m of every variable by epoch, in variables.csv"),
     "log.evaluate_every": _count(1, "epochs between evaluations"),
     "log.checkpoint_every": _count(1, "epochs between checkpoints"),
     "log.checkpoint_updates": _count(None, "updates between checkpoints, too", optional=True),
