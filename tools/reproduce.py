@@ -4,10 +4,11 @@
     python tools/reproduce.py tuning --scale=cpu --dataset=cifar100 --data_dir=DIR
     python tools/reproduce.py all --scale=smoke
 
-table1..table4, figure1..figure7, claims, pages (from results alone), tuning (kernel decay and peak
-of the arms without decay of beta), table4_tuned (table4 at what tuning found), all. Every finished
-run is a JSON file in OUT/SCALE/, and is never run again; stopped anywhere, the same command goes
-on.
+table1 to table4, figure1 to figure7, claims; pages (from results alone); tuning (kernel decay and
+peak of each arm of Table 4, those without decay of beta first), tuning_baselines (of these alone),
+tuning_others (AdamW, LARS, SGD); table4_tuned, table6 and table7, at what tuning found; all: the
+paper's. Every finished run is a JSON file in OUT/SCALE/, and is never run again; stopped anywhere,
+the same command goes on.
 """
 
 import os
@@ -53,25 +54,36 @@ def main(rest):
     results = store.Store(pathlib.Path(_OUT.value, scale.name)).read()
     for remark in results.remarks:
         print(remark, flush=True)
-    wanted, waiting = plan.runs(names, scale, datasets, seeds, results)
-    for sentence in waiting:
-        print(sentence, flush=True)
-    pending = runner.missing(wanted, results)
-    print(f"{len(wanted)} runs are needed, {len(pending)} are missing.", flush=True)
-    if _DRY_RUN.value:
-        for run in pending:
-            cost = f"{run.updates:7,} updates, {run.images_drawn:11,} images"
-            print(f"  {run.key}  {cost}  {run.label}")
-        return 0
-    worker = runner.Runner(
-        results, _DATA_DIR.value, _JOBS.value, _MINUTES.value, lambda line: print(line, flush=True)
-    )
-    left = worker.do(wanted)
+    worker, told, begun = None, set(), set()
+    while True:  # a search knows its next runs once the ones before are done
+        wanted, waiting = plan.runs(names, scale, datasets, seeds, results)
+        for sentence in waiting:
+            if sentence not in told:
+                print(sentence, flush=True)
+        told.update(waiting)
+        pending = runner.missing(wanted, results)
+        print(f"{len(wanted)} runs are needed, {len(pending)} are missing.", flush=True)
+        if _DRY_RUN.value:
+            for run in pending:
+                cost = f"{run.updates:7,} updates, {run.images_drawn:11,} images"
+                print(f"  {run.key}  {cost}  {run.label}")
+            return 0
+        if not pending or {run.key for run in pending} <= begun:
+            break
+        begun.update(run.key for run in pending)
+        worker = worker or runner.Runner(
+            results,
+            _DATA_DIR.value,
+            _JOBS.value,
+            _MINUTES.value,
+            lambda line: print(line, flush=True),
+        )
+        worker.do(wanted)
     pages = page.write(pathlib.Path(_OUT.value), scale, results.read())
     for path in pages:
         print(path)
-    if left:
-        print(f"{len(left)} runs are still missing: run the same command again.")
+    if pending:
+        print(f"{len(pending)} runs are still missing: run the same command again.")
     return 0
 
 

@@ -10,7 +10,21 @@ import numpy as np
 import pytest
 
 from tf_bdecay.errors import BadInput
-from tools.reproducing import claims, page, plan, runner, runs, scales, statistics, store, wanted
+from tools.reproducing import (
+    beyond,
+    claims,
+    figures,
+    page,
+    plan,
+    runner,
+    runs,
+    scales,
+    statistics,
+    store,
+    tables,
+    tuning,
+    wanted,
+)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SMOKE = scales.get("smoke")
@@ -80,7 +94,8 @@ def test_tables_share_runs_and_those_that_wait_say_so():
     apart = [plan.runs([name], SMOKE, ("digits",), 2, empty)[0] for name in ("table3", "table4")]
     both, _ = plan.runs(["table3", "table4"], SMOKE, ("digits",), 2, empty)
     assert len(both) == sum(map(len, apart)) - 2 * 2  # no bias decay and beta decay, two seeds
-    for name, said in (("table5", "ImageNet"), ("table7", "LARS")):
+    waits = ("table5", "ImageNet"), ("table7", "`tuning_baselines`"), ("table6", "`tuning`")
+    for name, said in waits:
         none, (sentence,) = plan.runs([name], SMOKE, ("digits",), 2, empty)
         assert none == [] and said in sentence
 
@@ -88,9 +103,43 @@ def test_tables_share_runs_and_those_that_wait_say_so():
 @pytest.mark.parametrize("scale", scales.SCALES)
 def test_every_run_of_every_table_is_a_config_that_main_takes(scale):
     scale, empty = scales.get(scale), store.Store(pathlib.Path("nowhere"))
-    made, _ = plan.runs(["all", "tuning"], scale, scale.datasets, 1, empty)
+    made, _ = plan.runs(["all", "tuning_others"], scale, scale.datasets, 1, empty)
     assert len(made) > 20
-    assert len({run.key for run in made}) == len(made)
+    for dataset in scale.datasets:
+        tuned = {
+            (dataset, name): dict(next(iter(search.trials(dataset, scale, empty))).overrides)
+            for name, search in tuning.SEARCHES.items()
+        }
+        for table in (beyond.table6([dataset], tuned), beyond.table7([dataset], tuned)):
+            made += [runs.resolve(row.arm, scale, 0) for row in table.rows[dataset]]
+    found = {run.key: run.label for run in made}
+    assert len(found) >= len(made) - 2 * len(scale.datasets)  # the bases of tables 6 and 7
+
+
+def test_a_search_tries_decays_then_peaks_and_baselines_before_all_else(tmp_path):
+    made, datasets = store.Store(tmp_path), ("digits",)
+    searches = (*tuning.BASELINES, *tuning.TREATMENTS)
+    best = {"large": (0.2, 0.02), "small": (0.8, 0.04)}
+    rounds = []
+    while wanted_now := tuning.runs(searches, datasets, SMOKE, made):
+        rounds.append([run for run in wanted_now if made.of(run) is None])
+        for run in rounds[-1]:
+            decay, peak = run.flat["decay.kernel"], run.flat["learning_rate.base_peak"]
+            right = best[run.arm.batch]
+            made.add(run, result(run, 0.5 + 0.2 * (decay == right[0]) + 0.1 * (peak == right[1])))
+    assert [len(r) for r in rounds] == [6, 4, 6, 4]
+    assert {run.arm.variant for run in rounds[0] + rounds[1]} == {"no_bias"}
+    assert all(run.seed >= runs.FIRST_TUNING_SEED for r in rounds for run in r)
+    found = tuning.tuned(datasets, SMOKE, made)
+    for name in (tuning.LARGE, tuning.BETA, tuning.SMALL):
+        batch = "small" if name == tuning.SMALL else "large"
+        overrides = found["digits", name]
+        point = overrides["decay.kernel"], overrides["learning_rate.base_peak"]
+        assert point == best[batch]
+        assert tuning.SEARCHES[name].at_edge(overrides) == (batch == "small" or point[1] == 0.02)
+    assert found["digits", tuning.BETA]["decay.bias"] == 0.2
+    labels = [row.label for row in wanted.table4(datasets, found).rows["digits"]]
+    assert labels == [tuning.SMALL, tuning.LARGE, tuning.BETA, tuning.ADAPTIVE]
 
 
 def test_damaged_and_foreign_results_are_named_and_not_used(tmp_path):
@@ -162,22 +211,80 @@ def test_pages_are_made_of_results_alone_and_judge_by_them(tmp_path):
     page.write(tmp_path, SMOKE, made.read())
     pages = tmp_path / "smoke" / "pages"
     rows = {
-        (row["row"], row["quantity"]): row
+        (row["row"], row["quantity"], row["against"]): row
         for row in json.loads((pages / "table4.json").read_text())
     }
-    row = rows["large batch", "accuracy"]
+    row = rows["large batch", "accuracy", "small batch"]
     assert (row["n"], row["pairs"], row["against"]) == (8, 8, "small batch")
     assert row["low"] < -2 < row["high"] < 0
     verdicts = {
-        line.split(" (")[0][2:]: line.rsplit("**", 2)[1]
+        line.split(" | ")[0][2:]: line.rsplit("**", 2)[1]
         for line in (pages / "claims.md").read_text().splitlines()
         if line.endswith("** |")
     }
-    assert verdicts["A large batch loses accuracy"] == claims.SHOWN
-    assert verdicts["Decay of beta wins accuracy back"] == claims.SHOWN
-    assert verdicts["Adaptive decay wins accuracy back"] == claims.CONTRADICTED
-    assert verdicts["Decay of beta lowers C(beta)"] == claims.NOT_SHOWN
+    assert verdicts["A large batch loses accuracy (accuracy)"] == claims.SHOWN
+    assert verdicts["A large batch loses accuracy (cross-entropy)"] == claims.NOT_SHOWN  # all 1
+    assert verdicts["Decay of beta wins accuracy back (accuracy)"] == claims.SHOWN
+    assert verdicts["Adaptive decay wins accuracy back (accuracy)"] == claims.CONTRADICTED
+    assert verdicts["Adaptive decay beats fixed decay (accuracy)"] == claims.CONTRADICTED
+    assert verdicts["Decay of beta lowers C(beta) (C beta)"] == claims.NOT_SHOWN
+    assert "80 % power by" in (pages / "table4.md").read_text()
     assert "not run" in (tmp_path / "smoke" / "results.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "gain, spread, verdict",
+    [(0.0, 0.1, claims.SHOWN), (0.0, 2.0, claims.NOT_SHOWN), (1.5, 0.1, claims.CONTRADICTED)],
+)
+def test_no_difference_is_shown_within_the_margin_alone(tmp_path, gain, spread, verdict):
+    random, made = np.random.default_rng(5), store.Store(tmp_path)
+    table = wanted.table3(("digits",))
+    for row in table.rows["digits"]:
+        for seed in range(6):
+            run = runs.resolve(row.arm, SMOKE, seed)
+            more = gain * (row.label == "gamma frozen") + random.normal(0, spread)
+            made.add(run, result(run, 0.5 + more / 100))
+    judged = claims.judge({"table3": tables.rows(table, SMOKE, made)})
+    found = {row["claim"]: row["verdict"] for row in judged}
+    assert found["Gamma frozen makes no difference"] == verdict
+
+
+def test_correlations_and_costs_are_judged_over_runs():
+    random, made = np.random.default_rng(6), []
+    for i in range(24):
+        accuracy = 0.5 + 0.01 * i
+        log = {
+            "C_m": -accuracy * 9 + random.normal(0, 0.1),
+            "trace": -accuracy * 20,
+            "FR": random.normal(),
+        }
+        measures = {name: {"total": math.exp(v)} for name, v in log.items()}
+        measures["C"] = {"seconds": 1.0}
+        measures["trace"]["seconds"] = 20.0 + random.normal()
+        made.append({"status": store.DONE, "test_accuracy": accuracy, "measures": measures})
+    found = {r["claim"]: r["verdict"] for r in claims.judge({}, [("digits", made)], made)}
+    assert found["C_m correlates with accuracy more than FR"] == claims.SHOWN
+    assert found["Tr(H) correlates with accuracy more than FR"] == claims.SHOWN
+    assert found["C costs 5 times less than Tr(H)"] == claims.SHOWN
+    for result_ in made:
+        result_["measures"]["trace"]["seconds"] = 2.0 + random.normal(0, 0.1)
+    found = {r["claim"]: r["verdict"] for r in claims.judge({}, (), made)}
+    assert found["C costs 5 times less than Tr(H)"] == claims.CONTRADICTED
+
+
+def test_figures_are_drawn_of_what_a_result_keeps(tmp_path):
+    """Norms and C by variable, and the correlation that was put in, are in the picture."""
+    made = store.Store(tmp_path)
+    (table,) = plan.tables("figure2", ("digits",), {})
+    row = table.rows["digits"][0]
+    run = runs.resolve(row.arm, SMOKE, 0)
+    curve = {"epoch": [1.0, 2.0], "norm": [1.0, 2.0], "C_m": [0.1, 0.2]}
+    variables = {f"v{i}": {"kind": k, **curve} for i, k in enumerate(("beta", "gamma", "Conv"))}
+    made.add(run, result(run, 0.5) | {"curves": {"variables": variables}})
+    figure, lacks = figures.DRAWN["figure2"](table, SMOKE, made)
+    assert lacks == ["beta decay 1.0: not run."]
+    drawn = [line.get_ydata().tolist() for axis in figure.axes for line in axis.get_lines()]
+    assert drawn == [[1.0, 2.0], [0.1, 0.2]] * 3
 
 
 @pytest.mark.slow

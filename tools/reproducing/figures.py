@@ -1,5 +1,6 @@
 """The paper's figures from results alone, as PNG and SVG."""
 
+import functools
 import math
 
 import matplotlib
@@ -69,30 +70,52 @@ def _fit(shown, name):
     return f"R² = {square:.2f} [{low:.2f}, {high:.2f}], {len(shown)} runs"
 
 
-def evolution(table, scale, results):
-    """Figures 2 and 3: C_m of beta and of gamma by layer over training, a column an arm."""
+_FIGURE2 = ("no bias decay", "beta decay 1.0")
+_FIGURE3 = (
+    *("no bias decay", "gamma decay 0.01", "gamma decay 1.0"),
+    *("all parameters 1.0", "convolutions 1.0"),
+)
+_ROWS = [(kind, column) for kind in ("beta", "gamma", "Conv") for column in ("norm", "C_m")]
+_WORDS = {"norm": "norm of {}", "C_m": "C_m of {}"}
+
+
+def evolution(arms, table, scale, results):
+    """Figures 2 and 3: norm and C_m of training by layer over epochs, a column an arm.
+
+    Args:
+        arms: labels of the rows of the table that are columns here.
+        table, scale, results: as everywhere.
+    """
     (lines,) = table.rows.values()
-    made = [(line.label, tables.results_of(line.arm, scale, results)) for line in lines]
-    made = [(label, next(iter(r.values()))) for label, r in made if r]
-    made = [(label, r) for label, r in made if r["curves"].get("layers")]
+    made, lacks = [], []
+    for line in (line for line in lines if line.label in arms):
+        found = tables.results_of(line.arm, scale, results)
+        seed = next((s for s, r in found.items() if r["curves"].get("variables")), None)
+        if seed is None:
+            lacks.append(f"{line.label}: not run.")
+        else:
+            made.append((f"{line.label}, seed {seed}", found[seed]["curves"]["variables"]))
     if not made:
         return None
-    figure = Figure(figsize=(3.4 * len(made), 6), layout="constrained")
-    axes = figure.subplots(2, len(made), sharex=True, sharey="row", squeeze=False)
-    for column, (label, result) in enumerate(made):
-        layers = result["curves"]["layers"]
-        for row, name in enumerate(("C_beta", "C_gamma")):
+    size = (2.6 * len(made) + 1.2, 1.7 * len(_ROWS))
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(len(_ROWS), len(made), sharex=True, sharey="row", squeeze=False)
+    for column, (label, variables) in enumerate(made):
+        for row, (kind, name) in enumerate(_ROWS):
             axis = axes[row][column]
-            for i, values in enumerate(layers.values()):
-                shade = matplotlib.colormaps["viridis"](i / max(len(layers) - 1, 1))
+            own = [v for v in variables.values() if v["kind"] == kind]
+            for i, values in enumerate(own):
+                shade = matplotlib.colormaps["viridis"](0.9 * i / max(len(own) - 1, 1))
                 shown = [v if _positive(v) else math.nan for v in values[name]]
-                axis.plot(values["update"], shown, color=shade, linewidth=0.9)
-            axis.set(yscale="log", title=label if not row else "")
-            axis.set_xlabel("update" if row else "")
-    axes[0][0].set_ylabel("C_m(beta) of training")
-    axes[1][0].set_ylabel("C_m(gamma) of training")
-    figure.suptitle(f"{table.title}, scale {scale.name}: first layer dark, last light")
-    return figure, ["Norms by layer over training are not recorded: at the end alone."]
+                axis.plot(values["epoch"], shown, color=shade, linewidth=0.9)
+            axis.set(yscale="log")
+            axis.grid(alpha=0.3)
+        axes[0][column].set_title(label, fontsize=10)
+        axes[-1][column].set_xlabel("epoch")
+    for row, (kind, name) in enumerate(_ROWS):
+        axes[row][0].set_ylabel(_WORDS[name].format(kind))
+    figure.suptitle(f"{table.title}, scale {scale.name}:\nfirst layer dark, last layer light")
+    return figure, lacks
 
 
 def gammas(table, scale, results):
@@ -118,3 +141,11 @@ def gammas(table, scale, results):
         return None
     axis.legend()
     return figure, []
+
+
+# What draws each figure that is no scatter.
+DRAWN = {
+    "figure2": functools.partial(evolution, _FIGURE2),
+    "figure3": functools.partial(evolution, _FIGURE3),
+    "figure4": gammas,
+}

@@ -4,10 +4,11 @@ import json
 import math
 
 from tf_bdecay.storage.files import atomic_write
-from tools.reproducing import claims, figures, plan, runs, store, tables, wanted
+from tools.reproducing import claims, figures, plan, store, tables, tuning
 
-_TABLES = ("table1", "table2", "table3", "table4", "table4_tuned")
+_TABLES = ("table1", "table2", "table3", "table4", "table4_tuned", "table6", "table7")
 _SCATTERS = ("figure1", "figure5", "figure6", "figure7")
+_FIGURES = (*_SCATTERS, "figure2", "figure3", "figure4")
 
 
 def write(out, scale, results):
@@ -23,39 +24,54 @@ def write(out, scale, results):
     """
     folder = out / scale.name / "pages"
     folder.mkdir(parents=True, exist_ok=True)
-    tuned = wanted.tuned(scale, results, scale.datasets)
+    tuned = tuning.tuned(scale.datasets, scale, results)
     written, parts, by_name = [], [], {}
     for name in _TABLES:
-        if name == "table4_tuned" and not tuned:
+        found = plan.tables(name, scale.datasets, tuned)
+        if not found:
             continue
-        (table,) = plan.tables(name, scale.datasets, tuned)
-        made = by_name[name] = tables.rows(table, scale, results)
-        text = tables.markdown(table, made)
+        made = by_name[name] = tables.rows(found[0], scale, results)
+        text = tables.markdown(found[0], made)
+        if name in ("table4", "table4_tuned"):
+            text += _power(found[0], made)
         parts.append(text)
         _text(folder / f"{name}.md", text)
         _text(folder / f"{name}.csv", tables.as_csv(made))
         _text(folder / f"{name}.json", json.dumps(_plain(made), indent=1) + "\n")
         written.append(folder / f"{name}.md")
-    for name in (*_SCATTERS, "figure2", "figure4"):
-        (table,) = plan.tables(name, scale.datasets)
-        draw = {"figure2": figures.evolution, "figure4": figures.gammas}
-        made = draw.get(name, figures.scatter)(table, scale, results)
+    scatters = []
+    for name in _FIGURES:
+        (table,) = plan.tables(name, scale.datasets, tuned)
+        made = figures.DRAWN.get(name, figures.scatter)(table, scale, results)
+        if name in _SCATTERS:
+            scatters.append((next(iter(table.rows)), claims.scattered(table, scale, results)))
+        if name == "figure3":
+            by_name[name] = tables.rows(table, scale, results)
         if made is None:
             parts.append(f"## {name}: {table.title}\n\nNot run.\n")
             continue
         figure, lacks = made
         for kind in ("png", "svg"):
             figure.savefig(folder / f"{name}.{kind}", dpi=130)
-        words = "".join(f"* {sentence}\n" for sentence in dict.fromkeys(lacks))
+        words = "".join(f"* {sentence}\n" for sentence in dict.fromkeys((*lacks, *table.notes)))
         picture = f"![{name}](pages/{name}.png)"
         parts.append(f"## {name}: {table.title}\n\n{picture}\n\n{words}")
         written.append(folder / f"{name}.png")
-    _text(folder / "claims.md", claims.markdown(claims.judge(by_name), scale))
-    _text(out / scale.name / "results.md", _results(scale, results, parts, tuned))
+    judged = claims.judge(by_name, scatters, list(results.results.values()))
+    _text(folder / "claims.md", claims.markdown(judged, scale))
+    _text(out / scale.name / "results.md", _results(scale, results, parts))
     return [*written, folder / "claims.md", out / scale.name / "results.md"]
 
 
-def _results(scale, results, parts, tuned):
+def _power(table, made):
+    """How many seeds the gap between the arms without decay of beta needs."""
+    sentences = [
+        tables.seeds_needed(made, dataset, tuning.LARGE, tuning.SMALL) for dataset in table.rows
+    ]
+    return "".join(f"* {sentence}\n" for sentence in sentences if sentence)
+
+
+def _results(scale, results, parts):
     done = [r for r in results.results.values() if r["status"] == store.DONE]
     failed = [r for r in results.results.values() if r["status"] == store.FAILED]
     return "\n".join(
@@ -64,35 +80,40 @@ def _results(scale, results, parts, tuned):
             "",
             f"{scale.words}. Made by `python tools/reproduce.py pages --scale={scale.name}` from "
             f"{len(done)} finished and {len(failed)} failed runs; rows that say *not run* were "
-            "not. A difference is paired over seeds, with Student's 95 % interval. Tables 5, 6 and "
-            "7 were not run.",
+            "not. A difference is paired over seeds, with Student's 95 % interval. Table 5 needs "
+            "ImageNet and was not run.",
             "",
             *parts,
-            *_tuning(scale, results, tuned),
+            *_tuning(scale, results),
         ]
     )
 
 
-def _tuning(scale, results, tuned):
+def _tuning(scale, results):
     lines = [
-        "## Tuning of the arms without decay of beta",
+        "## Tuning",
         "",
-        "Kernel decay and peak (at the large batch; square-root rule), on seeds that no table "
-        "uses. Accuracy is of the test images, the same for every choice.",
+        "Kernel decay and peak (at the large batch; square-root rule) of each arm, on a seed that "
+        "no table uses: three decays at the first peak, then two peaks at the best decay. Accuracy "
+        "is of the test images, the same for every choice; the best is bold.",
         "",
-        "| data | batch | kernel decay | peak | accuracy | cross-entropy |",
+        "| data | arm | kernel decay | peak | accuracy | cross-entropy |",
         "|---|---|---|---|---|---|",
     ]
     for dataset in scale.datasets:
-        for batch in ("small", "large"):
-            for arm in wanted.tuning_grid(dataset, batch):
-                found = results.of(runs.resolve(arm, scale, runs.FIRST_TUNING_SEED))
+        for name, search in tuning.SEARCHES.items():
+            trials = search.trials(dataset, scale, results)
+            best, told = search.found(dataset, scale, results), ""
+            if best and search.at_edge(best):
+                told = " (at the edge of what was tried)"
+            for arm, result in trials.items():
+                if not any(trials.values()):
+                    continue
                 choice = dict(arm.overrides)
-                best = "**" if tuned.get((dataset, batch)) == choice else ""
+                bold = "**" if best == choice else ""
                 lines.append(
-                    f"| {dataset} | {batch} | {choice['decay.kernel']} | "
-                    f"{choice['learning_rate.base_peak']} | {best}{_accuracy(found)}{best} | "
-                    f"{_loss(found)} |"
+                    f"| {dataset} | {name} | {choice['decay.kernel']} | {choice[search.peak]} | "
+                    f"{bold}{_accuracy(result)}{bold}{told * bool(bold)} | {_loss(result)} |"
                 )
     return [*lines, ""]
 

@@ -1,7 +1,7 @@
 """From names of tables and figures to the runs that they need."""
 
-from tools.reproducing import wanted
-from tools.reproducing.runs import FIRST_TUNING_SEED, resolve
+from tools.reproducing import beyond, tuning, wanted
+from tools.reproducing.runs import resolve
 
 _SCATTERS = {
     "figure1": ("vgg11", 0),
@@ -9,23 +9,36 @@ _SCATTERS = {
     "figure6": ("vgg19_bn", 0),
     "figure7": ("vgg19_bn", 1),
 }
-_WAITING = {
-    "table5": "table5 waits for ImageNet, which the project does not read yet: not run.",
-    "table6": "table6 (layer_adaptation, R, lambda_beta, FC's bias, probe) is not built yet.",
-    "table7": "table7 needs LARS, AdamW, SAM, ASAM and an average of the weights, which do not "
-    "exist here yet: not run.",
-}
+_NO_IMAGENET = "table5 waits for ImageNet, which the project does not read yet: not run."
+_TUNED = ("table4_tuned", "table6", "table7")
 _ALL = ("table4", "table3", "table1", "table2", *(f"figure{i}" for i in range(1, 8)))
-NAMES = ("all", *sorted(_ALL), *_WAITING, "tuning", "table4_tuned", "claims", "pages")
+# Searches that each name stands for.
+_SEARCHES = {
+    "tuning": (*tuning.BASELINES, *tuning.TREATMENTS),
+    "tuning_baselines": tuning.BASELINES,
+    "tuning_others": (*tuning.BASELINES, *tuning.OTHERS),
+}
+NAMES = ("all", *sorted(_ALL), "table5", *_SEARCHES, *_TUNED, "claims", "pages")
 
 
-def tables(name, datasets, tuned=None):
-    """The `wanted.Table`s behind a name; a list, empty where it waits for something."""
+def tables(name, datasets, tuned):
+    """The `wanted.Table`s behind a name; a list, empty where it waits for something.
+
+    Args:
+        name: of `NAMES`.
+        datasets: names.
+        tuned: from `tuning.tuned`.
+    """
     first = datasets[:1]
     if name in ("table1", "table2", "table3", "table4"):
         return [getattr(wanted, name)(datasets if name in ("table3", "table4") else first)]
-    if name == "table4_tuned":
-        return [wanted.table4(datasets, tuned)] if tuned else []
+    if name in _TUNED:
+        made = {
+            "table4_tuned": lambda: wanted.table4(datasets, tuned),
+            "table6": lambda: beyond.table6(datasets, tuned),
+            "table7": lambda: beyond.table7(datasets, tuned),
+        }[name]()
+        return [made] if any(made.rows.values()) else []
     if name in _SCATTERS:
         model, index = _SCATTERS[name]
         return [wanted.scatter(datasets[min(index, len(datasets) - 1)], model)]
@@ -45,26 +58,27 @@ def runs(names, scale, datasets, seeds, results):
         results: the `Store`, which has the results of tuning.
 
     Returns:
-        (list of `Run`, the seeds of an arm far apart so that all arms grow together; sentences).
+        (list of `Run`: searches first, then the seeds one by one, so that all arms grow together,
+        and the middle batch last; sentences). A search has more runs once these are done.
     """
-    names = [n for name in names for n in ((*_ALL, *_WAITING) if name == "all" else (name,))]
-    waiting = [_WAITING[name] for name in names if name in _WAITING]
-    found = {}
-    if "tuning" in names:
-        for dataset in datasets:
-            for batch in ("large", "small"):
-                for arm in wanted.tuning_grid(dataset, batch):
-                    run = resolve(arm, scale, FIRST_TUNING_SEED)
-                    found[run.key] = run
+    names = [n for name in names for n in ((*_ALL, "table5") if name == "all" else (name,))]
     if "claims" in names:
         names = [*names, *_ALL]
-    tuned = wanted.tuned(scale, results, datasets)
-    if "table4_tuned" in names and not tuned:
-        waiting.append("table4_tuned waits for tuning: run `tuning` first.")
+    waiting = [_NO_IMAGENET] if "table5" in names else []
+    found = {}
+    for name in names:
+        searches = _SEARCHES.get(name, ())
+        found.update({r.key: r for r in tuning.runs(searches, datasets, scale, results)})
+    tuned = tuning.tuned(datasets, scale, results)
+    for name in dict.fromkeys(names):
+        if name in _TUNED and not tables(name, datasets, tuned):
+            search = "tuning" if name != "table7" else "tuning_baselines"
+            waiting.append(f"{name} waits for its decays and rates: run `{search}` first.")
+    last = {}
     for seed in range(seeds):
         for name in names:
             for table in tables(name, datasets, tuned):
                 for row in (row for rows in table.rows.values() for row in rows):
                     run = resolve(row.arm, scale, seed)
-                    found[run.key] = run
-    return list(found.values()), waiting
+                    (last if row.arm.batch == "middle" else found)[run.key] = run
+    return list({**found, **last}.values()), waiting

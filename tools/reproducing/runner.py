@@ -182,7 +182,7 @@ def result_of(run, workdir, code, last):
 
 
 def _curves(workdir):
-    """Columns of metrics.csv, and of layers.csv by layer, thinned."""
+    """Columns of metrics.csv, layers.csv by layer and variables.csv by variable, thinned."""
     found = {}
     metrics = workdir / "metrics.csv"
     if metrics.exists():
@@ -199,6 +199,15 @@ def _curves(workdir):
         found["layers"] = {
             layer: _lists(rows.drop(columns=["layer", "part"]))
             for layer, rows in mean.groupby("layer", sort=False)
+        }
+    variables = workdir / "variables.csv"
+    if variables.exists():
+        frame = pd.read_csv(variables)
+        every = max(1, frame["epoch"].max() // _CURVE_POINTS)
+        frame = frame[(frame["epoch"] % every == 0) | (frame["epoch"] == 1)]
+        found["variables"] = {
+            name: {"kind": rows["kind"].iloc[0], **_lists(rows[["epoch", "norm", "C_m"]])}
+            for name, rows in frame.groupby("variable", sort=False)
         }
     return found
 

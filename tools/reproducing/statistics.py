@@ -69,6 +69,11 @@ def paired(ours, theirs, confidence=0.95):
     return Paired(len(seeds), mean, float(interval.low), float(interval.high), float(test.pvalue))
 
 
+def deviation_of(n, low, high, confidence=0.95):
+    """The standard deviation of n differences whose Student's interval this is."""
+    return (high - low) / 2 * math.sqrt(n) / float(stats.t.ppf((1 + confidence) / 2, n - 1))
+
+
 def holm(p_values):
     """Holm's adjusted p-values, in the order given; NaN stays and counts as no test.
 
@@ -108,6 +113,33 @@ def r_squared(x, y, seed=0, confidence=0.95):
     finite = np.array(drawn)[np.isfinite(drawn)]
     low, high = np.quantile(finite, [tail, 1 - tail]) if len(finite) else (np.nan, np.nan)
     return _square(x, y), float(low), float(high)
+
+
+def r_squared_difference(x, other, y, seed=0, confidence=0.95):
+    """How much better x explains y than another does: R^2 less R^2, by bootstrap over the points.
+
+    Args:
+        x, other, y: arrays of n >= 3 numbers.
+        seed: of the resampling.
+        confidence: of the percentile interval.
+
+    Returns:
+        (difference, low, high, p): p is twice the smaller share of the resampled differences that
+        are not above, or not below, 0; at least 1 / resamples. NaN where one is constant.
+    """
+    x, other, y = (np.asarray(values, float) for values in (x, other, y))
+    require(len(x) == len(other) == len(y) >= 3, f"R^2 needs three points. Received: {len(y)}")
+    random = np.random.default_rng(seed)
+    chosen = random.integers(0, len(x), (_RESAMPLES, len(x)))
+    drawn = np.array([_square(x[i], y[i]) - _square(other[i], y[i]) for i in chosen])
+    drawn = drawn[np.isfinite(drawn)]
+    if not len(drawn):
+        return (math.nan,) * 4
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    side = min(np.mean(drawn <= 0), np.mean(drawn >= 0))
+    p = min(1.0, max(2 * side, 1 / _RESAMPLES))
+    return _square(x, y) - _square(other, y), float(low), float(high), float(p)
 
 
 def _square(x, y):

@@ -27,8 +27,12 @@ def quantities(result):
     for name in ("C", "C_m", "FR"):
         if name in measures:
             found[name] = measures[name]["total"]
-    for kind, value in (measures.get("C") or {}).get("by_kind", {}).items():
-        found[f"C {kind}"] = value
+    by_kind = (measures.get("C") or {}).get("by_kind", {})
+    found.update({f"C {kind}": value for kind, value in by_kind.items()})
+    if by_kind.get("gamma"):
+        found["r"] = by_kind["beta"] / by_kind["gamma"]
+    if measures.get("gamma_sums"):
+        found["sum of gamma"] = sum(measures["gamma_sums"].values())
     for name, shown in (("trace", "log Tr(H)"), ("lambda", "log lambda(H)")):
         if (measures.get(name) or {}).get("log") is not None:
             found[shown] = measures[name]["log"]
@@ -60,20 +64,48 @@ def rows(table, scale, results):
         for line in lines:
             for name in ("accuracy", "cross-entropy", *line.more):
                 own = _column(values[line.label], name)
-                other = _column(values.get(line.against, {}), name)
-                found.append(
-                    {
-                        "dataset": dataset,
-                        "row": line.label,
-                        "quantity": name,
-                        "paper": line.paper if name == "accuracy" else line.more.get(name),
-                        "failed": len(failures[line.label]),
-                        "reason": "; ".join(sorted(set(failures[line.label]))),
-                        **_numbers(own),
-                        **_compared(own, other, line.against),
-                    }
-                )
+                for against in _againsts(line):
+                    other = _column(values.get(against, {}), name)
+                    found.append(
+                        {
+                            "dataset": dataset,
+                            "row": line.label,
+                            "quantity": name,
+                            "paper": line.paper if name == "accuracy" else line.more.get(name),
+                            "failed": len(failures[line.label]),
+                            "reason": "; ".join(sorted(set(failures[line.label]))),
+                            **_numbers(own),
+                            **_compared(own, other, against),
+                        }
+                    )
     return found
+
+
+def _againsts(line):
+    return line.against if isinstance(line.against, tuple) else (line.against,)
+
+
+def seeds_needed(made, dataset, label, against):
+    """How many seeds half of a gap in accuracy needs, by the spread of its paired differences.
+
+    Args:
+        made: from `rows`.
+        dataset, label, against: of the gap.
+
+    Returns:
+        A sentence, or None where the two arms have fewer than three seeds in common.
+    """
+    for row in made:
+        what = row["dataset"], row["row"], row["against"], row["quantity"]
+        if what == (dataset, label, against, "accuracy") and row["pairs"] > 2:
+            spread = statistics.deviation_of(row["pairs"], row["low"], row["high"])
+            needed = statistics.seeds_needed(row["difference"] / 2, spread) if spread else None
+            return (
+                f"{dataset}: {label} less {against} is {row['difference']:+.2f} points, deviation "
+                f"of the paired differences {spread:.2f} ({row['pairs']} pairs): half of it is "
+                f"found with 80 % power by {needed or 'more than 1,000'} seeds."
+            )
+    return None
 
 
 def _column(by_seed, name):

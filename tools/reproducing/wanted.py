@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from tools.reproducing.runs import FIRST_TUNING_SEED, Arm, resolve
+from tools.reproducing import tuning
+from tools.reproducing.runs import Arm
 
 _WEIGHT = "decay.kernel"
 
@@ -15,14 +16,14 @@ class Row:
         label: of the arm.
         arm: the `Arm`.
         paper: what the paper reports: test accuracy in percent, "failed", or None.
-        against: label of the row that the paper compares it with, or None.
+        against: label of the row that the paper compares it with, or a tuple of labels, or None.
         more: dict of other quantities' names to the paper's numbers.
     """
 
     label: str
     arm: Arm
     paper: float | str | None = None
-    against: str | None = None
+    against: str | tuple | None = None
     more: dict = dataclasses.field(default_factory=dict)
 
 
@@ -77,22 +78,27 @@ def table1(datasets):
 
 
 def table2(datasets):
-    """C by kind without and with decay of beta."""
+    """C by kind without and with decay of beta, and with decay of everything."""
     arm = Arm(datasets[0])
-    names = ("Conv", "gamma", "beta", "FC(w)", "FC(b)", "Total")
     none = (2.74e-1, 3.88e-2, 1.81e-2, 3.32e-3, 2.00e-5, 3.34e-1)
     beta = (1.80e-1, 1.87e-2, 1.39e-3, 3.56e-3, 1.14e-7, 2.04e-1)
     rows = [
-        Row("no bias decay", arm, more={f"C {n}": v for n, v in zip(names, none, strict=True)}),
-        Row(
-            "beta decay 1.0",
-            arm.but(variant="beta"),
-            against="no bias decay",
-            more={f"C {n}": v for n, v in zip(names, beta, strict=True)},
-        ),
+        Row("no bias decay", arm, more=_c_by_kind(none)),
+        Row("beta decay 1.0", arm.but(variant="beta"), None, "no bias decay", _c_by_kind(beta)),
+        Row("weight decay on all", arm.but(variant="full"), None, "no bias decay", _c_by_kind()),
     ]
-    note = "Figure 4 prints C(gamma) 0.035 and 0.026 of what are said to be the same networks."
-    return Table("Table 2: connectivity sharpness by kind", {datasets[0]: rows}, (note,))
+    notes = (
+        "Figure 4 prints C(gamma) 0.035 and 0.026 of what are said to be the same networks.",
+        "r is C(beta) / C(gamma) of the network; the row of decay on all is not in the paper.",
+    )
+    return Table("Table 2: connectivity sharpness by kind", {datasets[0]: rows}, notes)
+
+
+def _c_by_kind(numbers=(None,) * 6):
+    names = ("Conv", "gamma", "beta", "FC(w)", "FC(b)", "Total")
+    found = {f"C {name}": value for name, value in zip(names, numbers, strict=True)}
+    gamma, beta = found["C gamma"], found["C beta"]
+    return {**found, "r": None if gamma is None else beta / gamma, "sum of gamma": None}
 
 
 def table3(datasets):
@@ -126,37 +132,29 @@ def table4(datasets, tuned=None):
 
     Args:
         datasets: names.
-        tuned: dict of (dataset, role of batch) to overrides found by `tuning`, or None for the
-            paper's decay and peak.
+        tuned: from `tuning.tuned`, or None for the paper's decay and peak. Of the tuned table the
+            middle batch, and what was not searched for, is left out.
     """
-    labels = {
-        "small batch": ("no_bias", "small", None),
-        "middle batch": ("no_bias", "middle", "small batch"),
-        "large batch": ("no_bias", "large", "small batch"),
-        "large batch + beta decay": ("beta", "large", "large batch"),
-        "large batch + adaptive": ("adaptive", "large", "large batch"),
+    arms = {
+        tuning.SMALL: ("no_bias", "small", None),
+        "middle batch": ("no_bias", "middle", tuning.SMALL),
+        tuning.LARGE: ("no_bias", "large", tuning.SMALL),
+        tuning.BETA: ("beta", "large", (tuning.LARGE, tuning.SMALL)),
+        tuning.ADAPTIVE: ("adaptive", "large", (tuning.LARGE, tuning.BETA, tuning.SMALL)),
     }
     rows = {}
     for dataset in datasets:
-        paper = _TABLE4.get(dataset, (None,) * len(labels))
-        rows[dataset] = [
-            Row(label, _tuned(Arm(dataset, variant=variant, batch=batch), tuned), number, against)
-            for (label, (variant, batch, against)), number in zip(
-                labels.items(), paper, strict=True
-            )
-            if tuned is None or (dataset, batch) in tuned
-        ]
-    how = "" if tuned is None else ", kernel decay and peak tuned on the arms without decay of beta"
+        paper = _TABLE4.get(dataset, (None,) * len(arms))
+        rows[dataset] = []
+        for (label, (variant, batch, against)), number in zip(arms.items(), paper, strict=True):
+            arm = Arm(dataset, variant=variant, batch=batch)
+            if tuned is not None:
+                if (dataset, label) not in tuned:
+                    continue
+                arm = arm.but(overrides=tuned[dataset, label])
+            rows[dataset].append(Row(label, arm, number, against))
+    how = "" if tuned is None else ", each arm at its own best kernel decay and peak"
     return Table(f"Table 4: does decay of beta keep the accuracy{how}", rows)
-
-
-def _tuned(arm, tuned):
-    if tuned is None:
-        return arm
-    more = dict(tuned[arm.dataset, arm.batch])
-    if arm.variant in ("beta", "adaptive"):
-        more["decay.bias"] = more[_WEIGHT]  # Algorithm 1: other biases decay as kernels do
-    return arm.but(overrides=more)
 
 
 def scatter(dataset, model):
@@ -177,51 +175,22 @@ def scatter(dataset, model):
 
 
 def evolution(dataset):
-    """Figures 2 and 3: C by layer over training, and what decays."""
-    arm = Arm(dataset)
+    """Figures 2 and 3: norms and C by layer over training, and what decays."""
+    arm, base = Arm(dataset), "no bias decay"
+    arms = {
+        base: arm,
+        "beta decay 1.0": arm.but(variant="beta"),
+        "gamma decay 0.01": arm.but(variant="gamma"),
+        "gamma decay 1.0": arm.but(variant="gamma", overrides={"decay.gamma": 1.0}),
+        "all parameters 1.0": arm.but(variant="full", overrides={"decay.weight": 1.0}),
+        "convolutions 1.0": arm.but(overrides={_WEIGHT: 1.0}),
+    }
     rows = [
-        Row("no bias decay", arm),
-        Row("beta decay 1.0", arm.but(variant="beta")),
-        Row("gamma decay 0.01", arm.but(variant="gamma")),
-        Row("gamma decay 1.0", arm.but(variant="gamma", overrides={"decay.gamma": 1.0})),
-        Row("all parameters 1.0", arm.but(variant="full", overrides={"decay.weight": 1.0})),
-        Row("convolutions 1.0", arm.but(overrides={_WEIGHT: 1.0})),
+        Row(label, made, None, None if label == base else base, _c_by_kind())
+        for label, made in arms.items()
     ]
-    return Table("C by layer over training", {dataset: rows})
-
-
-def tuning_grid(dataset, batch):
-    """Arms without decay of beta, at every kernel decay and peak rate of the search."""
-    arm = Arm(dataset, batch=batch)
-    return [
-        arm.but(overrides={_WEIGHT: decay, "learning_rate.base_peak": peak})
-        for peak in (0.04, 0.08, 0.02)
-        for decay in (0.05, 0.2, 0.01)
-    ]
-
-
-def tuned(scale, results, datasets, seeds=1):
-    """The best decay and peak by mean test accuracy over tuning seeds, where the grid is whole.
-
-    Args:
-        scale: the `Scale`.
-        results: the `Store`.
-        datasets: names.
-        seeds: tuning seeds an arm.
-
-    Returns:
-        Dict of (dataset, role of batch) to dict of overrides.
-    """
-    best = {}
-    for dataset in datasets:
-        for batch in ("small", "large"):
-            scores = []
-            for arm in tuning_grid(dataset, batch):
-                made = [resolve(arm, scale, FIRST_TUNING_SEED + i) for i in range(seeds)]
-                found = [results.of(run) for run in made]
-                if None in found:
-                    break
-                scores.append((sum(f.get("test_accuracy", 0.0) for f in found) / seeds, arm))
-            else:
-                best[dataset, batch] = dict(max(scores, key=lambda pair: pair[0])[1].overrides)
-    return best
+    notes = (
+        'Figure 3 (b) states no coefficient: 0.01 and 1.0 are run. "All parameters" may mean the '
+        "convolutions alone: both are run.",
+    )
+    return Table("Norms and C by layer over training", {dataset: rows}, notes)
