@@ -1,9 +1,12 @@
 """Event files are read back by TensorBoard's own loader, and cut back to a checkpoint."""
 
+import io
+
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from tf_bdecay.storage import events
 from tf_bdecay.storage.events import Events
@@ -49,6 +52,71 @@ def test_a_record_cut_short_by_a_kill_is_dropped(tmp_path):
     events.cut_back(tmp_path, 9, 9)
     assert path.stat().st_size == size
     assert len(load(tmp_path).Scalars("x")) == 2
+
+
+def offsets(path):
+    """Where the records of a sound file begin."""
+    found, content = [0], path.read_bytes()
+    while found[-1] < len(content):
+        found.append(found[-1] + 16 + int.from_bytes(content[found[-1] :][:8], "little"))
+    return found[:-1]
+
+
+# From the first byte of the record of update 2: its length, its checksum, its data, all of it.
+@pytest.mark.parametrize("place, count", [(0, 1), (7, 1), (9, 2), (20, 1), (0, 40), (5, 60)])
+def test_a_damaged_record_loses_itself_alone_and_is_said_once(tmp_path, place, count):
+    path = write(tmp_path, [1, 2, 3, 4, 5]).path
+    begin, end = offsets(path)[2:4]  # the first says the version, the second is of update 1
+    count = min(count, end - begin - place)
+    content = bytearray(path.read_bytes())
+    for i in range(begin + place, begin + place + count):
+        content[i] ^= 0x5A
+    path.write_bytes(content)
+    assert [step for _, step, _ in events.read(tmp_path)] == [1, 3, 4, 5]
+    said = []
+    events.cut_back(tmp_path, 4, 4, said.append)
+    assert said == [
+        f"Warning: {path} is damaged from byte {begin} on, after the events of update 1: "
+        f"{end - begin} bytes of events are lost, all others are kept."
+    ]
+    events.cut_back(tmp_path, 4, 4, said.append)
+    assert len(said) == 1
+    assert [e.step for e in load(tmp_path).Scalars("x")] == [1, 3, 4]
+
+
+def test_bytes_that_went_missing_or_came_in_lose_what_they_hit(tmp_path):
+    path = write(tmp_path, [1, 2, 3, 4]).path
+    at, content = offsets(path), path.read_bytes()
+    path.write_bytes(
+        content[: at[1]] + b"\0" * 50 + content[at[1] : at[2] + 10] + content[at[3] :] + b"\1" * 99
+    )
+    said = []
+    events.cut_back(tmp_path, 9, 9, said.append)
+    assert len(said) == 1 and f"byte {at[1]} on" in said[0]
+    assert f"{50 + 10 + 99} bytes" in said[0]
+    assert [step for _, step, _ in events.read(tmp_path)] == [1, 3, 4]
+
+
+def test_a_record_that_holds_no_event_is_damage_too(tmp_path):
+    path = write(tmp_path, [1, 2]).path
+    at, content = offsets(path), path.read_bytes()
+    strange = io.BytesIO()
+    RecordWriter(strange).write(b"\xff" * 9)
+    path.write_bytes(content[: at[2]] + strange.getvalue() + content[at[2] :])
+    said = []
+    events.cut_back(tmp_path, 9, 9, said.append)
+    assert len(said) == 1 and "25 bytes" in said[0]
+    assert [step for _, step, _ in events.read(tmp_path)] == [1, 2]
+
+
+def test_what_a_kill_cut_short_is_no_damage(tmp_path):
+    path = write(tmp_path, [1, 2]).path
+    last, content, said = offsets(path)[-1], path.read_bytes(), []
+    for size in range(last + 1, len(content)):
+        path.write_bytes(content[:size])
+        events.cut_back(tmp_path, 9, 9, said.append)
+        assert path.read_bytes() == content[:last]
+    assert said == []
 
 
 def test_a_run_that_starts_again_from_the_beginning_has_no_old_files(tmp_path):

@@ -12,6 +12,7 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 
 import tf_bdecay
 from tests.training.small import digits, trainer
+from tf_bdecay.errors import BadInput
 from tf_bdecay.schedules import PolynomialWarmupDecay
 from tf_bdecay.training.logs import (
     Diverged,
@@ -22,6 +23,7 @@ from tf_bdecay.training.logs import (
     last_learning_rate,
     shown_names,
 )
+from tf_bdecay.training.resume import Position
 from tf_bdecay.training.workdir import Workdir
 
 
@@ -55,6 +57,34 @@ def test_a_row_an_epoch_says_what_fit_says(tmp_path):
     expected = made.optimizer.totals()["decay_on_updates"].sum() / (2 * 12)
     assert frame["decay_on_fraction"].mean() == pytest.approx(expected)
     assert (frame["images_per_second"] > 0).all() and (frame["seconds"] > 0).all()
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"seconds": 1.0},
+        {"decay_on_updates": 3},
+        {"decay_on_updates": -1, "seconds": 1.0},
+        {"decay_on_updates": 2.5, "seconds": 1.0},
+        {"decay_on_updates": 3, "seconds": -1.0},
+        {"decay_on_updates": 3, "seconds": math.nan},
+        {"decay_on_updates": 3, "seconds": math.inf},
+        {"decay_on_updates": 3, "seconds": True},
+        {"decay_on_updates": 3, "seconds": 1.0, "images": 4},
+    ],
+)
+def test_a_state_of_the_rows_that_is_not_their_own_is_one_sentence(tmp_path, state):
+    workdir = Workdir(tmp_path, {})
+
+    def rows(state):
+        start = Position(update=2, callbacks={"EpochRows": state})
+        return EpochRows(workdir, None, shown_names("test"), 4, 64, start)
+
+    with pytest.raises(BadInput, match="^The checkpoint is damaged .* Received: {") as error:
+        rows(state)
+    assert "\n" not in str(error.value)
+    rows({"decay_on_updates": 3, "seconds": 1})
 
 
 @pytest.mark.parametrize("limit, per_epoch", [(1, 4), (3, 4), (4, 4), (6, 4), (7, 4)])

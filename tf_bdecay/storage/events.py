@@ -8,6 +8,7 @@ import time
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorboard.compat.proto import event_pb2, summary_pb2, tensor_pb2, types_pb2
+from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import metadata as layout_metadata
 from tensorboard.plugins.scalar import metadata as scalar_metadata
@@ -126,23 +127,29 @@ class Events:
         RecordWriter(self._buffer).write(event.SerializeToString())
 
 
-def cut_back(folder, update, ended):
+def cut_back(folder, update, ended, say=lambda sentence: None):
     """Rewrites the event files without what a resumed run will write again.
+
+    What a kill cut short at the end of a file goes too. Damage elsewhere loses the events that it
+    hit, not those behind it, and is said once, for the file is sound then.
 
     Args:
         folder: of the event files; need not exist.
         update: updates done by the checkpoint; scalars beyond it go.
         ended: updates done when its last complete epoch ended; an epoch's scalars beyond it go.
             At 0 updates all files go.
+        say: called with a sentence for each file that is damaged.
     """
     for path in _files(folder):
         if not update:
             path.unlink()
             continue
-        content = io.BytesIO()
-        for event in _read(path):
+        content, damage = io.BytesIO(), []
+        for event in _read(path, damage):
             if _is_kept(event, update, ended):
                 RecordWriter(content).write(event.SerializeToString())
+        if damage:
+            say(_sentence(path, damage))
         atomic_write(path, lambda file, content=content: file.write(content.getvalue()))
 
 
@@ -182,14 +189,85 @@ def _files(folder):
     return sorted(pathlib.Path(folder).glob("events.out.tfevents.*"))
 
 
-def _read(path):
-    """Its events, up to a record that a kill cut short."""
-    records = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+def _read(path, damage=None):
+    """The events of a file that are sound.
+
+    Args:
+        path: of the file.
+        damage: list to which (offset, bytes, update of the event before) of what is not sound is
+            added, but for a record at the end that a kill cut short.
+    """
+    damage = [] if damage is None else damage
+    end, update = 0, 0  # of what was read so far
+    for begin, record in _records(path):
+        try:
+            event = event_pb2.Event.FromString(record)
+        except DecodeError:
+            continue
+        if begin > end:
+            damage.append((end, begin - end, update))
+        end, update = begin + len(record) + _FRAME, max(update, event.step)
+        yield event
+    size = path.stat().st_size
+    if end < size and not _is_cut_short(path.read_bytes(), end):
+        damage.append((end, size - end, update))
+
+
+# A record is its length (8 bytes), a checksum of it (4), the data, and a checksum of these (4).
+_HEADER, _FRAME = 12, 16
+
+
+def _records(path):
+    """Pairs of the offset of a record and its data, of those whose checksums are right."""
+    offset = 0
     try:
-        for record in records:
-            yield event_pb2.Event.FromString(record)
-    except (tf.errors.DataLossError, DecodeError):
-        return
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            yield offset, record
+            offset += len(record) + _FRAME
+    except tf.errors.DataLossError:  # TensorFlow reads no further
+        content = path.read_bytes()
+        while offset < len(content):
+            data = _data(content, offset)
+            if data is not None:
+                yield offset, data
+            offset += 1 if data is None else len(data) + _FRAME
+
+
+def _data(content, offset):
+    """The data of the record that begins at an offset; None where no sound one does."""
+    length = _length(content, offset)
+    if length is None or offset + length + _FRAME > len(content):
+        return None
+    end = offset + _HEADER + length
+    data = content[offset + _HEADER : end]
+    return data if content[end : end + 4] == _checksum(data) else None
+
+
+def _length(content, offset):
+    """The length of the record that begins at an offset; None where none does."""
+    header, check = content[offset : offset + 8], content[offset + 8 : offset + _HEADER]
+    length = int.from_bytes(header, "little")
+    plausible = len(check) == 4 and length < 2**40  # a checksum takes time
+    return length if plausible and check == _checksum(header) else None
+
+
+def _checksum(data):
+    return masked_crc32c(data).to_bytes(4, "little")
+
+
+def _is_cut_short(content, offset):
+    """Whether the file ends within the record that begins at an offset."""
+    length = _length(content, offset)
+    left = len(content) - offset
+    return left < _HEADER or (length is not None and left < length + _FRAME)
+
+
+def _sentence(path, damage):
+    (offset, _, update), lost = damage[0], sum(size for _, size, _ in damage)
+    return (
+        f"Warning: {path} is damaged from byte {offset} on, after the events of update {update}: "
+        f"{lost} bytes of events are lost, all others are kept."
+    )
 
 
 def _is_kept(event, update, ended):

@@ -238,7 +238,9 @@ def _callbacks(experiment, workdir, start, request, evaluates, console, say):
             "roles": _page(str(tf_bdecay.describe(experiment.trainer)).splitlines()),
         }
         callbacks += [
-            UpdateSummaries(workdir, schedule, log.summaries_every, per_epoch, start, pages, shown),
+            UpdateSummaries(
+                workdir, schedule, log.summaries_every, per_epoch, start, pages, shown, say
+            ),
             EpochRows(workdir, schedule, shown, per_epoch, config.batch_size, start),
             *([VariableRows(workdir, per_epoch, start)] if log.variables else []),
             ProgressLine(per_epoch, config.epochs, config.batch_size, console, after),

@@ -10,9 +10,11 @@ import time
 
 import numpy as np
 
+from tf_bdecay.errors import require, shown
 from tf_bdecay.optim.base import unwrapped
 from tf_bdecay.roles import kinds_of
 from tf_bdecay.storage.events import EPOCH_TAG, Events, cut_back
+from tf_bdecay.storage.files import fits, is_count
 from tf_bdecay.storage.tables import Table
 from tf_bdecay.training.progress import Speed
 from tf_bdecay.training.resume import CountsUpdates, Position
@@ -87,6 +89,9 @@ class EpochRows(CountsUpdates):
         shown: from `shown_names`.
         updates_per_epoch, batch_size: of the run.
         start: the `Position` from which the run resumes.
+
+    Raises:
+        BadInput: what the checkpoint has of this callback is not what `state` gave it.
     """
 
     def __init__(self, workdir, schedule, shown, updates_per_epoch, batch_size, start=None):
@@ -99,7 +104,7 @@ class EpochRows(CountsUpdates):
         ended = start.epoch * updates_per_epoch
         self.table = Table(workdir.path / "metrics.csv", columns, after=ended)
         self._speed = Speed(batch_size)
-        self._resumed = start.callbacks.get(type(self).__name__)
+        self._resumed = _checked(start.callbacks.get(type(self).__name__))
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)
@@ -144,6 +149,17 @@ class EpochRows(CountsUpdates):
         return int(unwrapped(self.model.optimizer).totals()["decay_on_updates"].sum())
 
 
+def _checked(state):
+    """The state of `EpochRows` as a checkpoint has it, or None; raises `BadInput` for another."""
+    shape = {"decay_on_updates": is_count, "seconds": lambda v: fits(v, (int, float)) and v >= 0}
+    require(
+        state is None or (fits(state, shape) and len(state) == 2 and state["seconds"] < math.inf),
+        "The checkpoint is damaged or of another version: it must say how many decay_on_updates "
+        f"and seconds the unfinished epoch had; choose another --workdir. Received: {shown(state)}",
+    )
+    return state
+
+
 class UpdateSummaries(CountsUpdates):
     """Writes the decision of every k-th update to TensorBoard and to layers.csv.
 
@@ -155,17 +171,26 @@ class UpdateSummaries(CountsUpdates):
         start: the `Position` from which the run resumes.
         pages: dict of title to text, shown on TensorBoard's text page.
         shown: from `shown_names`; None for Keras' own names.
+        say: called with a sentence for each event file that is damaged.
     """
 
     def __init__(
-        self, workdir, schedule, every, updates_per_epoch, start=None, pages=None, shown=None
+        self,
+        workdir,
+        schedule,
+        every,
+        updates_per_epoch,
+        start=None,
+        pages=None,
+        shown=None,
+        say=lambda sentence: None,
     ):
         start = start or Position()
         super().__init__(updates_per_epoch, start.update)
         self.schedule = schedule
         self.shown = shown or {}
         self.every = every
-        cut_back(workdir.tensorboard, start.update, start.epoch * updates_per_epoch)
+        cut_back(workdir.tensorboard, start.update, start.epoch * updates_per_epoch, say)
         self._events = Events(workdir.tensorboard)
         self._table = Table(workdir.path / "layers.csv", LAYER_COLUMNS, after=start.update)
         self._written = start.update // every
