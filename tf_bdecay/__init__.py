@@ -15,7 +15,9 @@ __version__ = "0.1.0"
 
 _MODULES = ("callbacks", "data", "decay", "layers", "models", "schedules", "sharpness")
 _HOMES = {
+    "AdamW": "optim",
     "Lamb": "optim",
+    "Lars": "optim",
     "LossScaleOptimizer": "optim",
     "SGD": "optim",
     "SharpnessAware": "training.sharpness_aware",  # TensorFlow's

@@ -17,7 +17,7 @@ def bias_ratio(c_beta, c_gamma):
 
 
 class Oracle:
-    """A list of variables and their LAMB or SGD state.
+    """A list of variables and their LAMB, AdamW, SGD or LARS state.
 
     Args:
         thetas: dict of name to array; names end in kernel, bias, gamma or beta.
@@ -92,4 +92,32 @@ class Oracle:
             self.m[k] = momentum * self.m[k] + d
             step = d + momentum * self.m[k] if nesterov else self.m[k]
             new[k] = self.theta[k] - rate * (step if coupled else step + pull)
+        self.theta.update(new)
+
+    def adamw(self, gradients, rate, b1=0.9, b2=0.999, epsilon=1e-8):
+        self.t += 1
+        gradients = {k: np.asarray(g, "float64") for k, g in gradients.items()}
+        decays = {k: self.decay(k, gradients) for k in gradients}
+        new = {}
+        for k, g in gradients.items():
+            self.m[k] = b1 * self.m[k] + (1 - b1) * g
+            self.v[k] = b2 * self.v[k] + (1 - b2) * g**2
+            m_hat, v_hat = self.m[k] / (1 - b1**self.t), self.v[k] / (1 - b2**self.t)
+            shrunk = (1 - rate * decays[k]) * self.theta[k]  # decoupled: first decay, then Adam
+            new[k] = shrunk - rate * m_hat / (np.sqrt(v_hat) + epsilon)
+        self.theta.update(new)
+
+    def lars(self, gradients, rate, coefficient=0.001, momentum=0.9, nesterov=False, epsilon=0.0):
+        self.t += 1
+        gradients = {k: np.asarray(g, "float64") for k, g in gradients.items()}
+        decays = {k: self.decay(k, gradients) for k in gradients}
+        new = {}
+        for k, g in gradients.items():
+            n_theta, n_g = np.linalg.norm(self.theta[k]), np.linalg.norm(g)
+            ratio = 1.0
+            if k in self.adapted and n_theta > 0 and n_g > 0:
+                ratio = coefficient * n_theta / (n_g + decays[k] * n_theta + epsilon)
+            d = rate * ratio * (g + decays[k] * self.theta[k])
+            self.m[k] = momentum * self.m[k] + d
+            new[k] = self.theta[k] - (d + momentum * self.m[k] if nesterov else self.m[k])
         self.theta.update(new)

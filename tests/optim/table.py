@@ -12,7 +12,11 @@ OPTIMIZERS = {
     "lamb, uncorrected": (tf_bdecay.Lamb, {"bias_correction": False}),
     "sgd": (tf_bdecay.SGD, {}),
     "sgd, nesterov, decoupled": (tf_bdecay.SGD, {"nesterov": True, "coupled": False}),
+    "adamw": (tf_bdecay.AdamW, {}),
+    "lars": (tf_bdecay.Lars, {"trust_coefficient": 0.1}),
 }
+# Of rows whose code others run too, or that a file of their own compares with an oracle.
+SLOW = ("lamb, uncorrected", "adamw", "lars")
 
 
 def make(name, learning_rate=0.01, weight_decay=ADAPTIVE, **arguments):

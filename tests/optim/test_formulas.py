@@ -63,6 +63,36 @@ def test_trust_ratio(theta, u, clip, ratio):
     assert float(formulas.trust_ratio(tensor(theta), tensor(u), clip)) == ratio
 
 
+@settings(max_examples=25)
+@given(
+    st.tuples(*[st.floats(1e-3, 1e3)] * 2),
+    st.floats(0, 1),
+    st.sampled_from([1e-3, 0.02]),
+    st.sampled_from([0.0, 0.1]),
+)
+def test_lars_trust_ratio(norms, decay, coefficient, epsilon):
+    theta, g = np.float64(np.float32(norms))
+    expected = coefficient * theta / (g + decay * theta + epsilon)
+    found = formulas.lars_trust_ratio(tensor(theta), tensor(g), tensor(decay), coefficient, epsilon)
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("theta, g", [(0.0, 2.0), (2.0, 0.0), (0.0, 0.0)])
+@pytest.mark.parametrize("epsilon", [0.0, 0.1])
+def test_lars_trust_ratio_is_1_where_a_norm_is_0(theta, g, epsilon):
+    found = formulas.lars_trust_ratio(tensor(theta), tensor(g), 0.0, 0.001, epsilon)
+    assert float(found) == 1.0
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_heavy_ball(nesterov):
+    d, b = np.random.default_rng(0).normal(size=(2, 50))
+    step, buffer = formulas.heavy_ball(tensor(d), tensor(b), 0.7, nesterov)
+    np.testing.assert_allclose(buffer, 0.7 * b + d, rtol=1e-4, atol=1e-6)
+    expected = d + 0.7 * (0.7 * b + d) if nesterov else 0.7 * b + d
+    np.testing.assert_allclose(step, expected, rtol=1e-4, atol=1e-6)
+
+
 @settings(max_examples=50)
 @given(st.lists(st.floats(0, 1e3), min_size=1, max_size=5), st.floats(1e-3, 1e3))
 def test_clipping_brings_the_norm_to_the_limit_and_leaves_shorter_ones(norms, limit):

@@ -33,7 +33,16 @@ OPTIMIZERS = {
         lambda **a: tf_bdecay.Lamb(RATE, layer_adaptation="all", epsilon=1e-4, **NO_DECAY, **a),
         lambda **a: keras.optimizers.Lamb(RATE, epsilon=1e-4, **a),
     ),
+    "adamw": (
+        lambda **a: tf_bdecay.AdamW(RATE, decay.NoBiasDecay(0.3), **a),
+        lambda **a: kernels_only(keras.optimizers.AdamW(RATE, 0.3, epsilon=1e-8, **a)),
+    ),
 }
+
+
+def kernels_only(optimizer):
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
 
 
 def dense():
@@ -103,7 +112,10 @@ def assert_like_keras(name, *, tolerance=1e-3, arguments=None, **how):
     assert np.isfinite(losses).all() and any(np.abs(b).max() > 1e-3 for b in expected)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if n in ("sgd", "adamw") else n for n in OPTIMIZERS],
+)
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -12,7 +12,9 @@ from tf_bdecay import decay
 from tf_bdecay.errors import BadInput
 
 # Under JAX every operation of an update outside of a jitted step is compiled by itself: minutes.
-ALWAYS = table.OPTIMIZERS if keras.backend.backend() == "tensorflow" else ("lamb", "sgd")
+ALWAYS = ("lamb", "sgd")
+if keras.backend.backend() == "tensorflow":
+    ALWAYS = [name for name in table.OPTIMIZERS if name not in table.SLOW]
 ROWS = [
     name if name in ALWAYS else pytest.param(name, marks=pytest.mark.slow)
     for name in table.OPTIMIZERS
@@ -307,7 +309,7 @@ def sparse(rows, indices, dense):
 def test_two_optimizers_have_two_names(name):
     first, second = (type(table.make(name))(0.1) for _ in "ab")
     assert first.name != second.name
-    assert first.name.startswith(type(first).__name__.lower())
+    assert first.name.replace("_", "").startswith(type(first).__name__.lower())
     assert type(first)(0.1, name="mine").name == "mine"
 
 

@@ -1,8 +1,10 @@
 """The optimizers, and the table of what they do to every variable."""
 
+from tf_bdecay.optim.adamw import AdamW
 from tf_bdecay.optim.describe import describe
 from tf_bdecay.optim.lamb import Lamb
+from tf_bdecay.optim.lars import Lars
 from tf_bdecay.optim.loss_scale import LossScaleOptimizer
 from tf_bdecay.optim.sgd import SGD
 
-__all__ = ["SGD", "Lamb", "LossScaleOptimizer", "describe"]
+__all__ = ["SGD", "AdamW", "Lamb", "Lars", "LossScaleOptimizer", "describe"]

@@ -1,7 +1,7 @@
-"""The formulas of the LAMB update: small pure functions on tensors, any backend.
+"""The formulas of the updates: small pure functions on tensors, any backend.
 
-In the order of docs/method.md, "The optimizer": moments, direction a, decay inside
-(u = a + lambda * theta), trust ratio, step.
+Those of LAMB stand in the order of docs/method.md, "The optimizer": moments, direction a, decay
+inside (u = a + lambda * theta), trust ratio, step. AdamW has the same without the ratio.
 """
 
 import math
@@ -78,6 +78,44 @@ def trust_ratio(parameter_norm, update_norm, clip=None):
     usable = ops.logical_and(parameter_norm > 0, update_norm > 0)
     ratio = ops.where(usable, parameter_norm / ops.where(usable, update_norm, 1.0), 1.0)
     return ratio if clip is None else ops.minimum(ratio, clip)
+
+
+def lars_trust_ratio(parameter_norm, gradient_norm, decay, coefficient, epsilon=0.0):
+    """Trust ratio of LARS, and 1 where the norm of theta or g is 0 (You et al. 2017, eq. 6).
+
+        ratio = coefficient ||theta|| / (||g|| + lambda ||theta|| + epsilon)
+
+    Args:
+        parameter_norm, gradient_norm: tensors of one shape, L2 norms of each variable's theta and
+            of its gradient g without decay.
+        decay: lambda of each variable, a tensor of that shape or 0.
+        coefficient: float > 0, the trust coefficient: how far a variable goes in an update at eta =
+            1, as a share of its norm.
+        epsilon: float >= 0; 0 in the paper.
+
+    Returns:
+        Tensor of that shape.
+    """
+    usable = ops.logical_and(parameter_norm > 0, gradient_norm > 0)
+    below = ops.where(usable, gradient_norm + decay * parameter_norm + epsilon, 1.0)
+    return ops.where(usable, coefficient * parameter_norm / below, 1.0)
+
+
+def heavy_ball(step, buffer, momentum, nesterov=False):
+    """Momentum, and Nesterov's as Keras and PyTorch have it.
+
+        b <- momentum b + d        the step is b, or d + momentum b with Nesterov's
+
+    Args:
+        step, buffer: tensors d, b of one shape.
+        momentum: float in [0, 1).
+        nesterov: whether the step is Nesterov's.
+
+    Returns:
+        The step, and the new b.
+    """
+    buffer = momentum * buffer + step
+    return (step + momentum * buffer if nesterov else buffer), buffer
 
 
 def clip_by_global_norm_scale(square_sums, limit):

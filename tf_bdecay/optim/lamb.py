@@ -1,19 +1,16 @@
 """LAMB with true decay inside the trust ratio, and a policy for who decays (Algorithm 1)."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from tf_bdecay import decay as decay_policies
-from tf_bdecay.errors import check_flag, check_number, unknown
+from tf_bdecay.errors import check_flag, check_number
 from tf_bdecay.optim import formulas
-from tf_bdecay.optim.base import DecayByRole
-
-ADAPTATIONS = ("kernels", "all", "decayed")
+from tf_bdecay.optim.adaptation import AdaptedByRole
 
 
 @keras.saving.register_keras_serializable("tf_bdecay")
-class Lamb(DecayByRole):
+class Lamb(AdaptedByRole):
     """LAMB whose decay of every normalization layer's beta follows that layer's sharpness ratio.
 
         g      mean gradient of the global batch
@@ -83,8 +80,6 @@ class Lamb(DecayByRole):
         name=None,
         **kwargs,
     ):
-        if layer_adaptation not in ADAPTATIONS:
-            raise unknown("layer_adaptation of Lamb", layer_adaptation, ADAPTATIONS)
         check_number("beta_1", beta_1, of="Lamb", below=1)
         check_number("beta_2", beta_2, of="Lamb", below=1)
         check_number("epsilon", epsilon, of="Lamb")
@@ -94,14 +89,14 @@ class Lamb(DecayByRole):
         super().__init__(
             learning_rate,
             weight_decay,
-            global_clipnorm,
-            skip_nonfinite,
-            roles,
-            compile_update,
-            name,
+            layer_adaptation,
+            global_clipnorm=global_clipnorm,
+            skip_nonfinite=skip_nonfinite,
+            roles=roles,
+            compile_update=compile_update,
+            name=name,
             **kwargs,
         )
-        self.layer_adaptation = layer_adaptation
         self.beta_1 = float(beta_1)
         self.beta_2 = float(beta_2)
         self.epsilon = float(epsilon)
@@ -112,12 +107,6 @@ class Lamb(DecayByRole):
     def default_policy():
         """Adaptive beta decay as in the paper (appendix A.2)."""
         return decay_policies.AdaptiveBetaDecay(kernel=0.01, beta=1.0, threshold=0.1)
-
-    def adapts(self, variable):
-        """Whether a variable, given as its `VariableRole`, has a trust ratio of its own."""
-        if self.layer_adaptation == "decayed":
-            return self.weight_decay.may_decay(variable)
-        return self.layer_adaptation == "all" or variable.role in ("kernel", "other")
 
     def scalars(self, learning_rate, updates):
         if not self.bias_correction:
@@ -131,24 +120,17 @@ class Lamb(DecayByRole):
         u = formulas.adam_direction(m, v, self.epsilon, *corrections)
         if decay is not None:
             u = u + block.spread(decay) * parameter
-        ratio = self._trust_ratio(block, parameter, u)
+        ratio = self.trust_ratios(block, lambda: self._trust_ratio(block, parameter, u))
         return parameter - block.spread(learning_rate * ratio) * u, (m, v), ratio
 
     def _trust_ratio(self, block, parameter, u):
-        """Trust ratio of each variable of a block, 1 for those that are not adapted."""
-        adapted = np.array([self.adapts(self.roles.variables[i]) for i in block.indices])
-        ones = ops.ones((len(adapted),), block.compute_dtype)
-        if not adapted.any():
-            return ones
         norms = [ops.sqrt(block.square_sums(x)) for x in (parameter, u)]
-        ratio = formulas.trust_ratio(*norms, self.trust_clip)
-        return ratio if adapted.all() else ops.where(adapted, ratio, ones)
+        return formulas.trust_ratio(*norms, self.trust_clip)
 
     def get_config(self):
         """The arguments that make this optimizer again."""
         return {
             **super().get_config(),
-            "layer_adaptation": self.layer_adaptation,
             "beta_1": self.beta_1,
             "beta_2": self.beta_2,
             "epsilon": self.epsilon,

@@ -5,6 +5,7 @@ from keras import ops
 
 from tf_bdecay import decay as decay_policies
 from tf_bdecay.errors import check_flag, check_number
+from tf_bdecay.optim import formulas
 from tf_bdecay.optim.base import DecayByRole
 
 
@@ -52,11 +53,11 @@ class SGD(DecayByRole):
         super().__init__(
             learning_rate,
             weight_decay,
-            global_clipnorm,
-            skip_nonfinite,
-            roles,
-            compile_update,
-            name,
+            global_clipnorm=global_clipnorm,
+            skip_nonfinite=skip_nonfinite,
+            roles=roles,
+            compile_update=compile_update,
+            name=name,
             **kwargs,
         )
         self.momentum = float(momentum)
@@ -73,8 +74,7 @@ class SGD(DecayByRole):
         pull = None if decay is None else block.spread(decay) * parameter
         if pull is not None and self.coupled:
             gradient = gradient + pull
-        buffer = self.momentum * slots[0] + gradient
-        u = gradient + self.momentum * buffer if self.nesterov else buffer
+        u, buffer = formulas.heavy_ball(gradient, slots[0], self.momentum, self.nesterov)
         if pull is not None and not self.coupled:
             u = u + pull
         ones = ops.ones((len(block.indices),), block.compute_dtype)
