@@ -3,6 +3,7 @@
 import gc
 import os
 import pathlib
+import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -14,6 +15,12 @@ quirks.avoid_onednn()
 import hypothesis
 import keras
 import pytest
+
+# Under nohup, or in the background of a shell, they are ignored, and by every process started here.
+for _number in (signal.SIGHUP, signal.SIGINT):
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        default = signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(_number, default)
 
 # The first example of a test traces and compiles: its time says nothing.
 hypothesis.settings.register_profile("no deadline", deadline=None)

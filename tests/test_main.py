@@ -171,6 +171,7 @@ def test_checkpoints_that_are_all_damaged_are_bad_input(finished, tmp_path, caps
     assert error.startswith("main.py: None of the 4 checkpoints in") and error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_deterministic_turns_on_op_determinism_and_is_recorded(finished, tmp_path):
     code = (
         "import sys, main; code = main.main(sys.argv[1:])\n"
@@ -274,7 +275,10 @@ def test_hardware_that_cannot_be_is_refused(argument, sentence, capsys):
     [
         pytest.param(["--config.micro_batch_size=64"], marks=pytest.mark.slow),
         pytest.param(["--config.precision=mixed_bfloat16"], marks=pytest.mark.slow),
-        ["--config.precision=mixed_float16", "--config.micro_batch_size=224"],
+        pytest.param(
+            ["--config.precision=mixed_float16", "--config.micro_batch_size=224"],
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_micro_batches_and_mixed_precision_train(tmp_path, changes, capsys):
@@ -400,6 +404,7 @@ def test_a_real_process_fails_with_a_clean_stderr(tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.slow
 def test_a_run_of_nan_without_skipping_is_no_success(tmp_path, capsys):
     code = main(
         [

@@ -76,11 +76,20 @@ def compare(
         assert len(seen) == 2 * len(problem.PAIRS)
 
 
-@pytest.mark.parametrize("layer_adaptation", ["kernels", "all", "decayed"])
-@pytest.mark.parametrize("policy", POLICIES)
+ADAPTATIONS = ("kernels", "all", "decayed")
+
+
+def _every_policy_and_every_adaptation():
+    """All pairs; those that are not slow have each policy and each adaptation."""
+    for i, policy in enumerate(POLICIES):
+        for j, adaptation in enumerate(ADAPTATIONS):
+            quick = i % len(ADAPTATIONS) == j or (policy, adaptation) == ("adaptive", "kernels")
+            marks = () if quick else pytest.mark.slow
+            yield pytest.param(policy, adaptation, marks=marks)
+
+
+@pytest.mark.parametrize("policy, layer_adaptation", _every_policy_and_every_adaptation())
 def test_equals_the_oracle(policy, layer_adaptation):
-    if keras.backend.backend() == "jax" and layer_adaptation != "all" and "adaptive" not in policy:
-        pytest.skip("the same code as under TensorFlow: adaptive decay and one adaptation are run")
     if keras.backend.backend() == "tensorflow":  # JAX has no float64 unless told before it starts
         compare(policy, layer_adaptation, "float64", 1e-10)
     compare(policy, layer_adaptation, "float32", 1e-5)
@@ -131,7 +140,7 @@ def run(policy, thetas=None, gradients=None, **options):
     return problem.values(variables), optimizer
 
 
-@pytest.mark.parametrize("layer_adaptation", ["kernels", "all", "decayed"])
+@pytest.mark.parametrize("layer_adaptation", ["decayed"])  # the others: test_properties.py
 def test_threshold_0_is_fixed_beta_decay_bit_for_bit(layer_adaptation):
     adaptive, _ = run(decay.AdaptiveBetaDecay(threshold=0.0), layer_adaptation=layer_adaptation)
     fixed, _ = run(decay.BetaDecay(), layer_adaptation=layer_adaptation)
@@ -139,7 +148,7 @@ def test_threshold_0_is_fixed_beta_decay_bit_for_bit(layer_adaptation):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("layer_adaptation", ["kernels", "all", "decayed"])
+@pytest.mark.parametrize("layer_adaptation", ["decayed"])
 def test_threshold_infinite_is_no_beta_decay_bit_for_bit(layer_adaptation):
     never, _ = run(decay.AdaptiveBetaDecay(threshold=math.inf), layer_adaptation=layer_adaptation)
     zero, _ = run(decay.BetaDecay(beta=0.0), layer_adaptation=layer_adaptation)

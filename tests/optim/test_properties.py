@@ -11,12 +11,8 @@ from tests.optim import problem, table
 from tf_bdecay import decay
 from tf_bdecay.errors import BadInput
 
-# Under JAX every operation of an update outside of a jitted step is compiled by itself: minutes.
-ALWAYS = ("lamb", "sgd")
-if keras.backend.backend() == "tensorflow":
-    ALWAYS = [name for name in table.OPTIMIZERS if name not in table.SLOW]
 ROWS = [
-    name if name in ALWAYS else pytest.param(name, marks=pytest.mark.slow)
+    name if name in table.ALWAYS else pytest.param(name, marks=pytest.mark.slow)
     for name in table.OPTIMIZERS
 ]
 pytestmark = [pytest.mark.any_backend, pytest.mark.parametrize("name", ROWS)]

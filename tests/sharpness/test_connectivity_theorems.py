@@ -73,7 +73,7 @@ def relu_perceptron():
     return perceptron("relu")
 
 
-@settings(max_examples=40)
+@settings(max_examples=10)
 @given(st.integers(0, 2), st.integers(0, 4), st.floats(-3, 3))
 @pytest.mark.parametrize("per_example", [True, False])
 def test_sharpness_is_invariant_under_reparameterization(per_example, layer, unit, exponent):
