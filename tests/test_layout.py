@@ -18,7 +18,7 @@ PACKAGE, TESTS = ROOT / "tf_bdecay", ROOT / "tests"
 
 # README's Layout, from the ground up. A storey may use those below it, and itself without a circle.
 STOREYS = (
-    ("errors", "quirks", "keras_private", "sensitivity"),
+    ("errors", "patterns", "quirks", "keras_private", "sensitivity"),
     ("roles", "batches", "decay", "schedules", "layers", "data", "storage"),
     ("optim", "models", "sharpness", "distribution"),
     ("callbacks",),

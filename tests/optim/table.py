@@ -17,6 +17,7 @@ OPTIMIZERS = {
 }
 # The rows that `make test` runs: each property takes every row seconds, of tracing and compiling.
 ALWAYS = ("lamb", "sgd")
+CLASSES = ("lars", "sgd", "lamb", "adamw")  # a row of each
 
 
 def make(name, learning_rate=0.01, weight_decay=ADAPTIVE, **arguments):

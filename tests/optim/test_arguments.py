@@ -10,6 +10,8 @@ import tf_bdecay
 from tests.optim import problem
 from tf_bdecay import decay
 from tf_bdecay.errors import BadInput
+from tf_bdecay.optim.arguments import multipliers
+from tf_bdecay.roles import roles_of
 
 pytestmark = pytest.mark.any_backend
 
@@ -67,6 +69,11 @@ def test_learning_rate_counts_updates(kind):
         ({"use_emma": True}, "did you mean 'use_ema'"),
         ({"roles": {"nothing/.*": "beta"}}, "matches no trainable variable"),
         ({"roles": {"norm/gamma": "gama"}}, "did you mean 'gamma'"),
+        ({"roles": {"norm[": "gamma"}}, "must be a regular expression"),
+        ({"rate_multipliers": {"gama": 0.5}}, "'gama' in `rate_multipliers` matches no trainable"),
+        ({"rate_multipliers": {"other": 0.5}}, "No trainable variable has the role 'other'"),
+        ({"rate_multipliers": {"gamma": -0.5}}, r"`rate_multipliers\['gamma'\]` of Lamb must be"),
+        ({"rate_multipliers": 0.5}, "`rate_multipliers` of Lamb must be a dict"),
     ],
     ids=str,
 )
@@ -98,6 +105,7 @@ def test_config_round_trip():
         global_clipnorm=1.0,
         skip_nonfinite=False,
         roles={".*/offset": "beta"},
+        rate_multipliers={"gamma": 0.5, "head/.*": 2},
         use_ema=True,
     )
     again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
@@ -105,3 +113,17 @@ def test_config_round_trip():
     assert again.weight_decay == optimizer.weight_decay
     default = tf_bdecay.Lamb()
     assert tf_bdecay.Lamb.from_config(default.get_config()).get_config() == default.get_config()
+
+
+def test_rate_multipliers_by_role_and_by_path():
+    roles = roles_of(problem.make_variables(problem.initial()))
+    found = multipliers({"head/.*": 3.0, "kernel": 0.5, "conv/.*": 2.0, "conv/bias": 0.0}, roles)
+    by_name = dict(zip(problem.SHAPES, found, strict=True))
+    assert {name: value for name, value in by_name.items() if value != 1} == {
+        "conv/kernel": 2.0,  # a pattern goes before a role
+        "conv/bias": 0.0,  # and a later before an earlier
+        "wide/kernel": 0.5,
+        "head/kernel": 3.0,
+        "head/bias": 3.0,
+    }
+    assert (multipliers({}, roles) == 1).all()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import tf_bdecay
-from tests.optim import problem
+from tests.optim import problem, table
 from tf_bdecay import decay
 
 pytestmark = pytest.mark.any_backend
@@ -103,3 +103,36 @@ def test_scalar_and_empty_variables():
     problem.apply(optimizer, variables, {k: np.ones_like(v) for k, v in thetas.items()})
     assert float(variables[0].numpy()) == pytest.approx(0.9, rel=1e-5)
     assert variables[1].numpy().shape == (0, 3)
+
+
+def run(optimizer, steps=3):
+    variables = problem.make_variables(problem.initial())
+    for gradient in problem.gradients(steps):
+        problem.apply(optimizer, variables, gradient)
+    return dict(zip(problem.SHAPES, (np.array(v.numpy()) for v in variables), strict=True))
+
+
+@pytest.mark.parametrize(
+    "name", ["lars", *(pytest.param(n, marks=pytest.mark.slow) for n in table.CLASSES[1:])]
+)
+def test_a_multiplier_of_a_half_halves_the_rate_of_these_variables_alone(name):
+    """Alone in a block and packed, by role and by path, beside one that is held."""
+    given = {"gamma": 0.5, "wide/kernel": 0.5, "conv/kernel": 0.0}
+    fixed = decay.FullDecay(0.1)
+    found = run(table.make(name, weight_decay=fixed, rate_multipliers=given))
+    plain = run(table.make(name, weight_decay=fixed))
+    halved = run(table.make(name, learning_rate=0.005, weight_decay=fixed))
+    for path, value in found.items():
+        if path == "conv/kernel":
+            expected = problem.initial()[path].astype("float32")
+        else:
+            half = path == "wide/kernel" or path.endswith("gamma")
+            expected = (halved if half else plain)[path]
+        np.testing.assert_array_equal(value, expected, err_msg=path)
+
+
+def test_multipliers_of_1_change_no_bit():
+    ones = {"kernel": 1.0, "norm/.*": 1}
+    plain, found = run(made()[0]), run(made(rate_multipliers=ones)[0])
+    for path, value in found.items():
+        np.testing.assert_array_equal(value, plain[path])

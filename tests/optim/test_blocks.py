@@ -1,12 +1,19 @@
 """Blocks hold every variable once, and compute by variable what NumPy does."""
 
+import functools
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
+from tests.optim import problem
+from tf_bdecay import decay
+from tf_bdecay.optim import blocks
 from tf_bdecay.optim.blocks import gather_by_variable, make_blocks
+from tf_bdecay.roles import roles_of
 
 pytestmark = pytest.mark.any_backend
 
@@ -65,3 +72,21 @@ def test_small_variables_are_packed_by_dtype_and_large_ones_are_not():
 def test_double_precision_stays_double():
     (block,) = make_blocks([(2,)], ["float64"])
     assert block.compute_dtype == "float64"
+
+
+@pytest.mark.parametrize("pack_below", [0, 1000])
+def test_step_sizes_are_rate_times_multiplier_times_ratio(pack_below, monkeypatch):
+    cut = functools.partial(make_blocks, pack_below=pack_below)
+    monkeypatch.setattr(blocks, "make_blocks", cut)
+    roles = roles_of(problem.make_variables(problem.initial()))
+    ones = np.ones(len(roles))
+    for multipliers, ratios in itertools.product((ones, ones.cumsum()), (ones, 0.1 * ones)):
+        layout = blocks.Layout(roles, ["float32"] * len(roles), decay.NoDecay(), multipliers)
+        for block in layout.blocks:
+            indices = list(block.indices)
+            trust = ops.convert_to_tensor(ratios[indices].astype("float32"))
+            trust = None if ratios is ones else trust
+            sizes = layout.step_sizes(block, ops.convert_to_tensor(0.5), trust)
+            sizes = block.split(ops.broadcast_to(sizes, block.shape))
+            for size, expected in zip(sizes, 0.5 * (multipliers * ratios)[indices], strict=True):
+                np.testing.assert_allclose(size, np.full_like(size, expected), rtol=1e-6)

@@ -80,6 +80,22 @@ def test_what_is_not_given_is_the_compiled_optimizers():
     assert rows[-1].adapted
 
 
+def test_rates_are_a_column_where_one_is_not_1():
+    model = network()
+    model.compile(tf_bdecay.SGD(0.1, rate_multipliers={"gamma": 0.5, "head/.*": 0}))
+    table = tf_bdecay.describe(model)
+    rates = {r.variable: r.rate for r in table.rows if r.rate != 1}
+    assert rates == {"net/norm/gamma": 0.5, "net/head/kernel": 0.0, "net/head/bias": 0.0}
+    lines = {line.split()[0]: line.split()[-1] for line in str(table).splitlines() if line.split()}
+    assert (lines["variable"], lines["net/norm/gamma"], lines["net/norm/beta"]) == (
+        "rate",
+        "x0.5",
+        "x1",
+    )
+    assert {r.rate for r in tf_bdecay.describe(model, decay.NoDecay()).rows} == {0.0, 0.5, 1.0}
+    assert "rate" not in str(tf_bdecay.describe(network()))
+
+
 def test_long_names_are_printed_whole():
     name = "a_long_name_" * 15
     model = keras.Sequential([keras.Input((4,)), layers.LayerNormalization(name=name)])

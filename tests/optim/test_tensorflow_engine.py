@@ -40,6 +40,19 @@ def test_what_is_compiled_does_not_grow_with_depth(layers):
         assert function.experimental_get_tracing_count() == 1
 
 
+def test_variables_of_one_shape_and_other_rates_are_compiled_apart():
+    thetas = deep_thetas(2)
+    gradients = {k: 0.1 * np.ones_like(v) for k, v in thetas.items()}
+    variables, others = (problem.make_variables(thetas) for _ in "ab")
+    options = {"weight_decay": decay.NoDecay(), "compile_update": False}
+    rated = tf_bdecay.Lars(1.0, rate_multipliers={"dense1/kernel": 0.5}, **options)
+    problem.apply(rated, variables, gradients)
+    problem.apply(tf_bdecay.Lars(0.5, **options), others, gradients)
+    assert sum(name == "move" for name, _ in rated.engine.compiled) == 3  # with the pack's
+    equal = [np.array_equal(a.numpy(), b.numpy()) for a, b in zip(variables, others, strict=True)]
+    assert equal == [name == "dense1/kernel" for name in thetas]
+
+
 @pytest.mark.parametrize(
     "options",
     [

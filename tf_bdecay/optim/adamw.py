@@ -28,8 +28,8 @@ class AdamW(DecayByRole):
             by PyTorch's coefficient.
         beta_1, beta_2: decay rates of the moments, in [0, 1).
         epsilon: added to the root of v, >= 0.
-        **kwargs: `global_clipnorm`, `skip_nonfinite`, `roles`, `compile_update`, `name` and what
-            every Keras optimizer has, as in `Lamb`.
+        **kwargs: `global_clipnorm`, `skip_nonfinite`, `roles`, `rate_multipliers`,
+            `compile_update`, `name` and what every Keras optimizer has, as in `Lamb`.
 
     Raises:
         BadInput: an argument out of range, or one that would be silently wrong.
@@ -78,7 +78,8 @@ class AdamW(DecayByRole):
         if decay is not None:
             u = u + block.spread(decay) * parameter
         ones = ops.ones((len(block.indices),), block.compute_dtype)
-        return parameter - learning_rate * u, (m, v), ones
+        step = self.layout.step_sizes(block, learning_rate) * u
+        return parameter - step, (m, v), ones
 
     def get_config(self):
         """The arguments that make this optimizer again."""

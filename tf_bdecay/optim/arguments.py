@@ -3,9 +3,12 @@
 import warnings
 
 import keras
+import numpy as np
 
+from tf_bdecay import patterns
 from tf_bdecay.decay import DecayPolicy
 from tf_bdecay.errors import require, unknown
+from tf_bdecay.roles import ROLES
 
 KERAS_ARGUMENTS = ("use_ema", "ema_momentum", "ema_overwrite_frequency", "loss_scale_factor")
 
@@ -56,8 +59,38 @@ def policy(kind, weight_decay):
     return weight_decay
 
 
-def check_pairs(policy, is_default, roles):
-    """Warns, or raises where it was asked for, if a policy has betas that it cannot decide.
+def multipliers(by_name, roles):
+    """What the learning rate of each variable is multiplied by.
+
+    Args:
+        by_name: dict of a role, or a regular expression on paths, to a number >= 0. Patterns go
+            before roles; of several that match a variable the last one counts.
+        roles: the `Roles` of the variables.
+
+    Returns:
+        float64 array [V], 1 for a variable that nothing names.
+
+    Raises:
+        BadInput: no variable has the role, or a path that matches the pattern.
+    """
+    found = np.ones(len(roles), "float64")
+    for role in by_name.keys() & set(ROLES):
+        indices = roles.indices(role)
+        require(
+            indices,
+            f"No trainable variable has the role {role!r}, which is in `rate_multipliers`; the "
+            f"roles here are {', '.join(r for r in ROLES if roles.indices(r))}.",
+        )
+        found[indices] = by_name[role]
+    paths = [v.path for v in roles.variables]
+    for pattern, value in by_name.items():
+        if pattern not in ROLES:
+            found[patterns.matching(pattern, paths, "`rate_multipliers`")] = value
+    return found
+
+
+def check_roles(policy, is_default, roles):
+    """Checks a policy against the variables; warns, or raises, of betas that it cannot decide.
 
     Args:
         policy: the `DecayPolicy`.
@@ -65,8 +98,10 @@ def check_pairs(policy, is_default, roles):
         roles: the `Roles` of the variables to be updated.
 
     Raises:
-        BadInput: an adaptive policy was asked for, and no layer has both gamma and beta.
+        BadInput: an adaptive policy was asked for, and no layer has both gamma and beta; or what
+            the policy itself refuses.
     """
+    policy.check(roles.variables)
     if not policy.adaptive:
         return
     if not roles.pairs:
@@ -83,8 +118,9 @@ def check_pairs(policy, is_default, roles):
         )
     elif roles.unpaired:
         names = ", ".join(roles.variables[i].label for i in roles.unpaired)
-        decays = getattr(policy, "unpaired", 0.0)
+        decays = {str(policy.coefficient(roles.variables[i])) for i in roles.unpaired}
         warnings.warn(
-            f"Betas without a gamma have no ratio r; they decay by {decays}: {names}.",
+            f"Betas without a gamma have no ratio r; they decay by {'; '.join(sorted(decays))}: "
+            f"{names}.",
             stacklevel=4,
         )

@@ -8,7 +8,7 @@ import warnings
 
 import keras
 
-from tf_bdecay import keras_private
+from tf_bdecay import keras_private, patterns
 from tf_bdecay.errors import BadInput, check_flag, check_number, require
 from tf_bdecay.optim import arguments, whole_tensors
 from tf_bdecay.optim.blocks import Layout
@@ -30,6 +30,11 @@ class DecayByRole(Decides, EngineSide, keras.optimizers.Optimizer):
             Keras' LossScaleOptimizer around this one skips by itself never comes here to be
             counted; `tf_bdecay.LossScaleOptimizer` leaves it to this one.
         roles: dict of regular expression to role, for variables with names of their own.
+        rate_multipliers: dict of a role ("kernel", "bias", "gamma", "beta", "other") or a regular
+            expression on paths to a number >= 0 by which eta is multiplied for these variables, in
+            the step and in its decay alike. A pattern is matched as in `roles` and goes before a
+            role; of several that match, the last one counts. 0 holds a variable where it is: its
+            moments, its C_m and its part in the gradients' norm go on.
         compile_update: "auto", True or False: whether XLA compiles the update (TensorFlow only).
         name: name of the optimizer.
         **kwargs: `use_ema`, `ema_momentum`, `ema_overwrite_frequency`, `loss_scale_factor`, as in
@@ -53,6 +58,7 @@ class DecayByRole(Decides, EngineSide, keras.optimizers.Optimizer):
         global_clipnorm=None,
         skip_nonfinite=True,
         roles=None,
+        rate_multipliers=None,
         compile_update="auto",
         name=None,
         **kwargs,
@@ -75,6 +81,7 @@ class DecayByRole(Decides, EngineSide, keras.optimizers.Optimizer):
         self.skip_nonfinite = skip_nonfinite
         self.compile_update = compile_update
         self.role_overrides = dict(roles or {})
+        self.rate_multipliers = patterns.numbers(rate_multipliers or {}, "rate_multipliers", kind)
         self.policy_is_default = isinstance(weight_decay, str) and weight_decay == "default"
         if self.policy_is_default:
             weight_decay = self.default_policy()
@@ -88,15 +95,17 @@ class DecayByRole(Decides, EngineSide, keras.optimizers.Optimizer):
                 trainable variables, as Keras itself calls it.
 
         Raises:
-            BadInput: an adaptive policy was asked for, and no layer has both gamma and beta.
+            BadInput: an adaptive policy was asked for, and no layer has both gamma and beta; a
+                pattern or a role in an argument that no variable has.
         """
         if self.built:
             return
         roles = roles_of(model_or_variables, self.role_overrides)
-        arguments.check_pairs(self.weight_decay, self.policy_is_default, roles)
+        arguments.check_roles(self.weight_decay, self.policy_is_default, roles)
+        multipliers = arguments.multipliers(self.rate_multipliers, roles)
         variables = list(getattr(model_or_variables, "trainable_variables", model_or_variables))
         dtypes = [keras.backend.standardize_dtype(v.dtype) for v in variables]
-        layout = Layout(roles, dtypes, self.weight_decay)
+        layout = Layout(roles, dtypes, self.weight_decay, multipliers)
         super().build(variables)
         self.roles, self.layout = roles, layout
         self._slot_variables = tuple(
@@ -154,6 +163,7 @@ class DecayByRole(Decides, EngineSide, keras.optimizers.Optimizer):
             "global_clipnorm": self.global_clipnorm,
             "skip_nonfinite": self.skip_nonfinite,
             "roles": self.role_overrides,
+            "rate_multipliers": self.rate_multipliers,
             "compile_update": self.compile_update,
         }
 
@@ -208,7 +218,8 @@ class DecayByRole(Decides, EngineSide, keras.optimizers.Optimizer):
         """The subclass's rule for one block of variables.
 
         Args:
-            block: the `Block`. Of its variables only what `adapts` says may matter, beside shapes.
+            block: the `Block`. Of its variables only what `adapts` and `layout.step_sizes` say may
+                matter, beside shapes.
             parameter, gradient: its tensors theta and g, after clipping.
             slots: tuple of its tensors, as named in `slots`.
             decay: lambda of each of its variables, or None where all are 0.

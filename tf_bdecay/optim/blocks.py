@@ -121,21 +121,24 @@ def _sum(tensor):
 
 
 class Layout:
-    """What is fixed once the variables are known: blocks, pairs, coefficients of decay.
+    """What is fixed once the variables are known: blocks, pairs, coefficients of decay, rates.
 
     Args:
         roles: `Roles` of the trainable variables.
         dtypes: list of their dtype names.
         policy: a `DecayPolicy`.
+        multipliers: [V] floats, what the learning rate of each variable is multiplied by; 1 if
+            None.
 
     Attributes:
         roles, policy: as given.
         blocks: tuple of `Block`s that together hold every variable once.
         coefficients: float64 [V], lambda of each variable while its decay is on.
+        multipliers: float64 [V].
         gammas, betas: int32 [L], indices of the pairs' variables.
     """
 
-    def __init__(self, roles, dtypes, policy):
+    def __init__(self, roles, dtypes, policy, multipliers=None):
         self.roles, self.policy = roles, policy
         self.blocks = make_blocks([v.shape for v in roles.variables], dtypes)
         kind = type(policy).__name__
@@ -143,6 +146,8 @@ class Layout:
             [checked_coefficient(kind, v.label, policy.coefficient(v)) for v in roles.variables],
             "float64",
         )
+        multipliers = np.ones(len(roles)) if multipliers is None else multipliers
+        self.multipliers = np.array(multipliers, "float64")
         self.gammas = np.array([pair.gamma for pair in roles.pairs], "int32")
         self.betas = np.array([pair.beta for pair in roles.pairs], "int32")
 
@@ -176,6 +181,24 @@ class Layout:
         gates = ops.concatenate([on, ops.ones((1,), "bool")])
         gate = ops.take(gates, np.array([layer.get(i, always) for i in block.indices], "int32"))
         return constant * ops.cast(gate, block.compute_dtype)
+
+    def step_sizes(self, block, learning_rate, ratios=None):
+        """What every element of a block's direction is multiplied by: eta, multiplier, trust ratio.
+
+        Args:
+            block: the block.
+            learning_rate: scalar eta, in the block's compute dtype.
+            ratios: [number of variables of the block], or None where all are 1.
+
+        Returns:
+            Tensor that broadcasts over the block's.
+        """
+        multipliers = self.multipliers[list(block.indices)]
+        if (multipliers != 1).any():
+            learning_rate = learning_rate * ops.cast(multipliers, block.compute_dtype)
+        elif ratios is None:
+            return learning_rate
+        return block.spread(learning_rate if ratios is None else learning_rate * ratios)
 
 
 def make_blocks(shapes, dtypes, pack_below=PACK_BELOW):

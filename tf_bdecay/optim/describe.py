@@ -4,7 +4,7 @@ import io
 from typing import NamedTuple
 
 from tf_bdecay import keras_private
-from tf_bdecay.optim.arguments import check_pairs
+from tf_bdecay.optim.arguments import check_roles, multipliers
 from tf_bdecay.optim.base import DecayByRole, unwrapped
 from tf_bdecay.optim.lamb import Lamb
 from tf_bdecay.roles import roles_of
@@ -22,6 +22,7 @@ class Row(NamedTuple):
         rule: "always", "never", or when: "if r >= 0.1".
         on: whether it decays now; None before the first decision of an adaptive policy.
         adapted: whether it has a trust ratio of its own.
+        rate: what the learning rate is multiplied by.
     """
 
     variable: str
@@ -32,6 +33,7 @@ class Row(NamedTuple):
     rule: str
     on: bool | None
     adapted: bool
+    rate: float = 1.0
 
 
 class Description(NamedTuple):
@@ -46,14 +48,17 @@ class Description(NamedTuple):
         from rich.table import Table
 
         table = Table(box=box.SIMPLE_HEAD, title=self.policy, title_justify="left")
-        for name in ("variable", "shape", "role", "partner", "decay", "now", "adapted"):
+        rated = any(row.rate != 1 for row in self.rows)
+        columns = ("variable", "shape", "role", "partner", "decay", "now", "adapted", "rate")
+        for name in columns if rated else columns[:-1]:
             table.add_column(name, no_wrap=True)
         for row in self.rows:
             decay = "0" if row.rule == "never" else f"{row.decay:g} {row.rule}"
             now = {None: "undecided", True: f"{row.decay:g}", False: "0"}[row.on]
             shape = "x".join(map(str, row.shape)) or "scalar"
             adapted = "yes" if row.adapted else "no"
-            table.add_row(row.variable, shape, row.role, row.partner, decay, now, adapted)
+            rate = [f"x{row.rate:g}"] if rated else []
+            table.add_row(row.variable, shape, row.role, row.partner, decay, now, adapted, *rate)
         page = io.StringIO()
         width = 80 + 2 * max((len(row.variable) for row in self.rows), default=0)
         Console(file=page, width=width).print(table)
@@ -70,7 +75,7 @@ class Description(NamedTuple):
 
 
 def describe(model, weight_decay=None, layer_adaptation=None):
-    """Tells every trainable variable's role, partner, decay and adaptation.
+    """Tells every trainable variable's role, partner, decay, adaptation and rate.
 
     Args:
         model: a built Keras model. If it is compiled with an optimizer of tf_bdecay and no policy
@@ -94,6 +99,7 @@ def describe(model, weight_decay=None, layer_adaptation=None):
             weight_decay=policy if weight_decay is None else weight_decay,
             layer_adaptation=layer_adaptation or getattr(settings, "layer_adaptation", "kernels"),
             roles=settings.role_overrides,
+            rate_multipliers=settings.rate_multipliers,
         )
     # The user's optimizer is never built here: under a strategy that needs its scope.
     shown = None
@@ -104,7 +110,7 @@ def describe(model, weight_decay=None, layer_adaptation=None):
         shown = range(len(roles))
     else:
         roles = compiled.roles
-    check_pairs(settings.weight_decay, settings.policy_is_default, roles)
+    check_roles(settings.weight_decay, settings.policy_is_default, roles)
     decided = roles is getattr(compiled, "roles", None) and compiled.totals()["updates"] > 0
     on = compiled.decision().decay_on if decided else [None] * len(roles.pairs)
     rows = tuple(_rows(settings, roles, on))
@@ -121,6 +127,7 @@ def _rows(optimizer, roles, on_by_pair):
     """A `Row` of every variable; `on_by_pair` has a boolean or None a pair."""
     policy = optimizer.weight_decay
     decided = dict(zip((p.beta for p in roles.pairs), on_by_pair, strict=True))
+    rates = multipliers(optimizer.rate_multipliers, roles)
     for variable in roles.variables:
         coefficient = policy.coefficient(variable)
         if variable.overwritten or not policy.may_decay(variable):
@@ -142,4 +149,5 @@ def _rows(optimizer, roles, on_by_pair):
             rule,
             on,
             optimizer.adapts(variable) and not variable.overwritten,
+            float(rates[variable.index]),
         )

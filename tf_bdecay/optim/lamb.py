@@ -41,6 +41,10 @@ class Lamb(AdaptedByRole):
         skip_nonfinite: whether an update whose reduced gradients are not all finite leaves
             everything as it was, but for `skipped_updates`.
         roles: dict of regular expression to role, for variables with names of their own.
+        rate_multipliers: dict of a role or a regular expression on paths to a number >= 0 by which
+            eta is multiplied for these variables: {"gamma": 0.5, "head/.*": 2.0}. A pattern goes
+            before a role, a later pattern before an earlier; 0 holds a variable where it is, while
+            its moments and sensitivity go on.
         compile_update: "auto", True or False: whether XLA compiles the update (TensorFlow only).
         name: name of the optimizer; by default `lamb`, `lamb_1`, ..., as Keras counts them.
         **kwargs: `use_ema`, `ema_momentum`, `ema_overwrite_frequency`, `loss_scale_factor`.
@@ -76,6 +80,7 @@ class Lamb(AdaptedByRole):
         global_clipnorm=None,
         skip_nonfinite=True,
         roles=None,
+        rate_multipliers=None,
         compile_update="auto",
         name=None,
         **kwargs,
@@ -93,6 +98,7 @@ class Lamb(AdaptedByRole):
             global_clipnorm=global_clipnorm,
             skip_nonfinite=skip_nonfinite,
             roles=roles,
+            rate_multipliers=rate_multipliers,
             compile_update=compile_update,
             name=name,
             **kwargs,
@@ -121,7 +127,8 @@ class Lamb(AdaptedByRole):
         if decay is not None:
             u = u + block.spread(decay) * parameter
         ratio = self.trust_ratios(block, lambda: self._trust_ratio(block, parameter, u))
-        return parameter - block.spread(learning_rate * ratio) * u, (m, v), ratio
+        step = self.layout.step_sizes(block, learning_rate, ratio) * u
+        return parameter - step, (m, v), ratio
 
     def _trust_ratio(self, block, parameter, u):
         norms = [ops.sqrt(block.square_sums(x)) for x in (parameter, u)]

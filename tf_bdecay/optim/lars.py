@@ -36,8 +36,8 @@ class Lars(AdaptedByRole):
         momentum: in [0, 1).
         nesterov: whether to use Nesterov's momentum.
         epsilon: added to the ratio's denominator, >= 0.
-        **kwargs: `global_clipnorm`, `skip_nonfinite`, `roles`, `compile_update`, `name` and what
-            every Keras optimizer has, as in `Lamb`.
+        **kwargs: `global_clipnorm`, `skip_nonfinite`, `roles`, `rate_multipliers`,
+            `compile_update`, `name` and what every Keras optimizer has, as in `Lamb`.
 
     Raises:
         BadInput: an argument out of range, or one that would be silently wrong.
@@ -92,7 +92,7 @@ class Lars(AdaptedByRole):
 
         ratio = self.trust_ratios(block, ratios)
         d = gradient if decay is None else gradient + block.spread(decay) * parameter
-        d = block.spread(learning_rate * ratio) * d
+        d = self.layout.step_sizes(block, learning_rate, ratio) * d
         step, buffer = formulas.heavy_ball(d, slots[0], self.momentum, self.nesterov)
         return parameter - step, (buffer,), ratio
 

@@ -25,7 +25,8 @@ class SGD(DecayByRole):
         nesterov: whether to use Nesterov's momentum.
         weight_decay: a policy of `tf_bdecay.decay`; "default" is `FullDecay(0.005)`, Table 1's.
         coupled: whether decay goes through the momentum.
-        global_clipnorm, skip_nonfinite, roles, compile_update, name, **kwargs: as in `Lamb`.
+        global_clipnorm, skip_nonfinite, roles, rate_multipliers, compile_update, name, **kwargs: as
+            in `Lamb`.
 
     Raises:
         BadInput: an argument out of range, or one that would be silently wrong.
@@ -43,6 +44,7 @@ class SGD(DecayByRole):
         global_clipnorm=None,
         skip_nonfinite=True,
         roles=None,
+        rate_multipliers=None,
         compile_update="auto",
         name=None,
         **kwargs,
@@ -56,6 +58,7 @@ class SGD(DecayByRole):
             global_clipnorm=global_clipnorm,
             skip_nonfinite=skip_nonfinite,
             roles=roles,
+            rate_multipliers=rate_multipliers,
             compile_update=compile_update,
             name=name,
             **kwargs,
@@ -78,7 +81,8 @@ class SGD(DecayByRole):
         if pull is not None and not self.coupled:
             u = u + pull
         ones = ops.ones((len(block.indices),), block.compute_dtype)
-        return parameter - learning_rate * u, (buffer,), ones
+        step = self.layout.step_sizes(block, learning_rate) * u
+        return parameter - step, (buffer,), ones
 
     def get_config(self):
         """The arguments that make this optimizer again."""

@@ -240,7 +240,8 @@ class InPlace:
         (i,) = block.indices
         constraint = self.optimizer.constraint(i)
         adapts = self.optimizer.adapts(self.layout.roles.variables[i])
-        return block.shape, block.dtype, adapts, None if constraint is None else i
+        rate = self.layout.multipliers[i]
+        return block.shape, block.dtype, adapts, rate, None if constraint is None else i
 
 
 def _if(condition, yes, no):

@@ -5,12 +5,11 @@ list of trainable variables, never a pair of names.
 """
 
 import dataclasses
-import re
 from collections import Counter
 
 import keras
 
-from tf_bdecay import keras_private
+from tf_bdecay import keras_private, patterns
 from tf_bdecay.errors import BadInput, unknown
 from tf_bdecay.roles import scales
 from tf_bdecay.roles.owners import owners_of
@@ -220,12 +219,7 @@ def _apply_overrides(roles, paths, overrides):
     for pattern, role in overrides.items():
         if role not in ROLES:
             raise unknown(f"role for the pattern {pattern!r}", role, ROLES)
-        hits = [i for i, path in enumerate(paths) if re.fullmatch(rf"(?:.*/)?(?:{pattern})", path)]
-        if not hits:
-            raise BadInput(
-                f"The pattern {pattern!r} in `roles` matches no trainable variable; the paths are "
-                f"{', '.join(paths[:8])}{', ...' if len(paths) > 8 else ''}."
-            )
+        hits = patterns.matching(pattern, paths, "`roles`")
         shared = sorted({paths[i] for i in hits if counts[paths[i]] > 1})
         if shared:
             raise BadInput(

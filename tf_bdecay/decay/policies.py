@@ -1,18 +1,4 @@
-"""Decay policies: which variable decays by how much, and when (Tables 1 to 5, Fig. 1).
-
-Their table: docs/method.md, "Decay policies".
-
-A policy maps roles to coefficients, and the ratios r_l of this update to decisions. To write one's
-own, subclass `DecayPolicy` and register it with `keras.saving.register_keras_serializable`:
-
-    @keras.saving.register_keras_serializable("mine")
-    class DeepLayersOnly(tf_bdecay.decay.DecayPolicy):
-        def coefficient(self, variable):  # a `VariableRole`; asked when building, not in an update
-            deep = "stage4" in variable.path  # not startswith: a model's name changes on load
-            return 0.01 if variable.role == "kernel" and deep else 0.0
-
-Override `decide(ratio)` as well, and set `adaptive = True`, for a decision that depends on r_l.
-"""
+"""The policies of the paper's comparisons: docs/method.md, "Decay policies", has their table."""
 
 import math
 import numbers
@@ -51,7 +37,23 @@ class DecayPolicy:
 
     def may_decay(self, variable):
         """Whether a variable, given as its `VariableRole`, ever decays."""
-        return self.coefficient(variable) > 0
+        return self.coefficient(variable) > 0 and self.may_switch_on(variable)
+
+    def may_switch_on(self, variable):
+        """Whether `decide` ever switches on the decay of a variable that has a coefficient."""
+        del variable
+        return True
+
+    def check(self, variables):
+        """Checks the policy against a network, when an optimizer is built.
+
+        Args:
+            variables: the `VariableRole`s of all trainable variables.
+
+        Raises:
+            BadInput: it is not a policy for these.
+        """
+        del variables
 
     def decide(self, ratio):
         """Whether each paired beta decays in this update.
@@ -229,11 +231,9 @@ class AdaptiveBetaDecay(_ByRole):
             return self.unpaired
         return super().coefficient(variable)
 
-    def may_decay(self, variable):
-        never = (
-            math.isinf(self.threshold) and variable.role == "beta" and variable.partner is not None
-        )
-        return super().may_decay(variable) and not never
+    def may_switch_on(self, variable):
+        paired = variable.role == "beta" and variable.partner is not None
+        return not (paired and math.isinf(self.threshold))
 
     def decide(self, ratio):
         if math.isinf(self.threshold):  # never, even where r is infinite itself
