@@ -37,6 +37,19 @@ def check_sentence(sentence, name, value, of=""):
     assert len(sentence) < 150 + len(repr(value))
 
 
+@pytest.mark.parametrize(
+    "error, line",
+    [
+        (ValueError("no such thing."), "no such thing"),
+        (ValueError("\n one\ntwo"), "one"),
+        (ValueError(), "ValueError"),
+        (KeyError("a"), "'a'"),
+    ],
+)
+def test_the_first_line_of_an_error(error, line):
+    assert errors.first_line(error) == line
+
+
 def test_a_requirement():
     assert sentence_of(errors.require, True, "Unused.") is None
     assert sentence_of(errors.require, [0], "Unused.") is None

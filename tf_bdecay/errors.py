@@ -26,6 +26,12 @@ def shown(value, longest=200):
     return f"{text[: longest - 60]} ... {text[-40:]} ({len(text)} characters)"
 
 
+def first_line(error):
+    """What an exception of a library says first, to stand inside a sentence."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".")
+
+
 def require(condition, sentence):
     """Raises `BadInput(sentence)` unless the condition holds."""
     if not condition:

@@ -8,7 +8,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import constants, read_only_builder
 
 from tf_bdecay.data.image_set import Split
-from tf_bdecay.errors import BadInput
+from tf_bdecay.errors import BadInput, first_line
 
 
 def read(name, data_dir=None, download=False):
@@ -55,7 +55,7 @@ def _download(name, folder):
     except (OSError, tfds.download.DownloadError, tf.errors.OpError) as error:
         raise BadInput(
             f"{name} could not be downloaded to {folder}: the network and a folder that can be "
-            f"written are needed. Received: {_first_line(error)}"
+            f"written are needed. Received: {first_line(error)}"
         ) from error
 
 
@@ -66,10 +66,6 @@ def _decode(builder, split):
     except (AssertionError, OSError, ValueError, tf.errors.OpError) as error:
         raise BadInput(
             f"The {split} split of {builder.name} in {builder.data_dir} cannot be read: delete "
-            f"that folder and prepare it again. Received: {_first_line(error)}"
+            f"that folder and prepare it again. Received: {first_line(error)}"
         ) from error
     return Split(whole["image"], whole["label"].astype(np.int64))
-
-
-def _first_line(error):
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from tf_bdecay.distribution.cluster import STRATEGIES
-from tf_bdecay.errors import BadInput, require, unknown
+from tf_bdecay.errors import BadInput, first_line, require, unknown
 
 
 def choose(tpu=""):
@@ -161,9 +161,8 @@ def _tpu(address):
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (ValueError, RuntimeError, tf.errors.OpError, OSError) as error:
-        why = str(error).strip().split("\n")[0].rstrip(".")
         raise BadInput(
-            f"The TPU {address!r} cannot be used ({why or type(error).__name__}): give --tpu=NAME "
+            f"The TPU {address!r} cannot be used ({first_line(error)}): give --tpu=NAME "
             "of one that is there, or another --strategy."
         ) from error
     return tf.distribute.TPUStrategy(resolver)

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
-from tf_bdecay.errors import BadInput, require
+from tf_bdecay.errors import BadInput, first_line, require
 
 _RIGHT = "pass a pair (x, y) of arrays, a tf.data.Dataset or a keras.utils.PyDataset of batches"
 
@@ -145,10 +145,9 @@ def _pair_of_arrays(data):
         if any(array.dtype.kind == "c" for array in tree.flatten(y)):
             raise TypeError("y is complex, which no loss takes")
     except (TypeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
         raise BadInput(
             "x and y must be arrays, or structures of arrays, that can be made tensors. "
-            f"Received: {_types(data[0])} and {_types(data[1])} ({reason})"
+            f"Received: {_types(data[0])} and {_types(data[1])} ({first_line(error)})"
         ) from error
     return x, y
 

@@ -1,0 +1,131 @@
+"""The examples to measure on: of a named data set, or in an .npz file."""
+
+import numpy as np
+
+from tf_bdecay import data as sets
+from tf_bdecay.data.augment import standardise
+from tf_bdecay.errors import BadInput, first_line, require
+from tf_bdecay.sharpness_command.flags import MOST_EXAMPLES
+from tf_bdecay.sharpness_command.losses import takes_class_numbers
+
+
+def read(data, options, own=None):
+    """The examples that the command line names: the first of a fixed permutation.
+
+    Args:
+        data: name of a data set, or path of an .npz file.
+        options: the `Options`.
+        own: the `ImageSet` of the run where `data` is its own; None otherwise.
+
+    Returns:
+        x, y, the index of each example in the data, how many the data have, and what the data are
+        called.
+
+    Raises:
+        BadInput: data that cannot be read, or fewer than asked for.
+    """
+    if data.endswith(".npz"):
+        pair, words = _arrays(data), data
+    else:
+        images = own or sets.load(data, data_dir=options.data_dir)
+        split = options.split or "train"
+        pair, words = _images(images, split), f"{data}, {split} split"
+    return *_chosen(pair, options.examples, words), len(pair[0]), words
+
+
+def own_images(subject, data_dir):
+    """The `ImageSet` of a run: divided and standardised as it was in training."""
+    config = subject.config
+    return sets.load(
+        config["data.name"],
+        data_dir=data_dir,
+        seed=config["seed"],
+        validation=config["data.validation"],
+        images=config.get("data.images"),
+        downsample=config.get("data.downsample", 1),
+    )
+
+
+def check_fit(model, loss, x, y, words):
+    """Raises `BadInput` where the examples are not what the model or the loss takes."""
+    shape = getattr(model, "input_shape", None)
+    if isinstance(shape, tuple):
+        require(
+            len(shape) == x.ndim
+            and all(a in (None, b) for a, b in zip(shape[1:], x.shape[1:], strict=True)),
+            f"The model takes examples of shape {_shape(shape[1:])}. Received: {words}, of shape "
+            f"{_shape(x.shape[1:])}",
+        )
+    outputs = getattr(model, "output_shape", None)
+    if takes_class_numbers(loss) and isinstance(outputs, tuple):
+        classes = outputs[-1]
+        require(
+            (y == np.trunc(y)).all() and y.min() >= 0 and (classes is None or y.max() < classes),
+            f"Labels must be whole numbers of the model's {classes} classes, from 0. Received: "
+            f"{y.dtype} from {y.min()} to {y.max()} in {words}",
+        )
+
+
+def _images(images, name):
+    require(
+        name != "validation" or images.validation is not None,
+        f"--split=validation: no images of {images.name} were set aside for validation "
+        "(config.data.validation=0): use --split=train or test.",
+    )
+    return images.split(name), (images.mean, images.deviation)
+
+
+def _arrays(path):
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            lacking = [name for name in ("x", "y") if name not in file.files]
+            require(
+                not lacking,
+                f"--data={path} must hold arrays x and y, as np.savez({path!r}, x=x, y=y) makes. "
+                f"Received: {', '.join(file.files) or 'nothing'}",
+            )
+            x, y = file["x"], file["y"]
+    except BadInput:
+        raise
+    except Exception as error:  # zipfile and NumPy raise a dozen kinds over bytes that are not so
+        raise BadInput(
+            f"--data={path} cannot be read as an .npz file ({first_line(error)}): make it by "
+            "np.savez(FILE, x=x, y=y) of plain arrays."
+        ) from error
+    for name, array, kinds, what in (
+        ("x", x, "biufSU", "numbers or words"),
+        ("y", y, "biuf", "numbers"),
+    ):
+        require(
+            array.dtype.kind in kinds,
+            f"{name} of --data={path} must hold {what}. Received: an array of {array.dtype}",
+        )
+    require(
+        x.ndim and y.ndim and len(x) == len(y) and len(x),
+        f"x and y of --data={path} must hold as many examples as each other, at least one, along "
+        f"their first axis. Received: shapes {list(x.shape)} and {list(y.shape)}",
+    )
+    return x, y
+
+
+def _chosen(pair, asked, words):
+    """The first examples of a fixed permutation, standardised if they are images, and their order.
+
+    Returns:
+        x, y, and the index of each example in the data.
+    """
+    count = len(pair[0])
+    require(
+        asked is None or asked <= count,
+        f"--examples={asked} is more than there are: {words} has {count:,}.",
+    )
+    first = min(count, MOST_EXAMPLES) if asked is None else asked
+    chosen = np.random.default_rng(0).permutation(count)[:first]
+    if not isinstance(pair[0], sets.Split):
+        return pair[0][chosen], pair[1][chosen], chosen
+    split, statistics = pair
+    return standardise(split.images[chosen], *statistics).numpy(), split.labels[chosen], chosen
+
+
+def _shape(sizes):
+    return "x".join("any" if n is None else str(n) for n in sizes) or "scalar"
