@@ -1,7 +1,8 @@
 """Callbacks for anybody's `fit`."""
 
+from tf_bdecay.callbacks.precise import PreciseStatistics
 from tf_bdecay.callbacks.probe import ProbeDecision
 from tf_bdecay.callbacks.sharpness import SharpnessCallback
-from tf_bdecay.callbacks.statistics import PreciseStatistics, precise_statistics
+from tf_bdecay.callbacks.statistics import precise_statistics
 
 __all__ = ["PreciseStatistics", "ProbeDecision", "SharpnessCallback", "precise_statistics"]

@@ -7,7 +7,6 @@ run they gave 27 % test accuracy where statistics of the weights as they were ga
 import contextlib
 import itertools
 import math
-import warnings
 
 import keras
 import numpy as np
@@ -113,13 +112,7 @@ class Passes:
         import tensorflow as tf
 
         self.model = model
-        self._layers = [
-            layer
-            for layer in keras_private.layers_of(model)
-            if isinstance(layer, keras.layers.BatchNormalization)
-            and layer.built
-            and layer.trainable
-        ]
+        self._layers = _layers(model)
         require(
             self._layers,
             f"The model {getattr(model, 'name', model)!r} has no batch normalization layer that is "
@@ -300,62 +293,3 @@ def _cut(arrays, size):
         yield keras.tree.map_structure(
             lambda a, begin=begin: a if a is None else a[begin : begin + size], arrays
         )
-
-
-class PreciseStatistics(keras.callbacks.Callback):
-    """Evaluates with precise statistics: in `fit`, where there are validation data, and `evaluate`.
-
-    Before each evaluation the model gets the `precise_statistics` of its weights, and after it the
-    moving ones back, to the bit: training and checkpoints of an epoch's end are as without the
-    callback. An evaluation costs n forward passes more. Where an estimate is not finite, that
-    evaluation is by the moving ones, with a warning.
-
-    Args:
-        data, batches, batch_size: as in `precise_statistics`; the data are read from their
-            beginning each time.
-
-    Raises:
-        BadInput: an argument out of range; when `fit` begins, what `precise_statistics` refuses.
-
-    Example:
-
-        precise = tf_bdecay.callbacks.PreciseStatistics((x_train, y_train), batch_size=512)
-        model.fit(..., validation_data=(x_test, y_test), callbacks=[precise])
-    """
-
-    def __init__(self, data, batches=BATCHES, batch_size=32):
-        super().__init__()
-        check_count("batches", batches, of="PreciseStatistics")
-        check_count("batch_size", batch_size, of="PreciseStatistics", what="a number of examples")
-        self.data, self.batches, self.batch_size = data, batches, batch_size
-        self._passes = self._given = None
-
-    def on_train_begin(self, logs=None):
-        """Tries one batch, so that what cannot be estimated is said before training."""
-        self.restore()
-        self._passes = Passes(self.model)
-        self._passes.statistics(self.data, 1, self.batch_size)
-
-    def on_test_begin(self, logs=None):
-        """Gives the model its precise statistics."""
-        self.restore()
-        if self._passes is None or self._passes.model is not self.model:
-            self._passes = Passes(self.model)
-        found = self._passes.statistics(self.data, self.batches, self.batch_size)
-        if not found.finite:
-            warnings.warn(
-                "The precise statistics are not finite: this evaluation is by the moving ones.",
-                stacklevel=2,
-            )
-            return
-        self._given = found.__enter__()
-
-    def on_test_end(self, logs=None):
-        """Gives it the moving ones back."""
-        self.restore()
-
-    def restore(self):
-        """Gives the model back what it had, if an evaluation was cut off."""
-        given, self._given = self._given, None
-        if given is not None:
-            given.__exit__()
