@@ -1,12 +1,16 @@
 """The command from outside: exit codes, sentences, files, and a run that is interrupted."""
 
+import fcntl
 import json
+import os
 import pathlib
+import pty
+import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
+import termios
 
 import numpy as np
 import pandas as pd
@@ -14,6 +18,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from main import main
+from tf_bdecay import outcome
 from tf_bdecay.storage import checkpoints
 from tools.kills.compare import differences
 
@@ -122,29 +127,83 @@ def test_another_experiment_is_refused_and_touches_nothing(finished, capsys):
     assert contents(finished) == before
 
 
+def after_an_epoch(process):
+    """Waits until a run says that its first epoch has ended; three are to come."""
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if line.startswith("epoch 1/"):
+            return
+    raise AssertionError((said, process.communicate()))
+
+
 @pytest.mark.slow  # tests/training/test_resume.py has a signal within a process
 @pytest.mark.parametrize(
-    "number, code, word", [(signal.SIGTERM, 143, "Terminated"), (signal.SIGINT, 130, "Interrupted")]
+    "number, code, word",
+    [
+        (signal.SIGTERM, 143, "Terminated"),
+        (signal.SIGINT, 130, "Interrupted"),
+        (signal.SIGHUP, 129, "Hung up"),
+    ],
 )
 def test_a_run_that_a_signal_ends_goes_on_to_the_same_bits(finished, tmp_path, number, code, word):
     path = tmp_path / "cut"
     process = start(f"--workdir={path}", *TINY)
-    deadline = time.monotonic() + 120
-    while checkpoints.newest(path / "checkpoints") is None and time.monotonic() < deadline:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
+    after_an_epoch(process)
     process.send_signal(number)
-    out, error = process.communicate(timeout=60)
-    if process.returncode == 0:
-        pytest.skip("the run was over before it could be interrupted")
+    out, error = process.communicate(timeout=120)
     assert process.returncode == code, error
     said = error.strip().splitlines()[-1]
     assert said.startswith(f"main.py: {word}.") and "Traceback" not in error
     assert said.endswith("run the same command again.")
+    assert str(checkpoints.newest(path / "checkpoints")) in said
     assert not (path / "result.json").exists()
 
     assert main([f"--workdir={path}", *TINY]) == 0
     assert differences(finished, path) == []
+
+
+@pytest.mark.slow
+def test_a_run_whose_terminal_hangs_up_saves_and_says_so_in_its_log(tmp_path):
+    """The kernel sends SIGHUP, and neither stdout nor stderr can be written any more."""
+    path = tmp_path / "cut"
+    terminal, end = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "main.py", f"--workdir={path}", *TINY, "--config.epochs=500"],
+        cwd=ROOT,
+        stdin=end,
+        stdout=end,
+        stderr=end,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(end)
+    said = b""
+    while not re.search(rb"update \d\d+/1500", said):  # of 3 an epoch; a process that ends raises
+        said += os.read(terminal, 4096)
+    os.close(terminal)
+    assert process.wait(timeout=120) == 129
+    newest = checkpoints.newest(path / "checkpoints")
+    log = (path / outcome.LOG).read_text()
+    assert f"main.py: Hung up. Everything so far is kept in {path}" in log and str(newest) in log
+    assert "Traceback" not in log
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gone", [".", "tensorboard"])
+def test_a_folder_that_is_deleted_under_a_run_ends_it_with_what_is_true(tmp_path, gone):
+    path = tmp_path / "run"
+    process = start(f"--workdir={path}", *TINY)
+    after_an_epoch(process)
+    (path / gone).resolve().rename(tmp_path / "deleted")  # at once, as no run could write into it
+    out, error = process.communicate(timeout=120)
+    assert process.returncode == 1, error
+    (said,) = [line for line in error.splitlines() if line]
+    assert said.startswith("main.py: The run stops: ") and "No such file" in said
+    if gone == ".":
+        assert said.endswith(f"Nothing is kept: {path} holds no run.") and not path.exists()
+    else:
+        assert f"Everything so far is kept in {path}; " in said
 
 
 def test_never_to_resume_refuses_a_workdir_with_checkpoints(finished, tmp_path, capsys):

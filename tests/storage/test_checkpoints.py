@@ -194,6 +194,16 @@ def test_there_is_none_in_a_new_folder(tmp_path):
     assert checkpoints.read_newest(tmp_path / "not there", print) is None
 
 
+def test_a_folder_is_made_but_not_the_one_it_is_in(tmp_path):
+    put(tmp_path / "checkpoints", 1)
+    (tmp_path / "checkpoints").rename(tmp_path / "moved")
+    put(tmp_path / "checkpoints", 2)
+    assert checkpoints.newest(tmp_path / "checkpoints").name == "update_00000002.npz"
+    with pytest.raises(FileNotFoundError):
+        put(tmp_path / "deleted" / "checkpoints", 3)
+    assert not (tmp_path / "deleted").exists()
+
+
 def test_an_unfinished_file_is_no_checkpoint(tmp_path):
     (tmp_path / ".update_00000004.npz.part").write_bytes(b"half")
     assert checkpoints.read_newest(tmp_path, print) is None

@@ -182,7 +182,8 @@ def save(folder, arrays, meta, keep, best=False):
     """Writes a checkpoint into a folder, then removes the oldest beyond `keep`.
 
     Args:
-        folder: of the checkpoints; created where it is not there.
+        folder: of the checkpoints; created where it is not there, in a folder that is: a run whose
+            folder was deleted must not write on in a new one.
         arrays: dict of label to array.
         meta: dict of JSON values, with "update" among them: the number of updates done.
         keep: how many to keep besides the best, >= 1.
@@ -192,7 +193,7 @@ def save(folder, arrays, meta, keep, best=False):
         The path written.
     """
     folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     path = folder / _NAME.format(meta["update"])
     write(path, arrays, meta)
     if best:
