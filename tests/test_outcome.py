@@ -127,6 +127,23 @@ def test_an_output_that_was_closed_takes_no_more(monkeypatch):
         assert isinstance(lost["stdout"], ValueError) and not sys.stdout.isatty()
 
 
+def test_a_sentence_that_stderr_takes_no_more_is_in_the_log(tmp_path, monkeypatch):
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    ending = outcome.Ending("us")
+    ending.folder = tmp_path
+    with outcome.steady_streams(ending):
+        ending.say("The first, by which it is found out.")
+        ending.say("The second.")
+    ending.say("Outside.")
+    lines = (tmp_path / outcome.LOG).read_text().splitlines()
+    said = ["The first, by which it is found out.", "The second.", "Outside."]
+    assert lines == [f"us: {sentence}" for sentence in said]
+
+
 def test_a_sentence_is_one_line_of_bounded_length(capsys):
     outcome.Ending("us").say("wrong\nin " + "many " * 10_000 + "ways")
     error = capsys.readouterr().err

@@ -78,7 +78,10 @@ class Ending:
         line = f"{self.name}: {bounded(sentence)}"
         try:
             print(line, file=sys.stderr, flush=True)
+            gone = getattr(sys.stderr, "lost", False)  # that of `steady_streams` raises nothing
         except (OSError, ValueError):
+            gone = True
+        if gone:
             self.log(line)
 
     def unless_unread(self, code, lost, where=""):
@@ -245,11 +248,15 @@ def ends_at_signals(ending):
 
 
 class _Steady:
-    """A text stream to which writing never fails; what is not encodable becomes plain."""
+    """A text stream to which writing never fails; what is not encodable becomes plain.
+
+    Attributes:
+        lost: whether what is written is dropped.
+    """
 
     def __init__(self, under, name, lose):
         self._under, self._name, self._lose = under, name, lose
-        self._lost = False
+        self.lost = False
         if hasattr(under, "reconfigure") and getattr(under, "errors", "") == "strict":
             under.reconfigure(errors="tf_bdecay.plain")
 
@@ -269,20 +276,20 @@ class _Steady:
 
     def isatty(self):
         """Whether it is a terminal that is still there."""
-        return not self._lost and self._under.isatty()
+        return not self.lost and self._under.isatty()
 
     def __getattr__(self, name):
         return getattr(self._under, name)
 
     def _tried(self, function, *arguments):
-        if self._lost:
+        if self.lost:
             return
         try:
             function(*arguments)
         except (OSError, ValueError) as error:
             if not isinstance(error, OSError) and not self._under.closed:
                 raise
-            self._lost = True
+            self.lost = True
             with contextlib.suppress(OSError, ValueError):  # what is buffered must go somewhere
                 sink = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(sink, self._under.fileno())
