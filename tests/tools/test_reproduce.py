@@ -1,10 +1,13 @@
 """tools/reproduce.py: the runs of a table, results that are kept, statistics on made data."""
 
+import contextlib
 import json
 import math
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -297,3 +300,49 @@ def test_table4_and_figure1_are_trained_once(tmp_path):
         assert (tmp_path / "smoke" / "pages" / name).stat().st_size > 0
     again = reproduce(*command)
     assert "14 runs are needed, 0 are missing." in again.stdout
+
+
+def begin(*arguments):
+    """The tool, up to its first line of an epoch in a run's log: its process and that log."""
+    command = [sys.executable, "-u", "tools/reproduce.py", *arguments]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.slow
+def test_a_run_that_is_stopped_goes_on_and_nobody_else_takes_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "aside"))
+    (tmp_path / "aside").mkdir()
+    command = ["figure4", "--scale=smoke", f"--out={tmp_path}"]
+    first = begin(*command)
+    configs = tmp_path.glob("aside/reproduce-*/*/run/checkpoints/*.npz")
+    while (saved := next(configs, None)) is None and first.poll() is None:
+        time.sleep(0.1)
+        configs = tmp_path.glob("aside/reproduce-*/*/run/checkpoints/*.npz")
+    assert saved is not None, first.communicate()
+    other = reproduce(*command, "--minutes=0.0001")
+    assert other.returncode == 0 and "are still missing" in other.stdout
+    first.send_signal(signal.SIGTERM)
+    _, error = first.communicate(timeout=300)
+    assert first.returncode == 143 and "run the same command again" in error
+    (job,) = tmp_path.glob("aside/reproduce-*/*/job.json")  # its run ended before it did
+    for line in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            assert str(job).encode() not in line.read_bytes()
+    done = reproduce(*command)
+    assert done.returncode == 0 and "3 runs are needed, 3 are missing." in done.stdout, done.stdout
+    assert len(store.Store(tmp_path / "smoke").read().results) == 3
+    assert not list(tmp_path.glob("aside/reproduce-*/*"))
+
+
+def test_an_unfinished_run_of_another_config_is_begun_anew(tmp_path):
+    run, said = runs.resolve(wanted.Arm("digits"), SMOKE, 0), []
+    made = runner.Runner(store.Store(tmp_path), say=said.append)
+    workdir = tmp_path / "run"
+    for left, stays in ((run.flat, True), (run.flat | {"log.variables": False}, False)):
+        workdir.mkdir(exist_ok=True)
+        (workdir / "config.json").write_text(json.dumps(left))
+        made._drop_what_cannot_go_on(run, workdir)
+        assert workdir.exists() == stays
+    assert len(said) == 1 and "begun anew" in said[0]

@@ -112,7 +112,7 @@ def _run_once(command, configs, grace, signals):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_ends_with_its_launcher(),
+            preexec_fn=ends_with_its_parent(),
         )
         running.append(process)
         signals.running = running
@@ -134,10 +134,11 @@ def _run_once(command, configs, grace, signals):
             thread.join(5)  # a grandchild may hold the pipe
 
 
-def _ends_with_its_launcher():
-    """What makes a worker get SIGTERM, and so save and end, when the launcher dies; Linux has it.
+def ends_with_its_parent():
+    """`preexec_fn` for a process that gets SIGTERM, so saves and ends, when its parent dies.
 
-    The library is loaded before the fork, after which a child should do little.
+    None where it is not Linux. The parent is the thread that starts the process. The library is
+    loaded before the fork, after which a child should do little.
     """
     if not sys.platform.startswith("linux"):
         return None

@@ -14,13 +14,16 @@ import time
 
 import pandas as pd
 
+from tf_bdecay.distribution import signals
 from tf_bdecay.errors import BadInput
 from tf_bdecay.storage.files import json_ready, locked, versions
+from tools.launching import processes
 from tools.reproducing import runs, store
 
 _CHILD = pathlib.Path(__file__).with_name("child.py")
 _DIVERGED, _BAD_INPUT = 3, 2
 _CURVE_POINTS = 25
+_LOOK_SECONDS = 0.5  # between looks whether a signal came
 _ONE_THREAD = {
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
@@ -54,11 +57,17 @@ class Runner:
         """
         pending = missing(wanted, self.store)
         begun = time.monotonic()
-        with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
-            futures = [pool.submit(self._one, run, begun, len(pending)) for run in pending]
+        with (
+            signals.deferred("the runs under way save and end") as request,
+            concurrent.futures.ThreadPoolExecutor(self.jobs) as pool,
+        ):
+            left = {pool.submit(self._one, run, begun, len(pending)) for run in pending}
             try:
-                for future in concurrent.futures.as_completed(futures):
-                    future.result()
+                while left:
+                    ended, left = concurrent.futures.wait(left, timeout=_LOOK_SECONDS)
+                    for future in ended:
+                        future.result()
+                    request.check()
             except BaseException:
                 self.stop()
                 raise
@@ -82,6 +91,7 @@ class Runner:
                     self.store.read()
                     return
                 start = time.monotonic()
+                self._drop_what_cannot_go_on(run, folder / "run")
                 result = self._trained(run, folder / "run")
                 if result is None:
                     return
@@ -99,6 +109,21 @@ class Runner:
                 f"{self._done}/{count} runs, {_clock(left)} left: {run.label}: {end} "
                 f"in {_clock(self._seconds[-1])}"
             )
+
+    def _drop_what_cannot_go_on(self, run, workdir):
+        """Removes an unfinished run of the same key whose config main.py would not go on from.
+
+        Keys of logging, and keys that are new, are in no run's key.
+        """
+        try:
+            left = json.loads((workdir / "config.json").read_text())
+        except FileNotFoundError:
+            return
+        except ValueError:
+            left = None
+        if left != run.flat:
+            shutil.rmtree(workdir)
+            self.say(f"{run.label}: an unfinished run of another config, begun anew.")
 
     def _trained(self, run, workdir):
         """The result of a run, or None where it was stopped."""
@@ -122,6 +147,7 @@ class Runner:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # an interrupt is ours to pass on
+                preexec_fn=processes.ends_with_its_parent(),
             )
             with self._lock:
                 self._children.add(child)
