@@ -149,3 +149,14 @@ def test_the_smaller_rates_are_the_papers():
     assert math.isclose(0.04 * math.sqrt(512 / 8192), 0.01)
     config = get_config("cifar10_resnet18")
     assert (config.batch_size, config.epochs) == (8192, 200)
+
+
+@pytest.mark.parametrize("optimizer, peak", [("lars", 4.0), ("adamw", 0.004)])
+@pytest.mark.parametrize("variant", common.VARIANTS)
+def test_the_other_optimizers_have_lambs_schedule_and_their_own_peak(optimizer, peak, variant):
+    config = common.vary(getattr(common, optimizer)("mine"), variant)
+    checks.check(config)
+    assert size_of(config).peak == pytest.approx(peak)
+    config.batch_size = 512
+    assert size_of(config).peak == pytest.approx(peak / 4)
+    assert config.learning_rate.warmup == common.lamb("mine").learning_rate.warmup

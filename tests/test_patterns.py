@@ -57,3 +57,22 @@ def test_numbers_are_floats_in_their_order():
 def test_wrong_numbers_are_a_sentence(values, words):
     with pytest.raises(BadInput, match=words):
         patterns.numbers(values, "rates", of="Lamb")
+
+
+def test_a_flag_s_text_is_a_dict():
+    found = patterns.parse("gamma=0.5, norm.*/(?=b)beta=2,head/.*=0", "rates", "a config")
+    assert list(found.items()) == [("gamma", 0.5), ("norm.*/(?=b)beta", 2.0), ("head/.*", 0.0)]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "gamma", "gamma=", "=0.5", "gamma=x", "gamma=1,,", "gamma=1,gamma=2"]
+)
+def test_text_of_another_form_is_a_sentence(text):
+    with pytest.raises(BadInput, match="`rates` of Lars must be numbers by role or path, each"):
+        patterns.parse(text, "rates", "Lars")
+
+
+@pytest.mark.parametrize("text", ["gamma=-1", "gamma=nan", "gamma=inf", "norm[=1"])
+def test_text_with_wrong_numbers_is_refused(text):
+    with pytest.raises(BadInput, match="`rates.*` of Lars must be"):
+        patterns.parse(text, "rates", "Lars")

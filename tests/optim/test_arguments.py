@@ -70,7 +70,7 @@ def test_learning_rate_counts_updates(kind):
         ({"roles": {"nothing/.*": "beta"}}, "matches no trainable variable"),
         ({"roles": {"norm/gamma": "gama"}}, "did you mean 'gamma'"),
         ({"roles": {"norm[": "gamma"}}, "must be a regular expression"),
-        ({"rate_multipliers": {"gama": 0.5}}, "'gama' in `rate_multipliers` matches no trainable"),
+        ({"rate_multipliers": {"gama": 0.5}}, "matches no .*: did you mean 'gamma'[?] The paths"),
         ({"rate_multipliers": {"other": 0.5}}, "No trainable variable has the role 'other'"),
         ({"rate_multipliers": {"gamma": -0.5}}, r"`rate_multipliers\['gamma'\]` of Lamb must be"),
         ({"rate_multipliers": 0.5}, "`rate_multipliers` of Lamb must be a dict"),

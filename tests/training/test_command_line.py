@@ -79,7 +79,7 @@ def test_one_call_leaves_nothing_behind_for_the_next():
         ("--config.batch_siz=3", "did you mean 'batch_size'"),
         ("--config.optimizer.beta1=.9", "did you mean 'optimizer.beta_1'"),
         ("--config.decay=3", "config.decay is a section"),
-        ("--config.optimizer.momentum=.9", "only with sgd"),
+        ("--config.optimizer.momentum=.9", "only with lars, sgd"),
         ("--config.batch_size=abc", "whole number >= 1, below 2^31. Received: 'abc'"),
         ("--config.batch_size=12.5", "whole number >= 1, below 2^31. Received: '12.5'"),
         ("--config.decay.threshold=much", "a number >= 0 (inf: never decay). Received: 'much'"),

@@ -8,19 +8,32 @@ from tf_bdecay.errors import BadInput
 from tf_bdecay.training import config as checks
 from tf_bdecay.training import keys
 
-NAMES = [*itertools.product(keys.MODELS, keys.OPTIMIZERS, keys.SCHEDULES, keys.POLICIES)]
+
+@pytest.mark.parametrize("optimizer", keys.OPTIMIZERS)
+@pytest.mark.parametrize("model", keys.MODELS)
+def test_defaults_are_the_keys_of_the_choices_and_right(model, optimizer):
+    for schedule, policy in itertools.product(keys.SCHEDULES, keys.POLICIES):
+        config = keys.defaults(model=model, optimizer=optimizer, schedule=schedule, policy=policy)
+        flat = checks.flatten(config)
+        table = keys.table(flat)
+        assert set(flat) == set(table)
+        for path, key in table.items():
+            key.check(path, flat[path])
+            assert key.doc
+        assert (flat["model.name"], flat["decay.policy"]) == (model, policy)
+        assert flat["optimizer.name"] == optimizer
 
 
-@pytest.mark.parametrize("model, optimizer, schedule, policy", NAMES)
-def test_defaults_are_the_keys_of_the_choices_and_right(model, optimizer, schedule, policy):
-    config = keys.defaults(model=model, optimizer=optimizer, schedule=schedule, policy=policy)
-    flat = checks.flatten(config)
-    table = keys.table(flat)
-    assert set(flat) == set(table)
-    for path, key in table.items():
-        key.check(path, flat[path])
-        assert key.doc
-    assert (flat["model.name"], flat["decay.policy"]) == (model, policy)
+@pytest.mark.parametrize("text", ["gamma=0.5,head/.*=2", None])
+def test_rates_by_role_or_path_are_right(text):
+    keys.table(checks.flatten(keys.defaults()))["optimizer.rate_multipliers"].check("here", text)
+
+
+@pytest.mark.parametrize("text", ["", "gamma", "gamma=-1", "norm[=1", 0.5])
+def test_rates_of_another_form_are_a_sentence(text):
+    key = keys.table(checks.flatten(keys.defaults()))["optimizer.rate_multipliers"]
+    with pytest.raises(BadInput, match="config.here must be numbers >= 0 by role"):
+        key.check("here", text)
 
 
 def test_an_unknown_choice_names_the_nearest():

@@ -6,7 +6,7 @@ import keras
 import pytest
 
 import tf_bdecay
-from configs import cifar10_resnet18, digits_resnet18
+from configs import cifar10_resnet18, common, digits_resnet18
 from tf_bdecay.errors import BadInput
 from tf_bdecay.training import parts
 
@@ -103,6 +103,19 @@ def test_float16_gets_loss_scaling_and_others_do_not():
     assert isinstance(made["mixed_bfloat16"][0], tf_bdecay.Lamb)
     assert [dtype for _, dtype in made.values()] == ["float32", "bfloat16", "float16"]
     assert keras.config.dtype_policy().name == "float32"
+
+
+@pytest.mark.parametrize(
+    "name, cls", [("lamb", "Lamb"), ("lars", "Lars"), ("adamw", "AdamW"), ("sgd", "SGD")]
+)
+def test_every_optimizer_has_the_defaults_of_its_keys(name, cls):
+    config = common.vary(getattr(common, name)("mine"), "adaptive")
+    found = parts.make_optimizer(config, 0.01)
+    own = getattr(tf_bdecay, cls)(0.01, weight_decay=found.weight_decay, name=found.name)
+    assert found.get_config() == own.get_config()
+    config.optimizer.rate_multipliers = "gamma=0.5,stem_bn/.*=2"
+    found = parts.make_optimizer(config, 0.01)
+    assert found.rate_multipliers == {"gamma": 0.5, "stem_bn/.*": 2.0}
 
 
 class Replicas:

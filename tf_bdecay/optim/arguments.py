@@ -85,7 +85,8 @@ def multipliers(by_name, roles):
     paths = [v.path for v in roles.variables]
     for pattern, value in by_name.items():
         if pattern not in ROLES:
-            found[patterns.matching(pattern, paths, "`rate_multipliers`")] = value
+            hits = patterns.matching(pattern, paths, "`rate_multipliers`", ROLES)
+            found[hits] = value
     return found
 
 

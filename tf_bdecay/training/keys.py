@@ -16,7 +16,8 @@ from collections.abc import Callable
 
 from ml_collections import ConfigDict, config_dict
 
-from tf_bdecay.errors import require, shown, unknown
+from tf_bdecay import patterns
+from tf_bdecay.errors import BadInput, require, shown, unknown
 
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
 
@@ -81,6 +82,14 @@ def _is_name(value):
     return (
         0 < len(value) <= 100 and value.isprintable() and "/" not in value and bool(value.strip())
     )
+
+
+def _is_by_role_or_path(value):
+    """Whether text is numbers by role or path, as `patterns.parse` takes it."""
+    try:
+        return bool(patterns.parse(value, "rate_multipliers", "a config"))
+    except BadInput:
+        return False
 
 
 _NAME = "a word without '/', of at most 100 characters"
@@ -207,32 +216,57 @@ MODELS = {
     "vgg19_bn": _NORMALIZATION,
 }
 _OPTIMIZER = {
-    "optimizer.name": _choice("lamb", "the optimizer", "lamb", "sgd"),
+    "optimizer.name": _choice("lamb", "the optimizer", "lamb", "lars", "adamw", "sgd"),
     "optimizer.global_clipnorm": _number(
         None, "limit of the gradient's norm", above=0, optional=True
     ),
     "optimizer.skip_nonfinite": _flag(True, "skip an update whose gradient is not finite"),
+    "optimizer.rate_multipliers": Key(
+        str,
+        None,
+        "of the rate by role or path: gamma=0.5,head/.*=2",
+        "numbers >= 0 by role (kernel, bias, gamma, beta, other) or regular expression on the "
+        "path, such as gamma=0.5,head/.*=2",
+        _is_by_role_or_path,
+        optional=True,
+    ),
 }
+_MOMENTS = {
+    "optimizer.beta_1": _number(0.9, "decay of the first moment", below=1, paper="The optimizer"),
+    "optimizer.beta_2": _number(
+        0.999, "decay of the second moment", below=1, paper="The optimizer"
+    ),
+}
+_ADAPTATION = {
+    "optimizer.layer_adaptation": _choice(
+        "kernels", "variables with a trust ratio of their own", "kernels", "all", "decayed"
+    ),
+}
+_NESTEROV = {"optimizer.nesterov": _flag(False, "Nesterov's momentum")}
 OPTIMIZERS = {
     "lamb": {
-        "optimizer.beta_1": _number(
-            0.9, "decay of the first moment", below=1, paper="The optimizer"
-        ),
-        "optimizer.beta_2": _number(
-            0.999, "decay of the second moment", below=1, paper="The optimizer"
-        ),
+        **_MOMENTS,
         "optimizer.epsilon": _number(
             1e-6, "added to the root of the second moment", paper="The optimizer"
         ),
         "optimizer.bias_correction": _flag(True, "divide moments by 1 - beta^t"),
-        "optimizer.layer_adaptation": _choice(
-            "kernels", "variables with a trust ratio of their own", "kernels", "all", "decayed"
-        ),
+        **_ADAPTATION,
         "optimizer.trust_clip": _number(None, "largest trust ratio", above=0, optional=True),
+    },
+    "lars": {
+        "optimizer.momentum": _number(0.9, "of LARS, the rate inside it", below=1),
+        **_NESTEROV,
+        "optimizer.epsilon": _number(0.0, "added to the denominator of the trust ratio"),
+        **_ADAPTATION,
+        "optimizer.trust_coefficient": _number(0.001, "of the trust ratio", above=0),
+    },
+    "adamw": {
+        **_MOMENTS,
+        "optimizer.epsilon": _number(1e-8, "added to the root of the second moment"),
     },
     "sgd": {
         "optimizer.momentum": _number(0.9, "of SGD", below=1),
-        "optimizer.nesterov": _flag(False, "Nesterov's momentum"),
+        **_NESTEROV,
         "optimizer.coupled": _flag(True, "decay goes through the momentum (L2)"),
     },
 }

@@ -11,13 +11,19 @@ import tensorflow as tf
 from ml_collections import ConfigDict
 
 import tf_bdecay
-from tf_bdecay import data, decay, models
+from tf_bdecay import data, decay, models, patterns
 from tf_bdecay.batches import check_cut, check_divides
 from tf_bdecay.distribution import strategies
 from tf_bdecay.errors import BadInput, require
 from tf_bdecay.schedules import LinearWarmupCosine, PolynomialWarmupDecay, scale_learning_rate
 from tf_bdecay.training.config import CUT_NAMES, flatten, ghost_batch_size
 
+_OPTIMIZERS = {
+    "lamb": tf_bdecay.Lamb,
+    "lars": tf_bdecay.Lars,
+    "adamw": tf_bdecay.AdamW,
+    "sgd": tf_bdecay.SGD,
+}
 _WIDE = 256  # from where on it is asked whether memory holds the weights
 
 
@@ -172,11 +178,13 @@ def _model(config, images):
 def make_optimizer(config, schedule):
     """The optimizer of a config, with its decay policy."""
     arguments = dict(config.optimizer)
-    kind = {"lamb": tf_bdecay.Lamb, "sgd": tf_bdecay.SGD}[arguments.pop("name")]
+    kind = _OPTIMIZERS[arguments.pop("name")]
+    rates = arguments.pop("rate_multipliers")
     policy = {k: v for k, v in config.decay.items() if not k.startswith("probe_")}
     optimizer = kind(
         schedule,
         weight_decay=decay.get(policy.pop("policy"), **policy),
+        rate_multipliers=rates and patterns.parse(rates, "rate_multipliers", kind.__name__),
         **arguments,
     )
     if config.precision == "mixed_float16":
