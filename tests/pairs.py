@@ -19,6 +19,8 @@ FACTORS = {
     "model": ("resnet18", "vgg11"),
     "optimizer": ("lamb", "sgd"),
     "normalization": ("ghost", "batch"),
+    "ascent": ("no_ascent", "sam", "asam"),
+    "average": ("no_average", "average"),
 }
 
 # Pairs of values that end with exit code 2, and what the sentence says.
@@ -149,6 +151,10 @@ def command(row, folder, workdir):
         said["evaluation_statistics"] = row["statistics"]
     if row["normalization"] == "batch":
         said["model.normalization"] = "batch"
+    if row["ascent"] != "no_ascent":
+        said["sharpness_aware.kind"] = row["ascent"]
+    if row["average"] == "average":
+        said["ema.momentum"] = 0.5
     if row["execution"] != "plain":
         said[row["execution"]] = {"jit_compile": "true", "steps_per_execution": 3}[row["execution"]]
     flags = [f"--config.{key}={value}" for key, value in said.items()]

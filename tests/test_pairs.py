@@ -93,6 +93,7 @@ def check_result(workdir, row):
     result = json.loads((workdir / "result.json").read_text())
     found = numbers(result)
     assert {"test_loss", "test_accuracy"} <= result.keys()
+    assert ("test_loss_average" in result) == (row["average"] == "average")
     assert all(map(math.isfinite, found)), result
     config = json.loads((workdir / "config.json").read_text())
     assert config["precision"] == row["precision"] and config["data.name"] == row["data"]

@@ -60,6 +60,23 @@ def moving_averages(optimizer):
     return optimizer._model_variables_moving_average
 
 
+def averaged_variables(optimizer):
+    """Pairs of a trainable variable and the moving average of its weights, under `use_ema`."""
+    pairs = zip(optimizer._trainable_variables, moving_averages(optimizer), strict=True)
+    return [(variable, average) for variable, average in pairs if average is not None]
+
+
+def keep_weights(optimizer, keep):
+    """Whether the end of `fit` leaves weights as they are, where it overwrites them with averages.
+
+    No argument of Keras' says so.
+    """
+    if keep:
+        optimizer.finalize_variable_values = lambda variables: None
+    else:
+        vars(optimizer).pop("finalize_variable_values", None)
+
+
 def gradients_by_index(optimizer, gradients, variables):
     """Gradients by the index of their variable among those that an optimizer was built with.
 

@@ -1,5 +1,6 @@
 """Plan mode's formulas, by hand, and one device against a measured run (slow)."""
 
+import dataclasses
 import json
 import math
 import os
@@ -75,6 +76,7 @@ def test_memory_adds_up():
     assert formulas.memory(COSTS, 8, 1).total == 1000 + 1000 + 2000 + 8 * 100
     found = formulas.memory(COSTS, 8, 2)
     assert found == formulas.Memory(1000, 1000, 1000, 2000, 800)
+    assert formulas.memory(COSTS, 8, 2, passes=2).total == found.total + 2000
     assert found.total == 5800
 
 
@@ -128,6 +130,14 @@ def test_a_row_by_hand():
     assert found.run_s == pytest.approx(31.5)
     assert found.speed_up == pytest.approx(1.92 / 0.63)
     assert found.efficiency == pytest.approx(1.92 / 0.63 / 4)
+
+
+def test_two_passes_take_twice_the_time():
+    one = formulas.row(TASK, COSTS, 4, HARDWARE)
+    two = formulas.row(dataclasses.replace(TASK, passes=2), COSTS, 4, HARDWARE)
+    for name in ("all_reduce_bytes", "compute_s", "all_reduce_s", "update_s", "run_s"):
+        assert getattr(two, name) == pytest.approx(2 * getattr(one, name))
+    assert two.speed_up == pytest.approx(one.speed_up)
 
 
 def test_one_device_reduces_nothing():

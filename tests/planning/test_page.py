@@ -62,6 +62,19 @@ def test_sgd_keeps_one_moment_and_whole_batch_statistics_are_said():
     assert "It still scales at 8 devices" in text
 
 
+def test_sam_and_an_average_of_the_weights_are_counted():
+    config = cifar10_resnet18.get_config()
+    config.model.width = 8
+    plain, (row,) = page_of(config, "1", flops=1e12)
+    config.sharpness_aware.kind, config.ema.momentum = "sam", 0.9
+    text, (found,) = page_of(config, "1", flops=1e12)
+    gradients = row.memory.gradients
+    assert found.compute_s == pytest.approx(2 * row.compute_s)
+    assert found.memory.total == row.memory.total + 3 * gradients
+    said = "config.sharpness_aware.kind=sam: compute and reduced are of two passes"
+    assert said in text and said not in plain
+
+
 def test_without_normalization_any_cut_will_do():
     config = cifar10_vgg11.get_config("no_bias")
     config.model.width = 8

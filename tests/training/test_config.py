@@ -39,6 +39,7 @@ def test_the_papers_config_passes():
         ("epochs", -1),
         ("seed", -1),
         ("seed", 2**31),
+        ("ema.momentum", 1.0),
         ("label_smoothing", 1.0),
         ("label_smoothing", math.nan),
         ("data.validation", 1.0),
@@ -188,6 +189,23 @@ def test_a_probe_needs_its_numbers_and_nothing_else_does():
     checks.check(config)
     config.decay.source = "update"
     refuse(config, "config.decay.probe_every must be 0")
+
+
+@pytest.mark.parametrize(
+    "changes, parts",
+    [
+        ({"rho": 0.1}, ["config.sharpness_aware.rho has no meaning", "kind=none", "only with sam"]),
+        ({"kind": "sam", "eta": 0.1}, ["config.sharpness_aware.eta", "kind=sam, only with asam"]),
+        ({"kind": "asma"}, ["'asma'", "asam"]),
+        ({"kind": "sam", "rho": 0.0}, ["config.sharpness_aware.rho must be a number > 0"]),
+    ],
+)
+def test_sharpness_aware_numbers_need_their_kind(changes, parts):
+    config = resnet()
+    config.sharpness_aware.update(changes)
+    refuse(config, *parts)
+    config.sharpness_aware.update({"kind": "asam", "rho": 0.5, "eta": 0.1})
+    checks.check(config)
 
 
 def test_warmup_longer_than_the_run():

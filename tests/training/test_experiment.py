@@ -5,6 +5,7 @@ import json
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -12,7 +13,7 @@ from configs import digits_resnet18
 from tests.training.small import network
 from tf_bdecay.errors import BadInput
 from tf_bdecay.training import config as checks
-from tf_bdecay.training import experiment, parts, report
+from tf_bdecay.training import experiment, loop, parts, report
 from tf_bdecay.training.trainer import Trainer
 from tf_bdecay.training.workdir import Workdir
 
@@ -119,6 +120,32 @@ def test_training_leaves_a_result_once_all_else_is_there(small, tmp_path, monkey
         np.testing.assert_array_equal(a, b)
         np.testing.assert_array_equal(a, c)
     assert any((a != b).any() for a, b in zip(start, saved, strict=True))
+
+
+def test_the_average_of_the_weights_is_evaluated_beside_them(small, tmp_path):
+    """With momentum 0 it is the weights; the final model is that of the weights in any case."""
+    config = config_of(**{"ema.momentum": 0.0, "epochs": 2, "data.validation": 0.1})
+    config.batch_size = 640
+    made = experiment.build(config)
+    result, page = train(made, tmp_path)
+    for name in ("accuracy", "loss"):
+        assert result[f"test_{name}_average"] == result[f"test_{name}_precise"]
+    assert "test accuracy, averaged weights" in page
+    rows = pd.read_csv(tmp_path / "metrics.csv")
+    np.testing.assert_array_equal(
+        rows["validation_accuracy_average"], rows["validation_accuracy_precise"]
+    )
+    assert np.isfinite(rows["validation_loss_average"]).all()
+    model, average = (
+        keras.models.load_model(tmp_path / f"{name}.keras") for name in ("model", "model_average")
+    )
+    for a, b in zip(model.trainable_variables, average.trainable_variables, strict=True):
+        np.testing.assert_array_equal(a, b)  # and only the statistics differ
+    for a, b in zip(model.get_weights(), made.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    average.compile(loss=made.trainer.loss, metrics=["accuracy"])
+    found = average.evaluate(loop.evaluation_batches(made, "test"), verbose=0)
+    assert found == pytest.approx([result["test_loss_average"], result["test_accuracy_average"]])
 
 
 def _no_space(*arguments):

@@ -221,6 +221,17 @@ def test_precise_columns_are_named(tmp_path):
     assert "test_accuracy" not in columns
 
 
+def test_columns_of_the_average_follow_those_of_the_weights(tmp_path):
+    shown = shown_names("validation", precise=True, average=True)
+    rows = EpochRows(Workdir(tmp_path, {}), PolynomialWarmupDecay(0.02, 12), shown, 4, 64)
+    rows.table.add(epoch=1, update=4)
+    rows.flush()
+    columns = [*pd.read_csv(tmp_path / "metrics.csv").columns]
+    first = columns.index("validation_accuracy_precise")
+    averages = ["validation_loss_average", "validation_accuracy_average", "learning_rate"]
+    assert columns[first + 1 : first + 4] == averages
+
+
 def test_every_tag_has_a_description(tmp_path):
     _, workdir, _ = watched_fit(tmp_path)
     accumulator = load(workdir.tensorboard)
@@ -237,6 +248,10 @@ def test_every_tag_has_a_description(tmp_path):
         ("epoch/loss", "loss of the training batches"),
         ("epoch/test_accuracy_precise", "accuracy on the test images, with precise statistics"),
         ("epoch/validation_loss", "loss on the validation images, with moving statistics"),
+        (
+            "epoch/test_loss_average",
+            "loss on the test images, of the moving average of the weights",
+        ),
         ("C/gamma", "summed over variables of a kind"),
         ("of a user's own", ""),
     ],

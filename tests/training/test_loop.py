@@ -119,14 +119,16 @@ def test_what_a_kill_leaves_goes_on_to_the_same_bits(uninterrupted, moment):
     [
         {"steps_per_execution": 2, "log.checkpoint_updates": 3},
         {"decay.source": "probe", "decay.probe_every": 3, "decay.probe_examples": 64},
+        {"sharpness_aware.kind": "asam", "ema.momentum": 0.5},
     ],
-    ids=["several steps an execution", "probe"],
+    ids=["several steps an execution", "probe", "asam and an average"],
 )
-def test_other_ways_to_count_go_on_too(tmp_path, changes):
+def test_other_ways_to_train_go_on_too(tmp_path, changes):
     path = tmp_path / "uninterrupted"
-    (copy,) = run_and_copy(path, ("update", 6), **changes).values()
-    run(copy, **changes)
-    assert differences(path, copy) == []
+    copies = run_and_copy(path, ("update", 6), ("evaluation", 8), **changes)
+    for copy in copies.values():
+        run(copy, **changes)
+        assert differences(path, copy) == []
 
 
 def test_a_signal_saves_after_the_running_update_and_in_an_evaluation(uninterrupted, tmp_path):

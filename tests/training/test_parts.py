@@ -157,3 +157,21 @@ def test_many_workers_take_one_step_an_execution_and_no_probe(monkeypatch):
     config.decay.source = "probe"
     with pytest.raises(BadInput, match="source=probe does not go with"):
         parts.check_strategy(config, Workers())
+
+
+def test_sharpness_aware_as_the_config_says():
+    config = digits_resnet18.get_config()
+    assert parts.make_sharpness_aware(config) is None
+    for kind, found in (("sam", {"rho": 0.05}), ("asam", {"rho": 0.5, "eta": 0.01})):
+        config.sharpness_aware.kind = kind
+        assert parts.make_sharpness_aware(config).get_config() == {"kind": kind, **found}
+    config.sharpness_aware.update({"rho": 0.2, "eta": 0.1})
+    assert parts.make_sharpness_aware(config).rho == 0.2
+
+
+def test_the_optimizer_keeps_an_average_where_the_config_has_its_momentum():
+    config = digits_resnet18.get_config()
+    assert not parts.make_optimizer(config, 0.1).use_ema
+    config.ema.momentum = 0.9
+    optimizer = parts.make_optimizer(config, 0.1)
+    assert (optimizer.use_ema, optimizer.ema_momentum) == (True, 0.9)

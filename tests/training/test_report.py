@@ -108,6 +108,16 @@ def test_the_table_has_both_statistics_by_name():
         assert any(" ".join(line).endswith(end) for line in lines), end
 
 
+def test_the_table_has_the_averaged_weights_by_name():
+    result = dict(
+        test_accuracy=0.5, test_loss=1.0, test_accuracy_average=0.75, test_loss_average=0.25,
+        updates=3, learning_rate_sum=0.1, layers={}, warnings=[],
+    )  # fmt: skip
+    lines = [" ".join(line.split()) for line in printed(result).splitlines()]
+    assert "test accuracy, averaged weights 75.00%" in lines
+    assert "test loss, averaged weights 0.2500" in lines
+
+
 RESULT = dict(experiment="digits", variant="none", seed=7, test_accuracy=0.61, test_loss=0.9)
 PRECISE = dict(test_accuracy_precise=0.6, test_loss_precise=1.0)
 
@@ -179,6 +189,8 @@ def test_the_title_is_the_runs_name_and_its_two_results(tmp_path):
         ("validation_{}", {**RESULT, **PRECISE}, "validation, moving statistics",
          "test at the end, moving statistics"),
         ("test_{}_precise", {**RESULT, **PRECISE}, "test, precise statistics",
+         "test at the end, moving statistics"),
+        ("test_{}_average", {**RESULT, **PRECISE}, "test, averaged weights",
          "test at the end, moving statistics"),
     ],
 )  # fmt: skip

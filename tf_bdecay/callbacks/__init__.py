@@ -1,8 +1,15 @@
 """Callbacks for anybody's `fit`."""
 
+from tf_bdecay.callbacks.averages import AveragedWeights
 from tf_bdecay.callbacks.precise import PreciseStatistics
 from tf_bdecay.callbacks.probe import ProbeDecision
 from tf_bdecay.callbacks.sharpness import SharpnessCallback
 from tf_bdecay.callbacks.statistics import precise_statistics
 
-__all__ = ["PreciseStatistics", "ProbeDecision", "SharpnessCallback", "precise_statistics"]
+__all__ = [
+    "AveragedWeights",
+    "PreciseStatistics",
+    "ProbeDecision",
+    "SharpnessCallback",
+    "precise_statistics",
+]

@@ -42,12 +42,16 @@ class PreciseStatistics(keras.callbacks.Callback):
         self._passes = Passes(self.model)
         self._passes.statistics(self.data, 1, self.batch_size)
 
+    def estimate(self):
+        """The `Statistics` of the model's weights as they are now."""
+        if self._passes is None or self._passes.model is not self.model:
+            self._passes = Passes(self.model)
+        return self._passes.statistics(self.data, self.batches, self.batch_size)
+
     def on_test_begin(self, logs=None):
         """Gives the model its precise statistics."""
         self.restore()
-        if self._passes is None or self._passes.model is not self.model:
-            self._passes = Passes(self.model)
-        found = self._passes.statistics(self.data, self.batches, self.batch_size)
+        found = self.estimate()
         if not found.finite:
             warnings.warn(
                 "The precise statistics are not finite: this evaluation is by the moving ones.",

@@ -59,11 +59,12 @@ def precise_statistics(model, data, batches=BATCHES, batch_size=32):
     return Passes(model).statistics(data, batches, batch_size)
 
 
-class Statistics:
-    """Statistics of a model's normalization layers, and the model that may have them.
+class Lent:
+    """Values that a model has inside this context, and not outside.
 
-    Attributes:
-        values: list of (Keras variable, array), in the order of the layers.
+    Args:
+        model: whose variables they are.
+        values: list of (Keras variable, array).
     """
 
     def __init__(self, model, values):
@@ -71,13 +72,8 @@ class Statistics:
         self._copies = model.distribute_strategy.experimental_local_results
         self._before = None
 
-    @property
-    def finite(self):
-        """Whether all of them are."""
-        return all(np.isfinite(value).all() for _, value in self.values)
-
     def assign(self):
-        """Gives the model these statistics, on every replica."""
+        """Gives the model these values, on every replica."""
         for variable, value in self.values:
             for copy in self._copies(variable.value):
                 copy.assign(value)
@@ -94,6 +90,19 @@ class Statistics:
         for (variable, _), before in zip(self.values, self._before, strict=True):
             for copy, value in zip(self._copies(variable.value), before, strict=True):
                 copy.assign(value)
+
+
+class Statistics(Lent):
+    """Statistics of a model's normalization layers, and the model that may have them.
+
+    Attributes:
+        values: list of (Keras variable, array), in the order of the layers.
+    """
+
+    @property
+    def finite(self):
+        """Whether all of them are."""
+        return all(np.isfinite(value).all() for _, value in self.values)
 
 
 class Passes:

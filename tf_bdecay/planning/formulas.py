@@ -2,12 +2,13 @@
 
 With B images a global batch, g images a ghost batch, m images a micro-batch, K micro-batches an
 update; W, G, M bytes of weights, gradients, moments; A bytes of activations and F operations of
-the forward pass an image; f FLOP/s and s bytes/s of each device:
+the forward pass an image; p the passes over a batch, 2 with SAM and ASAM (which keep
+epsilon and theta + epsilon), else 1; f FLOP/s and s bytes/s of each device:
 
     B = n m K              m a multiple of g, the largest whose memory fits
-    memory                 W + G + M + (G if K > 1) + m A
-    all-reduce             2 (n - 1) / n G      bytes that a device sends in a ring, once an update
-    compute                3 F (B / n) / f      a backward pass is two forward passes
+    memory                 W + G + M + (G if K > 1) + (2 G if p > 1) + m A
+    all-reduce             2 (n - 1) / n p G    bytes that a device sends in a ring in an update
+    compute                3 p F (B / n) / f    a backward pass is two forward passes
     update                 compute + all-reduce / s                   the two do not overlap
     run                    T update             T updates, whatever n is
     speed-up               update(1) / update(n), and efficiency = speed-up / n
@@ -59,6 +60,7 @@ class Task:
         warmup_updates: of which the rate rises.
         peak: the largest rate.
         micro_batch: images a micro-batch where the config sets them, else None.
+        passes: over a batch in an update, p.
     """
 
     batch: int
@@ -67,6 +69,7 @@ class Task:
     warmup_updates: int
     peak: float
     micro_batch: int | None = None
+    passes: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +81,7 @@ class Memory:
     accumulated: int
     moments: int
     activations: int
+    steps: int = 0
 
     @property
     def total(self):
@@ -174,13 +178,14 @@ def check_hardware(memory_gb=None, bandwidth_gbps=None, flops=None):
     )
 
 
-def memory(costs, micro_batch, micro_batches):
-    """W + G + M + (G if K > 1) + m A.
+def memory(costs, micro_batch, micro_batches, passes=1):
+    """W + G + M + (G if K > 1) + (2 G if p > 1) + m A.
 
     Args:
         costs: `costs.Costs`.
         micro_batch: m.
         micro_batches: K; the sum of their gradients is kept beside the newest one.
+        passes: p; the second is at a step from the weights.
 
     Returns:
         A `Memory`.
@@ -191,6 +196,7 @@ def memory(costs, micro_batch, micro_batches):
         accumulated=costs.gradient_bytes if micro_batches > 1 else 0,
         moments=costs.moment_bytes,
         activations=micro_batch * costs.kept_bytes,
+        steps=2 * costs.gradient_bytes if passes > 1 else 0,
     )
 
 
@@ -211,7 +217,7 @@ def cut(task, costs, devices, limit=None):
     """
     share = check_cut(task.batch, devices, task.micro_batch, task.ghost, CUT_NAMES)
     parts = [share // task.micro_batch] if task.micro_batch else divisors(share // task.ghost)
-    needs = {k: memory(costs, share // k, k).total for k in parts}
+    needs = {k: memory(costs, share // k, k, task.passes).total for k in parts}
     for k, need in needs.items():
         if limit is None or need <= limit:
             return share // k, k
@@ -239,10 +245,11 @@ def update_seconds(task, costs, devices, hardware):
     """
     if hardware.flops is None or (hardware.bandwidth is None and devices > 1):
         return None
-    compute = compute_seconds(costs.flops, task.batch / devices, hardware.flops)
+    flops, reduced = task.passes * costs.flops, task.passes * costs.gradient_bytes
+    compute = compute_seconds(flops, task.batch / devices, hardware.flops)
     if devices == 1:
         return compute
-    return compute + all_reduce_bytes(costs.gradient_bytes, devices) / hardware.bandwidth
+    return compute + all_reduce_bytes(reduced, devices) / hardware.bandwidth
 
 
 def row(task, costs, devices, hardware):
@@ -261,7 +268,8 @@ def row(task, costs, devices, hardware):
         micro_batch, micro_batches = cut(task, costs, devices, hardware.memory)
     except BadInput as error:
         return Row(devices, reason=str(error))
-    sent = all_reduce_bytes(costs.gradient_bytes, devices)
+    sent = all_reduce_bytes(task.passes * costs.gradient_bytes, devices)
+    flops = task.passes * costs.flops
     share = micro_batch * micro_batches
     update = update_seconds(task, costs, devices, hardware)
     speed_up = None if update is None else update_seconds(task, costs, 1, hardware) / update
@@ -273,9 +281,9 @@ def row(task, costs, devices, hardware):
         updates=task.updates,
         warmup_updates=task.warmup_updates,
         peak=task.peak,
-        memory=memory(costs, micro_batch, micro_batches),
+        memory=memory(costs, micro_batch, micro_batches, task.passes),
         all_reduce_bytes=sent,
-        compute_s=hardware.flops and compute_seconds(costs.flops, share, hardware.flops),
+        compute_s=hardware.flops and compute_seconds(flops, share, hardware.flops),
         all_reduce_s=hardware.bandwidth and sent / hardware.bandwidth,
         update_s=update,
         run_s=None if update is None else task.updates * update,

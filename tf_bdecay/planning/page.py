@@ -57,7 +57,8 @@ def run(config, counts, hardware):
     size = parts.run_size(config, images)
     model = parts.make_model(config, images)
     schedule = parts.make_schedule(config, size)
-    needs = costs.count(model, len(parts.make_optimizer(config, schedule).slots))
+    averages = config.ema.momentum is not None  # as wide as a moment
+    needs = costs.count(model, len(parts.make_optimizer(config, schedule).slots) + averages)
     task = formulas.Task(
         batch=config.batch_size,
         ghost=ghost_batch_size(flatten(config)),
@@ -65,6 +66,7 @@ def run(config, counts, hardware):
         warmup_updates=schedule.warmup_updates,
         peak=size.peak,
         micro_batch=config.get("micro_batch_size") or None,
+        passes=1 if config.sharpness_aware.kind == "none" else 2,
     )
     rows = [_row(config, images, task, needs, n, hardware) for n in counts]
     refused = [_refused(row) for row in rows if row.reason]
@@ -166,7 +168,7 @@ def _by_micro_batch(task, needs, hardware):
         size = groups * task.ghost
         # The whole batch is one micro-batch: there is nothing to accumulate.
         possible = (1, 2) if size < task.batch else (1,)
-        found = [formulas.memory(needs, size, k) for k in possible]
+        found = [formulas.memory(needs, size, k, task.passes) for k in possible]
         cells = [f"{size}", _mega(found[0].activations), *(_mega(m.total) for m in found)]
         cells += ["-"] * (len(titles) - len(cells))
         if hardware.memory:
@@ -249,6 +251,11 @@ def _caption(config, task, hardware):
     if config.data.remainder == "keep":
         lines.append(
             "- config.data.remainder=keep: an epoch's last, smaller batch counts as whole."
+        )
+    if task.passes > 1:
+        lines.append(
+            f"- config.sharpness_aware.kind={config.sharpness_aware.kind}: compute and reduced are "
+            "of two passes; memory has the step between them and the weights after it, too."
         )
     if config.model.get("normalization") == "batch":
         lines.append(

@@ -142,6 +142,7 @@ def _check_together(flat):
         f"out, or use normalization=ghost. Received: config.micro_batch_size={micro}",
     )
     _check_precision(flat)
+    _check_sharpness_aware(flat)
     _check_variant(flat)
     normalized = "model.normalization" in flat
     whole = flat.get("model.frozen") == "none"
@@ -171,6 +172,19 @@ def _check_precision(flat):
         "config.precision=mixed_float16 scales the loss until gradients overflow, which are then "
         "skipped: config.optimizer.skip_nonfinite must be true.",
     )
+
+
+def _check_sharpness_aware(flat):
+    """No number for what is not done."""
+    kind = flat["sharpness_aware.kind"]
+    for name, kinds in (("rho", ("sam", "asam")), ("eta", ("asam",))):
+        value = flat[f"sharpness_aware.{name}"]
+        require(
+            value is None or kind in kinds,
+            f"config.sharpness_aware.{name} has no meaning with config.sharpness_aware.kind="
+            f"{kind}, only with {', '.join(kinds)}: leave it out, or set the kind. "
+            f"Received: {value}",
+        )
 
 
 def _check_variant(flat):

@@ -91,6 +91,7 @@ def build(config, strategy=None, data_dir=None, download=False, images=None):
             steps_per_execution=config.steps_per_execution,
             jit_compile=config.jit_compile,
             micro_batch_size=config.micro_batch_size,
+            sharpness_aware=parts.make_sharpness_aware(config),
         )
         trainer.optimizer.build(trainer)
         # A checkpoint's metrics are assigned before a step, where Keras would build them.
@@ -126,6 +127,12 @@ def describe(experiment):
         "updates of warm-up",
         "optimizer": config.optimizer.name,
     }
+    aware = experiment.trainer.sharpness_aware
+    if aware:
+        numbers = [f"{n} {v:g}" for n, v in aware.get_config().items() if n != "kind"]
+        lines["optimizer"] += f", with {aware.kind} of {', '.join(numbers)}"
+    if config.ema.momentum is not None:
+        lines["optimizer"] += f", its weights averaged with momentum {config.ema.momentum:g}"
     values = [f"config.{path} = {value}" for path, value in flatten(config).items()]
     table = str(tf_bdecay.describe(experiment.trainer))
     return "\n".join([*values, "", *(f"{n:15}{text}" for n, text in lines.items()), table])
@@ -182,10 +189,12 @@ def _train(experiment, workdir, console, deterministic):
     evaluates = None  # networks without normalization have no such statistics
     if "evaluation_statistics" in experiment.config:
         evaluates = loop.precise_statistics(experiment)
+    averages = loop.averaged_weights(experiment, evaluates)
     with signals.deferred() as request:
         if shared:
             request = experiment.trainer.agreement = sharding.Agreement(request)
-        callbacks = _callbacks(experiment, workdir, start, request, evaluates, console, say)
+        own = evaluates, averages
+        callbacks = _callbacks(experiment, workdir, start, request, own, console, say)
         try:
             loop.fit(experiment, start, callbacks)
         except BaseException:
@@ -193,7 +202,7 @@ def _train(experiment, workdir, console, deterministic):
             raise
         _close(callbacks)
         request.check()
-    result = _result(experiment, evaluates)
+    result = _result(experiment, evaluates, averages, workdir.path if leads else None)
     if leads:
         _report(experiment, workdir, result)
     console.print(report.render(result))
@@ -212,10 +221,10 @@ def _close(callbacks, say=None):
                 say(f"Warning: not saved: {error}.")
 
 
-def _callbacks(experiment, workdir, start, request, evaluates, console, say):
+def _callbacks(experiment, workdir, start, request, own, console, say):
     """The callbacks, in the order in which they must act: the checkpoint comes last.
 
-    `evaluates` is the callback of precise statistics, or None.
+    `own` are those of precise statistics and of averaged weights, None where there are none.
 
     A worker that does not lead writes nothing, but takes part in what needs all workers, at the
     same updates.
@@ -227,10 +236,11 @@ def _callbacks(experiment, workdir, start, request, evaluates, console, say):
     if leads and unwrapped(experiment.trainer.optimizer).weight_decay.source == "probe":
         batches = data.evaluation_batches(experiment.images, "train", config.decay.probe_examples)
         callbacks.append(ProbeDecision(next(iter(batches)), config.decay.probe_every))
+    evaluates, averages = own
     precise = evaluates is not None and config.evaluation_statistics == "precise"
-    if precise:
-        callbacks.append(evaluates)
-    shown = shown_names(size.split, precise)
+    callbacks += [evaluates] * precise
+    callbacks += [averages] * (averages is not None)
+    shown = shown_names(size.split, precise, averages is not None)
     callbacks.append(StopDiverged(config.max_skipped_updates, per_epoch, after))
     if leads:
         pages = {
@@ -265,14 +275,23 @@ def _page(lines):
     return "\n".join(f"    {line}" for line in lines)
 
 
-def _result(experiment, evaluates):
-    """What was measured, and the mechanism behind it."""
+def _result(experiment, evaluates, averages, folder):
+    """What was measured, and the mechanism behind it; saves the averaged model in a folder."""
     config, trainer = experiment.config, experiment.trainer
 
     def tested(callbacks, name="test_{}"):
         images = loop.evaluation_batches(experiment, "test")
         found = trainer.evaluate(images, callbacks=callbacks, verbose=0, return_dict=True)
         return {name.format(metric): value for metric, value in found.items()}
+
+    def averaged():
+        if averages is None:
+            return {}
+        averages.set_model(trainer)
+        with averages.averaged():
+            if folder is not None:
+                experiment.model.save(folder / "model_average.keras")
+            return tested([], "test_{}_average")
 
     result = {
         "experiment": config.experiment,
@@ -281,6 +300,7 @@ def _result(experiment, evaluates):
         "epochs": config.epochs,
         **tested([]),
         **(tested([evaluates], "test_{}_precise") if evaluates else {}),
+        **averaged(),
         **report.mechanism(unwrapped(trainer.optimizer), trainer.trainable_variables),
     }
     adaptive = unwrapped(trainer.optimizer).weight_decay.adaptive

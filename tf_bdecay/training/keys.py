@@ -157,6 +157,21 @@ ALWAYS = {
         "float32", "what layers compute in", "float32", "mixed_bfloat16", "mixed_float16"
     ),
     "label_smoothing": _number(0.0, "share of the target spread over all classes", below=1),
+    "sharpness_aware.kind": _choice(
+        "none", "gradient at the worst point near the weights", "none", "sam", "asam"
+    ),
+    "sharpness_aware.rho": _number(
+        None, "how near; unset: 0.05 (sam), 0.5 (asam)", above=0, optional=True
+    ),
+    "sharpness_aware.eta": _number(
+        None, "asam's, added to |theta|; unset: 0.01", above=0, optional=True
+    ),
+    "ema.momentum": _number(
+        None,
+        "of an average of the weights, evaluated beside them",
+        below=1,
+        optional=True,
+    ),
     "max_skipped_updates": _count(10, "non-finite updates in a row after which the run stops"),
     "steps_per_execution": _count(1, "updates a call of Keras; divides an epoch's"),
     "jit_compile": _flag(False, "XLA compiles the whole train step (no strategy)"),

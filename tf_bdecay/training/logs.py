@@ -48,10 +48,13 @@ _DESCRIPTIONS = {
     "learning_rate": "eta of the update.",
 }
 _EPOCH = "By epoch, at the number of its last update: {} "
-_PRECISE = "with precise statistics of normalization layers, re-estimated at these weights."
+_ENDS = {
+    "_precise": "with precise statistics of normalization layers, re-estimated at these weights.",
+    "_average": "of the moving average of the weights, with statistics re-estimated for it.",
+}
 
 
-def shown_names(split, precise=False):
+def shown_names(split, precise=False, average=False):
     """How a run calls what Keras calls `val_loss` and `val_accuracy`.
 
         >>> shown_names("test", precise=True)
@@ -60,9 +63,11 @@ def shown_names(split, precise=False):
     Args:
         split: "test" or "validation", what the epochs are evaluated on.
         precise: whether with precise statistics.
+        average: whether the average of the weights is evaluated, too.
     """
-    end = "_precise" * precise
-    return {f"val_{name}": f"{split}_{name}{end}" for name in ("loss", "accuracy")}
+    end, names = "_precise" * precise, ("loss", "accuracy")
+    averages = {f"val_{name}_average": f"{split}_{name}_average" for name in names if average}
+    return {f"val_{name}": f"{split}_{name}{end}" for name in names} | averages
 
 
 def describe_tag(tag):
@@ -72,7 +77,8 @@ def describe_tag(tag):
         what = "loss" if "loss" in name else "accuracy" if "accuracy" in name else name
         if name in ("loss", "accuracy"):
             return _EPOCH.format(f"{what} of the training batches, each before its update.")
-        end = _PRECISE if name.endswith("_precise") else "with moving statistics."
+        ends = (text for end, text in _ENDS.items() if name.endswith(end))
+        end = next(ends, "with moving statistics.")
         split = "test" if name.startswith("test") else "validation"
         return _EPOCH.format(f"{what} on the {split} images,") + end
     return next((text for begin, text in _DESCRIPTIONS.items() if tag.startswith(begin)), "")
@@ -101,6 +107,8 @@ class EpochRows(CountsUpdates):
         self.shown = shown
         names = {"loss": shown["val_loss"], "accuracy": shown["val_accuracy"]}
         columns = [name.format(**names) for name in EPOCH_COLUMNS]
+        after = columns.index(shown["val_accuracy"]) + 1
+        columns[after:after] = [name for name in shown.values() if name not in columns]
         ended = start.epoch * updates_per_epoch
         self.table = Table(workdir.path / "metrics.csv", columns, after=ended)
         self._speed = Speed(batch_size)
@@ -247,7 +255,11 @@ class UpdateSummaries(CountsUpdates):
     def _charts(self):
         """What belongs together, by category, chart and the tags' regular expressions."""
         loss, accuracy = (
-            [f"^{EPOCH_TAG}{name}$", f"^{EPOCH_TAG}{self.shown.get(val, val)}$"]
+            [
+                f"^{EPOCH_TAG}{shown}$"
+                for shown in (name, self.shown.get(val, val), self.shown.get(f"{val}_average"))
+                if shown
+            ]
             for name, val in (("loss", "val_loss"), ("accuracy", "val_accuracy"))
         )
         return {

@@ -5,7 +5,7 @@ import math
 import keras
 
 from tf_bdecay import data
-from tf_bdecay.callbacks import PreciseStatistics
+from tf_bdecay.callbacks import AveragedWeights, PreciseStatistics
 from tf_bdecay.distribution import sharding, strategies
 from tf_bdecay.optim.base import unwrapped
 from tf_bdecay.training import parts, resume
@@ -87,6 +87,18 @@ def precise_statistics(experiment):
     asked = config.evaluation_statistics_batches or math.ceil(per_epoch / 10)
     batches = min(asked, per_epoch)
     return PreciseStatistics(_training_batches(experiment, 0), batches)
+
+
+def averaged_weights(experiment, statistics):
+    """The callback that evaluates the average of the weights, too; None where there is none.
+
+    Args:
+        experiment: the `Experiment`.
+        statistics: from `precise_statistics`; None for a network without such statistics.
+    """
+    if experiment.config.ema.momentum is None:
+        return None
+    return AveragedWeights(evaluation_batches(experiment, experiment.size.split), statistics)
 
 
 def _training_batches(experiment, update):

@@ -181,6 +181,8 @@ def make_optimizer(config, schedule):
     kind = _OPTIMIZERS[arguments.pop("name")]
     rates = arguments.pop("rate_multipliers")
     policy = {k: v for k, v in config.decay.items() if not k.startswith("probe_")}
+    if config.ema.momentum is not None:
+        arguments |= {"use_ema": True, "ema_momentum": config.ema.momentum}
     optimizer = kind(
         schedule,
         weight_decay=decay.get(policy.pop("policy"), **policy),
@@ -190,6 +192,12 @@ def make_optimizer(config, schedule):
     if config.precision == "mixed_float16":
         return tf_bdecay.LossScaleOptimizer(optimizer)
     return optimizer
+
+
+def make_sharpness_aware(config):
+    """The `SharpnessAware` of a config, or None."""
+    kind, *numbers = (config.sharpness_aware[name] for name in ("kind", "rho", "eta"))
+    return None if kind == "none" else tf_bdecay.SharpnessAware(kind, *numbers)
 
 
 @contextlib.contextmanager

@@ -106,6 +106,11 @@ def render(result):
             ("test accuracy, precise statistics", f"{result['test_accuracy_precise']:.2%}"),
             ("test loss, precise statistics", f"{result['test_loss_precise']:.4f}"),
         ]
+    if "test_accuracy_average" in result:
+        rows += [
+            ("test accuracy, averaged weights", f"{result['test_accuracy_average']:.2%}"),
+            ("test loss, averaged weights", f"{result['test_loss_average']:.4f}"),
+        ]
     rows += [
         ("updates", f"{result['updates']:,}"),
         ("sum of eta", f"{result['learning_rate_sum']:.3f}"),
@@ -187,6 +192,8 @@ def _evaluations(axis, name, epochs, result):
         seen = epochs.dropna(subset=[column])
         kind = f", {statistics.strip('_') or 'moving'} statistics" if two else ""
         style = dict(color=_COLOURS[1], marker="." if len(seen) < 20 else "")
+        if statistics == "_average":
+            kind, style["color"], style["linestyle"] = ", averaged weights", _COLOURS[3], "--"
         axis.plot(seen["epoch"], factor * seen[column], label=split + kind, **style)
     end = factor * result[f"test_{name}"]
     label = "test at the end" + ", moving statistics" * two

@@ -1,0 +1,127 @@
+"""The moving average of the weights, evaluated beside the weights."""
+
+import contextlib
+
+import keras
+
+from tf_bdecay import keras_private
+from tf_bdecay.callbacks.precise import PreciseStatistics
+from tf_bdecay.callbacks.statistics import Lent, has_statistics
+from tf_bdecay.errors import require
+from tf_bdecay.optim.base import unwrapped
+
+END = "_average"
+
+
+class AveragedWeights(keras.callbacks.Callback):
+    """Evaluates the moving average of the weights beside the weights, at the end of epochs.
+
+    After t updates, of momentum m, as the optimizer keeps it under `use_ema`:
+
+        a_1 = theta_1,   a_t = m a_{t-1} + (1 - m) theta_t
+
+    Where an epoch has an evaluation, its logs get `val_NAME_average` beside every `val_NAME`. The
+    moving statistics of normalization layers are of the weights, not of their average: for that
+    they are re-estimated. Weights and statistics then come back, to the bit, and stay what they
+    are: at the end of a `fit` with this callback Keras does not overwrite the weights with their
+    average, as it does else. To save the averaged model:
+
+        with averages.averaged():
+            model.save("average.keras")
+
+    It must come before callbacks that read the logs.
+
+    Args:
+        data: validation data, as `fit` takes them.
+        statistics: a `PreciseStatistics`; needed where the model has layers with such statistics.
+        **evaluate: other arguments of `evaluate`, such as `batch_size`.
+
+    Raises:
+        BadInput: when `fit` begins: another backend than TensorFlow, an optimizer that keeps no
+            averages, or no `statistics`.
+
+    Example:
+
+        model.compile(tf_bdecay.Lamb(0.01, use_ema=True, ema_momentum=0.99), loss)
+        precise = tf_bdecay.callbacks.PreciseStatistics((x_train, y_train), batch_size=512)
+        averages = tf_bdecay.callbacks.AveragedWeights((x_test, y_test), precise)
+        model.fit(..., validation_data=(x_test, y_test), callbacks=[averages, precise])
+    """
+
+    def __init__(self, data, statistics=None, **evaluate):
+        super().__init__()
+        require(
+            statistics is None or isinstance(statistics, PreciseStatistics),
+            "`statistics` of AveragedWeights must be a PreciseStatistics, or None. "
+            f"Received: statistics={statistics!r}",
+        )
+        self.data, self.statistics, self.evaluate = data, statistics, evaluate
+
+    def set_model(self, model):
+        """Takes the model, for the statistics too."""
+        super().set_model(model)
+        if self.statistics is not None:
+            self.statistics.set_model(model)
+
+    def on_train_begin(self, logs=None):
+        """Checks that there are averages, and keeps `fit` from overwriting the weights."""
+        backend, optimizer = keras.backend.backend(), unwrapped(self.model.optimizer)
+        require(
+            backend == "tensorflow",
+            f"AveragedWeights evaluates with TensorFlow. Received: KERAS_BACKEND={backend}",
+        )
+        require(
+            getattr(optimizer, "use_ema", False),
+            "AveragedWeights needs an optimizer with use_ema=True, which keeps the averages. "
+            f"Received: {type(optimizer).__name__}(use_ema=False)",
+        )
+        require(
+            self.statistics is not None or not has_statistics(self.model),
+            "The moving statistics of this model's normalization layers are of its weights, not of "
+            "their average: give AveragedWeights a PreciseStatistics, which re-estimates them.",
+        )
+        keras_private.keep_weights(self.model.optimizer, True)
+
+    def on_train_end(self, logs=None):
+        """Lets a later `fit` end as Keras' own."""
+        keras_private.keep_weights(self.model.optimizer, False)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Adds the averages' metrics to the logs of an epoch that was evaluated."""
+        if not any(name.startswith("val_") for name in logs or ()):
+            return
+        data = self.data if isinstance(self.data, tuple) else (self.data,)
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        arguments = dict(sample_weight=sample_weight, verbose=0, return_dict=True, **self.evaluate)
+        with self.averaged():
+            found = self.model.evaluate(x, y, **arguments)
+        logs.update({f"val_{name}{END}": value for name, value in found.items()})
+
+    @contextlib.contextmanager
+    def averaged(self):
+        """The model has the averaged weights inside, and the statistics that belong to them."""
+        with Lent(self.model, averages_of(self.model.optimizer)):
+            if self.statistics is None:
+                yield
+                return
+            found = self.statistics.estimate()
+            # Those of weights that are not finite are of no use; the metrics show it.
+            with found if found.finite else contextlib.nullcontext():
+                yield
+
+
+def averages_of(optimizer):
+    """Pairs of a variable and the moving average of its values, an array.
+
+    Before a first update there are none.
+
+    Args:
+        optimizer: with `use_ema`, or one that scales the loss around it.
+    """
+    optimizer = unwrapped(optimizer)
+    if int(optimizer.iterations.numpy()) == 0:
+        return []
+    return [
+        (variable, average.numpy())
+        for variable, average in keras_private.averaged_variables(optimizer)
+    ]
