@@ -21,7 +21,8 @@ class SharpnessAware:
         update by grad L(theta + epsilon)
 
     with g the gradient of the mean loss of the global batch at theta. An update costs twice the
-    forward and backward passes, and keeps nothing from one to the next.
+    forward and backward passes, and keeps nothing from one to the next. In mixed precision layers
+    round theta + epsilon to half precision, in which much of a small epsilon is lost.
 
     T is that of `sharpness.perturbation`, for every parameter; Kwon et al.'s code has T = 1 for
     biases, the betas among them, which at 0 hardly take part in this ascent.
