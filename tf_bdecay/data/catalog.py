@@ -4,7 +4,9 @@ import dataclasses
 import numbers
 from collections.abc import Callable
 
-from tf_bdecay.data import cifar, digits
+import keras
+
+from tf_bdecay.data import digits, prepared
 from tf_bdecay.data.image_set import (
     Augmentation,
     ImageSet,
@@ -36,6 +38,19 @@ class _Source:
     bundled: bool = False
 
 
+def _cifar(name):
+    """The `read` of a CIFAR set: by TensorFlow under its own backend alone."""
+
+    def read(data_dir, download, seed):
+        if keras.backend.backend() != "tensorflow":
+            return prepared.read(name, data_dir, download)
+        from tf_bdecay.data import cifar
+
+        return cifar.read(name, data_dir, download)
+
+    return read
+
+
 _CIFAR = Augmentation(padding=4, flip=True)
 _SOURCES = {
     "digits": _Source(
@@ -45,13 +60,13 @@ _SOURCES = {
         bundled=True,
     ),
     "cifar10": _Source(
-        lambda data_dir, download, seed: cifar.read("cifar10", data_dir, download),
+        _cifar("cifar10"),
         num_classes=10,
         augmentation=_CIFAR,
         statistics=((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
     ),
     "cifar100": _Source(
-        lambda data_dir, download, seed: cifar.read("cifar100", data_dir, download),
+        _cifar("cifar100"),
         num_classes=100,
         augmentation=_CIFAR,
         statistics=((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
@@ -66,7 +81,7 @@ def load(name, data_dir=None, download=False, seed=0, validation=0.0, *, images=
     Args:
         name: "digits" (comes with scikit-learn), "cifar10" or "cifar100".
         data_dir: folder of the sets that tensorflow-datasets prepared; None for its own default.
-        download: whether a set that is not there may be downloaded.
+        download: whether a set that is not there may be downloaded; by TensorFlow alone.
         seed: in [0, 2^32); of the digits' division into training and test, and of which training
             images are set aside for validation.
         validation: fraction in [0, 1) of the training images that is set aside, by class.

@@ -2,8 +2,6 @@
 
 import numbers
 
-import tensorflow as tf
-
 from tf_bdecay.errors import check_count, require, unknown
 
 REMAINDERS = ("drop", "keep")
@@ -54,6 +52,8 @@ def key(seed, epoch, purpose):
     Returns:
         An int64 [2], for TensorFlow's stateless operations.
     """
+    import tensorflow as tf
+
     base = tf.constant([seed, purpose], tf.int64)
     return tf.random.experimental.stateless_fold_in(base, epoch, alg=ALGORITHM)
 
@@ -69,6 +69,8 @@ def epoch_order(num_examples, seed, epoch):
     Returns:
         An int64 [n], a permutation of 0, ..., n - 1.
     """
+    import tensorflow as tf
+
     return tf.random.experimental.stateless_shuffle(
         tf.range(num_examples, dtype=tf.int64), key(seed, epoch, ORDER), alg=ALGORITHM
     )

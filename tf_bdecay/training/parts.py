@@ -7,13 +7,11 @@ import os
 
 import keras
 import numpy as np
-import tensorflow as tf
 from ml_collections import ConfigDict
 
 import tf_bdecay
 from tf_bdecay import data, decay, models, patterns
 from tf_bdecay.batches import check_cut, check_divides
-from tf_bdecay.distribution import strategies
 from tf_bdecay.errors import BadInput, require
 from tf_bdecay.schedules import LinearWarmupCosine, PolynomialWarmupDecay, scale_learning_rate
 from tf_bdecay.training.config import CUT_NAMES, flatten, ghost_batch_size
@@ -56,6 +54,8 @@ def check_strategy(config, strategy):
     Raises:
         BadInput: replicas do not divide what they share, or the strategy cannot do what was asked.
     """
+    from tf_bdecay.distribution import strategies  # TensorFlow's, which the rest does not need
+
     _check_cut(config, strategies.replicas(strategy), config.batch_size)
     if strategies.is_multi_worker(strategy):
         require(
@@ -154,7 +154,13 @@ def _check_width(config, images):
 
 def _memory():
     """Bytes of memory for the weights; None where that is a GPU's, which says so itself."""
-    if tf.config.list_physical_devices("GPU"):
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        gpus = tf.config.list_physical_devices("GPU")
+    else:
+        gpus = keras.distribution.list_devices("gpu")
+    if gpus:
         return None
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
