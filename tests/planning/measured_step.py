@@ -19,7 +19,8 @@ import tensorflow as tf
 
 import tf_bdecay
 from tf_bdecay import models
-from tf_bdecay.training.trainer import SmoothedCrossentropy, Trainer
+from tf_bdecay.training.losses import SmoothedCrossentropy
+from tf_bdecay.training.trainer import Trainer
 
 
 def peak():

@@ -8,7 +8,8 @@ import tensorflow as tf
 import tf_bdecay
 from tests.training.small import digits, network, trainer, values
 from tf_bdecay import decay
-from tf_bdecay.training.trainer import SmoothedCrossentropy, Trainer
+from tf_bdecay.training.losses import SmoothedCrossentropy
+from tf_bdecay.training.trainer import Trainer
 
 
 def fitted(make, x, y, sample_weight=None, **arguments):
@@ -74,23 +75,6 @@ def test_the_optimizer_sees_the_sensitivity_of_the_batch():
         for g, v in zip(gradients, made.trainable_variables, strict=True)
     ]
     np.testing.assert_allclose(made.optimizer.decision().sensitivity, expected, rtol=1e-4)
-
-
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_smoothed_crossentropy_against_its_formula(smoothing):
-    rng = np.random.default_rng(0)
-    logits, labels = rng.normal(size=(5, 4)), np.array([0, 3, 1, 1, 2])
-    log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-    target = (1 - smoothing) * np.eye(4)[labels] + smoothing / 4
-    expected = -(target * log_p).sum(-1).mean()
-    for shape in ((5,), (5, 1)):
-        loss = SmoothedCrossentropy(smoothing)(labels.reshape(shape), logits.astype("float32"))
-        assert float(loss) == pytest.approx(expected, rel=1e-6)
-
-
-def test_the_loss_survives_serialisation():
-    loss = keras.losses.deserialize(keras.losses.serialize(SmoothedCrossentropy(0.2)))
-    assert loss.label_smoothing == 0.2
 
 
 def test_a_trainer_can_be_saved_and_loaded(tmp_path):

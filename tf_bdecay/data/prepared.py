@@ -32,7 +32,9 @@ def read(name, data_dir=None, download=False):
     Raises:
         BadInput: a set that is not there or cannot be read, or a download asked for.
     """
-    folder = os.path.expanduser(data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets"))
+    folder = os.path.expanduser(
+        data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+    )
     versions = sorted(pathlib.Path(folder, name).glob("*.*.*/dataset_info.json"), key=_version)
     if download or not versions:
         raise BadInput(

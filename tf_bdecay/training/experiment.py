@@ -18,8 +18,9 @@ from tf_bdecay.storage.files import json_ready, write_json
 from tf_bdecay.training import loop, parts, report, resume
 from tf_bdecay.training.config import flatten
 from tf_bdecay.training.logs import EpochRows, StopDiverged, UpdateSummaries, shown_names
+from tf_bdecay.training.losses import SmoothedCrossentropy
 from tf_bdecay.training.progress import ProgressLine
-from tf_bdecay.training.trainer import SmoothedCrossentropy, Trainer
+from tf_bdecay.training.trainer import Trainer
 from tf_bdecay.training.variable_rows import VariableRows
 
 

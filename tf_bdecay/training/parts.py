@@ -159,7 +159,7 @@ def _memory():
 
         gpus = tf.config.list_physical_devices("GPU")
     else:
-        gpus = keras.distribution.list_devices("gpu")
+        gpus = [d for d in keras.distribution.list_devices() if not d.startswith("cpu")]
     if gpus:
         return None
     try:

@@ -1,8 +1,7 @@
 """What TensorFlow's stateless operations draw by Philox, in NumPy: for runs without TensorFlow.
 
-Philox4x32-10 (Salmon et al., 2011). The order of an epoch, its augmentation and the initial weights
-are then those of the TensorFlow path: to the bit, the weights to the rounding of their logarithm and
-sines.
+Philox4x32-10 (Salmon et al., 2011). So the order of an epoch, its augmentation and the initial
+weights are those of the TensorFlow path; the weights to the rounding of their logarithms and sines.
 """
 
 import numpy as np

@@ -1,0 +1,37 @@
+"""The loss of every run, on any backend."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable("tf_bdecay")
+class SmoothedCrossentropy(keras.losses.Loss):
+    """Cross-entropy of logits against integer labels, with label smoothing.
+
+        target = (1 - s) onehot(y) + s / classes
+
+    Args:
+        label_smoothing: s in [0, 1); the paper states none, so 0.
+        **kwargs: as in every Keras loss.
+    """
+
+    from_logits = True
+
+    def __init__(self, label_smoothing=0.0, name="crossentropy", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.label_smoothing = label_smoothing
+
+    def call(self, y_true, y_pred):
+        """Loss of each example: labels [n] or [n, 1] and logits [n, classes] to [n]."""
+        labels = keras.ops.reshape(y_true, keras.ops.shape(y_pred)[:-1])
+        if not self.label_smoothing:
+            return keras.losses.sparse_categorical_crossentropy(labels, y_pred, from_logits=True)
+        return keras.losses.categorical_crossentropy(
+            keras.ops.one_hot(labels, y_pred.shape[-1]),
+            y_pred,
+            from_logits=True,
+            label_smoothing=self.label_smoothing,
+        )
+
+    def get_config(self):
+        """The arguments that make this loss again."""
+        return {**super().get_config(), "label_smoothing": self.label_smoothing}
