@@ -7,6 +7,7 @@ import pytest
 
 import tf_bdecay
 from configs import cifar10_resnet18, common, digits_resnet18
+from tf_bdecay.distribution import strategies
 from tf_bdecay.errors import BadInput
 from tf_bdecay.training import parts
 
@@ -147,7 +148,7 @@ def test_many_workers_take_one_step_an_execution_and_no_probe(monkeypatch):
     class Workers(Replicas):
         num_replicas_in_sync = 2
 
-    monkeypatch.setattr(parts.strategies, "is_multi_worker", lambda strategy: True)
+    monkeypatch.setattr(strategies, "is_multi_worker", lambda strategy: True)
     config = cifar10_resnet18.get_config()
     parts.check_strategy(config, Workers())
     config.steps_per_execution = 2
