@@ -80,6 +80,18 @@ def test_what_is_not_given_is_the_compiled_optimizers():
     assert rows[-1].adapted
 
 
+@pytest.mark.parametrize("cls", [tf_bdecay.SGD, tf_bdecay.AdamW, tf_bdecay.Lars, tf_bdecay.Lamb])
+def test_another_policy_is_described_with_the_compiled_optimizer(cls):
+    model = network()
+    model.compile(cls(0.1))
+    adapted = {tf_bdecay.Lars: [True, False], tf_bdecay.Lamb: [True, False]}.get(cls, [False] * 2)
+    for weight_decay in (None, decay.FullDecay(0.5)):
+        rows = tf_bdecay.describe(model, weight_decay).rows
+        assert [r.adapted for r in rows if r.variable.startswith("net/head")] == adapted
+    assert {r.decay for r in rows} == {0.5}
+    assert all(r.adapted for r in tf_bdecay.describe(model, layer_adaptation="all").rows)
+
+
 def test_rates_are_a_column_where_one_is_not_1():
     model = network()
     model.compile(tf_bdecay.SGD(0.1, rate_multipliers={"gamma": 0.5, "head/.*": 0}))

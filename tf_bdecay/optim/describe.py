@@ -82,7 +82,7 @@ def describe(model, weight_decay=None, layer_adaptation=None):
             is given, that optimizer is described: once it is built, by its own roles and with its
             last decision.
         weight_decay: a `tf_bdecay.decay` policy; None for the compiled one, or else the default.
-        layer_adaptation: as in `Lamb`; None for the compiled one, or else the default.
+        layer_adaptation: as in `Lamb` and `Lars`; None for the compiled one, or else the default.
 
     Returns:
         A `Description`: rows to work with, and a table by `str()`.
@@ -93,14 +93,7 @@ def describe(model, weight_decay=None, layer_adaptation=None):
     compiled = _compiled_optimizer(model)
     settings = compiled or Lamb()
     if weight_decay is not None or layer_adaptation is not None:
-        compiled = None
-        policy = "default" if settings.policy_is_default else settings.weight_decay
-        settings = Lamb(
-            weight_decay=policy if weight_decay is None else weight_decay,
-            layer_adaptation=layer_adaptation or getattr(settings, "layer_adaptation", "kernels"),
-            roles=settings.role_overrides,
-            rate_multipliers=settings.rate_multipliers,
-        )
+        compiled, settings = None, _changed(settings, weight_decay, layer_adaptation)
     # The user's optimizer is never built here: under a strategy that needs its scope.
     shown = None
     if compiled is not None and compiled.built:
@@ -121,6 +114,24 @@ def _compiled_optimizer(model):
     """Our optimizer that a model was compiled with, out of a LossScaleOptimizer too; or None."""
     optimizer = unwrapped(getattr(model, "optimizer", None))
     return optimizer if isinstance(optimizer, DecayByRole) else None
+
+
+def _changed(optimizer, weight_decay, layer_adaptation):
+    """One like an optimizer, as far as it is described, with what is not None in place of its own.
+
+    It is LAMB where an adaptation is asked for and the optimizer has none.
+    """
+    policy = "default" if optimizer.policy_is_default else optimizer.weight_decay
+    arguments = {
+        "weight_decay": policy if weight_decay is None else weight_decay,
+        "roles": optimizer.role_overrides,
+        "rate_multipliers": optimizer.rate_multipliers,
+    }
+    own = getattr(optimizer, "layer_adaptation", None)
+    if own is None and layer_adaptation is None:
+        return type(optimizer)(**arguments)
+    kind = type(optimizer) if own else Lamb
+    return kind(layer_adaptation=layer_adaptation or own, **arguments)
 
 
 def _rows(optimizer, roles, on_by_pair):
