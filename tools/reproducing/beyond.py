@@ -59,6 +59,11 @@ def table7(datasets, tuned):
         }
         small, base = arms.pop(tuning.SMALL), arms.pop(tuning.LARGE)
         changes = {
+            "SAM 0.05": {"sharpness_aware.kind": "sam", "sharpness_aware.rho": 0.05},
+            "SAM 0.2": {"sharpness_aware.kind": "sam", "sharpness_aware.rho": 0.2},
+            "ASAM 0.5": {"sharpness_aware.kind": "asam", "sharpness_aware.rho": 0.5},
+            "ASAM 2": {"sharpness_aware.kind": "asam", "sharpness_aware.rho": 2.0},
+            "average of the weights": {"ema.momentum": 0.98},
             "label smoothing 0.1": {"label_smoothing": 0.1},
             "warm-up 0.1": {"learning_rate.warmup": 0.1},
             "warm-up 0.5": {"learning_rate.warmup": 0.5},

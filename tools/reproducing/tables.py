@@ -21,8 +21,15 @@ def results_of(arm, scale, results):
 
 
 def quantities(result):
-    """Dict of name to number of what tables show of a result."""
-    found = {"accuracy": 100 * result["test_accuracy"], "cross-entropy": result["test_loss"]}
+    """Dict of name to number of what tables show of a result.
+
+    Accuracy and cross-entropy are of the averaged weights where a run has averaged them.
+    """
+    of = "_average" if "test_accuracy_average" in result else ""
+    found = {
+        "accuracy": 100 * result[f"test_accuracy{of}"],
+        "cross-entropy": result[f"test_loss{of}"],
+    }
     measures = result.get("measures") or {}
     for name in ("C", "C_m", "FR"):
         if name in measures:

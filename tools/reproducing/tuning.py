@@ -82,6 +82,8 @@ TREATMENTS = (
     Search(ADAPTIVE, Arm(_OPEN, variant="adaptive")),
 )
 OTHERS = (
+    Search("AdamW", Arm(_OPEN, optimizer="adamw"), peaks=(0.004, 0.0016, 0.01)),
+    Search("LARS", Arm(_OPEN, optimizer="lars"), (1e-4, 5e-4, 2.5e-3), peaks=(4.0, 1.6, 10.0)),
     Search(
         "SGD, Nesterov",
         Arm(_OPEN, optimizer="sgd", overrides=(("optimizer.nesterov", True),)),
