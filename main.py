@@ -10,7 +10,7 @@ from tf_bdecay.distribution import cluster as clusters
 from tf_bdecay.distribution import workers
 from tf_bdecay.errors import BadInput
 from tf_bdecay.planning import formulas
-from tf_bdecay.training import command_line
+from tf_bdecay.training import command_line, keys
 from tf_bdecay.training import config as checks
 from tf_bdecay.training.workdir import Workdir, not_finite
 
@@ -108,7 +108,9 @@ def run(options, command):
     listener = cluster.bind() if cluster else None
     leads = cluster is None or cluster.leads
     if not options.dry_run:
-        workdir = Workdir(options.workdir, checks.flatten(options.config))
+        flat = checks.flatten(options.config)
+        defaults = {path: key.default for path, key in keys.table(flat).items()}
+        workdir = Workdir(options.workdir, flat, defaults)
         if options.resume == "never":
             workdir.check_new()
         if workdir.result:

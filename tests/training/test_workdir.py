@@ -53,6 +53,15 @@ def test_another_experiment_is_refused_by_the_keys_that_differ(tmp_path):
     assert contents(tmp_path) == before
 
 
+def test_a_run_from_before_a_key_was_there_has_its_default(tmp_path):
+    Workdir(tmp_path, CONFIG).open({})
+    newer, defaults = {**CONFIG, "log.variables": False}, {"log.variables": False, "batch_size": 1}
+    Workdir(tmp_path, newer, defaults)
+    for config in ({**newer, "log.variables": True}, {**newer, "batch_size": 1}):
+        with pytest.raises(BadInput, match="holds another experiment"):
+            Workdir(tmp_path, config, defaults)
+
+
 def test_many_differences_are_counted_not_listed(tmp_path):
     Workdir(tmp_path, {f"key{i}": 0 for i in range(10)}).open({})
     with pytest.raises(BadInput, match=r"and 6 more"):

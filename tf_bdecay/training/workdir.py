@@ -36,7 +36,10 @@ FREE = (
 
 
 _FOLDERS = ("checkpoints", "tensorboard")
-_FILES = ("config.json", "versions.json", "metrics.csv", "layers.csv", "result.json", ".lock")
+_FILES = (
+    *("config.json", "versions.json", "metrics.csv", "layers.csv", "variables.csv"),
+    *("result.json", ".lock"),
+)
 
 
 def _is_measured(value):
@@ -71,14 +74,17 @@ class Workdir:
     Args:
         path: the folder; it need not exist.
         config: dict of dotted path to value, the resolved experiment.
+        defaults: dict of dotted path to default, which a run has that began before the key was
+            there.
 
     Raises:
         BadInput: it belongs to another experiment or to something else, or cannot be written.
     """
 
-    def __init__(self, path, config):
+    def __init__(self, path, config, defaults=()):
         self.path = pathlib.Path(path)
         self.config = json_ready(config)
+        self._defaults = json_ready(dict(defaults))
         self._check_writable()
         if self.path.is_dir() and any(not _unstarted(f.name) for f in self.path.iterdir()):
             self._check_kinds()
@@ -187,6 +193,7 @@ class Workdir:
             f"--workdir={self.path} is not empty and holds no run of main.py: choose another.",
         )
         before = read_json(file, dict)
+        before = before and {**self._defaults, **before}
         differing = [
             f"{shown(key, 100)[1:-1]} is {_word(there)} there and {_word(here)} here"
             for key in {**before, **self.config}
