@@ -274,7 +274,7 @@ def test_a_disk_that_is_full_stops_the_run_or_not(tmp_path, rule, code):
     [
         ("--cases=plian", "did you mean 'plain'"),
         ("--kills=0", "--kills must be >= 1"),
-        ("--kils=1", "Unknown command line flag 'kils'"),
+        ("--kils=1", "Unknown flag '--kils'"),
         ("--folder=configs", "--folder must be new or empty"),
     ],
 )
