@@ -6,9 +6,11 @@
 
 table1 to table4, figure1 to figure7, claims; pages (from results alone); tuning (kernel decay and
 peak of each arm of Table 4, those without decay of beta first), tuning_baselines (of these alone),
-tuning_others (AdamW, LARS, SGD); table4_tuned, table6 and table7, at what tuning found; all: the
-paper's. Every finished run is a JSON file in OUT/SCALE/, and is never run again; stopped anywhere,
-the same command goes on.
+tuning_others (AdamW, LARS, SGD); table4_added (decay of beta added to the tuned large batch),
+table4_tuned (each arm as tuned), table6 and table7, at what tuning found; all: the paper's.
+
+Every finished run is a JSON file in OUT/SCALE/, and is never run again; stopped anywhere, the same
+command goes on.
 """
 
 import os

@@ -122,16 +122,17 @@ def test_every_run_of_every_table_is_a_config_that_main_takes(scale):
 def test_a_search_tries_decays_then_peaks_and_baselines_before_all_else(tmp_path):
     made, datasets = store.Store(tmp_path), ("digits",)
     searches = (*tuning.BASELINES, *tuning.TREATMENTS)
-    best = {"large": (0.2, 0.02), "small": (0.8, 0.04)}
+    best = {"large": (0.8, 0.08), "small": (12.8, 0.64)}  # the second lies beyond the first values
     rounds = []
     while wanted_now := tuning.runs(searches, datasets, SMOKE, made):
         rounds.append([run for run in wanted_now if made.of(run) is None])
         for run in rounds[-1]:
-            decay, peak = run.flat["decay.kernel"], run.flat["learning_rate.base_peak"]
-            right = best[run.arm.batch]
-            made.add(run, result(run, 0.5 + 0.2 * (decay == right[0]) + 0.1 * (peak == right[1])))
-    assert [len(r) for r in rounds] == [6, 4, 6, 4]
-    assert {run.arm.variant for run in rounds[0] + rounds[1]} == {"no_bias"}
+            right = np.log2(best[run.arm.batch])
+            point = np.log2([run.flat["decay.kernel"], run.flat["learning_rate.base_peak"]])
+            made.add(run, result(run, 0.9 - 0.01 * abs(point - right).sum()))
+    # Of the small batch: 12.8, 51.2 (worse), then 0.32, 0.64, 1.28 (worse) after the first peaks.
+    assert [len(r) for r in rounds] == [6, 3, 1, 2, 1, 1, 1, 6, 4]
+    assert {run.arm.variant for r in rounds[:-2] for run in r} == {"no_bias"}
     assert all(run.seed >= runs.FIRST_TUNING_SEED for r in rounds for run in r)
     found = tuning.tuned(datasets, SMOKE, made)
     for name in (tuning.LARGE, tuning.BETA, tuning.SMALL):
@@ -139,10 +140,34 @@ def test_a_search_tries_decays_then_peaks_and_baselines_before_all_else(tmp_path
         overrides = found["digits", name]
         point = overrides["decay.kernel"], overrides["learning_rate.base_peak"]
         assert point == best[batch]
-        assert tuning.SEARCHES[name].at_edge(overrides) == (batch == "small" or point[1] == 0.02)
-    assert found["digits", tuning.BETA]["decay.bias"] == 0.2
-    labels = [row.label for row in wanted.table4(datasets, found).rows["digits"]]
-    assert labels == [tuning.SMALL, tuning.LARGE, tuning.BETA, tuning.ADAPTIVE]
+        search = tuning.SEARCHES[name]
+        assert not search.at_edge(search.trials("digits", SMOKE, made))
+    assert found["digits", tuning.BETA]["decay.bias"] == 0.8
+    for table in (wanted.table4_tuned(datasets, found), wanted.table4_added(datasets, found)):
+        labels = [row.label for row in table.rows["digits"]]
+        assert labels == [tuning.SMALL, tuning.LARGE, tuning.BETA, tuning.ADAPTIVE]
+
+
+def test_a_search_that_never_ends_stops_and_says_that_it_is_at_the_edge(tmp_path):
+    made, (search, *_) = store.Store(tmp_path), tuning.BASELINES
+    while search.found("digits", SMOKE, made) is None:
+        for arm in search.trials("digits", SMOKE, made):
+            run = runs.resolve(arm, SMOKE, runs.FIRST_TUNING_SEED)
+            made.add(run, result(run, 1 / (2 + run.flat["decay.kernel"])))
+    trials = search.trials("digits", SMOKE, made)
+    assert len(trials) == 5 + tuning.EXTENSIONS and search.at_edge(trials)
+    assert search.found("digits", SMOKE, made)["decay.kernel"] == 0.003125
+
+
+def test_decay_of_beta_is_added_at_the_decay_and_peak_of_the_large_batch_without_it():
+    large, small = (
+        {"decay.kernel": k, "learning_rate.base_peak": p} for k, p in ((0.8, 0.16), (3.2, 0.08))
+    )
+    tuned = {("digits", tuning.LARGE): large, ("digits", tuning.SMALL): small}
+    rows = {row.label: row.arm for row in wanted.table4_added(("digits",), tuned).rows["digits"]}
+    assert dict(rows[tuning.SMALL].overrides) == small
+    for name in (tuning.BETA, tuning.ADAPTIVE):
+        assert dict(rows[name].overrides) == large | {"decay.bias": 0.8}
 
 
 def test_damaged_and_foreign_results_are_named_and_not_used(tmp_path):

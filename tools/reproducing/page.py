@@ -6,7 +6,8 @@ import math
 from tf_bdecay.storage.files import atomic_write
 from tools.reproducing import claims, figures, plan, store, tables, tuning
 
-_TABLES = ("table1", "table2", "table3", "table4", "table4_tuned", "table6", "table7")
+_PRIMARY = ("table4", "table4_added", "table4_tuned")
+_TABLES = ("table1", "table2", "table3", *_PRIMARY, "table6", "table7")
 _SCATTERS = ("figure1", "figure5", "figure6", "figure7")
 _FIGURES = (*_SCATTERS, "figure2", "figure3", "figure4")
 
@@ -32,7 +33,7 @@ def write(out, scale, results):
             continue
         made = by_name[name] = tables.rows(found[0], scale, results)
         text = tables.markdown(found[0], made)
-        if name in ("table4", "table4_tuned"):
+        if name in _PRIMARY:
             text += _power(found[0], made)
         parts.append(text)
         _text(folder / f"{name}.md", text)
@@ -94,8 +95,9 @@ def _tuning(scale, results):
         "## Tuning",
         "",
         "Kernel decay and peak (at the large batch; square-root rule) of each arm, on a seed that "
-        "no table uses: three decays at the first peak, then two peaks at the best decay. Accuracy "
-        "is of the test images, the same for every choice; the best is bold.",
+        "no table uses: three decays at the first peak, then two peaks at the best decay, and the "
+        "next value where the best is the last that was tried. Accuracy is of the test images, "
+        "the same for every choice; the best is bold.",
         "",
         "| data | arm | kernel decay | peak | accuracy | cross-entropy |",
         "|---|---|---|---|---|---|",
@@ -104,7 +106,7 @@ def _tuning(scale, results):
         for name, search in tuning.SEARCHES.items():
             trials = search.trials(dataset, scale, results)
             best, told = search.found(dataset, scale, results), ""
-            if best and search.at_edge(best):
+            if best and search.at_edge(trials):
                 told = " (at the edge of what was tried)"
             for arm, result in trials.items():
                 if not any(trials.values()):

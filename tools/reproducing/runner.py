@@ -56,7 +56,7 @@ class Runner:
             wanted: list of `Run`, the first needed first.
         """
         pending = missing(wanted, self.store)
-        begun = time.monotonic()
+        begun, self._done = time.monotonic(), 0
         with (
             signals.deferred("the runs under way save and end") as request,
             concurrent.futures.ThreadPoolExecutor(self.jobs) as pool,

@@ -1,14 +1,18 @@
-"""The search for each arm's own kernel decay and peak rate: the same five runs for every arm.
+"""The search for each arm's own kernel decay and peak rate: by the same rule for every arm.
 
 First three decays at the first peak, then two more peaks at the best of them, by test accuracy on a
-seed that no table uses. The arms without decay of beta come first: what is compared with them is
-not run before they are fixed.
+seed that no table uses. Where the best of either is the largest or smallest that was tried, the
+next one is tried as well, up to `EXTENSIONS` of them. The arms without decay of beta come first:
+what is compared with them is not run before they are fixed.
 """
 
 import dataclasses
 
 from tools.reproducing import store
 from tools.reproducing.runs import FIRST_TUNING_SEED, Arm, resolve
+
+EXTENSIONS = 3  # values of a decay, and of a peak, beyond those that every search begins with
+_DECAY = "decay.kernel"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,44 +29,64 @@ class Search:
 
     name: str
     arm: Arm
-    decays: tuple = (0.05, 0.2, 0.8)
-    peaks: tuple = (0.04, 0.02, 0.08)
+    decays: tuple = (0.2, 0.8, 3.2)
+    peaks: tuple = (0.08, 0.04, 0.16)
     peak: str = "learning_rate.base_peak"
 
     def trial(self, dataset, decay, peak):
         """The arm at a point of the search."""
-        more = {"decay.kernel": decay, self.peak: peak}
+        more = {_DECAY: decay, self.peak: peak}
         if self.arm.variant in ("beta", "adaptive"):
             more["decay.bias"] = decay  # Algorithm 1: other biases decay as kernels do
         return self.arm.but(dataset=dataset, overrides=more)
 
     def trials(self, dataset, scale, results):
         """Dict of trial to its result or None, as far as results say where to look."""
-        found = self._results(
-            [self.trial(dataset, d, self.peaks[0]) for d in self.decays], scale, results
-        )
-        if None in found.values():
-            return found
-        decay = dict(_best(found).overrides)["decay.kernel"]
-        more = [self.trial(dataset, decay, peak) for peak in self.peaks[1:]]
-        return {**found, **self._results(more, scale, results)}
+        return self._walk(dataset, scale, results)[0]
 
     def found(self, dataset, scale, results):
         """The overrides of the best trial, or None before the search has ended."""
-        trials = self.trials(dataset, scale, results)
-        ended = len(trials) == len(self.decays) + len(self.peaks) - 1
-        return dict(_best(trials).overrides) if ended and None not in trials.values() else None
+        trials, ended = self._walk(dataset, scale, results)
+        return dict(_best(trials).overrides) if ended else None
 
-    def at_edge(self, overrides):
-        """Whether what was found is the largest or smallest that was tried, of either."""
-        return any(
-            overrides[path] in (min(values), max(values))
-            for path, values in (("decay.kernel", self.decays), (self.peak, self.peaks))
+    def at_edge(self, trials):
+        """Whether the best of trials is the largest or smallest that was tried, of either."""
+        best = dict(_best(trials).overrides)
+        points = [dict(arm.overrides) for arm in trials]
+        decays, peaks = ([point[path] for point in points] for path in (_DECAY, self.peak))
+        return best[_DECAY] in (min(decays), max(decays)) or (
+            best[self.peak] in (min(peaks), max(peaks))
         )
+
+    def _walk(self, dataset, scale, results):
+        """(trials as far as they are known, whether the search has ended)."""
+        found, at = {}, {_DECAY: self.decays[0], self.peak: self.peaks[0]}
+        for path, values in ((_DECAY, self.decays), (self.peak, self.peaks)):
+            tried = list(values)
+            while True:
+                arms = [self.trial(dataset, *(at | {path: v}).values()) for v in tried]
+                found |= self._results(arms, scale, results)
+                if None in found.values():
+                    return found, False
+                at[path] = dict(_best({arm: found[arm] for arm in arms}).overrides)[path]
+                beyond = _beyond(tried, at[path])
+                if beyond is None or len(tried) == len(values) + EXTENSIONS:
+                    break
+                tried.append(beyond)
+        return found, True
 
     @staticmethod
     def _results(arms, scale, results):
         return {arm: results.of(resolve(arm, scale, FIRST_TUNING_SEED)) for arm in arms}
+
+
+def _beyond(tried, best):
+    """The value after the largest, or before the smallest, where that is the best; or None."""
+    low, *_, lower, high = sorted(tried)
+    if best not in (low, high):
+        return None
+    further = high * (high / lower) if best == high else low / (sorted(tried)[1] / low)
+    return float(f"{further:.6g}")
 
 
 def _best(trials):
@@ -82,13 +106,13 @@ TREATMENTS = (
     Search(ADAPTIVE, Arm(_OPEN, variant="adaptive")),
 )
 OTHERS = (
-    Search("AdamW", Arm(_OPEN, optimizer="adamw"), peaks=(0.004, 0.0016, 0.01)),
-    Search("LARS", Arm(_OPEN, optimizer="lars"), (1e-4, 5e-4, 2.5e-3), peaks=(4.0, 1.6, 10.0)),
+    Search("AdamW", Arm(_OPEN, optimizer="adamw"), peaks=(0.008, 0.004, 0.016)),
+    Search("LARS", Arm(_OPEN, optimizer="lars"), (1e-4, 5e-4, 2.5e-3), peaks=(4.0, 2.0, 8.0)),
     Search(
         "SGD, Nesterov",
         Arm(_OPEN, optimizer="sgd", overrides=(("optimizer.nesterov", True),)),
         (5e-4, 2e-3, 8e-3),
-        (0.4, 0.1, 1.6),
+        (0.4, 0.2, 0.8),
         "learning_rate.peak",
     ),
 )
