@@ -9,6 +9,7 @@ import pytest
 import tf_bdecay
 from tests.training.small import digits, trainer
 from tf_bdecay.callbacks import PreciseStatistics, precise_statistics
+from tf_bdecay.errors import BadInput
 
 SCRIPT = pathlib.Path(__file__).with_name("statistics_script.py")
 
@@ -62,3 +63,15 @@ def test_an_estimate_that_is_not_finite_leaves_the_moving_ones():
     callback = PreciseStatistics(x * np.float32("inf"), 1, batch_size=64)
     with pytest.warns(UserWarning, match="not finite: this evaluation is by the moving ones"):
         assert made.evaluate(x, y, verbose=0, callbacks=[callback]) == expected
+
+
+def test_data_that_cannot_be_used_are_refused_before_the_first_update():
+    x, y = digits()
+    made = trainer()
+    before = made.get_weights()
+    with pytest.raises(BadInput, match="has no examples"):
+        made.fit(x, y, batch_size=64, verbose=0, callbacks=[PreciseStatistics([])])
+    for old, new in zip(before, made.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    # Untried, they are never read where nothing is evaluated.
+    made.fit(x, y, batch_size=64, verbose=0, callbacks=[PreciseStatistics([], try_first=False)])

@@ -5,7 +5,7 @@ import warnings
 import keras
 
 from tf_bdecay.callbacks.statistics import BATCHES, Passes
-from tf_bdecay.errors import check_count
+from tf_bdecay.errors import check_count, check_flag
 
 
 class PreciseStatistics(keras.callbacks.Callback):
@@ -19,6 +19,8 @@ class PreciseStatistics(keras.callbacks.Callback):
     Args:
         data, batches, batch_size: as in `precise_statistics`; the data are read from their
             beginning each time.
+        try_first: whether a batch is tried when `fit` begins, so that data which cannot be used are
+            refused before training. It takes as long as tracing a forward pass does.
 
     Raises:
         BadInput: an argument out of range; when `fit` begins, what `precise_statistics` refuses.
@@ -29,18 +31,21 @@ class PreciseStatistics(keras.callbacks.Callback):
         model.fit(..., validation_data=(x_test, y_test), callbacks=[precise])
     """
 
-    def __init__(self, data, batches=BATCHES, batch_size=32):
+    def __init__(self, data, batches=BATCHES, batch_size=32, try_first=True):
         super().__init__()
         check_count("batches", batches, of="PreciseStatistics")
         check_count("batch_size", batch_size, of="PreciseStatistics", what="a number of examples")
+        check_flag("try_first", try_first, of="PreciseStatistics")
         self.data, self.batches, self.batch_size = data, batches, batch_size
+        self.try_first = try_first
         self._passes = self._given = None
 
     def on_train_begin(self, logs=None):
-        """Tries one batch, so that what cannot be estimated is said before training."""
+        """Refuses what cannot be estimated before training."""
         self.restore()
         self._passes = Passes(self.model)
-        self._passes.statistics(self.data, 1, self.batch_size)
+        if self.try_first:
+            self._passes.statistics(self.data, 1, self.batch_size)
 
     def estimate(self):
         """The `Statistics` of the model's weights as they are now."""

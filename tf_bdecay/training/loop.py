@@ -86,7 +86,8 @@ def precise_statistics(experiment):
     config, per_epoch = experiment.config, experiment.size.updates_per_epoch
     asked = config.evaluation_statistics_batches or math.ceil(per_epoch / 10)
     batches = min(asked, per_epoch)
-    return PreciseStatistics(_training_batches(experiment, 0), batches)
+    # Our own data and networks can be used, and the first update need not wait for a trial.
+    return PreciseStatistics(_training_batches(experiment, 0), batches, try_first=False)
 
 
 def averaged_weights(experiment, statistics):
