@@ -56,6 +56,37 @@ def test_layers_inside_layers_and_models_each_once():
 
 
 @pytest.mark.any_backend
+def test_models_made_of_inputs_and_outputs():
+    class Kept(keras.Model):
+        pass
+
+    class Own(keras.Model):
+        def __init__(self, width):
+            inputs = keras.Input((3,))
+            super().__init__(inputs, layers.Dense(width)(inputs))
+
+    inputs = keras.Input((3,))
+    kinds = [type(m) for m in (nested(), Kept(inputs, layers.Dense(2)(inputs)), Own(2))]
+    assert [keras_private.takes_inputs_and_outputs(kind) for kind in kinds] == [True, True, False]
+    assert not keras_private.takes_inputs_and_outputs(keras.Sequential)
+
+
+@pytest.mark.any_backend
+def test_a_path_that_is_set_is_the_variables():
+    dense = layers.Dense(2)
+    dense.build((None, 3))
+    keras_private.set_path(dense.kernel, "head/dense/kernel")
+    assert [v.path for v in dense.variables] == ["head/dense/kernel", "dense/bias"]
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize("shape", [None, (3,), lambda shape: shape])
+def test_the_output_shape_that_a_function_was_given(shape):
+    layer = layers.Lambda(lambda x: x, output_shape=shape)
+    assert keras_private.output_shape_of(layer) == shape
+
+
+@pytest.mark.any_backend
 def test_own_variables_are_not_those_of_the_layers_inside():
     pair = nested().get_layer("pair")
     assert [v.name for v in keras_private.own_trainable_variables(pair)] == ["scale"]

@@ -23,6 +23,7 @@ _HOMES = {
     "SharpnessAware": "training.sharpness_aware",  # TensorFlow's
     "Trainer": "training.trainer",  # TensorFlow's
     "describe": "optim",
+    "ghostify": "layers",
     "roles_of": "roles",
 }
 __all__ = sorted([*_MODULES, *_HOMES])

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras.src.backend import compute_output_spec, get_keras_mask, set_keras_mask
 from keras.src.losses.loss import apply_mask
+from keras.src.models.functional import Functional, functional_like_constructor
 
 
 def layers_of(model, include_self=True):
@@ -28,6 +29,16 @@ def graph_of(model):
     """
     graph = getattr(model, "_functional", model)
     return graph if hasattr(graph, "_nodes_by_depth") else None
+
+
+def takes_inputs_and_outputs(kind):
+    """Whether a class of models is made as `keras.Model(inputs, outputs)` is."""
+    return issubclass(kind, Functional) and functional_like_constructor(kind)
+
+
+def output_shape_of(function):
+    """The `output_shape` that a `keras.layers.Lambda` was given, or None."""
+    return function._output_shape
 
 
 def nodes_of(graph):
@@ -166,6 +177,11 @@ def _empty_batch(spec):
 def is_kerass_own(thing):
     """Whether an object's class is defined by Keras itself."""
     return type(thing).__module__.split(".")[0] == "keras"
+
+
+def set_path(variable, path):
+    """Gives a variable another path, by which patterns and tables know it."""
+    variable._path = path
 
 
 def is_seed(variable):

@@ -1,5 +1,6 @@
-"""Layers: normalization by ghost batches."""
+"""Layers: normalization by ghost batches, and models converted to it."""
 
+from tf_bdecay.layers.conversion import ghostify
 from tf_bdecay.layers.ghost_batch_norm import GhostBatchNormalization
 
-__all__ = ["GhostBatchNormalization"]
+__all__ = ["GhostBatchNormalization", "ghostify"]

@@ -1,0 +1,423 @@
+"""ghostify: the copy is the model at inference and with one ghost batch, and nothing is shared."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+import tf_bdecay
+from tf_bdecay import keras_private
+from tf_bdecay.errors import BadInput
+from tf_bdecay.layers import GhostBatchNormalization
+
+pytestmark = pytest.mark.any_backend
+needs_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="of TensorFlow's"
+)
+Normalization = layers.BatchNormalization
+
+
+def pictures(*shape, seed=0):
+    return np.random.default_rng(seed).normal(0.5, 2.0, shape).astype("float32")
+
+
+def away_from_start(model):
+    """The model, all of its weights other than fresh ones are."""
+    rng = np.random.default_rng(3)
+    model.set_weights([rng.uniform(0.5, 1.5, w.shape).astype(w.dtype) for w in model.weights])
+    return model
+
+
+def tower(name):
+    """A functional model inside another one: a branch, an operation, a name that comes twice."""
+    inputs = keras.Input((6, 6, 4), name="picture")
+    x = layers.Conv2D(4, 3, padding="same", use_bias=False, name="conv")(inputs)
+    x = Normalization(name="norm", momentum=0.9, epsilon=1e-4)(x)
+    x = ops.relu(x + inputs)
+    return keras.Model(inputs, x, name=name)
+
+
+def everything():
+    """Models in models, shared layers and models, two inputs by name, dropout, frozen parts."""
+    picture = keras.Input((6, 6, 4), name="picture")
+    number = keras.Input((3,), name="number")
+    with keras.name_scope("scope"):  # part of paths, and of no configuration
+        shared = tower("tower")
+    norm = Normalization(name="norm", scale=False)
+    head = keras.Sequential(
+        [layers.Dense(5, name="dense"), Normalization(name="norm", trainable=False)], name="head"
+    )
+    x = tower("fixed")(shared(shared(picture)), training=False)
+    x = layers.GlobalAveragePooling2D(name="pool")(norm(x))
+    x = layers.Dropout(0.5, name="dropout")(head(layers.Concatenate(name="both")([x, number])))
+    again = layers.GlobalAveragePooling2D(name="pool_again")(norm(picture))
+    model = keras.Model({"picture": picture, "number": number}, [x, again], name="everything")
+    model.get_layer("fixed").trainable = False
+    model.get_layer("tower").get_layer("norm").gamma.trainable = False
+    return away_from_start(model)
+
+
+def of_everything(batch):
+    return {"picture": pictures(batch, 6, 6, 4), "number": pictures(batch, 3, seed=1)}
+
+
+def called(model, x):
+    return [ops.convert_to_numpy(y) for y in keras.tree.flatten(model(x, training=False))]
+
+
+def same_bits(model, copy, x):
+    pairs = zip(called(model, x), called(copy, x), strict=True)
+    return all(np.array_equal(a, b) for a, b in pairs)
+
+
+def kinds(model):
+    """Layers by name and class, as they lie in the model."""
+    return [
+        (layer.name, type(layer).__name__.replace("Ghost", ""), layer.trainable)
+        for layer in keras_private.layers_of(model)
+    ]
+
+
+def names_and_flags(variables):
+    return [(v.path, tuple(v.shape), v.dtype, v.trainable) for v in variables]
+
+
+def test_everything_is_kept():
+    model = everything()
+    copy = tf_bdecay.ghostify(model, 4)
+    assert kinds(copy) == kinds(model)
+    assert names_and_flags(copy.weights) == names_and_flags(model.weights)
+    mine, theirs = copy.trainable_variables, model.trainable_variables
+    assert [v.path for v in mine] == [v.path for v in theirs]
+    for a, b in zip(copy.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    found = [layer for layer in keras_private.layers_of(copy) if isinstance(layer, Normalization)]
+    assert len(found) == 4
+    assert all(type(layer) is GhostBatchNormalization for layer in found)
+    assert {layer.ghost_batch_size for layer in found} == {4}
+    assert copy.get_layer("tower").get_layer("norm").momentum == 0.9
+    assert same_bits(model, copy, of_everything(5))
+    assert not {id(v) for v in model.variables} & {id(v) for v in copy.variables}
+    assert {*copy.input} == {"picture", "number"} and copy.name == "everything"
+
+
+def test_one_ghost_batch_trains_as_batch_normalization_does():
+    """Weights, moving statistics and dropout's masks after updates by `fit`."""
+    model = everything()
+    copy, x = tf_bdecay.ghostify(model, 8), of_everything(8)
+    target = [pictures(8, 5, seed=2), pictures(8, 4, seed=3)]
+    before = model.get_weights()
+    for one in (model, copy):
+        eager = keras.backend.backend() == "tensorflow"  # tracing takes longer than three steps
+        one.compile(keras.optimizers.SGD(0.05), "mse", run_eagerly=eager)
+        one.fit(x, target, batch_size=8, epochs=3, shuffle=False, verbose=0)
+    for was, a, b in zip(before, model.get_weights(), copy.get_weights(), strict=True):
+        np.testing.assert_allclose(b - was, a - was, rtol=1e-3, atol=1e-5)
+    moved = [not np.array_equal(*pair) for pair in zip(before, model.get_weights(), strict=True)]
+    names = [v.path for v, m in zip(model.weights, moved, strict=True) if not m]
+    assert sorted(names) == sorted(
+        [v.path for v in model.get_layer("fixed").weights]
+        + [v.path for v in model.get_layer("head").get_layer("norm").weights]
+        + ["scope/norm/gamma"]
+    )
+
+
+def test_smaller_ghost_batches_are_those_of_each_group():
+    """In training mode the copy on 8 examples is the model on each 4."""
+    inputs = keras.Input((6, 6, 4))
+    model = away_from_start(keras.Model(inputs, Normalization()(inputs)))
+    copy, x = tf_bdecay.ghostify(model, 4), pictures(8, 6, 6, 4)
+    y = ops.convert_to_numpy(copy(x, training=True))
+    halves = [ops.convert_to_numpy(model(half, training=True)) for half in (x[:4], x[4:])]
+    np.testing.assert_allclose(y, np.concatenate(halves), rtol=1e-4, atol=1e-4)
+
+
+def test_the_copy_shares_nothing_and_is_not_compiled():
+    model = everything()
+
+    def own_loss(y, predicted):  # of no registry: Keras could not compile a copy with it
+        return ops.mean(ops.square(y - predicted), axis=-1)
+
+    model.compile("sgd", own_loss)
+    model.get_layer("tower").compile("sgd", own_loss)
+    before, copy = model.get_weights(), tf_bdecay.ghostify(model, 4)
+    assert not copy.compiled and model.compiled
+    copy.set_weights([np.zeros_like(w) for w in before])
+    for was, is_now in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(was, is_now)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "float64"])
+def test_precision(policy):
+    keras.config.set_dtype_policy(policy)
+    inner = keras.Sequential([layers.Dense(3), Normalization()], name="inner")
+    model = keras.Sequential([keras.Input((3,)), inner, layers.Dense(2, dtype="float32")])
+    away_from_start(model)
+    keras.config.set_dtype_policy("float32")
+    copy = tf_bdecay.ghostify(model)
+    policies = [
+        [layer.dtype_policy.name for layer in keras_private.layers_of(m)] for m in (model, copy)
+    ]
+    assert policies[0] == policies[1] and policy in policies[1]
+    assert keras.config.dtype_policy().name == "float32"
+    assert same_bits(model, copy, pictures(4, 3))
+
+
+class Scaled(layers.Layer):
+    """A layer of one's own with a layer inside, in the policy in force, and functions."""
+
+    def __init__(self, factor, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+        self.dense = layers.Dense(4)
+
+    def build(self, shape):
+        self.dense.build(shape)
+
+    def call(self, x):
+        return self.factor * self.dense(x)
+
+    def get_config(self):
+        return {**super().get_config(), "factor": self.factor}
+
+
+OFFSET = 0.25
+
+
+def test_layers_of_ones_own_lambdas_and_adapted_ones():
+    adapted = layers.Normalization()
+    adapted.adapt(pictures(20, 4))
+    low_rank = layers.Dense(4)
+    model = keras.Sequential(
+        [
+            keras.Input((4,)),
+            adapted,
+            Scaled(3.0, dtype="mixed_bfloat16"),  # inside it float32, as nothing else was said
+            layers.Lambda(lambda x: x + OFFSET),
+            low_rank,
+            Normalization(),
+            tf_bdecay.layers.GhostBatchNormalization(2),
+        ]
+    )
+    low_rank.enable_lora(2)
+    rng = np.random.default_rng(0)
+    for variable in low_rank.variables:
+        variable.assign(rng.normal(size=variable.shape))
+    copy = tf_bdecay.ghostify(model, 4)
+    assert same_bits(model, copy, pictures(4, 4))
+    sizes = [layer.ghost_batch_size for layer in copy.layers[-2:]]
+    assert sizes == [4, 2]
+    assert [v.trainable for v in copy.weights] == [v.trainable for v in model.weights]
+
+
+@needs_tensorflow
+def test_vocabularies():
+    """What a layer keeps beside its variables."""
+    lookup = layers.StringLookup()
+    lookup.adapt([["here"], ["there"], ["here"]])
+    inputs = keras.Input((1,), dtype="string")
+    x = layers.Flatten()(layers.Embedding(3, 4)(lookup(inputs)))
+    model = away_from_start(keras.Model(inputs, Normalization()(x)))
+    import tensorflow as tf
+
+    assert same_bits(model, tf_bdecay.ghostify(model), tf.constant([["there"], ["here"], ["?"]]))
+
+
+@needs_tensorflow
+def test_a_strategy():
+    """The copy is made where the model was made, from outside of its scope."""
+    import tensorflow as tf
+
+    strategy = tf.distribute.OneDeviceStrategy("/cpu:0")
+    with strategy.scope():
+        model = keras.Sequential([keras.Input((3,)), layers.Dense(4), Normalization()])
+    copy = tf_bdecay.ghostify(away_from_start(model), 4)
+    assert copy.distribute_strategy is strategy
+    assert same_bits(model, copy, pictures(4, 3))
+
+
+class Own(keras.Model):
+    """Made of inputs and outputs, with a way of its own to train."""
+
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+class Built(keras.Model):
+    """Functional inside; what it is made of is its own."""
+
+    def __init__(self, width, **kwargs):
+        inputs = keras.Input((3,))
+        super().__init__(inputs, Normalization()(layers.Dense(width)(inputs)), **kwargs)
+
+
+class BuiltAndTrained(Built):
+    def train_step(self, data):
+        return super().train_step(data)
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.norm = Normalization(name="inside")
+
+    def call(self, x):
+        return self.norm(x)
+
+
+class Block(layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.norm = Normalization(name="inside")
+
+    def call(self, x):
+        return self.norm(x)
+
+
+class OtherNormalization(Normalization):
+    pass
+
+
+class WithoutConfig(layers.Layer):
+    def __init__(self, weights, **kwargs):
+        super().__init__(**kwargs)
+        self.given = ops.convert_to_tensor(weights)
+
+    def call(self, x):
+        return x * self.given
+
+
+class Tied(layers.Layer):
+    """Uses another layer's variables."""
+
+    def __init__(self, other, **kwargs):
+        super().__init__(**kwargs)
+        self.other = other
+
+    def call(self, x):
+        return self.other(x)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "other": keras.saving.serialize_keras_object(self.other),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(keras.saving.deserialize_keras_object(config.pop("other")), **config)
+
+
+def sequence(*inside):
+    return keras.Sequential([keras.Input((3,)), *inside, Normalization(name="outside")])
+
+
+def test_classes_of_models():
+    inputs = keras.Input((3,))
+    own = Own(inputs, Normalization()(inputs))
+    assert type(tf_bdecay.ghostify(own)) is Own
+    built = away_from_start(Built(4, name="mine"))
+    copy = tf_bdecay.ghostify(built)
+    assert type(copy) is type(keras.Model(inputs, inputs)) and copy.name == "mine"
+    assert same_bits(built, copy, pictures(4, 3))
+    assert same_bits(*(m := sequence(built), tf_bdecay.ghostify(m)), pictures(4, 3))
+
+
+def tied():
+    dense = layers.Dense(3)
+    return sequence(dense, Tied(dense))
+
+
+def subclassed():
+    model = Subclassed()
+    model(pictures(2, 3))
+    return model
+
+
+@pytest.mark.parametrize(
+    "make, says",
+    [
+        pytest.param(
+            lambda: sequence(Normalization(synchronized=True)),
+            "is synchronized",
+            marks=needs_tensorflow,
+        ),
+        (lambda: sequence(OtherNormalization()), "class of one's own"),
+        (lambda: sequence(Block()), "cannot reach BatchNormalization 'inside', which Block"),
+        (lambda: sequence(WithoutConfig(np.ones(3, "float32"))), "cannot be made from its own"),
+        (tied, "shares its variable"),
+        (subclassed, "cannot reach BatchNormalization 'inside', which Subclassed"),
+        (lambda: keras.Sequential([Normalization()]), "as long as it is not built"),
+        (lambda: BuiltAndTrained(3), "`train_step` would be lost"),
+        (lambda: keras.Sequential([keras.Input((3,)), layers.Dense(3)]), "has none"),
+        (lambda: layers.Dense(3), "takes a Keras model. Received: Dense"),
+        (
+            lambda: keras.Sequential(
+                [
+                    keras.Input((4, 3)),
+                    layers.TimeDistributed(Normalization(name="inside")),
+                ]
+            ),
+            "which TimeDistributed",
+        ),
+        (
+            lambda: keras.Sequential(
+                [keras.Input((4,)), layers.Embedding(9, 3, mask_zero=True), Normalization()]
+            ),
+            "does not support a mask",
+        ),
+    ],
+)
+def test_what_cannot_be_converted_is_said(make, says):
+    with pytest.raises(BadInput, match=says) as raised:
+        tf_bdecay.ghostify(make())
+    assert str(raised.value).count("\n") == 0
+
+
+@pytest.mark.parametrize("arguments, says", [((0,), "ghost_batch_size"), ((4, "drop"), "partial")])
+def test_arguments_out_of_range(arguments, says):
+    with pytest.raises(BadInput, match=says):
+        tf_bdecay.ghostify(sequence(), *arguments)
+
+
+def test_the_copy_is_saved_and_described_as_any_model(tmp_path):
+    copy = tf_bdecay.ghostify(away_from_start(sequence(layers.Dense(4))), 4)
+    assert "1 gamma-beta pairs" in str(tf_bdecay.describe(copy))
+    copy.save(tmp_path / "copy.keras")
+    again = keras.saving.load_model(tmp_path / "copy.keras")
+    assert again.layers[-1].ghost_batch_size == 4
+    assert same_bits(copy, again, pictures(4, 3))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name, size",
+    [
+        ("DenseNet121", 32),
+        ("EfficientNetB0", 32),
+        ("EfficientNetV2B0", 32),
+        ("InceptionV3", 75),
+        ("MobileNetV2", 32),
+        ("MobileNetV3Small", 32),
+        ("NASNetMobile", 32),
+        ("ResNet50V2", 32),
+        ("Xception", 71),
+    ],
+)
+@needs_tensorflow  # under JAX operations of that many shapes are compiled for minutes
+def test_keras_applications(name, size):
+    model = getattr(keras.applications, name)(
+        weights=None, input_shape=(size, size, 3), include_top=False, pooling="avg"
+    )
+    rng = np.random.default_rng(0)
+    for variable in model.weights:  # variances above 0
+        variable.assign(rng.uniform(0.02, 0.1, variable.shape))
+    for layer in model.layers:
+        if hasattr(layer, "finalize_state"):  # what normalizes inputs has looked at its weights
+            layer.finalize_state()
+    copy = tf_bdecay.ghostify(model, 4)
+    assert [layer.name for layer in copy.layers] == [layer.name for layer in model.layers]
+    assert [v.path for v in copy.variables] == [v.path for v in model.variables]
+    assert same_bits(model, copy, pictures(2, size, size, 3))
+    left = [layer for layer in keras_private.layers_of(copy) if type(layer) is Normalization]
+    assert left == []

@@ -1,0 +1,288 @@
+"""A model's copy in which ghost batch normalization stands where batch normalization stood."""
+
+import contextlib
+import tempfile
+
+import keras
+from keras import ops
+
+from tf_bdecay import keras_private
+from tf_bdecay.errors import BadInput, check_count, first_line, require, shown, unknown
+from tf_bdecay.layers.ghost_batch_norm import PARTIAL, GhostBatchNormalization
+
+_OWN_TRAINING = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics")
+_INSTEAD = "tf_bdecay.layers.GhostBatchNormalization where the model is made"
+
+
+def ghostify(model, ghost_batch_size=32, partial="error"):
+    """A copy of a model with every `BatchNormalization` replaced by `GhostBatchNormalization`.
+
+    In training each `ghost_batch_size` consecutive examples are normalized by their own statistics
+    (Hoffer et al., 2017). At inference the copy is the model, to the bit; with one ghost batch a
+    training batch it trains as the model does. Weights, moving statistics and seeds are the
+    model's, and so are names and paths, the order of layers and variables, layers that are shared,
+    models inside models, frozen parts and precisions. The model itself stays as it is, and shares
+    nothing with the copy.
+
+    Args:
+        model: functional or sequential, built, models of both kinds inside it included. Its ghost
+            batch normalization layers, if it has any, stay as they are.
+        ghost_batch_size: int >= 1, examples in a ghost batch.
+        partial: what a training batch gets that it does not divide: "error", or "smaller", which
+            makes the examples left over one smaller ghost batch.
+
+    Returns:
+        The copy, not compiled. A class of one's own is kept where it is made of inputs and outputs
+        as `keras.Model` is, with `call` as it is; else the copy is a plain model of the same graph.
+
+    Raises:
+        BadInput: an argument out of range, a model without batch normalization, or what cannot be
+            converted or copied: a model or layer with a `call` of its own around batch
+            normalization, or another way to train that a copy would lose; batch normalization that
+            is synchronized, renormalizing, masked or of a class of one's own; a layer that its
+            `get_config` does not make again.
+
+    Example:
+
+        base = keras.applications.ResNet50V2(weights=None)
+        model = tf_bdecay.ghostify(base, ghost_batch_size=32)
+        model.compile(tf_bdecay.Lamb(0.01), "sparse_categorical_crossentropy")
+    """
+    check_count("ghost_batch_size", ghost_batch_size, of="ghostify", what="a number of examples")
+    if partial not in PARTIAL:
+        raise unknown("value of `partial`", partial, PARTIAL)
+    require(
+        isinstance(model, keras.Model),
+        f"ghostify takes a Keras model. Received: {type(model).__name__}",
+    )
+    require(
+        _convertible(model),
+        "ghostify replaces keras.layers.BatchNormalization, and this model has none. "
+        f"Received: {_called(model)}",
+    )
+    own = [name for name in _OWN_TRAINING if _is_own(model, name)]
+    require(
+        not own or _keeps_class(model),
+        f"ghostify makes a plain model of {_called(model)}, and its `{own and own[0]}` would be "
+        "lost: give the class the constructor of keras.Model (inputs, outputs), or use "
+        f"{_INSTEAD}.",
+    )
+    strategy = getattr(model, "distribute_strategy", None)  # TensorFlow's
+    with strategy.scope() if strategy else contextlib.nullcontext():
+        copies = _Copies({"ghost_batch_size": int(ghost_batch_size), "partial": partial})
+        copy = copies.of(model)
+        copies.take_state()
+    return copy
+
+
+class _Copies:
+    """Copies of layers and models, each made once.
+
+    Args:
+        ghost: arguments of the layers that are converted.
+    """
+
+    def __init__(self, ghost):
+        self._ghost = ghost
+        self._copies = {}  # of an original's id
+        self._models, self._layers = [], []  # (original, copy); a model after what it holds
+
+    def of(self, layer):
+        """The copy of a layer or model; an operation, which has no state, is its own."""
+        if not isinstance(layer, keras.Layer):
+            return layer
+        if id(layer) not in self._copies:
+            model = isinstance(layer, keras.Model) and not _has_own_call(layer)
+            with _policy(layer.dtype_policy if model else _policy_inside(layer)):
+                copy = self._model(layer) if model else self._layer(layer)
+            self._copies[id(layer)] = copy
+            (self._models if model else self._layers).append((layer, copy))
+        return self._copies[id(layer)]
+
+    def take_state(self):
+        """Gives the copies what the originals hold: variables, vocabularies, what is frozen.
+
+        Raises:
+            BadInput: a copy has not the variables of its original.
+        """
+        layers = [pair for old, new in self._layers for pair in _with_inner(old, new)]
+        # From the outside in, as to freeze a model or layer freezes what it holds.
+        for old, new in [*reversed(self._models), *layers]:
+            new.trainable = old.trainable
+        twins = {}
+        for old, new in self._layers:
+            for one, other in _paired_variables(old, new):
+                require(
+                    twins.setdefault(id(one), other) is other,
+                    f"ghostify copies a layer by its configuration, which does not say that "
+                    f"{_called(old)} shares its variable {one.path!r} with another layer: use "
+                    f"{_INSTEAD}.",
+                )
+                other.assign(ops.convert_to_numpy(one))
+                other.trainable = one.trainable
+                # Where the original was made inside of name scopes the copy's path lacks them.
+                keras_private.set_path(other, one.path)
+        for old, new in layers:
+            _take_assets(old, new)
+
+    def _model(self, model):
+        """Keras' clone, of a twin that holds the same layers: of a compiled model it would make a
+        compiled one, with an optimizer that has lost its state."""
+        graph = keras_private.graph_of(model)
+        if isinstance(model, keras.Sequential):
+            # `model.layers` leaves the input layer out.
+            layers = [self.of(layer) for layer in (graph.layers[0], *model.layers)]
+            copy = keras.Sequential(layers, name=model.name)
+        else:
+            kind = type(model) if _keeps_class(model) else keras.Model
+            twin = kind(model.input, model.output, name=model.name)
+            inputs = {id(i.output): self.of(i).output for i in graph.layers if _is_input(i)}
+            inputs = keras.tree.map_structure(lambda x: inputs[id(x)], model.input)
+            copy = keras.models.clone_model(twin, inputs, clone_function=self.of)
+        copy.dtype_policy = model.dtype_policy
+        return copy
+
+    def _layer(self, layer):
+        if _converts(layer):
+            return self._converted(layer)
+        inside = _convertible(layer)
+        require(
+            not inside,
+            f"ghostify cannot reach {_called(inside[0]) if inside else ''}, which {_called(layer)} "
+            f"uses in a way of its own{_unless_built(layer)}: use {_INSTEAD}.",
+        )
+        try:
+            return _copied(layer)
+        except Exception as error:  # whatever a stranger's class raises
+            raise BadInput(
+                f"ghostify copies a layer by its configuration, and {_called(layer)} cannot be "
+                f"made from its own ({first_line(error)}): give it a `get_config` of which "
+                "`from_config` makes it."
+            ) from error
+
+    def _converted(self, layer):
+        why = ""
+        if type(layer) is not keras.layers.BatchNormalization:
+            why = "is of a class of one's own that may compute something else"
+        elif layer.synchronized:
+            why = "is synchronized: statistics of the whole batch are what ghost batches avoid"
+        elif getattr(layer, "renorm", False):  # not in every version of Keras
+            why = "has batch renormalization, which ghost batches have not"
+        require(
+            not why,
+            f"ghostify cannot convert {_called(layer)}, which {why}: make the model with a plain "
+            f"keras.layers.BatchNormalization, or use {_INSTEAD}.",
+        )
+        return GhostBatchNormalization.from_config({**layer.get_config(), **self._ghost})
+
+
+def _converts(layer):
+    """Whether a layer is batch normalization, and not by ghost batches."""
+    batch = isinstance(layer, keras.layers.BatchNormalization)
+    return batch and not isinstance(layer, GhostBatchNormalization)
+
+
+def _convertible(layer):
+    """The layers inside a layer or model that are batch normalization."""
+    return [inner for inner in keras_private.layers_of(layer) if _converts(inner)]
+
+
+def _is_own(model, name):
+    """Whether a model's class has a method that Keras' does not have, or has otherwise."""
+    kind = keras.Sequential if isinstance(model, keras.Sequential) else keras_private.Functional
+    return getattr(type(model), name) is not getattr(kind, name)
+
+
+def _has_own_call(model):
+    """Whether a model computes anything else than its graph of layers, or has none."""
+    return keras_private.graph_of(model) is None or _is_own(model, "call")
+
+
+def _keeps_class(model):
+    """Whether a model's class makes a model of inputs and outputs alone."""
+    functional = keras_private.graph_of(model) is model
+    return functional and keras_private.takes_inputs_and_outputs(type(model))
+
+
+def _is_input(layer):
+    return isinstance(layer, keras.layers.InputLayer)
+
+
+def _policy_inside(layer):
+    """The precision of what a layer made inside itself; its own where it holds none, or several."""
+    inner = keras_private.layers_of(layer, include_self=False)
+    policies = {one.dtype_policy.name: one.dtype_policy for one in inner}
+    return policies.popitem()[1] if len(policies) == 1 else layer.dtype_policy
+
+
+@contextlib.contextmanager
+def _policy(policy):
+    """The precision that layers have which are made inside and are given none."""
+    before = keras.config.dtype_policy()
+    if type(policy) is keras.DTypePolicy:  # others, of quantized layers, are of one layer alone
+        keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _copied(layer):
+    """A layer made again from its configuration."""
+    config = layer.get_config()
+    if type(layer) is not keras.layers.Lambda:
+        return type(layer).from_config(config)
+    # Its configuration has the function's code, without what the code refers to.
+    return keras.layers.Lambda(
+        layer.function,
+        output_shape=keras_private.output_shape_of(layer),
+        mask=layer.mask,
+        arguments=layer.arguments,
+        **{name: config[name] for name in ("name", "trainable", "dtype")},
+    )
+
+
+def _with_inner(old, new):
+    """Pairs of a layer and its copy, and of the layers inside them, from the outside in."""
+    olds, news = (keras_private.layers_of(layer) for layer in (old, new))
+    made, again = ([(type(one), one.dtype_policy.name) for one in of[1:]] for of in (olds, news))
+    require(
+        made == again,
+        f"ghostify copies a layer by its configuration, of which {_called(old)} comes out with "
+        "other layers inside: give it a `get_config` of which `from_config` makes it.",
+    )
+    return zip(olds, news, strict=True)
+
+
+def _paired_variables(old, new):
+    """Pairs of a layer's variables, those of layers inside it too, and its copy's."""
+
+    def kinds(layer):
+        return [(v.name, tuple(v.shape), str(v.dtype)) for v in layer.variables]
+
+    require(
+        kinds(old) == kinds(new),
+        f"ghostify copies a layer by its configuration, of which {_called(old)} comes out with "
+        f"other variables: use {_INSTEAD}. Received: {shown(kinds(old))}, and of the copy "
+        f"{shown(kinds(new))}",
+    )
+    return zip(old.variables, new.variables, strict=True)
+
+
+def _take_assets(old, new):
+    """Gives a layer what another keeps beside its variables, as a saved model does."""
+    if hasattr(old, "save_assets"):
+        with tempfile.TemporaryDirectory() as folder:
+            old.save_assets(folder)
+            new.load_assets(folder)
+    if hasattr(new, "finalize_state"):
+        new.finalize_state()
+
+
+def _called(layer):
+    return f"{type(layer).__name__} {layer.name!r}"
+
+
+def _unless_built(layer):
+    unbuilt = isinstance(layer, keras.Sequential) and keras_private.graph_of(layer) is None
+    return " as long as it is not built" if unbuilt else ""
