@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from keras import ops
 
 from tf_bdecay.errors import BadInput
-from tf_bdecay.schedules import LinearWarmupCosine, PolynomialWarmupDecay, scale_learning_rate
+from tf_bdecay.schedules import (
+    LinearWarmupCosine,
+    PolynomialWarmupDecay,
+    for_batch,
+    scale_learning_rate,
+)
 
 pytestmark = pytest.mark.any_backend
 
@@ -46,12 +50,38 @@ def test_indexing_is_pinned():
     assert float(schedule(1200)) == float(schedule(5000)) == 0.0
 
 
-def test_sum_of_rates_is_what_method_says():
+@pytest.mark.parametrize("batch, expected", [(8192, 16), (512, 65)])
+def test_sum_of_rates_is_what_method_says(batch, expected):
     """16 at a batch of 8k, 65 at 512: the sum grows as batch^-1/2 at fixed epochs."""
-    for batch, updates, expected in ((8192, 6 * 200, 16), (512, 97 * 200, 65)):
-        schedule = PolynomialWarmupDecay(scale_learning_rate(0.04, batch, 8192), updates)
-        total = float(ops.sum(schedule(np.arange(updates))))
-        assert total == pytest.approx(expected, rel=0.02)
+    schedule = for_batch(batch, 50_000, 200, remainder="drop")
+    assert schedule.total_updates == 200 * (50_000 // batch)
+    assert schedule.sum() == pytest.approx(expected, rel=0.02)
+    t, w = np.arange(schedule.total_updates), schedule.warmup_updates
+    peak, fall = 0.04 * math.sqrt(batch / 8192), 1 - (t - w) / (len(t) - w)
+    rates = np.where(t < w, (t / w) ** 2, fall**2) * peak
+    assert schedule.sum() == pytest.approx(rates.sum(), rel=1e-5)
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 300), st.integers(1, 9999))
+def test_for_batch_is_the_rule_and_the_count_of_updates(batch, examples, epochs, base):
+    batch = min(batch, examples)
+    kept = for_batch(batch, examples, epochs, 0.3, base, warmup=0.5, final=0.01)
+    assert kept.total_updates == epochs * math.ceil(examples / batch)
+    assert kept.warmup_updates == round(kept.total_updates * 0.5)
+    assert kept.peak == scale_learning_rate(0.3, batch, base)
+    assert (kept.power_warmup, kept.final) == (2.0, 0.01)
+    dropped = for_batch(batch, examples, epochs, 0.3, base, "drop")
+    assert dropped.total_updates == epochs * (examples // batch)
+
+
+def test_for_batch_counts_the_updates_that_fit_does():
+    """The rate after the last update of `fit` is the end of the schedule."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    schedule = for_batch(4, num_examples=10, epochs=2)
+    model.compile(keras.optimizers.SGD(schedule), "mse")
+    model.fit(np.ones((10, 2)), np.ones((10, 1)), batch_size=4, epochs=2, verbose=0)
+    assert int(model.optimizer.iterations) == schedule.total_updates == 6
 
 
 @settings(max_examples=30)
@@ -93,8 +123,12 @@ def test_config_round_trip(schedule):
         lambda: LinearWarmupCosine(0.1, 10, 11),
         lambda: LinearWarmupCosine(0.1, 10, 2.5),
         lambda: scale_learning_rate(0.04, 0, 8192),
+        lambda: for_batch(8, 4, 1),
+        lambda: for_batch(8, 16, 0),
+        lambda: for_batch(8, 16, 1, remainder="both"),
+        lambda: for_batch(8, 16, 1, base_batch=0),
     ],
 )
 def test_values_out_of_range_are_refused(make):
-    with pytest.raises(BadInput, match="Received"):
+    with pytest.raises(BadInput, match="Received|Unknown"):
         make()

@@ -1,4 +1,4 @@
-"""How a batch is cut: a global batch into replicas, micro-batches and ghost batches.
+"""How data are cut: an epoch into batches; these into replicas, micro-batches and ghost batches.
 
     B = n K m,    m = j g        n replicas, K micro-batches of m examples, ghost batches of g
 
@@ -11,9 +11,38 @@ import re
 import urllib.parse
 
 from tf_bdecay import quirks
-from tf_bdecay.errors import BadInput
+from tf_bdecay.errors import BadInput, check_count, require, unknown
 
 NAMES = ("batch_size", "micro_batch_size", "ghost_batch_size")
+REMAINDERS = ("drop", "keep")
+
+
+def updates_per_epoch(num_examples, batch_size, remainder):
+    """The number of batches that an epoch is cut into.
+
+    Args:
+        num_examples: n >= 1.
+        batch_size: global batch B, at most n.
+        remainder: "drop": floor(n / B); the n mod B examples that an epoch leaves out are others
+            in each epoch. "keep": ceil(n / B); the last batch may be smaller.
+
+    Returns:
+        An int.
+
+    Raises:
+        BadInput: an argument of another type or range.
+    """
+    check_count("num_examples", num_examples)
+    check_count("batch_size", batch_size)
+    if remainder not in REMAINDERS:
+        raise unknown("remainder", remainder, REMAINDERS)
+    require(
+        batch_size <= num_examples,
+        f"`batch_size` must be at most the number of examples, {num_examples}. Received: "
+        f"batch_size={batch_size}",
+    )
+    whole, rest = divmod(int(num_examples), int(batch_size))
+    return whole + (remainder == "keep" and rest > 0)
 
 
 def bounds(examples, index, count):

@@ -1,42 +1,11 @@
 import math
 
 import numpy as np
-import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tf_bdecay.data import updates_per_epoch
 from tf_bdecay.data.order import FLIP, ORDER, SHIFT, epoch_order, key
-from tf_bdecay.errors import BadInput
-
-
-@given(st.data())
-def test_updates_cut_an_epoch_into_batches(data):
-    count = data.draw(st.integers(1, 10**7))
-    batch = data.draw(st.integers(1, count))
-    dropped = updates_per_epoch(count, batch, "drop")
-    kept = updates_per_epoch(count, batch, "keep")
-    assert dropped * batch <= count < (dropped + 1) * batch
-    assert kept == math.ceil(count / batch)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        ((10, 11, "drop"), "at most the number of examples, 10. Received: batch_size=11"),
-        ((10, 11, "keep"), "batch_size=11"),
-        ((10, 0, "drop"), "batch_size=0"),
-        ((10, 2.5, "drop"), "batch_size=2.5"),
-        ((10, True, "drop"), "batch_size=True"),
-        ((0, 1, "drop"), "num_examples=0"),
-        ((10, 5, "dropp"), "Unknown remainder 'dropp': did you mean 'drop'"),
-        ((10, 5, True), "Unknown remainder True"),
-    ],
-)
-def test_arguments_that_are_not_right_are_refused(arguments, sentence):
-    with pytest.raises(BadInput, match=sentence):
-        updates_per_epoch(*arguments)
 
 
 @settings(deadline=None, max_examples=30)

@@ -3,9 +3,9 @@
 The streams need TensorFlow, which is loaded when they are first asked for; `load` does not.
 """
 
+from tf_bdecay.batches import updates_per_epoch
 from tf_bdecay.data.catalog import load
 from tf_bdecay.data.image_set import Augmentation, ImageSet, Split
-from tf_bdecay.data.order import updates_per_epoch
 
 __all__ = [
     "Augmentation",

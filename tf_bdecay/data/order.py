@@ -2,43 +2,13 @@
 
 import numbers
 
-from tf_bdecay.errors import check_count, require, unknown
-
-REMAINDERS = ("drop", "keep")
+from tf_bdecay.errors import require
 
 # Named, since the default differs between devices, and so would the order.
 ALGORITHM = "philox"
 
 # What a key is for: keys of different purposes are independent.
 ORDER, SHIFT, FLIP = range(3)
-
-
-def updates_per_epoch(num_examples, batch_size, remainder):
-    """The number of batches that an epoch is cut into.
-
-    Args:
-        num_examples: n >= 1.
-        batch_size: global batch B, at most n.
-        remainder: "drop": floor(n / B); the n mod B examples that an epoch leaves out are others
-            in each epoch. "keep": ceil(n / B); the last batch may be smaller.
-
-    Returns:
-        An int.
-
-    Raises:
-        BadInput: an argument of another type or range.
-    """
-    check_count("num_examples", num_examples)
-    check_count("batch_size", batch_size)
-    if remainder not in REMAINDERS:
-        raise unknown("remainder", remainder, REMAINDERS)
-    require(
-        batch_size <= num_examples,
-        f"`batch_size` must be at most the number of examples, {num_examples}. Received: "
-        f"batch_size={batch_size}",
-    )
-    whole, rest = divmod(int(num_examples), int(batch_size))
-    return whole + (remainder == "keep" and rest > 0)
 
 
 def key(seed, epoch, purpose):

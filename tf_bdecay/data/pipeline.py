@@ -6,9 +6,9 @@ that was cut off goes on at any update with the very batches that it would have 
 
 import tensorflow as tf
 
-from tf_bdecay.batches import bounds
+from tf_bdecay.batches import bounds, updates_per_epoch
 from tf_bdecay.data.augment import crop_and_flip, draws, standardise
-from tf_bdecay.data.order import check_seed, epoch_order, updates_per_epoch
+from tf_bdecay.data.order import check_seed, epoch_order
 from tf_bdecay.errors import check_count, check_flag
 
 ALL = (0, 1)  # the part that is the whole batch

@@ -13,7 +13,7 @@ import tf_bdecay
 from tf_bdecay import data, decay, models, patterns
 from tf_bdecay.batches import check_cut, check_divides
 from tf_bdecay.errors import BadInput, require
-from tf_bdecay.schedules import LinearWarmupCosine, PolynomialWarmupDecay, scale_learning_rate
+from tf_bdecay.schedules import LinearWarmupCosine, for_batch
 from tf_bdecay.training.config import CUT_NAMES, flatten, ghost_batch_size
 
 _OPTIMIZERS = {
@@ -104,15 +104,12 @@ def run_size(config, images, replicas=1):
     # Keras would run more updates than an epoch has.
     steps = {"config.steps_per_execution": config.steps_per_execution}
     check_divides(steps, "the updates of an epoch", per_epoch)
-    rate = config.learning_rate
-    peak = rate.peak
-    if peak is None:
-        peak = scale_learning_rate(rate.base_peak, batch, rate.base_batch)
+    schedule = _schedule(config, count, per_epoch)
     return RunSize(
         images=count,
         updates_per_epoch=per_epoch,
-        total_updates=per_epoch * config.epochs,
-        peak=peak,
+        total_updates=schedule.total_updates,
+        peak=schedule.peak,
         split="validation" if config.data.validation else "test",
     )
 
@@ -219,14 +216,24 @@ def precision(config):
 
 def make_schedule(config, size):
     """The learning rate of a config by updates done."""
-    rate = config.learning_rate
+    return _schedule(config, size.images, size.updates_per_epoch)
+
+
+def _schedule(config, images, per_epoch):
+    rate, batch = config.learning_rate, config.batch_size
     if rate.schedule == "cosine":
-        return LinearWarmupCosine(
-            size.peak, size.total_updates, rate.warmup_epochs * size.updates_per_epoch
-        )
-    names = ("warmup", "power_warmup", "power_decay", "initial", "final")
-    return PolynomialWarmupDecay(
-        size.peak, size.total_updates, **{name: rate[name] for name in names}
+        warmup = rate.warmup_epochs * per_epoch
+        return LinearWarmupCosine(rate.peak, per_epoch * config.epochs, warmup)
+    # A peak that is set is the reference at the run's own batch.
+    reference = (rate.base_peak, rate.base_batch) if rate.peak is None else (rate.peak, batch)
+    shape = ("warmup", "power_warmup", "power_decay", "initial", "final")
+    return for_batch(
+        batch,
+        images,
+        config.epochs,
+        *reference,
+        config.data.remainder,
+        **{name: rate[name] for name in shape},
     )
 
 
