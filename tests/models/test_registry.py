@@ -8,7 +8,7 @@ from tf_bdecay.errors import BadInput
 
 
 def test_every_name_builds_the_function_of_that_name():
-    assert models.names() == ["resnet18", "vgg11", "vgg19_bn"]
+    assert models.names() == ["resnet18", "resnet50", "resnet50_d", "vgg11", "vgg19_bn"]
     for name in models.names():
         arguments = dict(num_classes=4, width=2, input_shape=(8, 8, 1), seed=0)
         built = models.build(name, **arguments)

@@ -51,17 +51,23 @@ NETWORKS = {
     "vgg11": lambda: models.vgg11(width=8),
     "vgg19_bn": lambda: models.vgg19_bn(width=8),
     "resnet18": lambda: models.resnet18(width=8),
+    "resnet50_d": lambda: models.resnet50_d(10, 16, (64, 64, 3)),
     "whole batch": lambda: models.resnet18(width=8, normalization="batch"),
 }
 
 
-@pytest.fixture(params=NETWORKS)
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=pytest.mark.slow if name == "resnet50_d" else ())
+        for name in NETWORKS
+    ]
+)
 def model(request):
     return NETWORKS[request.param]()
 
 
 def test_operations_are_those_of_the_shapes_that_tensorflow_traces(model):
-    traced = tf.function(model).get_concrete_function(tf.TensorSpec((1, 32, 32, 3)))
+    traced = tf.function(model).get_concrete_function(tf.TensorSpec((1, *model.input_shape[1:])))
     products = 0
     for operation in traced.graph.get_operations():
         if operation.type in ("Conv2D", "MatMul"):
@@ -87,7 +93,7 @@ def kept_by_tensorflow(model, batch):
         return tape.gradient(loss, model.trainable_variables)
 
     traced = gradients.get_concrete_function(
-        tf.TensorSpec((batch, 32, 32, 3)), tf.TensorSpec((batch,), tf.int32)
+        tf.TensorSpec((batch, *model.input_shape[1:])), tf.TensorSpec((batch,), tf.int32)
     )
     operations = traced.graph.get_operations()
     backward = [
@@ -129,6 +135,7 @@ def test_layers_by_hand():
         (layers.Activation("tanh"), 144, 144),
         (layers.MaxPooling2D(2), 144, 144 + 36),
         (layers.AveragePooling2D(3), 144, 0),
+        (layers.ZeroPadding2D(1), 0, 0),
         (layers.GlobalAveragePooling2D(), 144, 0),
     ):
         model = small(layer)

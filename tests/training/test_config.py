@@ -85,7 +85,7 @@ def test_thresholds_from_always_to_never_are_right(threshold):
     [
         ("data.name", "cifar11", "cifar10"),
         ("data.remainder", "dropp", "drop"),
-        ("model.name", "resnet", "resnet18"),
+        ("model.name", "resnt18", "resnet18"),
         ("model.normalization", "gost", "ghost"),
         ("model.frozen", "betta", "beta"),
         ("optimizer.name", "lam", "lamb"),

@@ -38,7 +38,7 @@ def test_rates_of_another_form_are_a_sentence(text):
 
 def test_an_unknown_choice_names_the_nearest():
     with pytest.raises(BadInput, match="did you mean 'resnet18'"):
-        keys.defaults(model="resnet")
+        keys.defaults(model="resnt18")
 
 
 def test_an_unset_number_has_its_type():

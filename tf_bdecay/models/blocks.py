@@ -92,13 +92,22 @@ class Builder:
         """Whether convolutions are followed by a normalization layer, and so have no bias."""
         return self.normalization != "none"
 
-    def convolve(self, x, name, channels, size=3, strides=1):
-        """A convolution, "same" padding; its bias would be cancelled by a normalization layer."""
+    def convolve(self, x, name, channels, size=3, strides=1, padding="same"):
+        """A convolution; its bias would be cancelled by a normalization layer.
+
+        Padding is Keras' "same", or "both" for size // 2 on both sides. They differ for a stride
+        alone, where an even size gets its padding on the far side from Keras.
+        """
+        if padding == "both" and strides > 1 and size > 1:
+            x = layers.ZeroPadding2D(size // 2, data_format=CHANNELS, name=f"{name}_pad")(x)
+            padding = "valid"
+        else:
+            padding = "same"
         return layers.Conv2D(
             channels,
             size,
             strides=strides,
-            padding="same",
+            padding=padding,
             data_format=CHANNELS,
             use_bias=not self.normalizes,
             kernel_initializer=self.normal(2.0, "fan_out", name),

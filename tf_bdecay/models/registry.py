@@ -4,10 +4,16 @@ import inspect
 
 from tf_bdecay.errors import unknown
 from tf_bdecay.models.blocks import OPTIONS
-from tf_bdecay.models.resnet import resnet18
+from tf_bdecay.models.resnet import resnet18, resnet50, resnet50_d
 from tf_bdecay.models.vgg import vgg11, vgg19_bn
 
-_MODELS = {"resnet18": resnet18, "vgg11": vgg11, "vgg19_bn": vgg19_bn}
+_MODELS = {
+    "resnet18": resnet18,
+    "resnet50": resnet50,
+    "resnet50_d": resnet50_d,
+    "vgg11": vgg11,
+    "vgg19_bn": vgg19_bn,
+}
 
 
 def names():

@@ -1,13 +1,25 @@
-"""ResNet18 for small images (He et al., 2016)."""
+"""ResNet18 and ResNet50 (He et al., 2016), and ResNet50-D (He et al., 2019)."""
 
-import keras
-from keras import layers
+import numbers
 
-from tf_bdecay.errors import require
-from tf_bdecay.models.blocks import Builder, check_shapes
+from tf_bdecay.errors import require, unknown
+from tf_bdecay.models.residual import (
+    Design,
+    basic_block,
+    bottleneck,
+    cifar_stem,
+    deep_stem,
+    imagenet_stem,
+    residual_network,
+)
 
-STAGES = 4
-BLOCKS = 2
+STEMS = ("cifar", "imagenet")
+_RESNET18 = {
+    "cifar": Design((2, 2, 2, 2), basic_block, cifar_stem, padding="same"),
+    "imagenet": Design((2, 2, 2, 2), basic_block, imagenet_stem),
+}
+_RESNET50 = Design((3, 4, 6, 3), bottleneck, imagenet_stem)
+_RESNET50_D = Design((3, 4, 6, 3), bottleneck, deep_stem, pooled_shortcuts=True)
 
 
 def resnet18(
@@ -16,15 +28,17 @@ def resnet18(
     input_shape=(32, 32, 3),
     normalization="ghost",
     *,
+    stem="cifar",
     zero_last_gamma=False,
     name="resnet18",
     **options,
 ):
-    """ResNet18 with the CIFAR stem: one 3x3 convolution of stride 1, no pool.
+    """ResNet18: a stem, four stages of two basic blocks, the mean over positions, a dense layer.
 
-    Four stages of two basic blocks with width, 2, 4 and 8 times width channels, strides 1, 2, 2, 2,
-    and a 1x1 convolution with its own normalization where a shortcut changes shape. Padding is
-    Keras' "same". 11,173,962 trainable parameters at 10 classes and width 64.
+    The stages have width, 2, 4 and 8 times width channels, strides 1, 2, 2, 2, and a 1x1
+    convolution with its own normalization where a shortcut changes shape. 11,173,962 trainable
+    parameters at 10 classes and width 64 with the CIFAR stem, 11,689,512 at 1,000 classes with
+    ImageNet's.
 
     Convolutions have no bias; their kernels start He normal by fan-out, the dense bias and betas at
     0, gammas at 1.
@@ -39,6 +53,9 @@ def resnet18(
             `center`, `scale` and, with `zero_last_gamma`, `gamma_initializer` that makes a layer,
             such as `keras.layers.LayerNormalization`. Not "none": without normalization the
             residual sums grow, and this network is not initialised for it.
+        stem: "cifar", one 3x3 convolution of stride 1 and no pool, padding as Keras' "same"; or
+            "imagenet", a 7x7 convolution of stride 2 and a 3x3 maximum of stride 2, and padding
+            on both sides alike in the whole network, as torchvision has it.
         zero_last_gamma: bool, whether the last gamma of each block starts at 0, so that the block
             starts as its shortcut. The paper does not say; off.
         name: str, the model's name.
@@ -51,40 +68,109 @@ def resnet18(
     Raises:
         BadInput: an argument out of range, or one that would have no effect.
     """
-    shape = check_shapes("resnet18", num_classes, width, input_shape)
-    build = Builder("resnet18", normalization, **options)
-    require(
-        build.normalizes,
-        "resnet18 needs a normalization, as its residual sums would grow from block to block: use "
-        f"'ghost', 'batch' or a function that makes a layer. Received: {normalization!r}",
+    if stem not in STEMS:
+        raise unknown("stem of resnet18", stem, STEMS)
+    return residual_network(
+        _RESNET18[stem],
+        "resnet18",
+        num_classes,
+        width,
+        input_shape,
+        normalization,
+        zero_last_gamma,
+        name,
+        options,
     )
-    require(
-        build.options.scale or not zero_last_gamma,
-        "`zero_last_gamma` of resnet18 needs a gamma: use scale=True, or leave it out. "
-        "Received: zero_last_gamma=True, scale=False",
-    )
-    inputs = keras.Input(shape, name="image")
-    x = build.convolve(inputs, "stem_conv", width)
-    x = build.normalize(x, "stem_bn")
-    x = layers.ReLU(name="stem_relu")(x)
-    for stage in range(1, STAGES + 1):
-        for block in range(1, BLOCKS + 1):
-            strides = 2 if stage > 1 and block == 1 else 1
-            prefix = f"stage{stage}_block{block}"
-            x = _basic_block(build, x, prefix, width * 2 ** (stage - 1), strides, zero_last_gamma)
-    return keras.Model(inputs, build.classify(x, num_classes), name=name)
 
 
-def _basic_block(build, x, prefix, channels, strides, zero_last_gamma):
-    """Two 3x3 convolutions beside a shortcut, added before the last ReLU."""
-    shortcut = x
-    x = build.convolve(x, f"{prefix}_conv1", channels, strides=strides)
-    x = build.normalize(x, f"{prefix}_bn1")
-    x = layers.ReLU(name=f"{prefix}_relu1")(x)
-    x = build.convolve(x, f"{prefix}_conv2", channels)
-    x = build.normalize(x, f"{prefix}_bn2", zero_gamma=zero_last_gamma)
-    if strides != 1 or shortcut.shape[-1] != channels:
-        shortcut = build.convolve(shortcut, f"{prefix}_shortcut_conv", channels, 1, strides)
-        shortcut = build.normalize(shortcut, f"{prefix}_shortcut_bn")
-    x = layers.Add(name=f"{prefix}_add")([x, shortcut])
-    return layers.ReLU(name=f"{prefix}_relu2")(x)
+def resnet50(
+    num_classes=1000,
+    width=64,
+    input_shape=(224, 224, 3),
+    normalization="ghost",
+    *,
+    zero_last_gamma=False,
+    name="resnet50",
+    **options,
+):
+    """ResNet50 with the ImageNet stem and the stride in the 3x3 convolutions, as torchvision's.
+
+    A 7x7 convolution of stride 2 and a 3x3 maximum of stride 2; stages of 3, 4, 6 and 3 bottleneck
+    blocks with width, 2, 4 and 8 times width channels inside and four times as many out. Padding is
+    on both sides alike. 25,557,032 trainable parameters at 1,000 classes and width 64.
+
+    Args:
+        num_classes: int >= 2.
+        width: int >= 1, channels of the stem and inside the first stage's blocks.
+        input_shape: ints (height, width, channels).
+        normalization: as in `resnet18`.
+        zero_last_gamma: as in `resnet18`.
+        name: str, the model's name.
+        **options: as in `tf_bdecay.models.Options`.
+
+    Returns:
+        A functional `keras.Model`, as `resnet18`.
+
+    Raises:
+        BadInput: an argument out of range, or one that would have no effect.
+    """
+    return residual_network(
+        _RESNET50,
+        "resnet50",
+        num_classes,
+        width,
+        input_shape,
+        normalization,
+        zero_last_gamma,
+        name,
+        options,
+    )
+
+
+def resnet50_d(
+    num_classes=1000,
+    width=64,
+    input_shape=(224, 224, 3),
+    normalization="ghost",
+    *,
+    zero_last_gamma=False,
+    name="resnet50_d",
+    **options,
+):
+    """ResNet50-D: `resnet50` with a deep stem and average-pool shortcuts (He et al., 2019).
+
+    The stem is three 3x3 convolutions of width / 2, width / 2 and width channels, the first of
+    stride 2, and the 3x3 maximum of stride 2; a shortcut of stride 2 is a 2x2 mean and a 1x1
+    convolution of stride 1. 25,576,264 trainable parameters at 1,000 classes and width 64.
+
+    Args:
+        num_classes: int >= 2.
+        width: even int >= 2, channels of the stem and inside the first stage's blocks.
+        input_shape: ints (height, width, channels).
+        normalization: as in `resnet18`.
+        zero_last_gamma: as in `resnet18`.
+        name: str, the model's name.
+        **options: as in `tf_bdecay.models.Options`.
+
+    Returns:
+        A functional `keras.Model`, as `resnet18`.
+
+    Raises:
+        BadInput: an argument out of range, or one that would have no effect.
+    """
+    require(
+        not isinstance(width, numbers.Integral) or width % 2 == 0,
+        "`width` of resnet50_d must be even, as the first convolutions of its stem have half as "
+        f"many channels. Received: width={width!r}",
+    )
+    return residual_network(
+        _RESNET50_D,
+        "resnet50_d",
+        num_classes,
+        width,
+        input_shape,
+        normalization,
+        zero_last_gamma,
+        name,
+        options,
+    )

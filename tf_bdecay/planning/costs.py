@@ -10,6 +10,7 @@ addition are two), and which tensors the backward pass reads again and so must b
     addition        1 a value for each input but the first; nothing
     maximum pool    window values of the output; its input and output
     average pool    window values of the output; nothing
+    padding         nothing; nothing
 
 A tensor that two layers keep, such as a ReLU's output that the next convolution reads, is counted
 once. A layer without a rule is an error: nothing is left out in silence.
@@ -204,6 +205,7 @@ _RULES = {
     layers.InputLayer: _nothing,
     layers.Flatten: _nothing,
     layers.Reshape: _nothing,
+    layers.ZeroPadding2D: _nothing,
     layers.Conv2D: _convolution,
     layers.Dense: _dense,
     layers.BatchNormalization: _normalization,

@@ -195,7 +195,9 @@ ALWAYS = {
     "log.on_save_error": _choice(
         "stop", "where a file of the run cannot be written", "stop", "continue"
     ),
-    "model.name": _choice("resnet18", "the network", "resnet18", "vgg11", "vgg19_bn"),
+    "model.name": _choice(
+        "resnet18", "the network", "resnet18", "resnet50", "resnet50_d", "vgg11", "vgg19_bn"
+    ),
     "model.width": _count(64, "channels of the first stage"),
     "model.logits_initializer": _choice("fan_in", "of the last dense kernel", "fan_in", "fan_out"),
 }
@@ -222,11 +224,23 @@ _NORMALIZATION = {
     "model.bn_epsilon": _number(1e-5, "added to the variance", above=0),
     "model.frozen": _choice("none", "parameters left out", "none", "beta", "gamma", "bn"),
 }
+_RESIDUAL = {
+    **_NORMALIZATION,
+    "model.zero_last_gamma": _flag(False, "start each block's last gamma at 0"),
+}
 MODELS = {
     "resnet18": {
-        **_NORMALIZATION,
-        "model.zero_last_gamma": _flag(False, "start each block's last gamma at 0"),
+        **_RESIDUAL,
+        "model.stem": _choice(
+            "cifar",
+            "3x3, or 7x7 of stride 2 and a pool",
+            "cifar",
+            "imagenet",
+            paper="Data and models",
+        ),
     },
+    "resnet50": _RESIDUAL,
+    "resnet50_d": _RESIDUAL,
     "vgg11": {},
     "vgg19_bn": _NORMALIZATION,
 }
