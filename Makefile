@@ -19,7 +19,7 @@ TORCH := .venv-torch
 PINS := $(if $(findstring tpu,$(EXTRAS)),,-c constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all parity parity-curvature lint clean
+.PHONY: help setup train test test-all parity parity-curvature parity-models lint clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -54,13 +54,16 @@ $(PARITY)/installed: tools/parity/requirements.txt
 parity: $(INSTALLED) $(PARITY)/installed  ## compare with TensorFlow Addons' LAMB and optax.lamb
 	$(BIN)/python tools/parity/run.py --addons_python=$(PARITY)/bin/python
 
-$(TORCH)/installed: tools/parity/requirements-curvature.txt
+$(TORCH)/installed: tools/parity/requirements-torch.txt
 	test -x $(TORCH)/bin/python || $(PYTHON) -m venv --without-pip $(TORCH)
 	$(PYTHON) -m pip --python $(TORCH)/bin/python install -qq -r $<
 	touch $@
 
 parity-curvature: $(INSTALLED) $(TORCH)/installed  ## compare the Hessian measures with curvlinops
 	$(BIN)/python tools/parity/curvature.py --torch_python=$(TORCH)/bin/python
+
+parity-models: $(INSTALLED) $(TORCH)/installed  ## compare the ImageNet networks with torchvision's and timm's
+	$(BIN)/python tools/parity/models.py --torch_python=$(TORCH)/bin/python
 
 lint: $(INSTALLED)  ## style alone
 	$(BIN)/ruff check .

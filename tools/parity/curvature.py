@@ -4,7 +4,7 @@
 
 A product H v, the trace and the largest eigenvalue of a small convolutional network with batch
 normalization, trained on scikit-learn's digits. PyTorch lives in an environment of its own
-(requirements-curvature.txt). Exit code 0: all agree; 1: some differ; 2: the comparison cannot run.
+(requirements-torch.txt). Exit code 0: all agree; 1: some differ; 2: the comparison cannot run.
 """
 
 import argparse
@@ -86,7 +86,7 @@ def theirs(python, model, x, y, vector):
     if not pathlib.Path(python).exists():
         _stop(
             "curvlinops needs an environment of its own, with the packages of tools/parity/"
-            f"requirements-curvature.txt: run `make parity-curvature`. Received: {python}, not "
+            f"requirements-torch.txt: run `make parity-curvature`. Received: {python}, not "
             "there."
         )
     with tempfile.TemporaryDirectory() as folder:
