@@ -5,7 +5,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tf_bdecay.data.order import FLIP, ORDER, SHIFT, epoch_order, key
+from tf_bdecay.data.order import CROP, FLIP, ORDER, SHIFT, epoch_order, key
 
 
 @settings(deadline=None, max_examples=30)
@@ -39,6 +39,6 @@ def test_purposes_seeds_and_epochs_have_keys_of_their_own():
         tuple(key(seed, tf.constant(epoch, tf.int64), purpose).numpy())
         for seed in range(4)
         for epoch in range(4)
-        for purpose in (ORDER, SHIFT, FLIP)
+        for purpose in (ORDER, SHIFT, FLIP, CROP)
     }
-    assert len(keys) == 48
+    assert len(keys) == 64

@@ -8,7 +8,7 @@ from tf_bdecay.errors import require
 ALGORITHM = "philox"
 
 # What a key is for: keys of different purposes are independent.
-ORDER, SHIFT, FLIP = range(3)
+ORDER, SHIFT, FLIP, CROP = range(4)
 
 
 def key(seed, epoch, purpose):
@@ -17,7 +17,7 @@ def key(seed, epoch, purpose):
     Args:
         seed: int.
         epoch: int64 scalar.
-        purpose: `ORDER`, `SHIFT` or `FLIP`.
+        purpose: `ORDER`, `SHIFT`, `FLIP` or `CROP`.
 
     Returns:
         An int64 [2], for TensorFlow's stateless operations.
