@@ -11,6 +11,12 @@ table4_tuned (each arm as tuned), table6 and table7, at what tuning found; all: 
 
 Every finished run is a JSON file in OUT/SCALE/, and is never run again; stopped anywhere, the same
 command goes on.
+
+    KERAS_BACKEND=jax python tools/reproduce.py table4 --scale=paper --minutes=9 --precision=tf32
+
+trains without TensorFlow, on a GPU where JAX has one: all but what is made of measured sharpness
+(table1, table2, figure1, figure4 to figure7, claims). --minutes then stops a run, too, which the
+same command goes on with; unfinished runs are kept in TMPDIR.
 """
 
 import os
@@ -32,7 +38,10 @@ _DATASET = flags.DEFINE_string("dataset", None, "One data set alone.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Prepared CIFAR sets.")
 _OUT = flags.DEFINE_string("out", "results", "Folder of results.")
 _JOBS = flags.DEFINE_integer("jobs", 1, "Runs at a time, a core each.")
-_MINUTES = flags.DEFINE_float("minutes", None, "Begin no run after.")
+_MINUTES = flags.DEFINE_float("minutes", None, "Begin no run after; under JAX stop one, too.")
+_PRECISION = flags.DEFINE_string(
+    "precision", "float32", "float32, tf32 (under JAX) or mixed_bfloat16; each has its own folder."
+)
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "List the runs alone.")
 
 
@@ -41,19 +50,20 @@ def main(rest):
     names = rest[1:]
     from tools.reproducing import page, plan, runner, scales, store
 
-    scale = scales.get(_SCALE.value)
+    scale = scales.get(_SCALE.value, _PRECISION.value)
     require(names, f"Name what to make: {', '.join(plan.NAMES)}.")
     for name in names:
         if name not in plan.NAMES:
             raise unknown("table or figure", name, plan.NAMES)
     _check_numbers()
+    _check_backend(names, plan.MEASURED)
     datasets = scale.datasets
     if _DATASET.value is not None:
         if _DATASET.value not in scale.datasets:
             raise unknown(f"dataset at scale {scale.name}", _DATASET.value, scale.datasets)
         datasets = (_DATASET.value,)
     seeds = _SEEDS.value or scale.seeds
-    results = store.Store(pathlib.Path(_OUT.value, scale.name)).read()
+    results = store.Store(pathlib.Path(_OUT.value, scale.folder)).read()
     for remark in results.remarks:
         print(remark, flush=True)
     worker, told, begun = None, set(), set()
@@ -87,6 +97,25 @@ def main(rest):
     if pending:
         print(f"{len(pending)} runs are still missing: run the same command again.")
     return 0
+
+
+def _check_backend(names, measured):
+    """Raises `BadInput` for what Keras' backend cannot do."""
+    backend = os.environ["KERAS_BACKEND"]
+    require(
+        backend in ("tensorflow", "jax"),
+        f"KERAS_BACKEND must be tensorflow or jax. Received: KERAS_BACKEND={backend}",
+    )
+    require(
+        backend == "jax" or _PRECISION.value != "tf32",
+        "--precision=tf32 needs KERAS_BACKEND=jax: TensorFlow has no such switch here.",
+    )
+    without = [name for name in names if name in measured]
+    require(
+        backend == "tensorflow" or not without,
+        f"{', '.join(without)} needs measures of sharpness, which need KERAS_BACKEND=tensorflow; "
+        "under KERAS_BACKEND=jax name what needs none, such as table3, table4, figure2 or tuning.",
+    )
 
 
 def _check_numbers():

@@ -12,7 +12,7 @@ import platform
 
 from tf_bdecay.errors import BadInput, require, shown
 
-_LIBRARIES = ("tensorflow", "keras", "numpy", "tensorflow-datasets", "tf-bdecay")
+_LIBRARIES = ("tensorflow", "jax", "keras", "numpy", "tensorflow-datasets", "tf-bdecay")
 
 
 def atomic_write(path, write):

@@ -3,7 +3,8 @@
     python tools/reproducing/child.py JOB.json
 
 The job says `arguments` of main.py, `workdir`, `data_dir`, and `measure`: None, or dict of
-`examples`, `m`, `probes`. What was measured goes to `measures.json` in the workdir.
+`examples`, `m`, `probes`. What was measured goes to `measures.json` in the workdir. Under
+KERAS_BACKEND=jax another loop trains, which measures nothing: what it takes is in `jax_run.main`.
 """
 
 import json
@@ -18,9 +19,13 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
 def main(path):
     """Returns the exit code of main.py; that of success means that all is measured too."""
+    job = json.loads(pathlib.Path(path).read_text())
+    if os.environ["KERAS_BACKEND"] == "jax":
+        from tools.reproducing import jax_run
+
+        return jax_run.main(job)
     import main as trainer
 
-    job = json.loads(pathlib.Path(path).read_text())
     workdir = pathlib.Path(job["workdir"])
     code = trainer.main(job["arguments"])
     if code == 0 and job["measure"] and not (workdir / "measures.json").exists():

@@ -23,7 +23,7 @@ def write(out, scale, results):
     Returns:
         Paths of the pages, `results.md` last.
     """
-    folder = out / scale.name / "pages"
+    folder = out / scale.folder / "pages"
     folder.mkdir(parents=True, exist_ok=True)
     tuned = tuning.tuned(scale.datasets, scale, results)
     written, parts, by_name = [], [], {}
@@ -60,8 +60,8 @@ def write(out, scale, results):
         written.append(folder / f"{name}.png")
     judged = claims.judge(by_name, scatters, list(results.results.values()))
     _text(folder / "claims.md", claims.markdown(judged, scale))
-    _text(out / scale.name / "results.md", _results(scale, results, parts))
-    return [*written, folder / "claims.md", out / scale.name / "results.md"]
+    _text(out / scale.folder / "results.md", _results(scale, results, parts))
+    return [*written, folder / "claims.md", out / scale.folder / "results.md"]
 
 
 def _power(table, made):
@@ -77,9 +77,9 @@ def _results(scale, results, parts):
     failed = [r for r in results.results.values() if r["status"] == store.FAILED]
     return "\n".join(
         [
-            f"# Results at scale {scale.name}",
+            f"# Results at scale {scale.folder}",
             "",
-            f"{scale.words}. Made by `python tools/reproduce.py pages --scale={scale.name}` from "
+            f"{scale.words}. Made by `python tools/reproduce.py pages {scale.flags}` from "
             f"{len(done)} finished and {len(failed)} failed runs; rows that say *not run* were "
             "not. A difference is paired over seeds, with Student's 95 % interval. Table 5 needs "
             "ImageNet and was not run.",

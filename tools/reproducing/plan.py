@@ -18,6 +18,8 @@ _SEARCHES = {
     "tuning_baselines": tuning.BASELINES,
     "tuning_others": (*tuning.BASELINES, *tuning.OTHERS),
 }
+# What is made of measures of sharpness, for which a run needs TensorFlow.
+MEASURED = ("all", "claims", "table1", "table2", "figure1", *(f"figure{i}" for i in (4, 5, 6, 7)))
 NAMES = ("all", *sorted(_ALL), "table5", *_SEARCHES, *_TUNED, "claims", "pages")
 
 

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 
+import keras
 import pandas as pd
 
 from tf_bdecay.distribution import signals
@@ -21,9 +22,11 @@ from tools.launching import processes
 from tools.reproducing import runs, store
 
 _CHILD = pathlib.Path(__file__).with_name("child.py")
-_DIVERGED, _BAD_INPUT = 3, 2
+_DIVERGED, _BAD_INPUT, _PAUSED = 3, 2, 5
 _CURVE_POINTS = 25
 _LOOK_SECONDS = 0.5  # between looks whether a signal came
+_TELL_SECONDS = 60  # between lines of a run under JAX
+_MEMORY = 0.9  # of a GPU's, shared by the jobs
 _ONE_THREAD = {
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
@@ -38,12 +41,14 @@ class Runner:
         results: the `Store`.
         data_dir: folder of the prepared sets, or None.
         jobs: processes at a time, a core each.
-        minutes: after which no run is begun; None for no limit.
+        minutes: after which no run is begun, and one under JAX stops, to go on another time; None
+            for no limit.
         say: called with a line for a person.
     """
 
     def __init__(self, results, data_dir=None, jobs=1, minutes=None, say=print):
         self.store, self.data_dir, self.jobs, self.say = results, data_dir, jobs, say
+        self.jax = keras.backend.backend() == "jax"
         self.end = None if minutes is None else time.monotonic() + 60 * minutes
         self.stopped = threading.Event()
         self._children, self._lock = set(), threading.Lock()
@@ -85,14 +90,15 @@ class Runner:
             return
         folder = pathlib.Path(tempfile.gettempdir(), f"reproduce-{os.getuid()}", run.key)
         folder.mkdir(parents=True, exist_ok=True)
+        workdir = folder / (f"run-jax-{run.scale.precision}" if self.jax else "run")
         try:
             with locked(folder, f"The run {run.label} is under way in another process"):
                 if self.store.path(run).exists():  # another process was faster
                     self.store.read()
                     return
                 start = time.monotonic()
-                self._drop_what_cannot_go_on(run, folder / "run")
-                result = self._trained(run, folder / "run")
+                self._drop_what_cannot_go_on(run, workdir)
+                result = self._trained(run, workdir)
                 if result is None:
                     return
                 self.store.add(run, result)
@@ -135,6 +141,8 @@ class Runner:
             "workdir": str(workdir),
             "data_dir": self.data_dir,
             "measure": None if run.tuning else measure,
+            "until": None if self.end is None else time.time() + self.end - time.monotonic(),
+            "tf32": scale.precision == "tf32",
         }
         path = workdir.with_name("job.json")
         path.write_text(json.dumps(job))
@@ -143,7 +151,12 @@ class Runner:
             child = subprocess.Popen(
                 [sys.executable, str(_CHILD), str(path)],
                 cwd=runs.ROOT,
-                env={**os.environ, **_ONE_THREAD, "PYTHONPATH": str(runs.ROOT)},
+                env={
+                    "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{_MEMORY / self.jobs:.2f}",
+                    **os.environ,
+                    **_ONE_THREAD,
+                    "PYTHONPATH": str(runs.ROOT),
+                },
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # an interrupt is ours to pass on
@@ -152,12 +165,14 @@ class Runner:
             with self._lock:
                 self._children.add(child)
             try:
-                code = child.wait()
+                code = self._ended(child, run, log)
             finally:
                 with self._lock:
                     self._children.discard(child)
-        words = log.read_text(errors="replace").strip().splitlines()
-        last = words[-1] if words else f"exit code {code}"
+        last = _last_line(log) or f"exit code {code}"
+        if code == _PAUSED:
+            self.say(f"{run.label}: {last}")
+            return None
         if code in (0, _DIVERGED):
             return result_of(run, workdir, code, last)
         if not self.stopped.is_set():
@@ -165,6 +180,14 @@ class Runner:
                 raise BadInput(f"{run.label}: {last}")
             self.say(f"{run.label}: not finished (exit code {code}): {last}")
         return None
+
+    def _ended(self, child, run, log):
+        """Waits for a process; of one under JAX, says its last line now and then."""
+        while True:
+            try:
+                return child.wait(timeout=_TELL_SECONDS if self.jax else None)
+            except subprocess.TimeoutExpired:
+                self.say(f"  {run.label}: {_last_line(log) or 'compiling'}")
 
     def arguments(self, run, workdir):
         """The command line of main.py, without its name."""
@@ -195,8 +218,8 @@ def result_of(run, workdir, code, last):
         "versions": versions(),
         "commit": _commit(),
         "cpu": _cpu(),
-        "backend": "tensorflow",
-        "precision": run.flat["precision"],
+        "backend": keras.backend.backend(),
+        "precision": "tf32" if run.scale.precision == "tf32" else run.flat["precision"],
         "curves": _curves(workdir),
     }
     if code:
@@ -245,10 +268,17 @@ def _lists(frame):
     }
 
 
+def _last_line(log):
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else ""
+
+
 def _commit():
-    done = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=runs.ROOT, capture_output=True, text=True, check=False
-    )
+    asked = ["git", "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(asked, cwd=runs.ROOT, capture_output=True, text=True, check=False)
+    except OSError:  # a machine without git
+        return None
     return done.stdout.strip() or None
 
 

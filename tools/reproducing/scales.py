@@ -4,6 +4,9 @@ import dataclasses
 
 from tf_bdecay.errors import unknown
 
+# TensorFloat-32 is not in a config: products of float32 are rounded, and nothing else.
+PRECISIONS = ("float32", "tf32", "mixed_bfloat16")
+
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
@@ -20,6 +23,7 @@ class Scale:
         probes: of Tr(H).
         seeds: of a table, by default.
         words: what it is, for the pages.
+        precision: out of `PRECISIONS`, in which layers compute.
     """
 
     name: str
@@ -32,6 +36,18 @@ class Scale:
     probes: int
     seeds: int
     words: str
+    precision: str = "float32"
+
+    @property
+    def folder(self):
+        """The name of the folder of its results: of one precision alone."""
+        return self.name + (f"-{self.precision}" if self.precision != "float32" else "")
+
+    @property
+    def flags(self):
+        """Its flags of tools/reproduce.py."""
+        more = f" --precision={self.precision}" if self.precision != "float32" else ""
+        return f"--scale={self.name}{more}"
 
 
 SCALES = {
@@ -95,12 +111,23 @@ SCALES = {
 }
 
 
-def get(name):
-    """The scale of a name.
+def get(name, precision="float32"):
+    """The scale of a name, in a precision.
 
     Raises:
-        BadInput: no such scale.
+        BadInput: no such scale or precision.
     """
     if name not in SCALES:
         raise unknown("scale", name, SCALES)
-    return SCALES[name]
+    if precision not in PRECISIONS:
+        raise unknown("precision", precision, PRECISIONS)
+    found = SCALES[name]
+    if precision == "float32":
+        return found
+    more = {"precision": precision} if precision == "mixed_bfloat16" else {}
+    return dataclasses.replace(
+        found,
+        overrides={**found.overrides, **more},
+        words=f"{found.words}; computed in {precision}",
+        precision=precision,
+    )

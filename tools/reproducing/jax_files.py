@@ -1,0 +1,151 @@
+"""What a run under JAX leaves in its folder: a checkpoint of all state, main.py's tables."""
+
+import math
+
+import keras
+import numpy as np
+
+from tf_bdecay.errors import BadInput
+from tf_bdecay.roles import kinds_of
+from tf_bdecay.storage.files import atomic_write
+from tf_bdecay.storage.tables import Table
+from tools.reproducing.jax_step import State
+
+
+def save(path, state, epoch):
+    """Writes a checkpoint atomically.
+
+    Args:
+        path: of the .npz.
+        state: a `State`.
+        epoch: epochs done.
+    """
+    arrays = {name: np.asarray(value) for name, value in _named(state).items()}
+    atomic_write(path, lambda file: np.savez(file, epoch=epoch, **arrays))
+
+
+def load(path, state):
+    """What a checkpoint has.
+
+    Args:
+        path: of the .npz, which is there.
+        state: a `State` of the shapes that it must have.
+
+    Returns:
+        (`State` of NumPy arrays, epochs done).
+
+    Raises:
+        BadInput: it is damaged, or of another run.
+    """
+    try:
+        with np.load(path) as file:
+            found = {name: file[name] for name in file.files}
+        epoch = int(found.pop("epoch"))
+        wanted = _named(state)
+        shapes = {name: (v.shape, v.dtype) for name, v in found.items()}
+        if shapes != {name: (v.shape, v.dtype) for name, v in wanted.items()}:
+            raise ValueError("it has the variables of another run")
+    except Exception as error:  # whatever a damaged archive makes of NumPy
+        raise BadInput(
+            f"{path} is damaged ({error}): remove its folder, and the run begins anew."
+        ) from error
+    groups = {field: len(values) for field, values in state._asdict().items()}
+    return State(*([found[f"{g}_{i}"] for i in range(n)] for g, n in groups.items())), epoch
+
+
+def _named(state):
+    return {
+        f"{group}_{i}": value
+        for group, values in state._asdict().items()
+        for i, value in enumerate(values)
+    }
+
+
+class Rows:
+    """metrics.csv, layers.csv and, where asked for, variables.csv, as main.py writes them.
+
+    Args:
+        folder: of the run.
+        run: the `jax_build.Run`.
+        epoch: epochs done; rows beyond are dropped.
+    """
+
+    def __init__(self, folder, run, epoch):
+        self.run, done = run, epoch * run.size.updates_per_epoch
+        metrics = (
+            *("epoch", "update", "loss", "accuracy", *run.shown.values(), "learning_rate"),
+            *("decay_on_fraction", "skipped_updates", "images_per_second", "seconds"),
+        )
+        layers = "update", "layer", "C_beta", "C_gamma", "r", "decay_on"
+        variables = "epoch", "update", "variable", "kind", "norm", "C_m"
+        self.metrics = Table(folder / "metrics.csv", metrics, after=done)
+        self.layers = Table(folder / "layers.csv", layers, after=done)
+        self.variables = None
+        if run.config.log.variables:
+            self.variables = Table(folder / "variables.csv", variables, after=done)
+
+    def add(self, epoch, before, state, told, evaluated, seconds):
+        """The rows of an epoch.
+
+        Args:
+            epoch: its number, from 0.
+            before: `decay_on_updates` before it.
+            state: the `State` after it.
+            told: from `Steps.epoch`, as NumPy arrays.
+            evaluated: dict of a metric's name to its value; empty without an evaluation.
+            seconds: that its updates took.
+        """
+        run = self.run
+        per_epoch, read = run.size.updates_per_epoch, run.steps.read
+        update, layers = (epoch + 1) * per_epoch, told["decay_on"].shape[1]
+        on = int(np.sum(read(state, "decay_on_updates") - before))
+        self.metrics.add(
+            epoch=epoch + 1,
+            update=update,
+            loss=float(np.mean(told["loss"])),
+            accuracy=float(np.mean(told["accuracy"])),
+            learning_rate=float(run.schedule(max(int(read(state, "iterations")) - 1, 0))),
+            decay_on_fraction=on / (layers * per_epoch) if layers else "",
+            skipped_updates=int(read(state, "skipped_updates")),
+            images_per_second=round(per_epoch * run.config.batch_size / seconds, 1),
+            seconds=round(seconds, 3),
+            **evaluated,
+        )
+        self._add_layers(epoch * per_epoch, told)
+        if self.variables is not None:
+            self._add_variables(epoch, update, state, told)
+
+    def flush(self):
+        """Brings the rows so far to the disk."""
+        for table in (self.metrics, self.layers, self.variables):
+            if table is not None:
+                table.flush()
+
+    def _add_layers(self, before, told):
+        for i, sensitivity in enumerate(told["sensitivity"]):
+            update = before + i + 1
+            if update % self.run.config.log.summaries_every:
+                continue
+            for n, pair in enumerate(self.run.optimizer.roles.pairs):
+                self.layers.add(
+                    update=update,
+                    layer=pair.layer,
+                    C_beta=sensitivity[pair.beta],
+                    C_gamma=sensitivity[pair.gamma],
+                    r=told["bias_ratio"][i, n],
+                    decay_on=int(told["decay_on"][i, n]),
+                )
+
+    def _add_variables(self, epoch, update, state, told):
+        roles = self.run.optimizer.roles
+        kinds, means = kinds_of(self.run.model, roles), told["sensitivity"].mean(0)
+        norms = [math.sqrt(float(keras.ops.sum(keras.ops.square(v)))) for v in state.trainable]
+        for variable, kind, norm, mean in zip(roles.variables, kinds, norms, means, strict=True):
+            self.variables.add(
+                epoch=epoch + 1,
+                update=update,
+                variable=variable.label,
+                kind=kind,
+                norm=float(f"{norm:.6g}"),
+                C_m=float(f"{mean:.6g}"),
+            )
