@@ -83,6 +83,22 @@ def epoch_of(run, number=0):
     return jax_run.choices_of(run, number)
 
 
+@pytest.mark.slow
+def test_half_precision_keeps_weights_in_float32(run, start, monkeypatch):
+    monkeypatch.setattr(parts, "make_model", jax_small.network)
+    half = jax_build.build(jax_small.config(precision="mixed_bfloat16"))
+    assert half.model.get_layer("conv1").compute_dtype == "bfloat16"
+    run.steps.give_back(start)
+    pixels, chosen = jax_data.pixels(run.images), epoch_of(run)
+    (state, told), (exact, wanted) = (
+        one.steps.epoch(one.steps.state(), pixels, chosen) for one in (half, run)
+    )
+    np.testing.assert_allclose(told["loss"], wanted["loss"], rtol=2e-2)
+    assert (np.asarray(told["loss"]) != np.asarray(wanted["loss"])).all()
+    for new, old in zip(state.trainable, exact.trainable, strict=True):
+        assert new.dtype == old.dtype == "float32"
+
+
 def test_an_update_that_is_skipped_changes_nothing_and_too_many_stop_the_run(run, start, tmp_path):
     run.steps.give_back(start)
     lost = run.steps.state()

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import os
 import pathlib
 import signal
 import subprocess
@@ -33,10 +34,11 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SMOKE = scales.get("smoke")
 
 
-def reproduce(*arguments):
+def reproduce(*arguments, backend="tensorflow"):
     return subprocess.run(
         [sys.executable, "tools/reproduce.py", *arguments],
         cwd=ROOT,
+        env={**os.environ, "KERAS_BACKEND": backend},
         capture_output=True,
         text=True,
         timeout=900,
@@ -69,13 +71,34 @@ def made_results(folder, arms, accuracy):
         (["table4", "--dataset=cifar10"], "Unknown dataset at scale smoke"),
         (["table4", "--seeds=0"], "--seeds must be more than 0"),
         (["table4", "--seed=1"], "did you mean '--seeds'?"),
+        (["table4", "--precision=bf16"], "Unknown precision 'bf16'"),
+        (["table4", "--precision=tf32"], "--precision=tf32 needs KERAS_BACKEND=jax"),
     ],
 )
-def test_what_cannot_be_used_is_one_sentence(arguments, said):
-    done = reproduce(*arguments)
+def test_what_cannot_be_used_is_one_sentence(arguments, said, backend="tensorflow"):
+    done = reproduce(*arguments, backend=backend)
     assert done.returncode == 2, done.stderr
     (sentence,) = done.stderr.splitlines()
     assert sentence.startswith("reproduce.py: ") and said in sentence
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["tabel4"], "did you mean 'table4'?"),
+        (["table3", "table2", "all"], "table2, all needs measures of sharpness"),
+    ],
+)
+def test_under_jax_what_needs_tensorflow_is_one_sentence(arguments, said):
+    test_what_cannot_be_used_is_one_sentence(arguments, said, "jax")
+
+
+def test_results_of_another_precision_are_in_a_folder_of_their_own():
+    made = [scales.get("smoke", precision) for precision in scales.PRECISIONS]
+    assert [scale.folder for scale in made] == ["smoke", "smoke-tf32", "smoke-mixed_bfloat16"]
+    assert made[1].flags == "--scale=smoke --precision=tf32"
+    keys = [runs.resolve(wanted.Arm("digits"), scale, 0).key for scale in made]
+    assert keys[0] == keys[1] != keys[2]
 
 
 def test_a_key_is_of_what_differs_from_defaults_of_the_seed_and_of_the_numerics():
@@ -358,6 +381,25 @@ def test_a_run_that_is_stopped_goes_on_and_nobody_else_takes_it(tmp_path, monkey
     done = reproduce(*command)
     assert done.returncode == 0 and "3 runs are needed, 3 are missing." in done.stdout, done.stdout
     assert len(store.Store(tmp_path / "smoke").read().results) == 3
+    assert not list(tmp_path.glob("aside/reproduce-*/*"))
+
+
+@pytest.mark.slow
+def test_under_jax_minutes_stop_a_run_which_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "aside"))
+    (tmp_path / "aside").mkdir()
+    command = ["figure2", "--scale=smoke", f"--out={tmp_path}", "--minutes=0.001"]
+    said = ("Stopped after epoch 1 of 2", "1/6 runs, ")
+    for piece, sentence in enumerate(said):
+        done = reproduce(*command, backend="jax")
+        assert done.returncode == 0, done.stderr + done.stdout
+        assert sentence in done.stdout and said[1 - piece] not in done.stdout
+        assert f"{6 - piece} runs are still missing" in done.stdout
+    (found,) = store.Store(tmp_path / "smoke").read().results.values()
+    assert found["backend"] == "jax" and found["measures"] == {} and found["status"] == store.DONE
+    assert "TensorFlow" in found["unmeasured"] and "jax" in found["versions"]
+    assert found["curves"]["epochs"]["epoch"] == [1, 2]
+    assert len(found["curves"]["layers"]) == 20 and len(found["curves"]["variables"]) == 62
     assert not list(tmp_path.glob("aside/reproduce-*/*"))
 
 

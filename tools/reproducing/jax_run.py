@@ -127,7 +127,7 @@ def train(run, workdir, until=None, tf32=False):
                 save(done)
             request.check()
             if late and not ends:
-                _print(f"Stopped after epoch {done} of {config.epochs}: {pace.left} are left.")
+                _print(f"Stopped after epoch {done} of {config.epochs}, {pace.left} left.")
                 return None
     steps.give_back(state)
     result = _result(run, state, evaluation)
@@ -192,8 +192,10 @@ class Pace:
 
     @property
     def left(self):
-        """Hours, minutes and seconds until the end."""
-        counted = self._seconds[1:] or self._seconds
+        """Hours, minutes and seconds until the end, in words."""
+        counted = self._seconds[1:]
+        if not counted:
+            return "an unknown time"
         seconds = sum(counted) / len(counted) * (self._epochs - len(self._seconds))
         minutes, seconds = divmod(round(seconds), 60)
         return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"

@@ -12,7 +12,6 @@ import tempfile
 import threading
 import time
 
-import keras
 import pandas as pd
 
 from tf_bdecay.distribution import signals
@@ -48,7 +47,7 @@ class Runner:
 
     def __init__(self, results, data_dir=None, jobs=1, minutes=None, say=print):
         self.store, self.data_dir, self.jobs, self.say = results, data_dir, jobs, say
-        self.jax = keras.backend.backend() == "jax"
+        self.jax = _backend() == "jax"
         self.end = None if minutes is None else time.monotonic() + 60 * minutes
         self.stopped = threading.Event()
         self._children, self._lock = set(), threading.Lock()
@@ -218,7 +217,7 @@ def result_of(run, workdir, code, last):
         "versions": versions(),
         "commit": _commit(),
         "cpu": _cpu(),
-        "backend": keras.backend.backend(),
+        "backend": _backend(),
         "precision": "tf32" if run.scale.precision == "tf32" else run.flat["precision"],
         "curves": _curves(workdir),
     }
@@ -266,6 +265,11 @@ def _lists(frame):
         name: [None if pd.isna(v) else json_ready(float(f"{v:.5g}")) for v in frame[name]]
         for name in frame.columns
     }
+
+
+def _backend():
+    """That of the child; Keras itself would load TensorFlow to say it."""
+    return os.environ.get("KERAS_BACKEND", "tensorflow")
 
 
 def _last_line(log):
