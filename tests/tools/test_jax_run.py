@@ -130,6 +130,7 @@ def test_an_evaluation_is_of_the_examples_that_count_by_the_statistics_given(run
     assert float(found["accuracy"]) == pytest.approx(np.mean(logits.argmax(1) == split.labels))
 
 
+@pytest.mark.slow
 def test_precise_statistics_are_means_over_the_batches(run, start):
     """Of the first layer, whose inputs are the images."""
     run.steps.give_back(start)
