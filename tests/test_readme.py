@@ -13,7 +13,12 @@ def test_the_snippets_run_one_after_the_other(capsys, tmp_path, monkeypatch):
     for snippet in snippets:
         exec(compile(snippet, "README.md", "exec"), names)
     printed = capsys.readouterr().out
-    for part in ("1 gamma-beta pairs", "Trace of the Hessian", "in by 10, out by 1/10"):
+    for part in (
+        "1 gamma-beta pairs",
+        "beta decay on in",
+        "Trace of the Hessian",
+        "in by 10, out by 1/10",
+    ):
         assert part in printed
     assert len(names["top"].eigenvalues) == 3 and names["trainer"].micro_batch_size == 64
     assert "sharpness/C" in names["model"].history.history

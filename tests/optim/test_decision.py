@@ -47,3 +47,32 @@ def test_totals_count_decisions_and_switches():
     np.testing.assert_array_equal(totals["switches"], (history[1:] != history[:-1]).sum(0))
     assert totals["switches"].min() >= 2
     assert totals["learning_rate_sum"] == pytest.approx(0.07)
+
+
+@pytest.mark.parametrize("cls", [tf_bdecay.Lamb, tf_bdecay.SGD])
+def test_norms_of_gradients_are_kept_on_request(cls):
+    """Of each variable, before clipping; nothing else of an update is other than without."""
+    runs = {}
+    for asked in (False, True):
+        optimizer, variables = made(cls, gradient_norms=asked, global_clipnorm=0.5)
+        for gradient in problem.gradients(2):
+            problem.apply(optimizer, variables, gradient)
+        runs[asked] = problem.values(variables), optimizer
+    expected = [np.linalg.norm(g) for g in gradient.values()]
+    found = runs[True][1].decision().gradient_norm
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert runs[False][1].decision().gradient_norm is None
+    for without, with_them in zip(runs[False][0], runs[True][0], strict=True):
+        np.testing.assert_allclose(with_them, without, rtol=1e-6)
+    assert len(runs[True][1].variables) == len(runs[False][1].variables) + 1
+
+
+def test_a_skipped_update_keeps_the_norms_before_it():
+    optimizer, variables = made(gradient_norms=True)
+    first, second = problem.gradients(2)
+    problem.apply(optimizer, variables, first)
+    before = optimizer.decision().gradient_norm
+    second["conv/bias"] = second["conv/bias"] * np.nan
+    problem.apply(optimizer, variables, second)
+    np.testing.assert_array_equal(optimizer.decision().gradient_norm, before)
+    assert optimizer.totals()["skipped_updates"] == 1

@@ -1,6 +1,7 @@
 """Callbacks for anybody's `fit`."""
 
 from tf_bdecay.callbacks.averages import AveragedWeights
+from tf_bdecay.callbacks.decay_log import DecayLog
 from tf_bdecay.callbacks.precise import PreciseStatistics
 from tf_bdecay.callbacks.probe import ProbeDecision
 from tf_bdecay.callbacks.sharpness import SharpnessCallback
@@ -8,6 +9,7 @@ from tf_bdecay.callbacks.statistics import precise_statistics
 
 __all__ = [
     "AveragedWeights",
+    "DecayLog",
     "PreciseStatistics",
     "ProbeDecision",
     "SharpnessCallback",

@@ -37,6 +37,9 @@ class DecayByRole(Decides, EngineSide, keras.optimizers.Optimizer):
             moments, its C_m and its part in the gradients' norm go on.
         compile_update: "auto", True or False: whether XLA compiles the update (TensorFlow only).
         name: name of the optimizer.
+        gradient_norms: whether each update keeps the norm of every variable's reduced gradient,
+            before clipping, for `decision()` and callbacks. It takes another look at the gradients
+            and makes the saved state another.
         **kwargs: `use_ema`, `ema_momentum`, `ema_overwrite_frequency`, `loss_scale_factor`, as in
             every Keras optimizer.
 
@@ -61,6 +64,7 @@ class DecayByRole(Decides, EngineSide, keras.optimizers.Optimizer):
         rate_multipliers=None,
         compile_update="auto",
         name=None,
+        gradient_norms=False,
         **kwargs,
     ):
         kind = type(self).__name__
@@ -71,6 +75,7 @@ class DecayByRole(Decides, EngineSide, keras.optimizers.Optimizer):
         if global_clipnorm is not None:
             check_number("global_clipnorm", global_clipnorm, of=kind, above=0)
         check_flag("skip_nonfinite", skip_nonfinite, of=kind)
+        check_flag("gradient_norms", gradient_norms, of=kind)
         require(
             compile_update in ("auto", True, False),
             f"`compile_update` of {kind} must be 'auto', True or False. "
@@ -79,6 +84,7 @@ class DecayByRole(Decides, EngineSide, keras.optimizers.Optimizer):
         super().__init__(learning_rate=learning_rate, name=name, **kept)
         self.global_clipnorm = None if global_clipnorm is None else float(global_clipnorm)
         self.skip_nonfinite = skip_nonfinite
+        self.gradient_norms = gradient_norms
         self.compile_update = compile_update
         self.role_overrides = dict(roles or {})
         self.rate_multipliers = patterns.numbers(rate_multipliers or {}, "rate_multipliers", kind)
@@ -126,6 +132,8 @@ class DecayByRole(Decides, EngineSide, keras.optimizers.Optimizer):
         self.skipped_updates = self.add_variable((), dtype="int", name="skipped_updates")
         self.skipped_in_a_row = self.add_variable((), dtype="int", name="skipped_in_a_row")
         self.learning_rate_sum = self.add_variable((), dtype="float32", name="learning_rate_sum")
+        if self.gradient_norms:
+            self.gradient_norm = self.add_variable(count, dtype="float32", name="gradient_norm")
         self.engine = self._make_engine()
 
     def apply(self, grads, trainable_variables=None):
@@ -162,6 +170,7 @@ class DecayByRole(Decides, EngineSide, keras.optimizers.Optimizer):
             "weight_decay": "default" if self.policy_is_default else policy,
             "global_clipnorm": self.global_clipnorm,
             "skip_nonfinite": self.skip_nonfinite,
+            "gradient_norms": self.gradient_norms,
             "roles": self.role_overrides,
             "rate_multipliers": self.rate_multipliers,
             "compile_update": self.compile_update,

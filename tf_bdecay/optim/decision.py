@@ -22,6 +22,8 @@ class Decision(NamedTuple):
         labels: labels of the V trainable variables.
         sensitivity: [V] float32, C_m of each variable, m the global batch; in units of the loss.
         trust_ratio: [V] float32, 1 for a variable that is not adapted.
+        gradient_norm: [V] float32, ||g|| of each variable's reduced gradient before clipping, where
+            the optimizer keeps it (`gradient_norms=True`); else None.
     """
 
     layers: tuple
@@ -30,6 +32,7 @@ class Decision(NamedTuple):
     labels: tuple
     sensitivity: np.ndarray
     trust_ratio: np.ndarray
+    gradient_norm: np.ndarray | None = None
 
 
 class Decides:
@@ -47,6 +50,7 @@ class Decides:
             labels=tuple(v.label for v in self.roles.variables),
             sensitivity=self.sensitivity.numpy(),
             trust_ratio=self.trust_ratio.numpy(),
+            gradient_norm=self.gradient_norm.numpy() if self.gradient_norms else None,
         )
 
     def totals(self):

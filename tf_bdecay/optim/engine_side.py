@@ -20,6 +20,11 @@ class EngineSide:
         given = dict(zip(present, gradients, strict=True))
         return [given[i] if i in given else ops.zeros_like(p) for i, p in enumerate(parameters)]
 
+    @property
+    def needs_squares(self):
+        """Whether an update must know the norms of its gradients."""
+        return self.gradient_norms or self.global_clipnorm is not None
+
     def weights_of(self, block, theta):
         """One tensor a variable of a block's new theta, in its dtype and through its constraint."""
         return [
@@ -49,7 +54,9 @@ class EngineSide:
 
     def state(self):
         """Everything that an update reads and writes, as a structure of Keras variables."""
+        norms = {"gradient_norm": self.gradient_norm} if self.gradient_norms else {}
         return {
+            **norms,
             "iterations": self.iterations,
             "parameters": keras_private.variables_of(self),
             "slots": self._slot_variables,

@@ -47,7 +47,9 @@ class Lamb(AdaptedByRole):
             its moments and sensitivity go on.
         compile_update: "auto", True or False: whether XLA compiles the update (TensorFlow only).
         name: name of the optimizer; by default `lamb`, `lamb_1`, ..., as Keras counts them.
-        **kwargs: `use_ema`, `ema_momentum`, `ema_overwrite_frequency`, `loss_scale_factor`.
+        **kwargs: `gradient_norms`, whether each update keeps the norm of every variable's gradient
+            for `decision()` (False); `use_ema`, `ema_momentum`, `ema_overwrite_frequency`,
+            `loss_scale_factor`.
 
     Raises:
         BadInput: an argument out of range; one that would be silently wrong (a bare float as

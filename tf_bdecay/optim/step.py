@@ -60,7 +60,7 @@ def norms(block, gradient, parameter, with_squares):
     Args:
         block: the `Block`.
         gradient, parameter: the block's tensors.
-        with_squares: whether the gradients' norm is limited.
+        with_squares: whether the gradients' norms are asked for.
 
     Returns:
         List of tensors [number of variables of the block]: C_m, which is ||g theta||_1 (eq. 4 with
@@ -110,23 +110,27 @@ def judge(optimizer, sums, ratio, on, present):
         present: as in `decide`.
 
     Returns:
-        Dict of tensors: `sensitivity` [V], `bias_ratio` and `decay_on` [L], `finite`, and `clip`,
-        the factor that limits the gradients' norm, or None.
+        Dict of tensors: `sensitivity` [V], `bias_ratio` and `decay_on` [L], `finite`, `clip`, the
+        factor that limits the gradients' norm, or None, and `gradient_norm` [V], ||g|| of each
+        variable, or None.
     """
     layout = optimizer.layout
     sensitivity = gather_by_variable(layout.blocks, [s[0] for s in sums])
     if layout.policy.source != "probe":
         ratio, on = decide(layout, sensitivity, present)
-    clip = None
+    clip = gradient_norm = None
     if optimizer.global_clipnorm is not None:
         squares = ops.concatenate([s[1] for s in sums])
         clip = clip_by_global_norm_scale(squares, optimizer.global_clipnorm)
+    if optimizer.gradient_norms:
+        gradient_norm = ops.sqrt(gather_by_variable(layout.blocks, [s[1] for s in sums]))
     return {
         "sensitivity": sensitivity,
         "bias_ratio": ratio,
         "decay_on": on,
         "finite": ops.all(ops.isfinite(sensitivity)),
         "clip": clip,
+        "gradient_norm": gradient_norm,
     }
 
 
@@ -177,7 +181,9 @@ def counted(engine, decision, learning_rate):
     on, done = decision["decay_on"], engine.value("iterations")
     switched = ops.logical_and(ops.not_equal(on, engine.value("decay_on")), done > 0)
     eta = ops.cast(learning_rate, "float32")
+    norms = {k: v for k, v in decision.items() if k == "gradient_norm" and v is not None}
     return {
+        **norms,
         "iterations": done + 1,
         "bias_ratio": decision["bias_ratio"],
         "decay_on": on,

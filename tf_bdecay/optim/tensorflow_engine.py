@@ -130,7 +130,7 @@ class InPlace:
         if not block.packed:  # the shape does not matter, the size does
             key = block.sizes, block.dtype
             gradient, theta = (tf.reshape(t, [-1]) for t in (gradient, theta))
-        with_squares = self.optimizer.global_clipnorm is not None
+        with_squares = self.optimizer.needs_squares
 
         def norms(gradient, theta):
             return step.norms(block, gradient, theta, with_squares)

@@ -67,7 +67,7 @@ class WholeTensors:
 
     def norms(self, n, gradient):
         """`step.norms` of block n."""
-        with_squares = self.optimizer.global_clipnorm is not None
+        with_squares = self.optimizer.needs_squares
         block = self.layout.blocks[n]
         return step.norms(block, gradient, self._thetas[n], with_squares)
 

@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 
+from tf_bdecay.callbacks import decisions
 from tf_bdecay.errors import require, shown
 from tf_bdecay.optim.base import unwrapped
 from tf_bdecay.roles import kinds_of
@@ -32,21 +33,6 @@ EPOCH_COLUMNS = (
     "images_per_second",
     "seconds",
 )
-LAYER_COLUMNS = ("update", "layer", "C_beta", "C_gamma", "r", "decay_on")
-THRESHOLD_TAG = "r_threshold"
-# What TensorBoard says of a tag, by its beginning.
-_DESCRIPTIONS = {
-    "r/": "C_m(beta) / C_m(gamma) of the layer, on the batch of the update: beta decays where it "
-    "is at least R.",
-    THRESHOLD_TAG: "R, the threshold of r.",
-    "C_beta/": "Connectivity sharpness of beta, C_m, on the batch of the update.",
-    "C_gamma/": "Connectivity sharpness of gamma, C_m, on the batch of the update.",
-    "C/": "Connectivity sharpness C_m on the batch of the update, summed over variables of a kind.",
-    "decay_on/": "Whether the beta of the layer decayed in the update: 1 or 0.",
-    "decay_on_fraction": "Share of the layers whose beta decayed in the update.",
-    "trust_ratio/": "||theta|| / ||u|| of the variable, by which the learning rate is multiplied.",
-    "learning_rate": "eta of the update.",
-}
 _EPOCH = "By epoch, at the number of its last update: {} "
 _ENDS = {
     "_precise": "with precise statistics of normalization layers, re-estimated at these weights.",
@@ -81,7 +67,7 @@ def describe_tag(tag):
         end = next(ends, "with moving statistics.")
         split = "test" if name.startswith("test") else "validation"
         return _EPOCH.format(f"{what} on the {split} images,") + end
-    return next((text for begin, text in _DESCRIPTIONS.items() if tag.startswith(begin)), "")
+    return decisions.describe_tag(tag)
 
 
 class EpochRows(CountsUpdates):
@@ -200,7 +186,8 @@ class UpdateSummaries(CountsUpdates):
         self.every = every
         cut_back(workdir.tensorboard, start.update, start.epoch * updates_per_epoch, say)
         self._events = Events(workdir.tensorboard)
-        self._table = Table(workdir.path / "layers.csv", LAYER_COLUMNS, after=start.update)
+        columns = ("update", *decisions.LAYER_COLUMNS)
+        self._table = Table(workdir.path / "layers.csv", columns, after=start.update)
         self._written = start.update // every
         if start.update:
             self._events.restarted(start.update)
@@ -210,7 +197,7 @@ class UpdateSummaries(CountsUpdates):
         self._events.charts(self._charts())
 
     def on_train_begin(self, logs=None):
-        self._kinds = np.array(kinds_of(self.model, unwrapped(self.model.optimizer).roles))
+        self._kinds = kinds_of(self.model, unwrapped(self.model.optimizer).roles)
 
     def on_train_batch_end(self, batch, logs=None):
         super().on_train_batch_end(batch, logs)
@@ -230,26 +217,11 @@ class UpdateSummaries(CountsUpdates):
 
     def _write(self, update):
         optimizer = unwrapped(self.model.optimizer)
-        decision, roles = optimizer.decision(), optimizer.roles
-        values = {"learning_rate": last_learning_rate(self.schedule, optimizer)}
-        for i, pair in enumerate(roles.pairs):
-            row = dict(
-                C_beta=decision.sensitivity[pair.beta],
-                C_gamma=decision.sensitivity[pair.gamma],
-                r=decision.bias_ratio[i],
-                decay_on=int(decision.decay_on[i]),
-            )
-            values.update({f"{name}/{pair.layer}": value for name, value in row.items()})
-            self._table.add(update=update, layer=pair.layer, **row)
-        if roles.pairs:
-            values["decay_on_fraction"] = decision.decay_on.mean()
-            threshold = getattr(optimizer.weight_decay, "threshold", None)
-            if threshold is not None and math.isfinite(threshold):
-                values[THRESHOLD_TAG] = threshold
-        values.update(self._by_kind(decision.sensitivity))
-        for variable, ratio in zip(roles.variables, decision.trust_ratio, strict=True):
-            if optimizer.adapts(variable):
-                values[f"trust_ratio/{variable.label}"] = ratio
+        decision = optimizer.decision()
+        for row in decisions.layer_rows(optimizer, decision):
+            self._table.add(update=update, **row)
+        rate = {"learning_rate": last_learning_rate(self.schedule, optimizer)}
+        values = rate | decisions.scalars(optimizer, decision, self._kinds)
         self._events.scalars(update, values, describe_tag)
 
     def _charts(self):
@@ -269,16 +241,11 @@ class UpdateSummaries(CountsUpdates):
                 "learning rate": ["^learning_rate$"],
             },
             "Adaptive beta decay": {
-                "r of every layer, against R": ["^r/", f"^{THRESHOLD_TAG}$"],
+                "r of every layer, against R": ["^r/", f"^{decisions.THRESHOLD_TAG}$"],
                 "share of layers whose beta decays": ["^decay_on_fraction$"],
                 "C_m by kind": ["^C/"],
             },
         }
-
-    def _by_kind(self, sensitivity):
-        """C_m by kind (Table 2) and in total, as TensorBoard tags."""
-        sums = {f"C/{k}": sensitivity[self._kinds == k].sum() for k in dict.fromkeys(self._kinds)}
-        return {**sums, "C/Total": sensitivity.sum()}
 
 
 class Diverged(RuntimeError):

@@ -1,0 +1,216 @@
+"""What the optimizer decides in anybody's `fit`: `logs`, a line an epoch, CSV, TensorBoard."""
+
+import pathlib
+import warnings
+
+import keras
+import numpy as np
+
+from tf_bdecay.callbacks import decisions
+from tf_bdecay.errors import BadInput, check_count, check_flag, first_line, require
+from tf_bdecay.optim.base import DecayByRole, unwrapped
+from tf_bdecay.roles import kinds_of
+from tf_bdecay.storage.tables import Table
+
+
+class DecayLog(keras.callbacks.Callback):
+    """Tells which betas decay, and why: r, C, decay on or off, trust ratios, norms of gradients.
+
+    Everything comes from the optimizer, which has it from its updates: nothing is measured again,
+    and a fetch is waited for only in the updates that are written. It leaves
+
+    * after each epoch a line: "beta decay on in 12 of 20 layers", of the epoch's last update;
+    * in `logs`, for History and callbacks after this one: `decay_on_layers`, of the last update,
+      `decay_on_fraction`, the share of layers and updates of the epoch, and `skipped_updates`, so
+      far; with `by_layer` all scalars below, too;
+    * `layers.csv`: update, layer, C_beta, C_gamma, r, decay_on;
+    * `variables.csv`: update, variable, role, C, and where it has them trust ratio and norm of its
+      gradient;
+    * in TensorBoard, under TensorFlow, scalars by update: `r/LAYER`, `C_beta/LAYER`,
+      `C_gamma/LAYER`, `decay_on/LAYER`, `C/KIND`, `trust_ratio/VARIABLE`,
+      `gradient_norm/VARIABLE`.
+
+    Norms of gradients are there if the optimizer keeps them: `tf_bdecay.Lamb(...,
+    gradient_norms=True)`. C is C_m, m the global batch.
+
+    Args:
+        log_dir: folder of the files; TensorBoard's `--logdir`. Rows of updates that a run trains
+            again are replaced. None for no files.
+        every: number of updates between those that are written; None for the last of each epoch.
+            With `steps_per_execution` the last update of an execution stands for all of it.
+        by_layer: whether `logs` get every scalar.
+        show: whether the line is printed.
+
+    Raises:
+        BadInput: an argument out of range; when `fit` begins, an optimizer that is not of
+            tf_bdecay, or files in log_dir that are no tables of this callback.
+
+    Example:
+
+        log = tf_bdecay.callbacks.DecayLog("logs/decay")
+        model.fit(x, y, epochs=20, callbacks=[log])
+    """
+
+    def __init__(self, log_dir="logs/decay", every=None, by_layer=False, show=True):
+        super().__init__()
+        if every is not None:
+            check_count("every", every, of="DecayLog", what="a whole number of updates")
+        check_flag("by_layer", by_layer, of="DecayLog")
+        check_flag("show", show, of="DecayLog")
+        self.log_dir = None if log_dir is None else pathlib.Path(log_dir)
+        self.every, self.by_layer, self.show = every, by_layer, show
+
+    def on_train_begin(self, logs=None):
+        """Checks the optimizer."""
+        optimizer = unwrapped(self.model.optimizer)
+        require(
+            isinstance(optimizer, DecayByRole),
+            "DecayLog tells of the decisions of an optimizer of tf_bdecay, such as tf_bdecay.Lamb: "
+            f"compile the model with one. Received: optimizer={type(optimizer).__name__}",
+        )
+        self._optimizer, self._begun, self._files = optimizer, False, None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Begins to count, once all callbacks have begun, of which one may have restored a run."""
+        if not self._begun:
+            self._begun, self._before = True, self._totals()
+            self._done = self._before["done"]
+            if self.log_dir is not None:
+                self._files = _opened(self.log_dir, self._done)
+        self._epoch_start = self._done
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Writes, where it is time."""
+        before, self._done = self._done, self._epoch_start + batch + 1
+        if self.every and self._done // self.every > before // self.every:
+            self._write(self._fetched())
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Adds to the logs, writes and prints."""
+        decision = self._fetched()
+        before, self._before = self._before, self._totals()
+        found = _of_epoch(decision, before, self._before)
+        if not self.every:
+            self._write(decision)
+        if logs is not None:
+            logs.update(found)
+            if self.by_layer:
+                values = decisions.scalars(self._optimizer, decision, self._kinds())
+                logs.update({tag: float(value) for tag, value in values.items()})
+        if self.show:
+            begin = "\n" if self.params.get("verbose") in (1, "auto") else ""  # after the bar
+            print(f"{begin}Epoch {epoch + 1}: {line(decision, found, before)}")
+
+    def _fetched(self):
+        if hasattr(self.model, "jax_state_sync"):  # JAX's state is the train function's meanwhile
+            self.model.jax_state_sync()
+        return self._optimizer.decision()
+
+    def _totals(self):
+        if not self._optimizer.built:
+            return {"done": 0, "updates": 0, "skipped_updates": 0, "decay_on_updates": 0}
+        totals = self._optimizer.totals()
+        return {**totals, "done": totals["updates"] + totals["skipped_updates"]}
+
+    def _kinds(self):
+        return kinds_of(self.model, self._optimizer.roles)
+
+    def _write(self, decision):
+        if self._files is None:
+            return
+        try:
+            self._files.write(self._done, self._optimizer, decision, self._kinds())
+        except OSError as error:  # a full disk, say: the training is worth more
+            warnings.warn(
+                f"DecayLog could not write after update {self._done}: {first_line(error)}.",
+                stacklevel=2,
+            )
+
+
+def _of_epoch(decision, before, after):
+    """What an epoch's logs get.
+
+    Args:
+        decision: the `Decision` of its last update.
+        before, after: the optimizer's totals at its begin and end.
+    """
+    found = {"skipped_updates": after["skipped_updates"]}
+    if decision.layers:
+        on = np.sum(after["decay_on_updates"] - before["decay_on_updates"])
+        updates = after["updates"] - before["updates"]
+        found["decay_on_layers"] = int(decision.decay_on.sum())
+        found["decay_on_fraction"] = float(on / (len(decision.layers) * max(updates, 1)))
+    return found
+
+
+def line(decision, found, before):
+    """An epoch in one line.
+
+        >>> line(decision, found, before)
+        'beta decay on in 1 of 2 layers (25 % over the epoch), r 0.02 to 0.3, largest in norm_1'
+
+    Args:
+        decision: the `Decision` of its last update.
+        found: what its logs got.
+        before: the optimizer's totals at its begin.
+    """
+    skipped = found["skipped_updates"] - before["skipped_updates"]
+    end = f"; {skipped} update{'s' * (skipped > 1)} skipped" if skipped else ""
+    if not decision.layers:
+        return f"no layer has both a gamma and a beta{end}"
+    ratio = decision.bias_ratio
+    return (
+        f"beta decay on in {found['decay_on_layers']} of {len(decision.layers)} layers "
+        f"({found['decay_on_fraction']:.0%} over the epoch), r {ratio.min():.2g} to "
+        f"{ratio.max():.2g}, largest in {decision.layers[int(ratio.argmax())]}{end}"
+    ).replace("%", " %")
+
+
+def _opened(folder, done):
+    """The `_Files` of a folder, at so many updates.
+
+    Raises:
+        BadInput: they cannot be written, or are there and not of this callback.
+    """
+    try:
+        return _Files(folder, done)
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            f"`log_dir` of DecayLog cannot be used ({first_line(error)}): name another folder. "
+            f"Received: log_dir={str(folder)!r}"
+        ) from error
+
+
+class _Files:
+    """The two tables, and under TensorFlow the event file, of a run.
+
+    Args:
+        folder: of them; made where it is not there.
+        after: rows of later updates are dropped: this run will write them.
+    """
+
+    def __init__(self, folder, after):
+        folder.mkdir(parents=True, exist_ok=True)
+        columns = ("update", *decisions.LAYER_COLUMNS), ("update", *decisions.VARIABLE_COLUMNS)
+        self._layers = Table(folder / "layers.csv", columns[0], after=after)
+        self._variables = Table(folder / "variables.csv", columns[1], after=after)
+        self._events = None
+        if keras.backend.backend() == "tensorflow":
+            from tf_bdecay.storage.events import Events  # which needs TensorFlow
+
+            self._events = Events(folder)
+            if after:
+                self._events.restarted(after)
+
+    def write(self, update, optimizer, decision, kinds):
+        """Writes a decision, and what is left of those before it."""
+        for row in decisions.layer_rows(optimizer, decision):
+            self._layers.add(update=update, **row)
+        for row in decisions.variable_rows(optimizer, decision):
+            self._variables.add(update=update, **row)
+        if self._events:
+            values = decisions.scalars(optimizer, decision, kinds)
+            self._events.scalars(update, values, decisions.describe_tag)
+        for file in (self._layers, self._variables, self._events):
+            if file:
+                file.flush()
