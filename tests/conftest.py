@@ -1,5 +1,6 @@
 """What every test shares: one backend a process, quiet logs, the choice of tests by backend."""
 
+import collections
 import gc
 import os
 import pathlib
@@ -35,8 +36,17 @@ def pytest_ignore_collect(collection_path):
     return "mark.any_backend" not in path.read_text() or None
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(config, items):
-    """Under another backend, only the tests that are marked for it run."""
+    """Rows beyond the quick ones are slow; other backends run what is marked for them."""
+    seen = collections.Counter()
+    for item in items:
+        quick = item.get_closest_marker("quick_rows")
+        function = item.nodeid.partition("[")[0]
+        if quick and not item.get_closest_marker("slow"):
+            seen[function] += 1
+            if seen[function] > quick.args[0]:
+                item.add_marker(pytest.mark.slow)
     if keras.backend.backend() == "tensorflow":
         return
     kept = [item for item in items if item.get_closest_marker("any_backend")]

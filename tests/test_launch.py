@@ -114,6 +114,7 @@ SMALL = [
 ]
 
 
+@pytest.mark.slow
 def test_workers_read_a_prepared_set_and_refuse_another(tmp_path, capfd):
     """Reading it starts TensorFlow, before which a strategy of many workers must be made."""
     for seed in (0, 1):

@@ -74,6 +74,7 @@ class Decisions(keras.callbacks.Callback):
 
 
 @pytest.mark.parametrize("kind", [tf_bdecay.Lamb, tf_bdecay.SGD])
+@pytest.mark.quick_rows(1)
 def test_probing_every_update_on_the_training_batch_is_deciding_by_the_update(kind):
     """In double precision: 25 updates make a difference of decisions out of float32's rounding."""
     keras.config.set_dtype_policy("float64")
@@ -155,6 +156,7 @@ def test_resuming_between_measurements_equals_not_stopping(tmp_path):
 
 
 @pytest.mark.parametrize("every, at", [(3, [1, 5, 7, 11, 13, 17, 19]), (4, [1, 5, 9, 13, 17])])
+@pytest.mark.quick_rows(1)
 def test_resuming_between_executions_measures_where_not_stopping_does(tmp_path, every, at):
     """After update 10 one of every 3 is due (9 is inside an execution), one of every 4 is not."""
     probe, data, steps = images(seed=9), images(batches=10), {"steps_per_execution": 2}
@@ -246,6 +248,7 @@ def test_without_the_callback_the_first_update_is_an_error():
 
 
 @pytest.mark.parametrize("error", [MemoryError("9 GB"), OSError(5, "broken"), BadInput("Others.")])
+@pytest.mark.quick_rows(1)
 def test_a_measurement_that_fails_later_keeps_the_decision_and_training_goes_on(error):
     class Fails(ProbeDecision):
         def _measure(self, **session):
@@ -287,6 +290,7 @@ SCRIPT = pathlib.Path(__file__).with_name("mirrored_script.py")
 ROOT = SCRIPT.parents[2]
 
 
+@pytest.mark.quick_rows(1)
 def test_two_replicas_decide_and_measure_as_one_device():
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow"}
     done = subprocess.run(

@@ -59,6 +59,7 @@ def ours():
     [(lambda: "adam", ("C", "trace")), (ours, ("C_m", "fisher_rao"))],
     ids=["Adam", "Lamb"],
 )
+@pytest.mark.quick_rows(1)
 def test_it_changes_nothing_in_training(optimizer, measures, tmp_path):
     watch = SharpnessCallback(examples(20, seed=7), measures, log_dir=tmp_path, before=True)
     trained = {}
@@ -247,6 +248,7 @@ def test_what_cannot_be_measured_is_said_before_the_first_update(
     ],
     ids=lambda e: getattr(e, "__name__", type(e).__name__),
 )
+@pytest.mark.quick_rows(2)
 def test_a_measurement_that_fails_later_is_recorded_and_training_goes_on(
     tmp_path, monkeypatch, error
 ):

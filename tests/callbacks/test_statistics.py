@@ -170,6 +170,7 @@ def test_what_cannot_be_estimated_is_refused():
         plain.fit(x, np.zeros([96, 3]), callbacks=[PreciseStatistics(x)], verbose=0)
 
 
+@pytest.mark.quick_rows(1)
 def test_two_replicas_estimate_what_one_device_does():
     environment = {
         **os.environ, "PYTHONPATH": str(SCRIPT.parents[2]), "KERAS_BACKEND": "tensorflow",

@@ -58,6 +58,7 @@ def test_any_update_can_be_the_first(batch_size, seed, start, remainder):
 
 @pytest.mark.parametrize("remainder", ["drop", "keep"])
 @pytest.mark.parametrize("start", [1, 3, 4, 5, 11])
+@pytest.mark.quick_rows(5)
 def test_a_resumed_stream_is_the_tail_bit_for_bit(remainder, start):
     whole = take(training_batches(IMAGES, 3, 7, 0, remainder), 8, start)
     resumed = take(training_batches(IMAGES, 3, 7, start, remainder), 8)

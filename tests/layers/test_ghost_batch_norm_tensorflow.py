@@ -96,6 +96,7 @@ def test_fit_refuses_before_any_update_where_the_batch_size_is_known():
 
 
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+@pytest.mark.quick_rows(1)
 def test_fit_in_a_network(jit_compile):
     x, y = data(16, 6, 6, 3), np.arange(16) % 2
     model = keras.Sequential(
@@ -131,6 +132,7 @@ def plain(layer, x):
 
 @pytest.mark.parametrize("compiled", ["eager", "graph", "xla"])
 @pytest.mark.parametrize("mode", ["reverse", "forward"])
+@pytest.mark.quick_rows(2)
 def test_hessian_vector_products_in_float64(mode, compiled):
     """Over reverse mode: what a trace or an eigenvalue of the Hessian is measured with."""
     layer = GhostBatchNormalization(4, epsilon=1e-3, dtype="float64")

@@ -105,6 +105,7 @@ def fit(model, x, epochs=1):
 
 
 @pytest.mark.parametrize("make", NETWORKS)
+@pytest.mark.quick_rows(1)
 def test_every_gamma_and_beta_is_found_by_fit(make):
     model, x = make()
     expected = sum(
@@ -124,6 +125,7 @@ def test_every_gamma_and_beta_is_found_by_fit(make):
 
 
 @pytest.mark.parametrize("make", [transformer, sequential, equal_names])
+@pytest.mark.quick_rows(1)
 def test_saved_loaded_and_gone_on_is_not_stopping(make, tmp_path):
     model, x = make()
     compile_it(model, compile_update=False, weight_decay=decay.AdaptiveBetaDecay(threshold=0.05))
@@ -150,6 +152,7 @@ def test_saved_loaded_and_gone_on_is_not_stopping(make, tmp_path):
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.quick_rows(1)
 def test_the_compiled_update_is_the_plain_one(jit_compile):
     results = []
     for compile_update in (False, True):
@@ -165,6 +168,7 @@ def test_the_compiled_update_is_the_plain_one(jit_compile):
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "bfloat16"])
+@pytest.mark.quick_rows(1)
 def test_mixed_precision(policy):
     keras.config.set_dtype_policy(policy)
     model, x = sequential()
@@ -256,6 +260,7 @@ def test_import_tf_bdecay_is_all_that_loading_a_model_needs(tmp_path):
 
 
 @pytest.mark.parametrize("how", [{"run_eagerly": True}, {"steps_per_execution": 4}], ids=str)
+@pytest.mark.quick_rows(1)
 def test_however_fit_calls_the_step_the_weights_are_the_same(how):
     results = []
     for options in ({}, how):

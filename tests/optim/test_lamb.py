@@ -89,6 +89,7 @@ def _every_policy_and_every_adaptation():
 
 
 @pytest.mark.parametrize("policy, layer_adaptation", _every_policy_and_every_adaptation())
+@pytest.mark.quick_rows(4)
 def test_equals_the_oracle(policy, layer_adaptation):
     if keras.backend.backend() == "tensorflow":  # JAX has no float64 unless told before it starts
         compare(policy, layer_adaptation, "float64", 1e-10)
@@ -329,6 +330,7 @@ OPTAX_CASES = [case for case in lamb_cases.CASES if not lamb_cases.excluded(case
 
 
 @pytest.mark.parametrize("case", OPTAX_CASES)
+@pytest.mark.quick_rows(2)
 def test_change_of_theta_equals_optax(case):
     pytest.importorskip("optax")
     ours = lamb_here.our_changes(case, "float32")
@@ -338,6 +340,7 @@ def test_change_of_theta_equals_optax(case):
 
 
 @pytest.mark.parametrize("case", OPTAX_CASES)
+@pytest.mark.quick_rows(2)
 def test_change_of_theta_equals_optax_in_double_precision(case):
     if keras.backend.backend() == "jax":
         pytest.skip("JAX computes in float64 only if its whole process does")

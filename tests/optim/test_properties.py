@@ -36,6 +36,7 @@ def assert_same(found, expected):
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
+@pytest.mark.quick_rows(3)
 def test_a_nonfinite_gradient_changes_nothing_but_the_count(name, poison):
     optimizer, other = (table.make(name, use_ema=True) for _ in "ab")
     first, second = problem.gradients(2)
@@ -195,6 +196,7 @@ def frozen_run(name, frozen, **arguments):
 @pytest.mark.parametrize(
     "frozen", [("conv/kernel",), ("norm/gamma", "norm/beta"), ("wide/kernel",)]
 )
+@pytest.mark.quick_rows(2)
 def test_averages_go_back_to_their_own_variables_after_freezing(name, frozen):
     optimizer, variables, before = frozen_run(name, frozen, use_ema=True, ema_momentum=0.5)
     keys = list(problem.SHAPES)
@@ -243,6 +245,7 @@ def with_float8_scales():
 
 
 @pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.quick_rows(2)
 def test_the_scales_of_float8_are_replaced_and_skipped_with_the_update(name, scaled):
     optimizer = table.make(name, weight_decay=decay.FullDecay(0.1))
     plain = run(table.make(name, weight_decay=decay.FullDecay(0.1)), 1)

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.any_backend
     ],
     ids=["full", "adaptive"],
 )
+@pytest.mark.quick_rows(4)
 def test_equals_the_oracle(policy, numbers, threshold, nesterov, coupled):
     coefficients = dict(zip(("kernel", "bias", "gamma", "beta"), numbers, strict=True))
     thetas = problem.initial()

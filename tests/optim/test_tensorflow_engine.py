@@ -64,6 +64,7 @@ def test_variables_of_one_shape_and_other_rates_are_compiled_apart():
     ],
 )
 @pytest.mark.parametrize("compile_update", [True, False])
+@pytest.mark.quick_rows(5)
 def test_equals_the_engine_of_whole_tensors(options, compile_update):
     optimizer = tf_bdecay.Lamb(0.01, compile_update=compile_update, **options)
     variables = problem.make_variables(problem.initial())
@@ -154,6 +155,7 @@ def test_two_replicas_equal_one_device(arguments):
         pytest.param("keras", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_a_nan_on_one_replica_is_skipped_by_both(wrapped):
     result = run(poison=True, wrapped=wrapped)
     assert result["finite"]

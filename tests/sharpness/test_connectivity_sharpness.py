@@ -107,6 +107,7 @@ def test_per_example_gradients_average_to_the_batch_gradient(double):
 
 @pytest.mark.parametrize("per_example", [True, False])
 @pytest.mark.parametrize("at_once", [1, 4, EXAMPLES, 100])
+@pytest.mark.quick_rows(4)
 def test_cutting_the_batch_changes_nothing(double, per_example, at_once):
     model = convolutional()
     data = examples_for(model)

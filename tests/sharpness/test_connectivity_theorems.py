@@ -76,6 +76,7 @@ def relu_perceptron():
 @settings(max_examples=10)
 @given(st.integers(0, 2), st.integers(0, 4), st.floats(-3, 3))
 @pytest.mark.parametrize("per_example", [True, False])
+@pytest.mark.quick_rows(1)
 def test_sharpness_is_invariant_under_reparameterization(per_example, layer, unit, exponent):
     model, data = relu_perceptron()
     start = model.get_weights()
@@ -255,6 +256,7 @@ def test_eq_17_fails_with_fixed_statistics():
     assert np.abs(gamma + beta).max() > 1e-3 * size
 
 
+@pytest.mark.quick_rows(1)
 def test_eq_11_sharpness_adds_up_over_every_partition():
     model = residual_network(epsilon=1e-5)
     result = connectivity(model, crossentropy, data_for(model, 4))

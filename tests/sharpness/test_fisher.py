@@ -138,6 +138,7 @@ def test_outputs_said_to_be_probabilities_must_be_some():
 
 
 @pytest.mark.parametrize("layer", [layers.LSTM, layers.GRU, layers.SimpleRNN])
+@pytest.mark.quick_rows(1)
 def test_recurrent_networks(double, layer):
     model = keras.Sequential(
         [keras.Input((4, 2)), layers.Dense(3), layer(3), layers.Dense(CLASSES)]

@@ -51,6 +51,7 @@ MEASURES = {
     ],
     ids=["batch normalization", "dropout", "ghost"],
 )
+@pytest.mark.quick_rows(1)
 def test_measuring_changes_no_byte(make, training):
     model = make()
     model.compile(tf_bdecay.Lamb(0.01), LOSS, run_eagerly=True)  # nothing to trace: 5 s less
@@ -67,6 +68,7 @@ def test_measuring_changes_no_byte(make, training):
 
 
 @pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.quick_rows(3)
 def test_chunks_change_only_rounding(double, name):
     model = convolutional()
     data = examples_for(model)
@@ -88,6 +90,7 @@ def test_chunks_change_only_rounding(double, name):
         ("loss", "loss is NaN or infinite on these examples"),
     ],
 )
+@pytest.mark.quick_rows(8)
 def test_what_is_not_finite_is_named(name, where, sentence):
     model = convolutional()
     x, y = examples_for(model)
@@ -244,6 +247,7 @@ def stream_of_unknown_length(x, y):
 
 @pytest.mark.parametrize("name", ["C", "C_m", "C_m of all", "fisher_rao", "sam"])
 @pytest.mark.parametrize("stop", [1, 3], ids=["first", "last"])
+@pytest.mark.quick_rows(5)
 def test_goes_on_from_a_state_as_if_nothing_had_been(double, name, stop):
     """The last of three steps too: of an unknown length, nothing says that it was the last."""
     measures = {**MEASURES, "C_m of all": lambda *a, **k: connectivity(*a, per_example=False, **k)}
@@ -326,6 +330,7 @@ def measured(replicas):
 
 
 @pytest.mark.parametrize("replicas", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.quick_rows(1)
 def test_replicas_share_the_examples_and_change_nothing(replicas):
     one, several = replicas_script.figures(1), measured(replicas)
     assert several.keys() == one.keys()

@@ -161,12 +161,14 @@ def squares(y, outputs):
     ],
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
+@pytest.mark.quick_rows(6)
 def test_what_compile_takes_has_the_same_value(loss, y, outputs, activation):
     whole, measured = evaluated(loss, y, outputs, activation)
     assert measured == [pytest.approx(whole, rel=1e-5)] * 2
 
 
 @pytest.mark.parametrize("loss", ["bce", keras.losses.binary_crossentropy])
+@pytest.mark.quick_rows(1)
 def test_names_and_functions_of_keras_may_be_given_too(loss):
     whole, measured = evaluated("mse", BINARY, loss_given=loss)
     assert measured == [pytest.approx(evaluated(loss, BINARY)[0], rel=1e-5)] * 2 != [whole] * 2

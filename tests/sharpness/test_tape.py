@@ -146,6 +146,7 @@ def recurrent(name):
 
 
 @pytest.mark.parametrize("name", RECURRENT)
+@pytest.mark.quick_rows(2)
 def test_single_examples_behind_a_loop(name):
     model, x, y = recurrent(name)
     expected = []
@@ -160,6 +161,7 @@ def test_single_examples_behind_a_loop(name):
 
 
 @pytest.mark.parametrize("name", RECURRENT)
+@pytest.mark.quick_rows(2)
 def test_tangents_through_a_loop(name):
     """Against a central difference, in double precision."""
     keras.config.set_dtype_policy("float64")

@@ -16,6 +16,7 @@ def crossentropy_of_mine(y, p):
     return keras.losses.sparse_categorical_crossentropy(y, p, from_logits=True)
 
 
+@pytest.mark.quick_rows(1)
 def test_which_loss_and_what_it_takes(files, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model, x, y, arguments = files

@@ -25,6 +25,7 @@ from tf_bdecay.sharpness_command import run
 from tf_bdecay.sharpness_command.run import main
 
 
+@pytest.mark.quick_rows(1)
 def test_every_measure_is_what_its_function_gives(files, tmp_path, capsys):
     _, x, y, arguments = files
     out = tmp_path / "out"
@@ -100,6 +101,7 @@ def uninterrupted(tmp_path_factory):
         pytest.param("spectrum: 6 of", signal.SIGINT, ["spectrum: goes"], marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.quick_rows(2)
 def test_the_same_command_goes_on_after_a_signal(
     uninterrupted, tmp_path, capsys, monkeypatch, pattern, number, resumed
 ):

@@ -42,6 +42,7 @@ def benchmark(*arguments):
         (["input", "--addons_python=/no/python"], "--addons_python must be a Python"),
     ],
 )
+@pytest.mark.quick_rows(3)
 def test_what_cannot_be_used_is_one_sentence(arguments, said):
     done = benchmark(*arguments)
     assert done.returncode == 2, done.stderr

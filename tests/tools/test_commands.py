@@ -47,6 +47,7 @@ def test_a_traceback_is_shown_where_it_is_asked_for():
         ("reproduce.py", "--scale=cpus"),
     ],
 )
+@pytest.mark.quick_rows(3)
 def test_every_tool_refuses_a_wrong_flag_with_code_2_and_knows_traceback(tool, flag):
     done = ended([f"tools/{tool}", flag])
     assert done.returncode == 2 and done.stderr.startswith(f"{tool}: ")

@@ -75,6 +75,7 @@ def made_results(folder, arms, accuracy):
         (["table4", "--precision=tf32"], "--precision=tf32 needs KERAS_BACKEND=jax"),
     ],
 )
+@pytest.mark.quick_rows(2)
 def test_what_cannot_be_used_is_one_sentence(arguments, said, backend="tensorflow"):
     done = reproduce(*arguments, backend=backend)
     assert done.returncode == 2, done.stderr

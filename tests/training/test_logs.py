@@ -88,6 +88,7 @@ def test_a_state_of_the_rows_that_is_not_their_own_is_one_sentence(tmp_path, sta
 
 
 @pytest.mark.parametrize("limit, per_epoch", [(1, 4), (3, 4), (4, 4), (6, 4), (7, 4)])
+@pytest.mark.quick_rows(3)
 def test_a_run_stops_with_the_number_of_the_update_that_was_one_too_many(limit, per_epoch):
     x, _ = digits()
     x = x.copy()

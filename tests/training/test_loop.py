@@ -107,6 +107,7 @@ def uninterrupted(tmp_path_factory):
 
 
 @pytest.mark.parametrize("moment", PLAIN)
+@pytest.mark.quick_rows(2)
 def test_what_a_kill_leaves_goes_on_to_the_same_bits(uninterrupted, moment):
     path, copies = uninterrupted
     run(copies[moment])
@@ -211,6 +212,7 @@ def test_a_checkpoint_that_cannot_be_written_stops_the_run_or_not(tmp_path):
     assert checkpoints.newest(goes_on / "checkpoints").name == "update_00000012.npz"
 
 
+@pytest.mark.quick_rows(1)
 def test_a_fit_that_ends_early_is_not_taken_for_a_success(tmp_path):
     def end():
         raise tf.errors.OutOfRangeError(None, None, "End of sequence")

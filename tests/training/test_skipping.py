@@ -81,6 +81,7 @@ def assert_nothing_moved(made, x):
 
 @pytest.mark.parametrize("micro_batch_size", [None, 8])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.quick_rows(2)
 def test_nothing_moves(value, micro_batch_size):
     made = trainer(micro_batch_size=micro_batch_size)
     assert_nothing_moved(made, spoilt(value))
@@ -95,6 +96,7 @@ def test_nothing_moves_in_other_ways_to_run(jit_compile):
 
 
 @pytest.mark.parametrize("scaling", [tf_bdecay.LossScaleOptimizer, None, "keras"])
+@pytest.mark.quick_rows(1)
 def test_nothing_moves_within_loss_scaling(scaling):
     inner = tf_bdecay.SGD(0.05, use_ema=True)
     if scaling == "keras":

@@ -30,6 +30,7 @@ def fitted(make, x, y, sample_weight=None, **arguments):
 
 
 @pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.quick_rows(1)
 def test_it_equals_stock_keras_in_weights_moments_losses_and_metrics(weighted):
     x, y = digits()
     weights = np.linspace(0.1, 2, len(x)).astype("float32") if weighted else None

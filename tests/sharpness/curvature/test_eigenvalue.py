@@ -15,6 +15,7 @@ from tf_bdecay.sharpness import hessian, hessian_top_eigenvalue
 
 
 @pytest.mark.parametrize("make", [dense, convolutional, residual])
+@pytest.mark.quick_rows(1)
 def test_equals_the_dense_matrix(double, make):
     model = make()
     x, y = examples_for(model)

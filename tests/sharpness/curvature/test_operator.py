@@ -24,6 +24,7 @@ from tf_bdecay.sharpness import hessian
     [(dense, False), (convolutional, False), (ghost, False), (ghost, True), (residual, False)],
     ids=["dense", "batch norm", "ghost", "ghost in training mode", "residual, layer norm, pool"],
 )
+@pytest.mark.quick_rows(2)
 def test_products_are_those_of_the_dense_matrix(double, make, training):
     model = make()
     x, y = examples_for(model)
@@ -89,6 +90,7 @@ def change_of_gradient(model, x, y, vector, training, step=1e-5):
     ],
     ids=["layer", "group", "rms", "own", "residual", "batch", "batch, training", "ghost, training"],
 )
+@pytest.mark.quick_rows(3)
 def test_products_are_changes_of_the_gradient(double, make, training):
     model = make()
     x, y = examples_for(model)

@@ -23,6 +23,7 @@ def diagonal_sums(model, hessian):
 
 
 @pytest.mark.parametrize("make", [convolutional, residual])
+@pytest.mark.quick_rows(1)
 def test_trace_is_within_three_standard_errors_everywhere(double, make):
     model = make()
     x, y = examples_for(model)

@@ -57,6 +57,7 @@ def check_every_unit(model, c):
 
 
 @pytest.mark.parametrize("build, expected", NETWORKS.values(), ids=NETWORKS.keys())
+@pytest.mark.quick_rows(10)
 def test_the_function_stays_on_every_way_to_a_kernel(build, expected):
     model = randomized(build())
     names = [name for name, _ in rescalable_units(model)]
@@ -153,6 +154,7 @@ def sharpness(model, data):
 @settings(max_examples=15)
 @given(st.data(), st.floats(-3, 3))
 @pytest.mark.parametrize("kind", ["plain", "batch", "ghost"])
+@pytest.mark.quick_rows(2)
 def test_theorem_3_1_sharpness_stays(kind, data, exponent):
     model, examples, before = measured(kind)
     start = model.get_weights()
