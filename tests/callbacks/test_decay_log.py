@@ -123,6 +123,7 @@ def test_logs_and_the_line_of_an_epoch(tmp_path, capsys):
     assert written == {str(UPDATES), str(2 * UPDATES)}
 
 
+@pytest.mark.slow
 def test_a_second_fit_goes_on_with_the_count(tmp_path):
     """Rows are kept, and those that are trained again replaced."""
     model = compiled(weight_decay=tf_bdecay.decay.BetaDecay())
@@ -144,6 +145,7 @@ def test_without_files_pairs_or_norms(tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_skipped_updates_are_told(capsys):
     model = compiled()
     x = np.ones((BATCH * 3, 6), "float32")

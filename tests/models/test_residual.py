@@ -184,7 +184,7 @@ slow = pytest.mark.slow
         pytest.param("resnet50", "mixed_bfloat16", marks=slow),
         pytest.param("resnet50", "mixed_float16", marks=slow),
         pytest.param("resnet50_d", "float32", marks=slow),
-        ("resnet50_d", "mixed_bfloat16"),
+        pytest.param("resnet50_d", "mixed_bfloat16", marks=slow),
         pytest.param("resnet50_d", "mixed_float16", marks=slow),
     ],
 )
