@@ -1,6 +1,11 @@
 """DecayLog in stock `fit`: what is written, logged and printed is what the optimizer decided."""
 
 import csv
+import json
+import os
+import pathlib
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -9,9 +14,12 @@ from keras import layers
 
 import tf_bdecay
 from tf_bdecay.callbacks import DecayLog
+from tf_bdecay.distribution import cluster
 from tf_bdecay.errors import BadInput
+from tools.launching import processes
 
 pytestmark = pytest.mark.any_backend
+SCRIPT = pathlib.Path(__file__).with_name("decay_log_script.py")
 BATCH, UPDATES = 8, 4  # of an epoch
 
 
@@ -178,3 +186,29 @@ def test_what_cannot_be_logged_is_refused_before_training(tmp_path):
     model.compile("sgd", "mse")
     with pytest.raises(BadInput, match="Received: optimizer=SGD"):
         fit(model, [DecayLog(tmp_path)])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="workers are TensorFlow's")
+def test_of_two_workers_the_first_writes_and_prints(tmp_path):
+    addresses = processes.free_addresses(2)
+    workers = [
+        subprocess.Popen(
+            [sys.executable, str(SCRIPT), str(tmp_path)],
+            env={
+                **os.environ,
+                "PYTHONPATH": str(SCRIPT.parents[2]),
+                "TF_CONFIG": json.dumps(cluster.config(addresses, i)),
+            },
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for i in range(2)
+    ]
+    said = [worker.communicate(timeout=300)[0].splitlines() for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0]
+    assert said[0][-1] == said[1][-1]  # the logs
+    assert [sum("beta decay on in" in line for line in lines) for lines in said] == [2, 0]
+    written = [(row["update"], row["layer"]) for row in rows(tmp_path / "layers.csv")]
+    assert {update for update, _ in written} == {"4", "8"}  # the last of each epoch
+    assert len(set(written)) == len(written)

@@ -31,7 +31,8 @@ class DecayLog(keras.callbacks.Callback):
       `gradient_norm/VARIABLE`.
 
     Norms of gradients are there if the optimizer keeps them: `tf_bdecay.Lamb(...,
-    gradient_norms=True)`. C is C_m, m the global batch.
+    gradient_norms=True)`. C is C_m, m the global batch. Of several workers, which all decide alike,
+    the first writes and prints; every one has the logs.
 
     Args:
         log_dir: folder of the files; TensorBoard's `--logdir`. Rows of updates that a run trains
@@ -69,13 +70,14 @@ class DecayLog(keras.callbacks.Callback):
             f"compile the model with one. Received: optimizer={type(optimizer).__name__}",
         )
         self._optimizer, self._begun, self._files = optimizer, False, None
+        self._leads = _leads(self.model)
 
     def on_epoch_begin(self, epoch, logs=None):
         """Begins to count, once all callbacks have begun, of which one may have restored a run."""
         if not self._begun:
             self._begun, self._before = True, self._totals()
             self._done = self._before["done"]
-            if self.log_dir is not None:
+            if self.log_dir is not None and self._leads:
                 self._files = _opened(self.log_dir, self._done)
         self._epoch_start = self._done
 
@@ -97,7 +99,7 @@ class DecayLog(keras.callbacks.Callback):
             if self.by_layer:
                 values = decisions.scalars(self._optimizer, decision, self._kinds())
                 logs.update({tag: float(value) for tag, value in values.items()})
-        if self.show:
+        if self.show and self._leads:
             begin = "\n" if self.params.get("verbose") in (1, "auto") else ""  # after the bar
             print(f"{begin}Epoch {epoch + 1}: {line(decision, found, before)}")
 
@@ -125,6 +127,15 @@ class DecayLog(keras.callbacks.Callback):
                 f"DecayLog could not write after update {self._done}: {first_line(error)}.",
                 stacklevel=2,
             )
+
+
+def _leads(model):
+    """Whether this process is the one, of those that train a model, that writes and talks."""
+    if keras.backend.backend() != "tensorflow":
+        return True
+    from tf_bdecay.distribution import sharding
+
+    return sharding.is_leader(model.distribute_strategy)
 
 
 def _of_epoch(decision, before, after):
