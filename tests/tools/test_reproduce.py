@@ -260,8 +260,16 @@ def test_pages_are_made_of_results_alone_and_judge_by_them(tmp_path):
         [line.arm for line in lines],
         lambda arm, seed: 0.9 + gain.get((arm.variant, arm.batch), 0.0) + random.normal(0, 0.002),
     )
-    page.write(tmp_path, SMOKE, made.read())
     pages = tmp_path / "smoke" / "pages"
+    pages.mkdir()
+    (pages / "table7.md").write_text("of results that are gone")
+    before = lines[0].arm.but(overrides={"decay.kernel": 0.5})  # no search tries it now
+    tried = runs.resolve(before, SMOKE, runs.FIRST_TUNING_SEED)
+    made.add(tried, result(tried, 0.7531))
+    page.write(tmp_path, SMOKE, made.read())
+    assert not (pages / "table7.md").exists()
+    text = (tmp_path / "smoke" / "results.md").read_text()
+    assert f"* {tried.label}: 75.31" in text
     rows = {
         (row["row"], row["quantity"], row["against"]): row
         for row in json.loads((pages / "table4.json").read_text())
@@ -281,7 +289,7 @@ def test_pages_are_made_of_results_alone_and_judge_by_them(tmp_path):
     assert verdicts["Adaptive decay beats fixed decay (accuracy)"] == claims.CONTRADICTED
     assert verdicts["Decay of beta lowers C(beta) (C beta)"] == claims.NOT_SHOWN
     assert "80 % power by" in (pages / "table4.md").read_text()
-    assert "not run" in (tmp_path / "smoke" / "results.md").read_text()
+    assert "not run" in text
 
 
 @pytest.mark.parametrize(

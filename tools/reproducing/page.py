@@ -5,6 +5,7 @@ import math
 
 from tf_bdecay.storage.files import atomic_write
 from tools.reproducing import claims, figures, plan, store, tables, tuning
+from tools.reproducing.runs import FIRST_TUNING_SEED
 
 _PRIMARY = ("table4", "table4_added", "table4_tuned")
 _TABLES = ("table1", "table2", "table3", *_PRIMARY, "table6", "table7")
@@ -58,10 +59,18 @@ def write(out, scale, results):
         picture = f"![{name}](pages/{name}.png)"
         parts.append(f"## {name}: {table.title}\n\n{picture}\n\n{words}")
         written.append(folder / f"{name}.png")
+    _drop_others(folder, {path.stem for path in written})
     judged = claims.judge(by_name, scatters, list(results.results.values()))
     _text(folder / "claims.md", claims.markdown(judged, scale))
     _text(out / scale.folder / "results.md", _results(scale, results, parts))
     return [*written, folder / "claims.md", out / scale.folder / "results.md"]
+
+
+def _drop_others(folder, made):
+    """Removes pages of an earlier time that the results do not make now."""
+    for name in {*_TABLES, *_FIGURES} - made:
+        for path in folder.glob(f"{name}.*"):
+            path.unlink()
 
 
 def _power(table, made):
@@ -102,9 +111,12 @@ def _tuning(scale, results):
         "| data | arm | kernel decay | peak | accuracy | cross-entropy |",
         "|---|---|---|---|---|---|",
     ]
+    left = {key: r for key, r in results.results.items() if r["seed"] >= FIRST_TUNING_SEED}
     for dataset in scale.datasets:
         for name, search in tuning.SEARCHES.items():
             trials = search.trials(dataset, scale, results)
+            for result in filter(None, trials.values()):
+                left.pop(result["key"], None)
             best, told = search.found(dataset, scale, results), ""
             if best and search.at_edge(trials):
                 told = " (at the edge of what was tried)"
@@ -117,6 +129,9 @@ def _tuning(scale, results):
                     f"| {dataset} | {name} | {choice['decay.kernel']} | {choice[search.peak]} | "
                     f"{bold}{_accuracy(result)}{bold}{told * bool(bold)} | {_loss(result)} |"
                 )
+    also = [f"* {r['label']}: {_accuracy(r)}, {_loss(r)}" for r in left.values()]
+    if also:
+        lines += ["", "Of searches before this one (accuracy, cross-entropy):", "", *sorted(also)]
     return [*lines, ""]
 
 
