@@ -70,7 +70,7 @@ class DecayLog(keras.callbacks.Callback):
             f"compile the model with one. Received: optimizer={type(optimizer).__name__}",
         )
         self._optimizer, self._begun, self._files = optimizer, False, None
-        self._leads = _leads(self.model)
+        self._leads, self._kinds = _leads(self.model), None
 
     def on_epoch_begin(self, epoch, logs=None):
         """Begins to count, once all callbacks have begun, of which one may have restored a run."""
@@ -97,7 +97,7 @@ class DecayLog(keras.callbacks.Callback):
         if logs is not None:
             logs.update(found)
             if self.by_layer:
-                values = decisions.scalars(self._optimizer, decision, self._kinds())
+                values = decisions.scalars(self._optimizer, decision, self._kinds)
                 logs.update({tag: float(value) for tag, value in values.items()})
         if self.show and self._leads:
             begin = "\n" if self.params.get("verbose") in (1, "auto") else ""  # after the bar
@@ -106,6 +106,8 @@ class DecayLog(keras.callbacks.Callback):
     def _fetched(self):
         if hasattr(self.model, "jax_state_sync"):  # JAX's state is the train function's meanwhile
             self.model.jax_state_sync()
+        if self._kinds is None:  # of an optimizer that the first update built
+            self._kinds = kinds_of(self.model, self._optimizer.roles)
         return self._optimizer.decision()
 
     def _totals(self):
@@ -114,14 +116,11 @@ class DecayLog(keras.callbacks.Callback):
         totals = self._optimizer.totals()
         return {**totals, "done": totals["updates"] + totals["skipped_updates"]}
 
-    def _kinds(self):
-        return kinds_of(self.model, self._optimizer.roles)
-
     def _write(self, decision):
         if self._files is None:
             return
         try:
-            self._files.write(self._done, self._optimizer, decision, self._kinds())
+            self._files.write(self._done, self._optimizer, decision, self._kinds)
         except OSError as error:  # a full disk, say: the training is worth more
             warnings.warn(
                 f"DecayLog could not write after update {self._done}: {first_line(error)}.",
