@@ -82,11 +82,10 @@ class Search:
 
 def _beyond(tried, best):
     """The value after the largest, or before the smallest, where that is the best; or None."""
-    low, *_, lower, high = sorted(tried)
-    if best not in (low, high):
-        return None
-    further = high * (high / lower) if best == high else low / (sorted(tried)[1] / low)
-    return float(f"{further:.6g}")
+    low, next_to_low, *_ = sorted(tried)
+    high, next_to_high, *_ = sorted(tried, reverse=True)
+    nearest = {low: next_to_low, high: next_to_high}.get(best)
+    return None if nearest is None else float(f"{best * best / nearest:.6g}")
 
 
 def _best(trials):
