@@ -137,7 +137,7 @@ class Passes:
         check_count("batches", batches, of="precise_statistics")
         check_count("batch_size", batch_size, of="precise_statistics", what="a number of examples")
         total = np.zeros(1 + sum(math.prod(v.shape) for v in self._variables))
-        with self._no_momentum():
+        with no_momentum(self._layers):
             for batch in itertools.islice(_batches(self.model, data, batch_size), int(batches)):
                 total += self._sums(batch).numpy()
         examples, total = total[0], total[1:]
@@ -146,18 +146,6 @@ class Passes:
         means = np.split(total / examples, ends)
         chosen = [(self._variables[i], means[i]) for i in self._called]
         return Statistics(self.model, [(v, m.reshape(v.shape).astype(v.dtype)) for v, m in chosen])
-
-    @contextlib.contextmanager
-    def _no_momentum(self):
-        """Layers assign the statistics of their batch, as they are, while passes are traced."""
-        before = [layer.momentum for layer in self._layers]
-        try:
-            for layer in self._layers:
-                layer.momentum = 0.0
-            yield
-        finally:
-            for layer, momentum in zip(self._layers, before, strict=True):
-                layer.momentum = momentum
 
     def _sums(self, batch):
         """A vector of |B|, of a global batch B, and |B| s(B) for every variable."""
@@ -223,6 +211,19 @@ class _Updates(keras.StatelessScope):
         super().add_update(update)
         if id(variable) in self.found:
             self.found[id(variable)].append(self.get_current_value(variable))
+
+
+@contextlib.contextmanager
+def no_momentum(layers):
+    """Layers that are traced inside assign the statistics of their batch, as they are."""
+    before = [layer.momentum for layer in layers]
+    try:
+        for layer in layers:
+            layer.momentum = 0.0
+        yield
+    finally:
+        for layer, momentum in zip(layers, before, strict=True):
+            layer.momentum = momentum
 
 
 def has_statistics(model):

@@ -1,7 +1,5 @@
 """From wherever a run is to its end: the rest of an epoch, its evaluation, the other epochs."""
 
-import math
-
 import keras
 
 from tf_bdecay import data
@@ -83,9 +81,7 @@ def precise_statistics(experiment):
     They are of the first batches of the run's first epoch, which follow from the seed alone: a run
     that resumes estimates what one that never stopped does.
     """
-    config, per_epoch = experiment.config, experiment.size.updates_per_epoch
-    asked = config.evaluation_statistics_batches or math.ceil(per_epoch / 10)
-    batches = min(asked, per_epoch)
+    batches = parts.statistics_batches(experiment.config, experiment.size)
     # Our own data and networks can be used, and the first update need not wait for a trial.
     return PreciseStatistics(_training_batches(experiment, 0), batches, try_first=False)
 

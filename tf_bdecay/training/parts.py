@@ -214,6 +214,12 @@ def precision(config):
         keras.config.set_dtype_policy(before)
 
 
+def statistics_batches(config, size):
+    """Training batches by which an evaluation re-estimates statistics: a tenth of an epoch's."""
+    asked = config.evaluation_statistics_batches or math.ceil(size.updates_per_epoch / 10)
+    return min(asked, size.updates_per_epoch)
+
+
 def make_schedule(config, size):
     """The learning rate of a config by updates done."""
     return _schedule(config, size.images, size.updates_per_epoch)

@@ -1,10 +1,12 @@
 """What a run under JAX leaves in its folder: a checkpoint of all state, main.py's tables."""
 
 import math
+from typing import NamedTuple
 
 import keras
 import numpy as np
 
+from tf_bdecay.callbacks import decisions
 from tf_bdecay.errors import BadInput
 from tf_bdecay.roles import kinds_of
 from tf_bdecay.storage.files import atomic_write
@@ -61,6 +63,14 @@ def _named(state):
     }
 
 
+class _Told(NamedTuple):
+    """What an epoch's loop kept of the `Decision` of one update."""
+
+    sensitivity: np.ndarray
+    bias_ratio: np.ndarray
+    decay_on: np.ndarray
+
+
 class Rows:
     """metrics.csv, layers.csv and, where asked for, variables.csv, as main.py writes them.
 
@@ -76,7 +86,7 @@ class Rows:
             *("epoch", "update", "loss", "accuracy", *run.shown.values(), "learning_rate"),
             *("decay_on_fraction", "skipped_updates", "images_per_second", "seconds"),
         )
-        layers = "update", "layer", "C_beta", "C_gamma", "r", "decay_on"
+        layers = "update", *decisions.LAYER_COLUMNS
         variables = "epoch", "update", "variable", "kind", "norm", "C_m"
         self.metrics = Table(folder / "metrics.csv", metrics, after=done)
         self.layers = Table(folder / "layers.csv", layers, after=done)
@@ -126,15 +136,9 @@ class Rows:
             update = before + i + 1
             if update % self.run.config.log.summaries_every:
                 continue
-            for n, pair in enumerate(self.run.optimizer.roles.pairs):
-                self.layers.add(
-                    update=update,
-                    layer=pair.layer,
-                    C_beta=sensitivity[pair.beta],
-                    C_gamma=sensitivity[pair.gamma],
-                    r=told["bias_ratio"][i, n],
-                    decay_on=int(told["decay_on"][i, n]),
-                )
+            decision = _Told(sensitivity, told["bias_ratio"][i], told["decay_on"][i])
+            for row in decisions.layer_rows(self.run.optimizer, decision):
+                self.layers.add(update=update, **row)
 
     def _add_variables(self, epoch, update, state, told):
         roles = self.run.optimizer.roles

@@ -5,7 +5,6 @@ be stopped and goes on. Order, augmentation and initial weights are those of mai
 rounding, the results. Sharpness is measured by TensorFlow alone: such results have none.
 """
 
-import math
 import time
 
 import jax
@@ -14,7 +13,7 @@ import numpy as np
 from tf_bdecay import outcome
 from tf_bdecay.distribution import signals
 from tf_bdecay.storage.files import json_ready, write_json
-from tf_bdecay.training import command_line, keys, report
+from tf_bdecay.training import command_line, keys, parts, report
 from tf_bdecay.training import config as checks
 from tf_bdecay.training.workdir import Workdir, not_finite
 from tools.reproducing import jax_build, jax_data, jax_files, runs
@@ -148,10 +147,9 @@ class Evaluation:
         self._pixels = self._first = None
         if "evaluation_statistics" not in run.config:
             return
-        per_epoch = run.size.updates_per_epoch
-        asked = run.config.evaluation_statistics_batches or math.ceil(per_epoch / 10)
+        batches = parts.statistics_batches(run.config, run.size)
         self._pixels = jax_data.pixels(run.images)
-        self._first = jax.tree.map(lambda a: a[: min(asked, per_epoch)], choices_of(run, 0))
+        self._first = jax.tree.map(lambda a: a[:batches], choices_of(run, 0))
 
     def __call__(self, state, split, precise):
         """Dict of loss and accuracy, floats.

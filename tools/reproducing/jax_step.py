@@ -1,6 +1,5 @@
 """What JAX compiles of a run: the updates of a whole epoch in one loop, and evaluations."""
 
-import contextlib
 from typing import NamedTuple
 
 import jax
@@ -8,6 +7,7 @@ import keras
 import numpy as np
 from jax import numpy as jnp
 
+from tf_bdecay.callbacks.statistics import no_momentum
 from tf_bdecay.training.losses import SmoothedCrossentropy
 from tools.reproducing import jax_data
 
@@ -42,6 +42,9 @@ class Steps:
         self.model, self.optimizer, self.image_set = model, optimizer, image_set
         self._loss = SmoothedCrossentropy(label_smoothing)
         self._losses = SmoothedCrossentropy(label_smoothing, reduction=None)
+        self._normalizations = [
+            layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)
+        ]
         self._places = {id(v): i for i, v in enumerate(optimizer.variables)}
         # The old state's memory is the new one's.
         self.epoch = jax.jit(self._epoch, donate_argnums=0)
@@ -117,7 +120,7 @@ class Steps:
 
         def of_batch(_, chosen):
             x, _ = self._batch(pixels, chosen)
-            with _no_momentum(self.model):
+            with no_momentum(self._normalizations):
                 logits, kept = self.model.stateless_call(
                     state.trainable, state.kept, x, training=True
                 )
@@ -155,17 +158,3 @@ class Steps:
     def _of(self, values, name):
         """A part of the optimizer's state."""
         return values[self._places[id(getattr(self.optimizer, name))]]
-
-
-@contextlib.contextmanager
-def _no_momentum(model):
-    """Layers that are traced inside assign the statistics of their batch, as they are."""
-    layers = [la for la in model.layers if isinstance(la, keras.layers.BatchNormalization)]
-    before = [layer.momentum for layer in layers]
-    try:
-        for layer in layers:
-            layer.momentum = 0.0
-        yield
-    finally:
-        for layer, momentum in zip(layers, before, strict=True):
-            layer.momentum = momentum
