@@ -61,6 +61,7 @@ NOT_OF_A_MODULE = {
     "sharpness_command/test_endings.py": "the command in processes of its own",
     "layers/test_ghost_batch_norm_tensorflow.py": "what JAX's tests must not import",
     "data/pictures/test_plain_tensorflow.py": "what plain bytes are for, which needs TensorFlow",
+    "data/pictures/layouts/test_package.py": "data/pictures/layouts/__init__.py",
     "optim/test_fit.py": "every optimizer in Keras' `fit`",
     "optim/test_like_keras.py": "every optimizer beside Keras' own",
     "training/test_like_keras.py": "Trainer beside plain Keras, over many modules",

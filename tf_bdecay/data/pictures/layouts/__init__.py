@@ -1,0 +1,54 @@
+"""Pictures as people keep them: each module here knows one layout and gives its records."""
+
+import importlib
+import os
+
+from tf_bdecay.data.pictures.layouts.names import printable
+from tf_bdecay.errors import BadInput, require, shown
+
+# Asked in this order, each module imported when it is asked: `recognise(path)` gives a `Found`, or
+# None for what is another layout's; `LOOKED_FOR` says in words what it knows.
+LAYOUTS = ("folders",)
+
+
+def open_pictures(path):
+    """Finds out how pictures at a path are laid out.
+
+    Args:
+        path: a folder or a file, `~` for one's home.
+
+    Returns:
+        A `Found`; `layout` says in words what it is.
+
+    Raises:
+        BadInput: nothing there, no permission, no layout that is known, or one that is at fault.
+    """
+    require(
+        isinstance(path, (str, os.PathLike)) and os.fspath(path),
+        f"`source` must be the path of a folder or a file. Received: source={shown(path)}",
+    )
+    path = os.path.expanduser(os.fspath(path))
+    _check_readable(path)
+    modules = [importlib.import_module(f"{__name__}.{name}") for name in LAYOUTS]
+    for module in modules:
+        found = module.recognise(path)
+        if found is not None:
+            return found
+    raise BadInput(
+        f"No pictures that can be read were found in {printable(path)}. Looked for: "
+        f"{'; '.join(module.LOOKED_FOR for module in modules)}."
+    )
+
+
+def _check_readable(path):
+    name = printable(path)
+    if not os.path.exists(path):
+        parent = os.path.abspath(path)
+        while not os.path.exists(parent):
+            parent = os.path.dirname(parent)
+        raise BadInput(
+            f"There is nothing at {name}: `source` must be a folder of pictures, or a file of "
+            f"them. What exists of the path is {printable(parent)}"
+        )
+    needed = os.R_OK | os.X_OK if os.path.isdir(path) else os.R_OK
+    require(os.access(path, needed), f"{name} cannot be read: no permission.")
