@@ -1,9 +1,10 @@
 import os
 import pathlib
 
+import numpy as np
 import pytest
 
-from tests.data.pictures import folder
+from tests.data.pictures import folder, hub
 from tf_bdecay.data.pictures import layouts
 from tf_bdecay.errors import BadInput
 
@@ -15,6 +16,62 @@ def test_class_folders_are_opened(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     for source in (path, pathlib.Path(path), "~/set"):
         assert len(layouts.open_pictures(source).splits["train"]) == 4
+
+
+@pytest.fixture
+def pictures():
+    """Dict of split to six arrays with their labels, three of each class, in order of class."""
+    return {
+        split: [(folder.pixels([seed, i], (9, 13)), i // 3) for i in range(6)]
+        for seed, split in enumerate(("train", "validation"))
+    }
+
+
+def as_folders(path, pictures):
+    tree = {split: {"ant": {}, "bee": {}} for split in pictures}
+    for split, rows in pictures.items():
+        for i, (pixels, label) in enumerate(rows):
+            tree[split]["ant" if label == 0 else "bee"][f"{i}.png"] = folder.encoded(pixels)
+    return folder.write(path, tree)
+
+
+def as_flat_validation(path, pictures):
+    as_folders(path, {"train": pictures["train"]})
+    rows = pictures["validation"]
+    flat = {f"{i}.png": folder.encoded(pixels) for i, (pixels, _) in enumerate(rows)}
+    lines = [f"{i}.png,{('ant', 'bee')[label]}" for i, (_, label) in enumerate(rows)]
+    return folder.write(path, {"validation": flat, "labels.csv": "\n".join(lines)})
+
+
+def as_parquet(path, pictures):
+    for split, rows in pictures.items():
+        images = [folder.encoded(pixels) for pixels, _ in rows]
+        table = hub.table(images, [label for _, label in rows], ["ant", "bee"])
+        hub.write(path, table, split, shards=2)
+    return path
+
+
+def as_npz(path, pictures):
+    arrays = {}
+    for split, rows in pictures.items():
+        arrays[f"x_{split}"] = np.stack([pixels for pixels, _ in rows])
+        arrays[f"y_{split}"] = np.array(["ant", "bee"])[[label for _, label in rows]]
+    np.savez(f"{path}.npz", **arrays)
+    return f"{path}.npz"
+
+
+@pytest.mark.parametrize("write", [as_folders, as_flat_validation, as_parquet, as_npz])
+def test_the_same_pictures_come_out_of_every_layout(tmp_path, pictures, write):
+    found = layouts.open_pictures(write(tmp_path / "set", pictures))
+    assert found.classes == ("ant", "bee")
+    assert found.splits.keys() == pictures.keys()
+    for split, rows in pictures.items():
+        for (content, label), (pixels, expected) in zip(
+            folder.contents(found.splits[split]), rows, strict=True
+        ):
+            assert label == expected
+            np.testing.assert_array_equal(folder.decoded(content), pixels)
+            assert write is as_npz or content == folder.encoded(pixels)
 
 
 def test_what_no_layout_knows_is_refused_with_all_that_was_looked_for(tmp_path):
