@@ -195,7 +195,7 @@ def _same_images(options, cluster, strategy):
     images, failed = None, None
     try:
         images = experiment.load_images(options.config, options.data_dir, options.download)
-        mine = workers.facts_of_data(images)
+        mine = images.record()
     except BadInput as error:  # the others must hear of it
         failed, mine = error, {"data": str(error)}
     if strategies.is_multi_worker(strategy):

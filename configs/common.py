@@ -20,20 +20,22 @@ VARIANTS = {
     "gamma_frozen": ("kernel",),
     "bn_frozen": ("kernel",),
 }
+SMALL_BATCH = "small_batch"  # ImageNet's arm without decay of beta at 1k
 NEED_NORMALIZATION = ("gamma", "beta", "adaptive", "beta_frozen", "gamma_frozen", "bn_frozen")
 
 
-def lamb(experiment, model="resnet18"):
+def lamb(experiment, model="resnet18", data="cifar10"):
     """An experiment with LAMB and polynomial warm-up and decay, by default on CIFAR-10 at 8k.
 
     Args:
         experiment: its name, which is the name of its file.
         model: the network's name.
+        data: the data set's name, or "pictures".
 
     Returns:
         A ConfigDict; `vary` gives it the decay of a variant.
     """
-    config = keys.defaults(model=model, optimizer="lamb", schedule="polynomial")
+    config = keys.defaults(data=data, model=model, optimizer="lamb", schedule="polynomial")
     config.experiment = experiment
     return config
 
@@ -70,6 +72,31 @@ def sgd(experiment, model="resnet18"):
     config = keys.defaults(model=model, optimizer="sgd", schedule="cosine")
     config.experiment = experiment
     return config
+
+
+def imagenet(experiment, model, variant):
+    """An experiment with LAMB on ImageNet: 90 epochs at 32k, or at 1k in the variant small_batch.
+
+    Args:
+        experiment: its name, which is the name of its file.
+        model: the network's name.
+        variant: a name in `VARIANTS`, or "small_batch": no_bias at a batch of 1,024.
+
+    Returns:
+        A ConfigDict.
+    """
+    if variant not in (*VARIANTS, SMALL_BATCH):
+        raise unknown("variant", variant, [*VARIANTS, SMALL_BATCH])
+    config = lamb(experiment, model, data="pictures")
+    config.epochs = 90
+    config.batch_size, config.learning_rate.base_batch = 32_768, 32_768
+    config.evaluation_batch_size = 512
+    if variant == SMALL_BATCH:
+        config.batch_size = 1024
+        config = vary(config, "no_bias")
+        config.variant = SMALL_BATCH
+        return config
+    return vary(config, variant)
 
 
 def vary(config, variant, weight=None):

@@ -72,9 +72,9 @@ def test_a_stranger_on_the_port_does_no_harm():
 
 def test_other_data_is_a_difference():
     images = image_set_of(40, 20)
-    mine = workers.facts_of_data(images)
-    assert mine == workers.facts_of_data(images)
+    mine = images.record()
+    assert mine == images.record()
     images.train.labels[3] = (images.train.labels[3] + 1) % images.num_classes
     both = cluster.Cluster(("a:1", "b:2"), 0)
-    said = workers.difference(both, {0: mine, 1: workers.facts_of_data(images)})
+    said = workers.difference(both, {0: mine, 1: images.record()})
     assert "hash of the train data" in said

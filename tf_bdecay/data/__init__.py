@@ -1,4 +1,4 @@
-"""Images in memory, and the batches of training and evaluation as `tf.data` streams.
+"""Images in memory or in files, and the batches of training and evaluation as `tf.data` streams.
 
 The streams need TensorFlow, which is loaded when they are first asked for; `load` does not.
 """
@@ -6,6 +6,7 @@ The streams need TensorFlow, which is loaded when they are first asked for; `loa
 from tf_bdecay.batches import updates_per_epoch
 from tf_bdecay.data.catalog import load
 from tf_bdecay.data.image_set import Augmentation, ImageSet, Split
+from tf_bdecay.data.pictures.picture_set import named_failures
 
 __all__ = [
     "Augmentation",
@@ -13,6 +14,7 @@ __all__ = [
     "Split",
     "evaluation_batches",
     "load",
+    "named_failures",
     "training_batches",
     "updates_per_epoch",
 ]

@@ -1,6 +1,7 @@
 """A data set in memory: what it holds, what must be true of it, and how a part is set aside."""
 
 import dataclasses
+import hashlib
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -128,6 +129,23 @@ class ImageSet:
     def image_shape(self):
         """(height, width, channels)."""
         return self.train.images.shape[1:]
+
+    def record(self):
+        """What all workers of a run must have in common.
+
+        Returns:
+            Dict of what it is, in words, to a JSON value.
+        """
+        found = {}
+        for name in SPLITS:
+            split = getattr(self, name)
+            if split is None:
+                continue
+            found[f"number of {name} images"] = len(split)
+            # Labels tell another set or order; all pixels would take seconds to hash.
+            digest = hashlib.sha256(split.labels.tobytes() + split.images[:64].tobytes())
+            found[f"hash of the {name} data"] = digest.hexdigest()[:16]
+        return {**found, "number of classes": self.num_classes}
 
     def split(self, name):
         """The split of a name.

@@ -2,6 +2,7 @@
 
 import numbers
 
+from tf_bdecay.batches import bounds
 from tf_bdecay.errors import require
 
 # Named, since the default differs between devices, and so would the order.
@@ -9,6 +10,8 @@ ALGORITHM = "philox"
 
 # What a key is for: keys of different purposes are independent.
 ORDER, SHIFT, FLIP, CROP = range(4)
+
+WHOLE = (0, 1)  # the part that is the whole batch
 
 
 def key(seed, epoch, purpose):
@@ -44,6 +47,27 @@ def epoch_order(num_examples, seed, epoch):
     return tf.random.experimental.stateless_shuffle(
         tf.range(num_examples, dtype=tf.int64), key(seed, epoch, ORDER), alg=ALGORITHM
     )
+
+
+def examples_of(order, update, batch_size, part):
+    """The examples of an update, or of a part of it.
+
+    Args:
+        order: int64 [n], from `epoch_order`.
+        update: int64 scalar, from 0 in each epoch.
+        batch_size: examples of a global batch.
+        part: (index, count) for the index-th of `count` consecutive parts.
+
+    Returns:
+        An int64 [b].
+    """
+    chosen = order[update * batch_size : (update + 1) * batch_size]
+    if part == WHOLE:
+        return chosen
+    import tensorflow as tf
+
+    begin, end = bounds(tf.shape(chosen)[0], *part)
+    return chosen[begin:end]
 
 
 def check_seed(seed):

@@ -1,5 +1,7 @@
 """A batch's way: images in memory -> order of the epoch -> augmented -> standardised.
 
+Pictures in files go the way of `pictures.stream`.
+
 Order and augmentation of an example are functions of (seed, epoch, example index) alone. So a run
 that was cut off goes on at any update with the very batches that it would have had.
 """
@@ -8,10 +10,11 @@ import tensorflow as tf
 
 from tf_bdecay.batches import bounds, updates_per_epoch
 from tf_bdecay.data.augment import crop_and_flip, draws, standardise
-from tf_bdecay.data.order import check_seed, epoch_order
+from tf_bdecay.data.order import WHOLE, check_seed, epoch_order, examples_of
+from tf_bdecay.data.pictures import stream
+from tf_bdecay.data.pictures.picture_set import PictureSet
 from tf_bdecay.errors import check_count, check_flag
 
-ALL = (0, 1)  # the part that is the whole batch
 BUFFERED = 2  # batches made ahead; one of 8,192 CIFAR images takes 100 MB
 
 
@@ -24,7 +27,7 @@ def training_batches(
     first epoch would never end.
 
     Args:
-        image_set: an `ImageSet`.
+        image_set: an `ImageSet` or a `PictureSet`.
         batch_size: images of a global batch; a strategy cuts it into replicas.
         seed: in [0, 2^32), of order and augmentation.
         start_update: updates already done, k: the stream is the tail, from batch k on, of the
@@ -47,6 +50,11 @@ def training_batches(
     check_seed(seed)
     check_count("start_update", start_update, least=0)
     check_flag("augment", augment)
+    part = part or WHOLE
+    if isinstance(image_set, PictureSet):
+        return stream.training_batches(
+            image_set, batch_size, seed, start_update, remainder, augment, part
+        )
     first_epoch, done = divmod(int(start_update), per_epoch)
     even = per_epoch * batch_size <= count
     images, labels = _in_host_memory(image_set.train)
@@ -56,12 +64,9 @@ def training_batches(
         choices = draws(count, image_set.augmentation, seed, epoch) if augment else ()
 
         def choose(update):
-            chosen = order[update * batch_size : (update + 1) * batch_size]
-            if part:
-                begin, end = bounds(tf.shape(chosen)[0], *part)
-                chosen = chosen[begin:end]
+            chosen = examples_of(order, update, batch_size, part)
             if even:
-                begin, end = bounds(batch_size, *(part or ALL))
+                begin, end = bounds(batch_size, *part)
                 chosen = tf.ensure_shape(chosen, [end - begin])
             return chosen, tuple(tf.gather(choice, chosen) for choice in choices)
 
@@ -90,7 +95,7 @@ def evaluation_batches(image_set, split_name, batch_size, part=None):
     """Every example of a split once, in its order, as it is.
 
     Args:
-        image_set: an `ImageSet`.
+        image_set: an `ImageSet` or a `PictureSet`.
         split_name: "train", "validation" or "test".
         batch_size: images of a batch; the last batch has those that are left.
         part: as in `training_batches`; the parts of the last batch may be uneven.
@@ -103,15 +108,18 @@ def evaluation_batches(image_set, split_name, batch_size, part=None):
     """
     split = image_set.split(split_name)
     check_count("batch_size", batch_size)
+    part = part or WHOLE
+    if isinstance(image_set, PictureSet):
+        return stream.evaluation_batches(image_set, split_name, batch_size, part)
     size = min(int(batch_size), len(split))
     images, labels = _in_host_memory(split)
 
     def make(start):
         examples = tf.minimum(tf.constant(size, tf.int64), len(split) - start)
-        begin, end = bounds(examples, *(part or ALL))
+        begin, end = bounds(examples, *part)
         x, y = images[start + begin : start + end], labels[start + begin : start + end]
         if len(split) % size == 0:
-            begin, end = bounds(size, *(part or ALL))
+            begin, end = bounds(size, *part)
             x = tf.ensure_shape(x, [end - begin, *x.shape[1:]])
             y = tf.ensure_shape(y, [end - begin])
         return standardise(x, image_set.mean, image_set.deviation), y

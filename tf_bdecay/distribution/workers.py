@@ -7,7 +7,6 @@ which alone would wait for ever. Needs no TensorFlow.
 
 import concurrent.futures
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -53,27 +52,6 @@ def facts(config, **more):
     found = {f"config.{path}": repr(value) for path, value in config.items()}
     found.update({f"version of {name}": value for name, value in versions().items()})
     return {**found, **{name: repr(value) for name, value in more.items()}}
-
-
-def facts_of_data(images):
-    """What all workers of a run must have in common of their data.
-
-    Args:
-        images: the `ImageSet`.
-
-    Returns:
-        Dict of what it is, in words, to a JSON value.
-    """
-    found = {}
-    for name in ("train", "validation", "test"):
-        split = getattr(images, name)
-        if split is None:
-            continue
-        found[f"number of {name} images"] = len(split)
-        # Labels tell another set or order; all pixels would take seconds to hash.
-        digest = hashlib.sha256(split.labels.tobytes() + split.images[:64].tobytes())
-        found[f"hash of the {name} data"] = digest.hexdigest()[:16]
-    return {**found, "number of classes": images.num_classes}
 
 
 def rendezvous(cluster, listener, mine, seconds=START_SECONDS):

@@ -20,6 +20,7 @@ SIZES = {
     "cifar10": (50_000, (32, 32, 3), 10),
     "cifar100": (50_000, (32, 32, 3), 100),
 }
+_IMAGENET = 1_281_167, 1000  # for pictures of which nothing is said
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Sizes:
 
     Attributes:
         name: of the set.
+        validation: whatever is not None where there is such a split.
         train: the range of its training images.
         image_shape: (height, width, channels).
         num_classes: of its labels.
@@ -37,6 +39,7 @@ class Sizes:
     train: range
     image_shape: tuple
     num_classes: int
+    validation: object = None
 
 
 def run(config, counts, hardware):
@@ -71,7 +74,7 @@ def run(config, counts, hardware):
     rows = [_row(config, images, task, needs, n, hardware) for n in counts]
     refused = [_refused(row) for row in rows if row.reason]
     page = Group(
-        *_head(config, size, task, needs),
+        *_head(config, images, size, task, needs),
         _table(rows, hardware),
         *(["No plan for:", *refused, ""] if refused else []),
         _verdict(task, needs, rows, hardware),
@@ -89,6 +92,8 @@ def sizes_of(config):
     Raises:
         BadInput: more images than there are, or squares that do not fill them.
     """
+    if config.data.name == "pictures":
+        return _sizes_of_pictures(config)
     count, (height, width, channels), classes = SIZES[config.data.name]
     asked, factor = config.data.images or count, config.data.downsample
     require(
@@ -97,8 +102,19 @@ def sizes_of(config):
         f"{height}. Received: {asked} and {factor}",
     )
     count, shape = asked, (height // factor, width // factor, channels)
-    count -= round(config.data.validation * count)
-    return Sizes(config.data.name, range(count), shape, classes)
+    kept = round(config.data.validation * count)
+    return Sizes(config.data.name, range(count - kept), shape, classes, kept or None)
+
+
+def _sizes_of_pictures(config):
+    """Of the pictures of a config; of ImageNet where it names no source."""
+    if config.data.source is not None:
+        return parts.load_pictures(config)
+    count, classes = _IMAGENET
+    count = min(config.data.images or count, count)
+    kept = round(config.data.validation * count)
+    shape = (config.data.size, config.data.size, 3)
+    return Sizes("ImageNet", range(count - kept), shape, classes, kept or None)
 
 
 def _row(config, images, task, needs, devices, hardware):
@@ -110,10 +126,10 @@ def _row(config, images, task, needs, devices, hardware):
     return formulas.row(task, needs, devices, hardware)
 
 
-def _head(config, size, task, needs):
+def _head(config, images, size, task, needs):
     return [
         f"{config.experiment}, variant {config.variant}: {config.model.name}, width "
-        f"{config.model.width}, on {size.images:,} images of {config.data.name}",
+        f"{config.model.width}, on {size.images:,} images of {images.name}",
         f"{task.updates:,} updates of {task.batch:,} images ({config.epochs} epochs); an image "
         f"takes {needs.flops / MEGA:,.1f} MFLOP forward and keeps "
         f"{needs.kept_bytes / MEGA:,.3f} MB for the backward pass",

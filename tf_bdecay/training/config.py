@@ -141,6 +141,7 @@ def _check_together(flat):
         "config.model.normalization=batch needs its batch whole: leave config.micro_batch_size "
         f"out, or use normalization=ghost. Received: config.micro_batch_size={micro}",
     )
+    _check_pictures(flat)
     _check_precision(flat)
     _check_sharpness_aware(flat)
     _check_variant(flat)
@@ -163,6 +164,15 @@ def _check_together(flat):
             f"config.learning_rate.warmup_epochs={flat['learning_rate.warmup_epochs']} is more "
             f"than config.epochs={flat['epochs']}.",
         )
+
+
+def _check_pictures(flat):
+    """The middle that evaluation cuts out is a part of the picture."""
+    size, shorter = flat.get("data.size"), flat.get("data.shorter")
+    require(
+        shorter is None or shorter >= size,
+        f"config.data.shorter must be at least config.data.size={size}. Received: {shorter}",
+    )
 
 
 def _check_precision(flat):

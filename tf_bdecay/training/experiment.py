@@ -30,7 +30,7 @@ class Experiment:
 
     Attributes:
         config: the resolved ConfigDict.
-        images: the `ImageSet`.
+        images: the `ImageSet`, or `PictureSet`.
         size: the `RunSize`.
         schedule: the learning rate by updates done.
         strategy: a `tf.distribute.Strategy` or None.
@@ -48,7 +48,9 @@ class Experiment:
 
 
 def load_images(config, data_dir=None, download=False):
-    """The `ImageSet` of a config; the arguments are those of `build`."""
+    """The `ImageSet`, or `PictureSet`, of a config; the arguments are those of `build`."""
+    if config.data.name == "pictures":
+        return parts.load_pictures(config, data_dir, download)
     return data.load(
         config.data.name,
         data_dir=data_dir,
@@ -117,6 +119,7 @@ def describe(experiment):
         "experiment": f"{config.experiment}, variant {config.variant}, seed {config.seed}",
         "data": f"{images.name}: {size.images:,} images to train on, {len(images.test):,} to test "
         f"on, {shape}, {images.num_classes} classes; epochs are evaluated on {size.split}",
+        **({"pictures": images.words()} if config.data.name == "pictures" else {}),
         "model": f"{config.model.name}, width {config.model.width}: "
         f"{parts.trainable_parameters(experiment.model):,} trainable parameters",
         "batch": f"{config.batch_size:,} images on {replicas} replica{'s' * (replicas > 1)}"
@@ -186,6 +189,8 @@ def _train(experiment, workdir, console, deterministic):
         if start.update:
             workdir.check_deterministic(deterministic, say)
         record = {"strategy": strategies.name(strategy), "deterministic": deterministic}
+        if experiment.config.data.name == "pictures":
+            workdir.check_pictures(experiment.images.record(), bool(start.update))
         workdir.open({**record, "from": begin})
     evaluates = None  # networks without normalization have no such statistics
     if "evaluation_statistics" in experiment.config:
@@ -197,13 +202,15 @@ def _train(experiment, workdir, console, deterministic):
         own = evaluates, averages
         callbacks = _callbacks(experiment, workdir, start, request, own, console, say)
         try:
-            loop.fit(experiment, start, callbacks)
+            with data.named_failures(experiment.images):
+                loop.fit(experiment, start, callbacks)
         except BaseException:
             _close(callbacks, say)
             raise
         _close(callbacks)
         request.check()
-    result = _result(experiment, evaluates, averages, workdir.path if leads else None)
+    with data.named_failures(experiment.images):
+        result = _result(experiment, evaluates, averages, workdir.path if leads else None)
     if leads:
         _report(experiment, workdir, result)
     console.print(report.render(result))

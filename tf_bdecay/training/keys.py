@@ -1,8 +1,8 @@
 """The one table of what a config may say: every key with its default, type, range and meaning.
 
-Which keys there are depends on four choices: model, optimizer, schedule, decay policy. From the
-table come the ConfigDict that a config file starts from (`defaults`), the checks (`config.check`),
-the page of `--help`, and docs/config.md (tools/config_page.py).
+Which keys there are depends on five choices: data, model, optimizer, schedule, decay policy. From
+the table come the ConfigDict that a config file starts from (`defaults`), the checks
+(`config.check`), the page of `--help`, and docs/config.md (tools/config_page.py).
 
 What the paper leaves unstated is here too, as a key with a recorded default: label smoothing,
 gradient and trust-ratio clipping, momentum and epsilon of batch normalization, a zero-initialised
@@ -92,6 +92,10 @@ def _is_by_role_or_path(value):
         return False
 
 
+def _is_path(value):
+    return bool(value.strip()) and "\0" not in value
+
+
 _NAME = "a word without '/', of at most 100 characters"
 
 
@@ -175,12 +179,10 @@ ALWAYS = {
     "max_skipped_updates": _count(10, "non-finite updates in a row after which the run stops"),
     "steps_per_execution": _count(1, "updates a call of Keras; divides an epoch's"),
     "jit_compile": _flag(False, "XLA compiles the whole train step (no strategy)"),
-    "data.name": _choice("cifar10", "the data set", "digits", "cifar10", "cifar100"),
     "data.images": _count(
         None, "images of a fixed permutation to train on; unset: all", optional=True
     ),
-    "data.downsample": _count(1, "side of the squares of pixels whose mean is a pixel"),
-    "data.augment": _flag(True, "crop and flip (CIFAR), shift by a pixel (digits)"),
+    "data.augment": _flag(True, "random crops and flips; shifts by a pixel (digits)"),
     "data.remainder": _choice("drop", "an epoch's last, smaller batch", "drop", "keep"),
     "data.validation": _number(0.0, "share of the training images set aside", below=1),
     "log.summaries_every": _count(10, "updates between TensorBoard summaries"),
@@ -200,6 +202,46 @@ ALWAYS = {
     ),
     "model.width": _count(64, "channels of the first stage"),
     "model.logits_initializer": _choice("fan_in", "of the last dense kernel", "fan_in", "fan_out"),
+}
+_DATA = {
+    "data.name": _choice(
+        "cifar10", "a known set, or pictures", "digits", "cifar10", "cifar100", "pictures"
+    ),
+}
+_IN_MEMORY = {
+    "data.downsample": _count(1, "side of the squares of pixels whose mean is a pixel"),
+}
+DATA = {
+    "digits": _IN_MEMORY,
+    "cifar10": _IN_MEMORY,
+    "cifar100": _IN_MEMORY,
+    "pictures": {
+        "data.source": Key(
+            str,
+            None,
+            "folder or file that has the pictures",
+            "the path of a folder or file",
+            _is_path,
+            optional=True,
+        ),
+        "data.size": _count(224, "pixels a side that the network sees", paper="Data and models"),
+        "data.shorter": _count(
+            None, "shorter side before evaluation cuts; unset: 8/7 of size", optional=True
+        ),
+        "data.least_area": _number(
+            0.08, "share of the area that a random crop has at least", above=0, most=1
+        ),
+        "data.flip": _flag(True, "mirror half of the training pictures"),
+        "data.label_offset": _count(0, "the first class's label, as stored", least=0),
+        "data.held_out": _number(
+            None,
+            "share to test on where there is one split; unset: 0.2",
+            above=0,
+            below=1,
+            optional=True,
+        ),
+        "data.on_error": _choice("stop", "at a picture that cannot be read", "stop", "skip"),
+    },
 }
 _NORMALIZATION = {
     "evaluation_statistics": _choice(
@@ -378,6 +420,7 @@ _POLICY = {"decay.policy": _choice("adaptive", "which variables decay", *POLICIE
 
 # What is chosen, the keys of every choice, and those of each.
 CHOICES = {
+    "data.name": (_DATA, DATA),
     "model.name": ({}, MODELS),
     "optimizer.name": (_OPTIMIZER, OPTIMIZERS),
     "learning_rate.schedule": (_SCHEDULE, SCHEDULES),
@@ -386,6 +429,7 @@ CHOICES = {
 
 
 _CHOOSERS = {
+    "data": "data.name",
     "model": "model.name",
     "optimizer": "optimizer.name",
     "schedule": "learning_rate.schedule",
@@ -394,7 +438,7 @@ _CHOOSERS = {
 
 
 def table(flat):
-    """The keys that a config of this model, optimizer, schedule and policy has.
+    """The keys that a config of these data, model, optimizer, schedule and policy has.
 
     Args:
         flat: dict of dotted path to value.
@@ -403,7 +447,7 @@ def table(flat):
         Dict of dotted path to `Key`.
 
     Raises:
-        BadInput: one of these four names is missing or unknown.
+        BadInput: one of these five names is missing or unknown.
     """
     found = dict(ALWAYS)
     for path, (shared, branches) in CHOICES.items():
@@ -418,7 +462,8 @@ def defaults(**chosen):
     """The ConfigDict that a config file starts from: every key of some choices at its default.
 
     Args:
-        **chosen: `model`, `optimizer`, `schedule`, `policy`: names; the table's own by default.
+        **chosen: `data`, `model`, `optimizer`, `schedule`, `policy`: names; the table's own by
+            default.
 
     Returns:
         A ConfigDict with a section for each part of a dotted path but the last.

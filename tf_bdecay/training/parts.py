@@ -44,6 +44,43 @@ class RunSize:
     split: str
 
 
+def load_pictures(config, data_dir=None, download=False):
+    """The `PictureSet` of a config whose data are pictures in files.
+
+    Args:
+        config: a ConfigDict that passed `config.check`.
+        data_dir, download: must be left out: they are of known sets.
+
+    Raises:
+        BadInput: no source, or one that cannot be used.
+    """
+    from tf_bdecay.data.pictures import picture_set
+
+    said = config.data
+    require(
+        said.source is not None,
+        "Which pictures to train on? Set --config.data.source=PATH, a folder of class folders or "
+        "another layout that docs/pictures.md lists.",
+    )
+    require(
+        not data_dir and not download,
+        "Pictures are where config.data.source says: leave --data_dir and --download out.",
+    )
+    return picture_set.load(
+        said.source,
+        said.size,
+        said.shorter,
+        label_offset=said.label_offset,
+        held_out=said.held_out,
+        validation=said.validation,
+        images=said.images,
+        seed=config.seed,
+        least_area=said.least_area,
+        flip=said.flip,
+        on_error=said.on_error,
+    )
+
+
 def check_strategy(config, strategy):
     """Checks a config against where it is to run.
 
@@ -110,7 +147,7 @@ def run_size(config, images, replicas=1):
         updates_per_epoch=per_epoch,
         total_updates=schedule.total_updates,
         peak=schedule.peak,
-        split="validation" if config.data.validation else "test",
+        split="validation" if images.validation is not None else "test",
     )
 
 

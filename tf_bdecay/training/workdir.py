@@ -4,6 +4,7 @@ config.json    the resolved experiment     checkpoints/   the newest k and the b
 versions.json  of every start              tensorboard/   event files
 metrics.csv    a row an epoch              result.json    once it is finished
 layers.csv     a row a layer and summary   curves.png
+pictures.json  classes, splits, what was skipped, of a run on pictures in files
 """
 
 import contextlib
@@ -24,8 +25,10 @@ from tf_bdecay.storage.files import (
 
 _UNSET = "(not there)"
 
-# How a run is cut and kept, not what it computes: these may differ each time it resumes.
+# Where a run's data are, how it is cut and kept, not what it computes: these may differ each time
+# it resumes.
 FREE = (
+    "data.source",  # pictures.json says whether they are the same pictures
     "micro_batch_size",
     "log.checkpoint_every",
     "log.checkpoint_updates",
@@ -38,6 +41,7 @@ FREE = (
 _FOLDERS = ("checkpoints", "tensorboard")
 _FILES = (
     *("config.json", "versions.json", "metrics.csv", "layers.csv", "variables.csv"),
+    "pictures.json",
     *("result.json", ".lock"),
 )
 
@@ -163,6 +167,29 @@ class Workdir:
         if not (self.path / "config.json").exists():
             write_json(self.path / "config.json", self.config)
         write_json(self.path / "versions.json", [*self.starts, {**start, **versions()}])
+
+    def check_pictures(self, record, resumes):
+        """Writes which pictures a run has, or compares them with what it had before.
+
+        Args:
+            record: dict of what it is, such as "classes", to a JSON value.
+            resumes: whether the run goes on.
+
+        Raises:
+            BadInput: it goes on with other pictures.
+        """
+        file, record = self.path / "pictures.json", json_ready(record)
+        if resumes and file.exists():
+            before = read_json(file, dict)
+            differing = [name for name, value in record.items() if before.get(name) != value]
+            require(
+                not differing,
+                f"The pictures are not those that the run in {self.path} began with: their "
+                f"{', '.join(differing)} differ from {file.name}. Put them back, or choose another "
+                "--workdir.",
+            )
+            return
+        write_json(file, record)
 
     def _check_writable(self):
         existing = self.path

@@ -1,0 +1,18 @@
+"""ResNet50-D on ImageNet at 32k: Table 5.
+
+    python main.py --config=configs/imagenet_resnet50_d.py:adaptive --config.data.source=DIR
+
+DIR is ImageNet in any layout that docs/pictures.md lists, such as train/ and val/ with a folder a
+class. Table 5's arms are the variants small_batch (1k), no_bias, beta and adaptive (32k).
+
+Hardware: HARDWARE
+Never run by us: ImageNet is not here.
+Expected top-1 accuracy (the paper's): small_batch 77.16, no_bias 76.56, beta 76.97, adaptive 77.24.
+"""
+
+from configs import common
+
+
+def get_config(variant="adaptive"):
+    """The experiment, with the decay of a variant."""
+    return common.imagenet("imagenet_resnet50_d", "resnet50_d", variant)

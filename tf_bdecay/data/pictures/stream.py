@@ -1,0 +1,112 @@
+"""A batch's way, of pictures in files: order of the epoch -> bytes -> crop -> standardised.
+
+Order and crop of a picture are functions of (seed, epoch, its index) alone: `pipeline` says why.
+Only the pictures of the batches that are made ahead are in memory, as uint8.
+"""
+
+import functools
+
+import tensorflow as tf
+
+from tf_bdecay.batches import bounds, updates_per_epoch
+from tf_bdecay.data.augment import standardise
+from tf_bdecay.data.crops import AREA, crop_draws, evaluation_picture, training_picture
+from tf_bdecay.data.order import epoch_order, examples_of
+from tf_bdecay.errors import BadInput
+
+
+def training_batches(picture_set, batch_size, seed, start_update, remainder, augment, part):
+    """Shuffled batches of random crops, epoch after epoch without end.
+
+    Arguments, checked already, and result are those of `pipeline.training_batches`; `part` is
+    never None. `augment=False` gives the middle of each picture, as evaluation has it.
+    """
+    count = len(picture_set.train)
+    per_epoch = updates_per_epoch(count, batch_size, remainder)
+    first_epoch, done = divmod(int(start_update), per_epoch)
+    content = functools.partial(_content, picture_set, picture_set.train)
+    area = (picture_set.least_area, AREA[1])
+    begin, end = bounds(batch_size, *part)
+
+    def of_epoch(epoch):
+        order = epoch_order(count, seed, epoch)
+
+        def of_update(update):
+            chosen = examples_of(order, update, batch_size, part)
+            return tf.data.Dataset.from_tensor_slices(chosen)
+
+        first = tf.where(epoch == first_epoch, tf.constant(done, tf.int64), 0)
+        indices = tf.data.Dataset.range(first, per_epoch).flat_map(of_update)
+        return indices.map(lambda index: (epoch, index))
+
+    def example(epoch, index):
+        if not augment:
+            picture = evaluation_picture(content(index), picture_set.shorter, picture_set.size)
+        else:
+            uniforms, coin = crop_draws(seed, epoch, index)
+            flip = coin & picture_set.flip
+            picture = training_picture(content(index), uniforms, flip, picture_set.size, area)
+        return _rounded(picture), tf.gather(picture_set.train.labels, index)
+
+    epochs = tf.data.Dataset.counter(first_epoch)
+    if per_epoch * batch_size <= count:  # all batches are of one size
+        batches = _parallel(epochs.flat_map(of_epoch), example).batch(end - begin, True)
+    else:
+        batches = epochs.flat_map(
+            lambda epoch: _parallel(of_epoch(epoch), example).batch(end - begin)
+        )
+    return _standardised(batches, picture_set)
+
+
+def evaluation_batches(picture_set, split_name, batch_size, part):
+    """The middle of every picture of a split once, in its order.
+
+    Arguments, checked already, and result are those of `pipeline.evaluation_batches`; `part` is
+    never None.
+    """
+    split = picture_set.split(split_name)
+    count, size = len(split), min(int(batch_size), len(split))
+    content = functools.partial(_content, picture_set, split)
+    starts = tf.data.Dataset.range(0, count, size)
+
+    def of_batch(start):
+        begin, end = bounds(tf.minimum(tf.constant(size, tf.int64), count - start), *part)
+        return tf.data.Dataset.range(start + begin, start + end)
+
+    def example(index):
+        picture = evaluation_picture(content(index), picture_set.shorter, picture_set.size)
+        return _rounded(picture), tf.gather(split.labels, index)
+
+    # Batches but the last are of one size, and so are this part's.
+    begin, end = bounds(size, *part)
+    batches = _parallel(starts.flat_map(of_batch), example).batch(end - begin, count % size == 0)
+    batches = batches.apply(tf.data.experimental.assert_cardinality(-(-count // size)))
+    return _standardised(batches, picture_set)
+
+
+def _content(picture_set, split, index):
+    """A picture's bytes; what it cannot read the set is told of, as TensorFlow buries sentences."""
+
+    def read(index):
+        try:
+            return split.content(index)
+        except BadInput as error:
+            picture_set.failures.append(str(error))
+            raise
+
+    return tf.ensure_shape(tf.numpy_function(read, [index], tf.string, stateful=False), [])
+
+
+def _rounded(picture):
+    return tf.cast(tf.round(picture), tf.uint8)
+
+
+def _parallel(dataset, example):
+    return dataset.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def _standardised(batches, picture_set):
+    """Batches as floats, one ahead of the network."""
+    return batches.map(
+        lambda x, y: (standardise(x, picture_set.mean, picture_set.deviation), y)
+    ).prefetch(1)
