@@ -20,7 +20,7 @@ CIFAR = [name for name in EXPERIMENTS if name.startswith("cifar")]
 class FiftyThousand:
     """CIFAR's sizes without CIFAR."""
 
-    name, train, test = "cifar10", range(50_000), range(10_000)
+    name, train, test, validation = "cifar10", range(50_000), range(10_000), None
     num_classes, image_shape = 10, (32, 32, 3)
 
 
@@ -160,3 +160,36 @@ def test_the_other_optimizers_have_lambs_schedule_and_their_own_peak(optimizer, 
     config.batch_size = 512
     assert size_of(config).peak == pytest.approx(peak / 4)
     assert config.learning_rate.warmup == common.lamb("mine").learning_rate.warmup
+
+
+class ImageNet:
+    """ImageNet's sizes without ImageNet."""
+
+    name, train, test, validation = "imagenet", range(1_281_167), range(50_000), None
+    num_classes, image_shape = 1000, (224, 224, 3)
+
+
+@pytest.mark.parametrize("name", ["imagenet_resnet50_d", "imagenet_resnet50"])
+@pytest.mark.parametrize(
+    "variant, batch, updates, peak, beta",
+    [
+        ("small_batch", 1024, 1251, 0.04 / math.sqrt(32), None),
+        ("no_bias", 32_768, 39, 0.04, None),
+        ("beta", 32_768, 39, 0.04, 1.0),
+        ("adaptive", 32_768, 39, 0.04, 1.0),
+    ],
+)
+def test_imagenets_arms_have_the_numbers_of_the_paper(name, variant, batch, updates, peak, beta):
+    config = get_config(name, variant)
+    checks.check(config)
+    size = parts.run_size(config, ImageNet)
+    assert (config.variant, config.batch_size, config.epochs) == (variant, batch, 90)
+    assert size.updates_per_epoch == updates
+    assert size.peak == pytest.approx(peak)
+    assert (config.data.size, config.data.shorter, config.data.least_area) == (224, None, 0.08)
+    assert config.decay.kernel == 0.01 and config.decay.get("beta") == beta
+
+
+def test_a_misspelt_arm_of_imagenet_names_the_nearest():
+    with pytest.raises(BadInput, match="did you mean 'small_batch'"):
+        get_config("imagenet_resnet50_d", "small_bach")

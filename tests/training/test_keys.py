@@ -36,6 +36,23 @@ def test_rates_of_another_form_are_a_sentence(text):
         key.check("here", text)
 
 
+@pytest.mark.parametrize("data", keys.DATA)
+def test_defaults_are_the_keys_of_the_data(data):
+    flat = checks.flatten(keys.defaults(data=data))
+    table = keys.table(flat)
+    assert set(flat) == set(table) and flat["data.name"] == data
+    for path, key in table.items():
+        key.check(path, flat[path])
+    assert ("data.source" in flat) == (data == "pictures") != ("data.downsample" in flat)
+
+
+@pytest.mark.parametrize("source", ["", "  ", "a\0b", 3])
+def test_a_source_that_is_no_path_is_a_sentence(source):
+    key = keys.table(checks.flatten(keys.defaults(data="pictures")))["data.source"]
+    with pytest.raises(BadInput, match="config.here must be the path of a folder or file"):
+        key.check("here", source)
+
+
 def test_an_unknown_choice_names_the_nearest():
     with pytest.raises(BadInput, match="did you mean 'resnet18'"):
         keys.defaults(model="resnt18")

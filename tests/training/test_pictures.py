@@ -1,0 +1,152 @@
+"""Runs on pictures in files: config.data.source to result, cut off, on replicas, with damage."""
+
+import io
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from rich.console import Console
+
+from configs import imagenet_tiny
+from tests.data.pictures.in_memory import jpeg
+from tf_bdecay.errors import BadInput
+from tf_bdecay.layers import GhostBatchNormalization
+from tf_bdecay.training import config as checks
+from tf_bdecay.training import experiment, parts
+from tf_bdecay.training.workdir import Workdir
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Three class folders of 14 pictures."""
+    for number in range(42):
+        path = tmp_path / "pictures" / "abc"[number % 3] / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(jpeg(number))
+    return tmp_path / "pictures"
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """A network of one convolution in place of ResNet50-D."""
+
+    def network(*_):
+        inputs = keras.Input((16, 16, 3))
+        x = keras.layers.Conv2D(8, 3, 2, use_bias=False, name="conv")(inputs)
+        x = GhostBatchNormalization(8, name="norm")(x)
+        x = keras.layers.GlobalAveragePooling2D()(keras.layers.Activation("tanh")(x))
+        return keras.Model(inputs, keras.layers.Dense(3, name="head")(x))
+
+    monkeypatch.setattr(parts, "make_model", network)
+
+
+def config_of(source, **changes):
+    config = imagenet_tiny.get_config()
+    config.update_from_flattened_dict(
+        {
+            "data.source": str(source),
+            "data.size": 16,
+            "batch_size": 16,
+            "epochs": 3,
+            "model.ghost_batch_size": 8,
+            "log.checkpoint_updates": 1,
+            "log.checkpoints_kept": 9,
+            **changes,
+        }
+    )
+    checks.check(config)
+    return config
+
+
+def train(config, path):
+    made = experiment.build(config)
+    workdir, page = Workdir(path, checks.flatten(config)), io.StringIO()
+    result = experiment.train(made, workdir, Console(file=page, width=500))
+    return made, result
+
+
+def test_a_run_that_is_cut_off_goes_on_to_the_same_weights(source, tmp_path):
+    config = config_of(source)
+    made, result = train(config, tmp_path / "run")
+    assert result["updates"] == 6 and np.isfinite(result["test_loss"])
+    record = json.loads((tmp_path / "run" / "pictures.json").read_text())
+    assert record["classes"] == ["a", "b", "c"] and record["number of train pictures"] == 34
+
+    cut = tmp_path / "cut"
+    shutil.copytree(tmp_path / "run", cut)
+    (cut / "result.json").unlink()
+    for update in (4, 5, 6):  # the third is in the middle of an epoch
+        (cut / "checkpoints" / f"update_{update:08}.npz").unlink()
+    again, other = train(config, cut)
+    assert other == result
+    for a, b in zip(made.model.get_weights(), again.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+    (cut / "result.json").unlink()
+    (source / "a" / "0.jpg").rename(source / "a" / "other.jpg")
+    with pytest.raises(BadInput, match="pictures are not those that the run in .* began with"):
+        train(config, cut)
+
+
+@pytest.mark.parametrize("on_error", ["stop", "skip"])
+def test_a_damaged_picture_is_named_or_left_out(source, tmp_path, on_error):
+    (source / "b" / "1.jpg").write_bytes(jpeg(1)[:200])
+    config = config_of(source, **{"data.on_error": on_error})
+    if on_error == "stop":
+        with pytest.raises(BadInput, match=r"A picture cannot be used: .*1\.jpg.* is cut short"):
+            train(config, tmp_path / "run")
+        return
+    train(config, tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "pictures.json").read_text())
+    ((split, place, _),) = record["skipped pictures"]
+    assert split == "train" and place.endswith("1.jpg")
+
+
+@pytest.mark.slow
+def test_two_replicas_and_two_workers_are_one_device(source, tmp_path):
+    """The commands of a user, each in processes of its own."""
+    config = [
+        "--config=configs/imagenet_tiny.py",
+        f"--config.data.source={source}",
+        "--config.data.size=32",
+        "--config.batch_size=32",
+        "--config.model.ghost_batch_size=16",
+        "--config.epochs=4",
+    ]
+    commands = {
+        "one": ["main.py", *config],
+        "replicas": ["main.py", *config, "--strategy=mirrored", "--logical_devices=2"],
+        "workers": ["tools/launch.py", "--workers=2", "--", *config],
+    }
+    for name, command in commands.items():
+        run = subprocess.run(
+            [sys.executable, *command, f"--workdir={tmp_path / name}"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        assert run.returncode == 0, run.stderr
+    one, *others = (
+        keras.models.load_model(tmp_path / name / "model.keras").get_weights() for name in commands
+    )
+    for weights in others:
+        for a, b in zip(one, weights, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-3)
+
+
+def test_no_source_and_what_is_not_of_pictures(source):
+    with pytest.raises(BadInput, match="Set --config.data.source=PATH"):
+        experiment.load_images(imagenet_tiny.get_config())
+    with pytest.raises(BadInput, match="leave --data_dir and --download out"):
+        experiment.load_images(config_of(source), data_dir="sets")
+    config = config_of(source)
+    config.data.shorter = 15
+    with pytest.raises(BadInput, match="config.data.shorter must be at least config.data.size=16"):
+        checks.check(config)
