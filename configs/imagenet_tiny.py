@@ -21,7 +21,7 @@ def get_config(variant="adaptive"):
     config.data.flip = False  # a mirrored digit is another or none
     config.batch_size = 128
     config.evaluation_batch_size = 128
-    config.epochs = 20
+    config.epochs = 8
     config.model.width = 16
     config.learning_rate.peak = 0.04
     return config

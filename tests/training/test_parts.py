@@ -13,7 +13,7 @@ from tf_bdecay.training import parts
 
 
 def images(count, name="digits"):
-    return types.SimpleNamespace(name=name, train=range(count))
+    return types.SimpleNamespace(name=name, train=range(count), validation=None)
 
 
 @pytest.mark.parametrize("examples", [1, 7, 359, 360, 361, 1000])
@@ -73,9 +73,10 @@ def test_updates_an_execution_must_divide_an_epoch():
 
 def test_epochs_are_evaluated_on_what_was_set_aside():
     config = digits_resnet18.get_config()
-    assert parts.run_size(config, images(1438)).split == "test"
-    config.data.validation = 0.2
-    assert parts.run_size(config, images(1438)).split == "validation"
+    whole = images(1438)
+    assert parts.run_size(config, whole).split == "test"
+    whole.validation = range(100)
+    assert parts.run_size(config, whole).split == "validation"
 
 
 @pytest.mark.parametrize("replicas, fits", [(1, True), (2, True), (7, False)])
