@@ -1,4 +1,4 @@
-"""The code of ImageNet, end to end, on a few thousand small pictures and a CPU.
+"""ImageNet's code, end to end, on small pictures and a CPU.
 
     python tools/make_pictures.py --out=DIR
     python main.py --config=configs/imagenet_tiny.py --config.data.source=DIR

@@ -130,7 +130,9 @@ def test_help_has_every_flag_experiment_and_key_and_fits_a_screen():
             assert f"configs/{file.name}" in page
     for path in config.flatten(config.load(config.DEFAULT_CONFIG, ROOT)):
         assert f"  {path} = " in page
-    assert max(map(len, page.splitlines())) <= 100
+    pictures = command_line.help_page(["--config=configs/imagenet_tiny.py", "--help"], ROOT)
+    assert "  data.source = unset" in pictures
+    assert max(map(len, [*page.splitlines(), *pictures.splitlines()])) <= 100
     assert len(page.splitlines()) < 120
     assert "alsologtostderr" not in page  # absl's own flags
 
