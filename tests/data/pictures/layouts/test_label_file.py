@@ -52,6 +52,11 @@ def test_names_of_classes_alone_are_in_the_order_of_pictures(tmp_path):
     assert "a line for each picture in order of name" in words
 
 
+def test_numbers_alone_are_no_names_of_pictures(tmp_path):
+    with pytest.raises(BadInput, match="has only numbers, of which it is not certain"):
+        read(tmp_path, "labels.txt", "1\n2\n0\n", ["0.png", "1.png", "2.png"])
+
+
 def test_an_order_that_may_be_two_is_refused(tmp_path):
     names = ["1.png", "10.png", "2.png"]
     with pytest.raises(BadInput, match="'10.png' has another place in the order of letters"):

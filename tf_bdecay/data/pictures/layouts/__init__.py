@@ -31,7 +31,12 @@ def open_pictures(path):
     _check_readable(path)
     modules = [importlib.import_module(f"{__name__}.{name}") for name in LAYOUTS]
     for module in modules:
-        found = module.recognise(path)
+        try:
+            found = module.recognise(path)
+        except OSError as error:
+            raise BadInput(
+                f"{printable(error.filename or path)} cannot be read: {error.strerror or error}."
+            ) from error
         if found is not None:
             return found
     raise BadInput(

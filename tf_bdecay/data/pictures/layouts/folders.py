@@ -196,10 +196,10 @@ def _classes(tree):
 def _check_none_empty(tree):
     require(
         not tree.empty,
-        f"Every class folder needs a picture (a file that ends in one of "
-        f"{', '.join(sorted(PICTURES))}); fill or remove those without. Received in "
+        f"Every class folder needs a picture: fill or remove those without. Received in "
         f"{printable(tree.root)}: "
-        f"{listed(sorted(os.path.relpath(folder, tree.root) for folder in tree.empty))}",
+        f"{listed(sorted(os.path.relpath(folder, tree.root) for folder in tree.empty))} (pictures "
+        f"end in one of {' '.join(sorted(PICTURES))})",
     )
 
 

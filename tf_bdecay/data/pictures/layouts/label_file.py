@@ -85,7 +85,8 @@ def read(path, root, names, classes):
     rows = [_name_and_label(line, place_of) for line in lines]
     if rows and rows[0][0].lower() in _HEADS and rows[0][0] not in place_of:
         lines, rows = lines[1:], rows[1:]
-    named = any(name in place_of or is_picture(os.path.basename(name)) for name, _ in rows)
+    # A line that is "1" has a label, though a picture be called 1.png.
+    named = any(text and (name in place_of or is_picture(name)) for name, text in rows)
     if named:
         texts = _by_picture(path, rows, place_of, names)
         if os.path.basename(path).lower() == _SOLUTION or "_annotations" in os.path.basename(path):
@@ -114,7 +115,7 @@ def _name_and_label(line, known):
         if name in known:
             return name, line[separator.end() :].strip('\t, "')
     cells = next(csv.reader([line])) if "," in line else line.split(None, 1)
-    return cells[0].strip(), ",".join(cells[1:]).strip()
+    return os.path.basename(cells[0].strip()), ",".join(cells[1:]).strip()
 
 
 def _by_picture(path, rows, place_of, names):

@@ -72,6 +72,8 @@ def recognise(path):
 def _arrays(path):
     """Dict of every array by name."""
     try:
+        if not zipfile.is_zipfile(path):
+            raise zipfile.BadZipFile("no zip archive, or cut short")
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except MemoryError as error:
@@ -81,13 +83,8 @@ def _arrays(path):
         ) from error
     except _DAMAGES as error:
         raise BadInput(
-            f"{printable(path)} cannot be read as an .npz file of plain arrays: it is damaged, or "
-            f"not what np.savez writes. Received: {type(error).__name__}: {first_line(error)}"
-        ) from error
-    except (TypeError, AttributeError) as error:  # one array alone, under this suffix
-        raise BadInput(
-            f"{printable(path)} must hold arrays by name, x and y, as np.savez writes them. "
-            "Received: a single array"
+            f"{printable(path)} cannot be read as arrays x and y that np.savez wrote: it is "
+            f"damaged, or none. Received: {type(error).__name__}: {first_line(error)}"
         ) from error
 
 
