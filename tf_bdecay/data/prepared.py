@@ -1,8 +1,7 @@
 """CIFAR as tensorflow-datasets prepared it, read without TensorFlow.
 
-A set is one file a split of TFRecords: length (8 bytes, little-endian), its checksum (4), so many
-bytes, their checksum (4). A record is a `tf.train.Example`, a protocol buffer: features by name, of
-which the image is a PNG. Checksums are not looked at: a PNG has its own.
+A set is one file of TFRecords a split, whose images are PNGs. The records' checksums are not looked
+at: a PNG has its own.
 """
 
 import io
@@ -12,10 +11,9 @@ import struct
 
 import numpy as np
 
+from tf_bdecay.data import examples
 from tf_bdecay.data.image_set import Split
 from tf_bdecay.errors import BadInput
-
-_VARINT, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5  # wire types
 
 
 def read(name, data_dir=None, download=False):
@@ -56,8 +54,8 @@ def _split(name, folder, split):
     images, labels = [], []
     try:
         (path,) = folder.glob(f"{name}-{split}.tfrecord-00000-of-00001")
-        for record in _records(path.read_bytes()):
-            example = _features(record)
+        for record in examples.records(path.read_bytes()):
+            example = examples.features(record)
             with Image.open(io.BytesIO(example["image"])) as image:
                 images.append(np.asarray(image))
             labels.append(example["label"])
@@ -67,59 +65,3 @@ def _split(name, folder, split):
             f"The {split} split of {name} in {folder} cannot be read: put the folder back, or "
             f"prepare it again. Received: {type(error).__name__}: {error}"
         ) from error
-
-
-def _records(content):
-    """The records of a file's content."""
-    place = 0
-    while place < len(content):
-        (length,) = struct.unpack_from("<Q", content, place)
-        record = content[place + 12 : place + 12 + length]
-        if len(record) < length:
-            raise ValueError("the last record is cut off")
-        yield record
-        place += length + 16
-
-
-def _features(example):
-    """Dict of a `tf.train.Example`'s feature to its first value: bytes, or an int."""
-    ((_, features),) = _fields(example)
-    found = {}
-    for _, entry in _fields(features):
-        name, feature = (value for _, value in _fields(entry))
-        ((kind, values),) = _fields(feature)  # a list of bytes (1), of floats (2), of ints (3)
-        if kind == 1:
-            found[name.decode()] = next(value for _, value in _fields(values))
-        elif kind == 3:
-            (value,) = (value for _, value in _fields(values))
-            found[name.decode()] = _varint(value, 0)[0] if isinstance(value, bytes) else value
-    return found
-
-
-def _fields(message):
-    """(number, value) of a protocol buffer's fields: bytes, or an int."""
-    place = 0
-    while place < len(message):
-        tag, place = _varint(message, place)
-        kind = tag & 7
-        if kind == _VARINT:
-            value, place = _varint(message, place)
-        else:
-            length = {_EIGHT: 8, _FOUR: 4}.get(kind)
-            if kind == _BYTES:
-                length, place = _varint(message, place)
-            elif length is None:
-                raise ValueError(f"no protocol buffer: wire type {kind}")
-            value, place = message[place : place + length], place + length
-        yield tag >> 3, value
-
-
-def _varint(message, place):
-    """An int in groups of 7 bits, the lowest first, and where it ends."""
-    value = shift = 0
-    while True:
-        byte = message[place]
-        value |= (byte & 127) << shift
-        place, shift = place + 1, shift + 7
-        if byte < 128:
-            return value, place

@@ -1,0 +1,70 @@
+"""Examples and records without TensorFlow, against bytes put together by hand."""
+
+import pytest
+
+from tests.data import records as written
+from tf_bdecay.data import examples
+
+pytestmark = pytest.mark.any_backend
+
+FEATURES = {
+    "image/class/label": 300,
+    "image/encoded": bytes(range(256)) * 40,
+    "image/object/bbox/xmin": (0.5, 1.0),
+    "image/class/text": b"",
+    "none": None,
+    "negative": -1,
+    "größe": 7,
+}
+FOUND = {k: v for k, v in FEATURES.items() if not isinstance(v, (tuple, type(None)))}
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_features_are_those_that_were_written(packed):
+    assert examples.features(written.example(FEATURES, packed)) == FOUND
+    assert examples.features(written.example({})) == {}
+    assert examples.features(b"") == {}
+
+
+def test_long_features_are_passed_over_unread():
+    example, seen = written.example(FEATURES), []
+
+    def read(start, end):
+        seen.append(end - start)
+        return example[start:end]
+
+    found = examples.places(read, len(example))
+    assert example[found["image/encoded"]] == FEATURES["image/encoded"]
+    assert {**found, "image/encoded": 0} == {
+        **FOUND,
+        "image/encoded": 0,
+        "image/class/text": found["image/class/text"],
+    }
+    assert sum(seen) < len(example) / 2
+
+
+@pytest.mark.parametrize("first", range(0, 2200, 37))
+def test_a_feature_is_found_wherever_what_was_read_ends(first):
+    features = {"first": bytes(first), "label": 12345, "second": bytes(3000), "last": 3}
+    assert examples.features(written.example(features)) == features
+
+
+def test_every_cut_is_an_error_that_says_so():
+    example = written.example(FEATURES)
+    for length in [*range(1, 400), *range(len(example) - 400, len(example))]:
+        with pytest.raises((ValueError, IndexError)):
+            examples.features(example[:length])
+
+
+@pytest.mark.parametrize("content", [b"\x0b", b"\xff" * 30, b"text, no example", bytes(9)])
+def test_what_is_no_example_is_an_error(content):
+    with pytest.raises((ValueError, IndexError)):
+        examples.features(content)
+
+
+def test_records_are_those_that_were_framed():
+    content = [b"", b"one", bytes(1000)]
+    file = b"".join(map(written.framed, content))
+    assert list(examples.records(file)) == content
+    with pytest.raises(ValueError, match="cut off"):
+        list(examples.records(file[:-500]))
