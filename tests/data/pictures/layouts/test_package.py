@@ -4,7 +4,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from tests.data.pictures import folder, hub
+from tests.data.pictures import archive, folder, hub
 from tf_bdecay.data.pictures import layouts
 from tf_bdecay.errors import BadInput
 
@@ -27,12 +27,16 @@ def pictures():
     }
 
 
-def as_folders(path, pictures):
+def as_tree(pictures):
     tree = {split: {"ant": {}, "bee": {}} for split in pictures}
     for split, rows in pictures.items():
         for i, (pixels, label) in enumerate(rows):
             tree[split]["ant" if label == 0 else "bee"][f"{i}.png"] = folder.encoded(pixels)
-    return folder.write(path, tree)
+    return tree
+
+
+def as_folders(path, pictures):
+    return folder.write(path, as_tree(pictures))
 
 
 def as_flat_validation(path, pictures):
@@ -51,6 +55,28 @@ def as_parquet(path, pictures):
     return path
 
 
+def as_tar(path, pictures):
+    tree = archive.flat(as_tree(pictures), "set")
+    return folder.write(f"{path}.tar", archive.tar(tree))
+
+
+def as_tar_of_tars(path, pictures):
+    for split, classes in as_tree(pictures).items():
+        inner = {f"{name}.tar": archive.tar(below) for name, below in classes.items()}
+        folder.write(path, {f"{split}.tar": archive.tar(inner)})
+    return path
+
+
+def as_webdataset(path, pictures):
+    for split, rows in pictures.items():
+        for shard in range(2):
+            members = {}
+            for i, (pixels, label) in list(enumerate(rows))[3 * shard : 3 * shard + 3]:
+                members |= {f"{i}.png": folder.encoded(pixels), f"{i}.cls": b"%d" % label}
+            folder.write(path, {f"{split}-{shard:06d}.tar": archive.tar(members)})
+    return folder.write(path, {"classes.txt": "ant\nbee\n"})
+
+
 def as_npz(path, pictures):
     arrays = {}
     for split, rows in pictures.items():
@@ -60,7 +86,18 @@ def as_npz(path, pictures):
     return f"{path}.npz"
 
 
-@pytest.mark.parametrize("write", [as_folders, as_flat_validation, as_parquet, as_npz])
+@pytest.mark.parametrize(
+    "write",
+    [
+        as_folders,
+        as_flat_validation,
+        as_tar,
+        as_tar_of_tars,
+        as_webdataset,
+        as_parquet,
+        as_npz,
+    ],
+)
 def test_the_same_pictures_come_out_of_every_layout(tmp_path, pictures, write):
     found = layouts.open_pictures(write(tmp_path / "set", pictures))
     assert found.classes == ("ant", "bee")
