@@ -109,7 +109,7 @@ def sizes_of(config):
 def _sizes_of_pictures(config):
     """Of the pictures of a config; of ImageNet where it names no source."""
     if config.data.source is not None:
-        return parts.load_pictures(config)
+        return parts.load_pictures(flatten(config))
     count, classes = _IMAGENET
     count = min(config.data.images or count, count)
     kept = round(config.data.validation * count)

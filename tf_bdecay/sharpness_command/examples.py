@@ -1,12 +1,19 @@
 """The examples to measure on: of a named data set, or in an .npz file."""
 
+import math
+
 import numpy as np
 
 from tf_bdecay import data as sets
 from tf_bdecay.data.augment import standardise
+from tf_bdecay.data.pictures import stream
+from tf_bdecay.data.pictures.picture_set import PictureSplit
 from tf_bdecay.errors import BadInput, first_line, require
 from tf_bdecay.sharpness_command.flags import MOST_EXAMPLES
 from tf_bdecay.sharpness_command.losses import takes_class_numbers
+from tf_bdecay.training import parts
+
+_MOST_BYTES = 10**9  # of pictures, where nobody says how many
 
 
 def read(data, options, own=None):
@@ -15,7 +22,7 @@ def read(data, options, own=None):
     Args:
         data: name of a data set, or path of an .npz file.
         options: the `Options`.
-        own: the `ImageSet` of the run where `data` is its own; None otherwise.
+        own: the `ImageSet` or `PictureSet` of the run where `data` is its own; None otherwise.
 
     Returns:
         x, y, the index of each example in the data, how many the data have, and what the data are
@@ -34,8 +41,10 @@ def read(data, options, own=None):
 
 
 def own_images(subject, data_dir):
-    """The `ImageSet` of a run: divided and standardised as it was in training."""
+    """The `ImageSet` or `PictureSet` of a run: divided and standardised as it was in training."""
     config = subject.config
+    if config["data.name"] == "pictures":
+        return parts.load_pictures(config, data_dir)
     return sets.load(
         config["data.name"],
         data_dir=data_dir,
@@ -72,7 +81,7 @@ def _images(images, name):
         f"--split=validation: no images of {images.name} were set aside for validation "
         "(config.data.validation=0): use --split=train or test.",
     )
-    return images.split(name), (images.mean, images.deviation)
+    return images.split(name), images
 
 
 def _arrays(path):
@@ -119,12 +128,19 @@ def _chosen(pair, asked, words):
         asked is None or asked <= count,
         f"--examples={asked} is more than there are: {words} has {count:,}.",
     )
-    first = min(count, MOST_EXAMPLES) if asked is None else asked
+    most = MOST_EXAMPLES
+    if isinstance(pair[0], PictureSplit):
+        most = min(most, max(1, _MOST_BYTES // (4 * math.prod(pair[1].image_shape))))
+    first = min(count, most) if asked is None else asked
     chosen = np.random.default_rng(0).permutation(count)[:first]
-    if not isinstance(pair[0], sets.Split):
+    if isinstance(pair[0], np.ndarray):
         return pair[0][chosen], pair[1][chosen], chosen
-    split, statistics = pair
-    return standardise(split.images[chosen], *statistics).numpy(), split.labels[chosen], chosen
+    split, images = pair
+    if isinstance(split, PictureSplit):
+        with sets.named_failures(images):
+            return stream.middles(images, split, chosen), split.labels[chosen], chosen
+    x = standardise(split.images[chosen], images.mean, images.deviation).numpy()
+    return x, split.labels[chosen], chosen
 
 
 def _shape(sizes):

@@ -50,7 +50,7 @@ class Experiment:
 def load_images(config, data_dir=None, download=False):
     """The `ImageSet`, or `PictureSet`, of a config; the arguments are those of `build`."""
     if config.data.name == "pictures":
-        return parts.load_pictures(config, data_dir, download)
+        return parts.load_pictures(flatten(config), data_dir, download)
     return data.load(
         config.data.name,
         data_dir=data_dir,

@@ -44,11 +44,11 @@ class RunSize:
     split: str
 
 
-def load_pictures(config, data_dir=None, download=False):
+def load_pictures(flat, data_dir=None, download=False):
     """The `PictureSet` of a config whose data are pictures in files.
 
     Args:
-        config: a ConfigDict that passed `config.check`.
+        flat: dict of dotted path to value, of a config that passed `config.check`.
         data_dir, download: must be left out: they are of known sets.
 
     Raises:
@@ -56,9 +56,9 @@ def load_pictures(config, data_dir=None, download=False):
     """
     from tf_bdecay.data.pictures import picture_set
 
-    said = config.data
+    said = {path.removeprefix("data."): value for path, value in flat.items() if "data." in path}
     require(
-        said.source is not None,
+        said["source"] is not None,
         "Which pictures to train on? Set --config.data.source=PATH, a folder of class folders or "
         "another layout that docs/pictures.md lists.",
     )
@@ -66,19 +66,9 @@ def load_pictures(config, data_dir=None, download=False):
         not data_dir and not download,
         "Pictures are where config.data.source says: leave --data_dir and --download out.",
     )
-    return picture_set.load(
-        said.source,
-        said.size,
-        said.shorter,
-        label_offset=said.label_offset,
-        held_out=said.held_out,
-        validation=said.validation,
-        images=said.images,
-        seed=config.seed,
-        least_area=said.least_area,
-        flip=said.flip,
-        on_error=said.on_error,
-    )
+    for name in ("name", "augment", "remainder"):  # of the batches
+        said.pop(name)
+    return picture_set.load(seed=flat["seed"], **said)
 
 
 def check_strategy(config, strategy):

@@ -8,6 +8,7 @@ from tests.data.pictures.in_memory import picture_set_of
 from tf_bdecay.data import evaluation_batches, training_batches
 from tf_bdecay.data.crops import crop_draws, evaluation_picture, training_picture
 from tf_bdecay.data.order import epoch_order
+from tf_bdecay.data.pictures import stream
 from tf_bdecay.data.pictures.picture_set import named_failures
 from tf_bdecay.errors import BadInput
 
@@ -86,6 +87,13 @@ def test_evaluation_has_the_middle_of_every_picture_once(batch_size, part):
     contents = PICTURES.test.records.contents
     expected = [standardised(evaluation_picture(contents[i], 28, 24)) for i in wanted]
     np.testing.assert_allclose(np.concatenate([x for x, _ in found]), expected, atol=1e-5)
+
+
+def test_some_middles_in_memory():
+    x = stream.middles(PICTURES, PICTURES.test, [5, 0])
+    contents = PICTURES.test.records.contents
+    expected = [standardised(evaluation_picture(contents[i], 28, 24)) for i in (5, 0)]
+    np.testing.assert_allclose(x, expected, atol=1e-5)
 
 
 def test_without_augmentation_training_sees_middles():

@@ -84,6 +84,27 @@ def evaluation_batches(picture_set, split_name, batch_size, part):
     return _standardised(batches, picture_set)
 
 
+def middles(picture_set, split, chosen):
+    """The middle of some pictures, standardised, all in memory.
+
+    Args:
+        picture_set: a `PictureSet`.
+        split: one of its `PictureSplit`s.
+        chosen: int [n], indices of pictures.
+
+    Returns:
+        float32 [n, size, size, 3].
+    """
+    content = functools.partial(_content, picture_set, split)
+
+    def example(index):
+        return _rounded(evaluation_picture(content(index), picture_set.shorter, picture_set.size))
+
+    indices = tf.data.Dataset.from_tensor_slices(tf.constant(chosen, tf.int64))
+    pictures = _parallel(indices, example).batch(len(chosen)).get_single_element()
+    return standardise(pictures, picture_set.mean, picture_set.deviation).numpy()
+
+
 def _content(picture_set, split, index):
     """A picture's bytes; what it cannot read the set is told of, as TensorFlow buries sentences."""
 
