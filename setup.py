@@ -19,6 +19,8 @@ REQUIRES = [
     "ml_collections>=1.1,<2",
     "numpy>=2.4,<3",
     "pandas>=3.0,<4",
+    "pillow>=12,<14",
+    "pyarrow>=20",  # parquet files of pictures
     "rich>=15,<16",
     "scikit-learn>=1.9,<2",
     "scipy>=1.17,<2",
@@ -40,7 +42,6 @@ EXTRAS["dev"] = [
     *EXTRAS["jax"],
     "hypothesis>=6.100,<7",
     "optax>=0.2.8,<0.3",
-    "pillow>=11",
     "pytest>=9,<10",
     "pytest-xdist>=3.8,<4",
     "ruff>=0.17.6,<0.18",
