@@ -60,6 +60,7 @@ NOT_OF_A_MODULE = {
     "test_readme.py": "README.md",
     "sharpness_command/test_endings.py": "the command in processes of its own",
     "layers/test_ghost_batch_norm_tensorflow.py": "what JAX's tests must not import",
+    "data/pictures/layouts/test_tfrecord_tensorflow.py": "records that TensorFlow writes",
     "data/pictures/test_plain_tensorflow.py": "what plain bytes are for, which needs TensorFlow",
     "data/pictures/layouts/test_package.py": "data/pictures/layouts/__init__.py",
     "optim/test_fit.py": "every optimizer in Keras' `fit`",

@@ -4,6 +4,7 @@ import pathlib
 import numpy as np
 import pytest
 
+from tests.data import records as written
 from tests.data.pictures import archive, folder, hub
 from tf_bdecay.data.pictures import layouts
 from tf_bdecay.errors import BadInput
@@ -77,6 +78,18 @@ def as_webdataset(path, pictures):
     return folder.write(path, {"classes.txt": "ant\nbee\n"})
 
 
+def as_tfrecords(path, pictures):
+    for split, rows in pictures.items():
+        for shard in range(2):
+            examples = [
+                {"image/encoded": folder.encoded(pixels), "image/class/label": label}
+                for pixels, label in rows[3 * shard : 3 * shard + 3]
+            ]
+            content = b"".join(written.framed(written.example(one)) for one in examples)
+            folder.write(path, {f"{split}-{shard:05d}-of-00002": content})
+    return folder.write(path, {"classes.txt": "ant\nbee\n"})
+
+
 def as_npz(path, pictures):
     arrays = {}
     for split, rows in pictures.items():
@@ -94,6 +107,7 @@ def as_npz(path, pictures):
         as_tar,
         as_tar_of_tars,
         as_webdataset,
+        as_tfrecords,
         as_parquet,
         as_npz,
     ],

@@ -8,7 +8,7 @@ from tf_bdecay.errors import BadInput, require, shown
 
 # Asked in this order, each module imported when it is asked: `recognise(path)` gives a `Found`, or
 # None for what is another layout's; `LOOKED_FOR` says in words what it knows.
-LAYOUTS = ("npz", "parquet", "tar", "webdataset", "folders")
+LAYOUTS = ("npz", "parquet", "tfrecord", "tar", "webdataset", "folders")
 
 
 def open_pictures(path):
