@@ -59,6 +59,36 @@ def test_a_row_an_epoch_says_what_fit_says(tmp_path):
     assert (frame["images_per_second"] > 0).all() and (frame["seconds"] > 0).all()
 
 
+def at(path):
+    path.mkdir()
+    return Workdir(path, {})
+
+
+def test_the_top5_accuracy_has_columns_of_training_and_evaluation(tmp_path):
+    shown = shown_names("test", precise=True, top5=True)
+    rows = EpochRows(at(tmp_path / "with"), None, shown, 4, 64)
+    assert set(rows.table.columns) > {"top5_accuracy", "test_top5_accuracy_precise", "accuracy"}
+    shown = shown_names("test", precise=True)
+    without = EpochRows(at(tmp_path / "without"), None, shown, 4, 64)
+    assert set(rows.table.columns) - set(without.table.columns) == {
+        "top5_accuracy", "test_top5_accuracy_precise",
+    }  # fmt: skip
+
+
+def test_a_run_of_a_version_without_top5_accuracy_goes_on(tmp_path):
+    workdir = Workdir(tmp_path, {})
+    old = EpochRows(workdir, None, shown_names("test"), 4, 64)
+    old.table.add(epoch=1, update=4, accuracy=0.5)
+    old.flush()
+    shown = shown_names("test", top5=True)
+    rows = EpochRows(workdir, None, shown, 4, 64, Position(update=6, epoch=1))
+    rows.table.add(epoch=2, update=8, accuracy=0.75, top5_accuracy=1.0)
+    rows.flush()
+    frame = pd.read_csv(tmp_path / "metrics.csv")
+    assert frame["accuracy"].tolist() == [0.5, 0.75]
+    assert frame["top5_accuracy"].isna().tolist() == [True, False]
+
+
 @pytest.mark.parametrize(
     "state",
     [
@@ -248,6 +278,8 @@ def test_every_tag_has_a_description(tmp_path):
     [
         ("epoch/loss", "loss of the training batches"),
         ("epoch/test_accuracy_precise", "accuracy on the test images, with precise statistics"),
+        ("epoch/top5_accuracy", "top-5 accuracy of the training batches"),
+        ("epoch/test_top5_accuracy", "top-5 accuracy on the test images, with moving statistics"),
         ("epoch/validation_loss", "loss on the validation images, with moving statistics"),
         (
             "epoch/test_loss_average",

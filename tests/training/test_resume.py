@@ -12,6 +12,7 @@ from tests.training.small import digits, trainer
 from tf_bdecay import keras_private
 from tf_bdecay.callbacks import PreciseStatistics
 from tf_bdecay.distribution import signals
+from tf_bdecay.errors import BadInput
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.training import resume
 
@@ -92,6 +93,27 @@ def test_metrics_are_put_back_also_on_fewer_replicas(made):
     halves = {label: np.concatenate([a / 2, a / 2]) for label, a in arrays.items()}
     resume.assign(made, halves)
     assert made.get_metrics_result() == before
+
+
+def test_a_checkpoint_without_a_metric_of_today_goes_on_with_zeros_for_it(made, tmp_path):
+    fit(made, tmp_path, epochs=1, every_updates=2)
+    path = tmp_path / "update_00000002.npz"
+    arrays, meta = checkpoints.read(path)
+    labels = sorted(label for label in arrays if label.startswith("metric/"))
+    before = {label: array for label, array in arrays.items() if label not in labels[-2:]}
+    for newer in tmp_path.glob("*"):
+        newer.unlink()
+    checkpoints.write(path, before, meta)
+    said = []
+    start = resume.restore(tmp_path, made, said.append)
+    assert "over the rest of the running epoch only" in said[0]
+    assert sorted(start.metrics) == labels
+    for label, array in start.metrics.items():
+        expected = np.zeros_like(arrays[label]) if label in labels[-2:] else arrays[label]
+        np.testing.assert_array_equal(array, expected)
+    checkpoints.write(path, {k: v for k, v in arrays.items() if k != labels[0]}, meta)
+    with pytest.raises(BadInput, match="of a run with other metrics"):
+        resume.restore(tmp_path, made, said.append)
 
 
 def stock():

@@ -16,16 +16,19 @@ class Table:
         columns: its header.
         key: the column that counts updates, by which a resumed run drops what it will write again.
         after: the number of updates from which this run resumes; rows beyond it are dropped.
+        newer: columns that a file of an earlier version may lack; its rows stay empty there.
 
     Raises:
         BadInput: what is there is not such a table.
     """
 
-    def __init__(self, path, columns, key="update", after=0):
+    def __init__(self, path, columns, key="update", after=0, newer=()):
         self.path = pathlib.Path(path)
         self.columns = list(columns)
         self._rows = []
-        kept = _rows(self.path, self.columns, key, after) if after and self.path.exists() else []
+        kept = []
+        if after and self.path.exists():
+            kept = _rows(self.path, self.columns, key, after, newer)
         text = io.StringIO()
         writer = csv.DictWriter(text, self.columns)
         writer.writeheader()
@@ -46,7 +49,7 @@ class Table:
         self._rows = []
 
 
-def _rows(path, columns, key, after):
+def _rows(path, columns, key, after, newer):
     """The rows up to an update of a table that a kill may have cut short, or a stranger changed."""
     try:
         text = path.read_bytes().decode("utf-8")
@@ -54,8 +57,9 @@ def _rows(path, columns, key, after):
         header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     except (ValueError, csv.Error) as error:
         raise BadInput(_damaged(path, error)) from error
-    require(header == columns, _damaged(path, f"its header is {shown(','.join(header))}"))
-    kept = []
+    older = [name for name in columns if name not in newer]
+    require(header in (columns, older), _damaged(path, f"its header is {shown(','.join(header))}"))
+    columns, kept = header, []
     for number, cells in enumerate(rows, 2):
         row = dict(zip(columns, cells, strict=False))
         right = len(cells) == len(columns) and row[key].isascii() and row[key].isdigit()

@@ -90,7 +90,7 @@ def build(config, strategy=None, data_dir=None, download=False, images=None):
         trainer.compile(
             optimizer=parts.make_optimizer(config, schedule),
             loss=SmoothedCrossentropy(config.label_smoothing),
-            metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
+            metrics=parts.make_metrics(images),
             steps_per_execution=config.steps_per_execution,
             jit_compile=config.jit_compile,
             micro_batch_size=config.micro_batch_size,
@@ -248,7 +248,8 @@ def _callbacks(experiment, workdir, start, request, own, console, say):
     precise = evaluates is not None and config.evaluation_statistics == "precise"
     callbacks += [evaluates] * precise
     callbacks += [averages] * (averages is not None)
-    shown = shown_names(size.split, precise, averages is not None)
+    top5 = parts.has_top5(experiment.images)
+    shown = shown_names(size.split, precise, averages is not None, top5)
     callbacks.append(StopDiverged(config.max_skipped_updates, per_epoch, after))
     if leads:
         pages = {

@@ -33,6 +33,7 @@ EPOCH_COLUMNS = (
     "images_per_second",
     "seconds",
 )
+TOP5 = "top5_accuracy"  # the name of its metric
 _EPOCH = "By epoch, at the number of its last update: {} "
 _ENDS = {
     "_precise": "with precise statistics of normalization layers, re-estimated at these weights.",
@@ -40,8 +41,8 @@ _ENDS = {
 }
 
 
-def shown_names(split, precise=False, average=False):
-    """How a run calls what Keras calls `val_loss` and `val_accuracy`.
+def shown_names(split, precise=False, average=False, top5=False):
+    """How a run calls what Keras calls `val_loss`, `val_accuracy` and `val_top5_accuracy`.
 
         >>> shown_names("test", precise=True)
         {'val_loss': 'test_loss_precise', 'val_accuracy': 'test_accuracy_precise'}
@@ -50,8 +51,9 @@ def shown_names(split, precise=False, average=False):
         split: "test" or "validation", what the epochs are evaluated on.
         precise: whether with precise statistics.
         average: whether the average of the weights is evaluated, too.
+        top5: whether the top-5 accuracy is.
     """
-    end, names = "_precise" * precise, ("loss", "accuracy")
+    end, names = "_precise" * precise, ("loss", "accuracy", *[TOP5] * top5)
     averages = {f"val_{name}_average": f"{split}_{name}_average" for name in names if average}
     return {f"val_{name}": f"{split}_{name}{end}" for name in names} | averages
 
@@ -60,8 +62,9 @@ def describe_tag(tag):
     """What TensorBoard says of a tag of ours, or ""."""
     if tag.startswith(EPOCH_TAG):
         name = tag.removeprefix(EPOCH_TAG)
-        what = "loss" if "loss" in name else "accuracy" if "accuracy" in name else name
-        if name in ("loss", "accuracy"):
+        kinds = {"loss": "loss", TOP5: "top-5 accuracy", "accuracy": "accuracy"}
+        what = next((what for kind, what in kinds.items() if kind in name), name)
+        if name in kinds:
             return _EPOCH.format(f"{what} of the training batches, each before its update.")
         ends = (text for end, text in _ENDS.items() if name.endswith(end))
         end = next(ends, "with moving statistics.")
@@ -95,8 +98,11 @@ class EpochRows(CountsUpdates):
         columns = [name.format(**names) for name in EPOCH_COLUMNS]
         after = columns.index(shown["val_accuracy"]) + 1
         columns[after:after] = [name for name in shown.values() if name not in columns]
+        if f"val_{TOP5}" in shown:
+            columns.insert(columns.index("accuracy") + 1, TOP5)
+        newer = [name for name in columns if TOP5 in name]
         ended = start.epoch * updates_per_epoch
-        self.table = Table(workdir.path / "metrics.csv", columns, after=ended)
+        self.table = Table(workdir.path / "metrics.csv", columns, after=ended, newer=newer)
         self._speed = Speed(batch_size)
         self._resumed = _checked(start.callbacks.get(type(self).__name__))
 

@@ -224,6 +224,19 @@ def make_optimizer(config, schedule):
     return optimizer
 
 
+def has_top5(images):
+    """Whether the top-5 accuracy says anything: there are more than five classes."""
+    return images.num_classes > 5
+
+
+def make_metrics(images):
+    """The metrics of a run, new ones: accuracy, and top-5 accuracy where it says anything."""
+    found = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+    if has_top5(images):
+        found.append(keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5_accuracy"))
+    return found
+
+
 def make_sharpness_aware(config):
     """The `SharpnessAware` of a config, or None."""
     kind, *numbers = (config.sharpness_aware[name] for name in ("kind", "rho", "eta"))

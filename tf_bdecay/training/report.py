@@ -97,20 +97,17 @@ def render(result):
     summary = Table(box=box.SIMPLE_HEAD, show_header=False)
     summary.add_column(style="bold")
     summary.add_column(justify="right")
-    rows = [
-        ("test accuracy (last epoch)", f"{result['test_accuracy']:.2%}"),
-        ("test loss", f"{result['test_loss']:.4f}"),
-    ]
-    if "test_accuracy_precise" in result:
-        rows += [
-            ("test accuracy, precise statistics", f"{result['test_accuracy_precise']:.2%}"),
-            ("test loss, precise statistics", f"{result['test_loss_precise']:.4f}"),
-        ]
-    if "test_accuracy_average" in result:
-        rows += [
-            ("test accuracy, averaged weights", f"{result['test_accuracy_average']:.2%}"),
-            ("test loss, averaged weights", f"{result['test_loss_average']:.4f}"),
-        ]
+    ends = {"": "", "_precise": ", precise statistics", "_average": ", averaged weights"}
+    rows = []
+    for end, words in ends.items():
+        if f"test_accuracy{end}" not in result:
+            continue
+        accuracy = f"test accuracy{words or ' (last epoch)'}"
+        rows.append((accuracy, f"{result[f'test_accuracy{end}']:.2%}"))
+        if f"test_top5_accuracy{end}" in result:
+            top5 = f"test top-5 accuracy{words}"
+            rows.append((top5, f"{result[f'test_top5_accuracy{end}']:.2%}"))
+        rows.append((f"test loss{words}", f"{result[f'test_loss{end}']:.4f}"))
     rows += [
         ("updates", f"{result['updates']:,}"),
         ("sum of eta", f"{result['learning_rate_sum']:.3f}"),

@@ -236,6 +236,7 @@ def restore(folder, model, say, updates_per_epoch=None, epochs=None):
         return Position()
     path, arrays, meta = found
     metrics = {label: arrays.pop(label) for label in list(arrays) if label.startswith(_METRIC)}
+    metrics = _with_newer(path, metrics, model, say)
     _check_metrics(path, metrics, model)
     checkpoints.assign(path, arrays, checkpoints.state_of(model, model.optimizer))
     say(f"Going on from {path}, after update {meta['update']} and epoch {meta['epoch']}.")
@@ -251,6 +252,22 @@ def _check(path, meta, per_epoch, epochs):
         right = right and meta["update"] <= epochs * per_epoch
     if not right:
         raise checkpoints.Damaged(f"The checkpoint {path} is not of this run: {shown(meta)}.")
+
+
+def _with_newer(path, metrics, model, say):
+    """The metrics of an unfinished epoch, with zeros for those that an earlier version had not."""
+    labelled = _labelled(model) if metrics else {}
+    names = list(labelled)
+    newer = names[len(metrics) :] if sorted(metrics) == sorted(names[: len(metrics)]) else []
+    if not newer:
+        return metrics
+    replicas = len(next(iter(metrics.values())))
+    say(
+        f"{path} is of a version without all metrics of this one: what is new, such as the top-5 "
+        "accuracy, is over the rest of the running epoch only."
+    )
+    zeros = {label: np.zeros([replicas, *labelled[label].shape], "float32") for label in newer}
+    return {**metrics, **zeros}
 
 
 def _check_metrics(path, metrics, model):
