@@ -157,7 +157,8 @@ def run(options, command):
         raise
     if leads:
         print(f"Result, curves, metrics and TensorBoard events are in {workdir.path}")
-        print(f"  tensorboard --logdir={workdir.tensorboard}")
+        print("  confusion.png: which classes it confuses; mistakes.png: the most confident ones")
+        print(f"  tensorboard --logdir={workdir.tensorboard}", flush=True)
     wrong = not_finite(result)
     if wrong:
         ending.say(f"The result is not finite ({wrong}): the run is no success. It is kept.")

@@ -60,7 +60,7 @@ def test_a_run_leaves_what_it_promises(finished):
     names = {p.name for p in finished.iterdir()}
     assert names == {
         "config.json", "versions.json", "metrics.csv", "layers.csv", "result.json", "curves.png",
-        "model.keras", "checkpoints", "tensorboard", ".lock",
+        "model.keras", "confusion.png", "mistakes.png", "checkpoints", "tensorboard", ".lock",
     }  # fmt: skip
     result = json.loads((finished / "result.json").read_text())
     assert result["updates"] == 12 and result["epochs"] == 4

@@ -16,17 +16,17 @@ def digits(count=256):
     return x, bunch.target[:count].astype("int64")
 
 
-def network(dropout=0.0):
+def network(dropout=0.0, classes=10, width=8, **normalization):
     """Two convolutions, each with ghost batch normalization, and a dense layer."""
     inputs = x = keras.Input((8, 8, 1))
     for i in (1, 2):
-        x = keras.layers.Conv2D(8, 3, padding="same", use_bias=False, name=f"conv_{i}")(x)
-        x = GhostBatchNormalization(16, momentum=0.9, name=f"norm_{i}")(x)
+        x = keras.layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"conv_{i}")(x)
+        x = GhostBatchNormalization(16, momentum=0.9, name=f"norm_{i}", **normalization)(x)
         x = keras.layers.Activation("tanh")(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
     if dropout:
         x = keras.layers.Dropout(dropout, seed=1)(x)
-    return keras.Model(inputs, keras.layers.Dense(10, name="head")(x))
+    return keras.Model(inputs, keras.layers.Dense(classes, name="head")(x))
 
 
 def trainer(optimizer=None, dropout=0.0, seed=0, **compile_arguments):

@@ -28,6 +28,7 @@ class _Source:
         num_classes: of its labels.
         augmentation: of its training images.
         statistics: (mean, deviation) as published; None for those of the training images.
+        classes: their names, by label, or None.
         bundled: whether it comes with a library, so that no folder has it.
     """
 
@@ -35,6 +36,7 @@ class _Source:
     num_classes: int
     augmentation: Augmentation
     statistics: tuple | None = None
+    classes: tuple | None = None
     bundled: bool = False
 
 
@@ -57,6 +59,7 @@ _SOURCES = {
         lambda data_dir, download, seed: digits.read(seed),
         num_classes=10,
         augmentation=Augmentation(padding=1, flip=False),  # a mirrored digit is another or none
+        classes=tuple("0123456789"),
         bundled=True,
     ),
     "cifar10": _Source(
@@ -64,6 +67,10 @@ _SOURCES = {
         num_classes=10,
         augmentation=_CIFAR,
         statistics=((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+        classes=(
+            *("airplane", "automobile", "bird", "cat", "deer"),
+            *("dog", "frog", "horse", "ship", "truck"),
+        ),
     ),
     "cifar100": _Source(
         _cifar("cifar100"),
@@ -133,4 +140,5 @@ def load(name, data_dir=None, download=False, seed=0, validation=0.0, *, images=
         mean=mean,
         deviation=deviation,
         augmentation=augmentation,
+        classes=source.classes,
     )

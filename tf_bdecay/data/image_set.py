@@ -83,6 +83,7 @@ class ImageSet:
             divides by.
         augmentation: of training images.
         validation: a `Split` set aside from training, or None.
+        classes: names of the classes, by label, or None.
 
     Raises:
         BadInput: on construction, for a label without a class, splits of unequal shape, or a
@@ -97,6 +98,7 @@ class ImageSet:
     deviation: tuple
     augmentation: Augmentation
     validation: Split | None = None
+    classes: tuple | None = None
 
     def __post_init__(self):
         channels = self.image_shape[-1]

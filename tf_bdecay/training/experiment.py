@@ -15,7 +15,7 @@ from tf_bdecay.distribution.strategies import is_multi_worker
 from tf_bdecay.optim.base import unwrapped
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.files import json_ready, write_json
-from tf_bdecay.training import loop, parts, report, resume
+from tf_bdecay.training import loop, parts, predictions, report, resume
 from tf_bdecay.training.config import flatten
 from tf_bdecay.training.logs import EpochRows, StopDiverged, UpdateSummaries, shown_names
 from tf_bdecay.training.losses import SmoothedCrossentropy
@@ -317,8 +317,9 @@ def _result(experiment, evaluates, averages, folder):
 
 
 def _report(experiment, workdir, result):
-    """Writes model, picture and result; the result last, as it says that the run is finished."""
+    """Writes model, pictures and result; the result last, as it says that the run is finished."""
     experiment.model.save(workdir.path / "model.keras")
+    predictions.draw(experiment, workdir.path, report.run_name(result))
     report.draw(
         workdir.path / "curves.png",
         pd.read_csv(workdir.path / "metrics.csv"),

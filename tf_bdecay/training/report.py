@@ -168,13 +168,17 @@ def draw(path, epochs, layers, result, threshold=None):
     figure.savefig(path, dpi=110)
 
 
+def run_name(result):
+    """What a run is called in pictures."""
+    return f"{result['experiment']}, variant {result['variant']}, seed {result['seed']}"
+
+
 def _title(result):
     """The run's name and what it came to."""
-    run = f"{result['experiment']}, variant {result['variant']}, seed {result['seed']}"
     found = f"test accuracy {result['test_accuracy']:.2%}"
     if "test_accuracy_precise" in result:
         found += f" (moving statistics), {result['test_accuracy_precise']:.2%} (precise)"
-    return f"{run}\n{found}"
+    return f"{run_name(result)}\n{found}"
 
 
 def _evaluations(axis, name, epochs, result):

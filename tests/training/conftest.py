@@ -1,0 +1,28 @@
+"""A run of the small network that several files look at."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from configs import digits_resnet18
+from tests.training.small import network
+from tf_bdecay.training import config as checks
+from tf_bdecay.training import experiment, parts
+from tf_bdecay.training.workdir import Workdir
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """(experiment, path of its workdir, result) of one epoch, with a validation split."""
+    path = tmp_path_factory.mktemp("finished") / "run"
+    config = digits_resnet18.get_config()
+    changes = {"batch_size": 352, "epochs": 1, "model.width": 4, "data.validation": 0.1}
+    config.update_from_flattened_dict(changes)
+    checks.check(config)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "make_model", lambda *_: network())
+        made = experiment.build(config)
+    workdir = Workdir(path, checks.flatten(config))
+    result = experiment.train(made, workdir, Console(file=io.StringIO(), width=500))
+    return made, path, result
