@@ -10,9 +10,9 @@ from tf_bdecay.distribution import cluster as clusters
 from tf_bdecay.distribution import workers
 from tf_bdecay.errors import BadInput
 from tf_bdecay.planning import formulas
-from tf_bdecay.training import command_line, keys
+from tf_bdecay.training import command_line, initial, keys
 from tf_bdecay.training import config as checks
-from tf_bdecay.training.workdir import Workdir, not_finite
+from tf_bdecay.training.workdir import Workdir, check_new_folder, not_finite
 
 ROOT = pathlib.Path(__file__).resolve().parent
 FITS = (
@@ -104,46 +104,66 @@ def run(options, command):
         The exit code.
     """
     cluster, ending = command.cluster, command.ending
-    workdir = None
+    workdir = source = None
     listener = cluster.bind() if cluster else None
     leads = cluster is None or cluster.leads
-    if not options.dry_run:
+    if options.export is not None:
+        check_new_folder("--export", options.export)
+    if not options.dry_run and not (options.eval_only and options.init_from is not None):
         flat = checks.flatten(options.config)
         defaults = {path: key.default for path, key in keys.table(flat).items()}
         workdir = Workdir(options.workdir, flat, defaults)
         if options.resume == "never":
             workdir.check_new()
-        if workdir.result:
+        if options.eval_only:
+            source = initial.find(workdir.path, "--workdir")
+        else:
+            workdir.check_initial(options.init_from)
+        if workdir.result and not options.eval_only:
             accuracy = float(workdir.result["test_accuracy"])
+            wrong = not_finite(workdir.result)
             if leads:
                 end = f"test accuracy {accuracy:.2%}. Nothing was changed."
-                print(f"{workdir.path} is finished: {end}")
-            return outcome.DIVERGED if not_finite(workdir.result) else outcome.DONE
-        ending.folder = workdir.path
-        ending.kept = lambda: _kept(workdir.path)
+                print(f"{workdir.path} is finished: {end}", flush=True)
+                if options.export is not None and not wrong:
+                    export(options, workdir)
+            return outcome.DIVERGED if wrong else outcome.DONE
+        if not options.eval_only:
+            ending.folder = workdir.path
+            ending.kept = lambda: _kept(workdir.path)
+    if options.init_from is not None and not (workdir and workdir.begun):
+        source = initial.find(options.init_from)
 
     # TensorFlow takes seconds to import, so what can be refused before it is.
     with quirks.silent_stderr():
         import tensorflow as tf
 
-        from tf_bdecay.training import experiment, logs, loop
+        from tf_bdecay.training import evaluation, experiment, logs, loop
 
         if options.deterministic:
             tf.config.experimental.enable_op_determinism()
-    strategy, images = _started(options, cluster, listener)
+    strategy, images = _started(options, cluster, listener, source)
     data = (options.data_dir, options.download, images)
     with workers.peer_errors(cluster):
         made = experiment.build(options.config, strategy, *data)
+    if options.eval_only:
+        with workers.peer_errors(cluster):
+            found = evaluation.evaluate(made, source, workdir and workdir.path)
+        return outcome.DIVERGED if not_finite(found) else outcome.DONE
     if leads:
         print(experiment.describe(made), flush=True)
     if options.dry_run:
+        if source and leads:
+            print(f"It would start from {initial.load(source, made.model)}.")
         return outcome.DONE
     if leads:
         print(f"workdir        {workdir.path}", flush=True)
     command.trains = True
     try:
         with workers.peer_errors(cluster):
-            result = experiment.train(made, workdir, deterministic=options.deterministic)
+            result = experiment.train(
+                made, workdir, deterministic=options.deterministic, source=source
+            )
     except logs.Diverged as stop:
         ending.say(f"{stop} {_kept(workdir.path)}")
         return outcome.DIVERGED
@@ -163,10 +183,37 @@ def run(options, command):
     if wrong:
         ending.say(f"The result is not finite ({wrong}): the run is no success. It is kept.")
         return outcome.DIVERGED
+    if options.export is not None:
+        with workers.peer_errors(cluster):
+            if leads:
+                export(options, workdir, made.images)
+            experiment.wait_for_leader(strategy)
     return outcome.DONE
 
 
-def _started(options, cluster, listener):
+def export(options, workdir, images=None):
+    """Exports the model of a finished run.
+
+    Args:
+        options: `command_line.Options`.
+        workdir: the run's `Workdir`.
+        images: its `ImageSet`; loaded if None.
+    """
+    with quirks.silent_stderr():
+        from tf_bdecay.training import experiment
+        from tf_bdecay.training import export as exports
+
+        images = images or experiment.load_images(
+            options.config, options.data_dir, options.download
+        )
+        apart = exports.export(workdir.path / "model.keras", images, options.export)
+    print(
+        f"Exported to {options.export}: its endpoint `serve` takes uint8 pictures and gives "
+        f"probabilities. Loaded again, it gives those of the model to {apart:.1g}."
+    )
+
+
+def _started(options, cluster, listener, source):
     """The strategy, and the images where many workers have compared them."""
     from tf_bdecay.distribution import strategies
 
@@ -178,7 +225,9 @@ def _started(options, cluster, listener):
     waits = contextlib.nullcontext()
     if cluster:
         flat = checks.flatten(options.config)
-        mine = workers.facts(flat, deterministic=options.deterministic)
+        weights = source.digest if source else None
+        more = {"deterministic": options.deterministic, "hash of the weights to start": weights}
+        mine = workers.facts(flat, **more)
         workers.rendezvous(cluster, listener, mine, options.start_timeout)
         sentence = f"TensorFlow did not connect the workers in {options.start_timeout:g} s."
         waits = workers.time_limit(options.start_timeout, sentence)

@@ -119,6 +119,33 @@ def test_a_finished_run_says_so_and_touches_nothing(finished, capsys):
     assert contents(finished) == before
 
 
+def test_the_weights_of_a_run_are_evaluated_taken_and_exported(finished, tmp_path, capsys):
+    assert main([f"--workdir={finished}", *TINY, "--eval_only"]) == 0
+    evaluation = json.loads((finished / "evaluation.json").read_text())
+    result = json.loads((finished / "result.json").read_text())
+    for name in ("test_accuracy", "test_top5_accuracy_precise", "test_loss_precise"):
+        assert evaluation[name] == pytest.approx(result[name], rel=1e-5)
+    assert "precise" in capsys.readouterr().out
+    (finished / "evaluation.json").unlink()
+
+    frozen = "--config.finetune.frozen=stem,stage[123]"
+    taken = [f"--init_from={finished}", f"--workdir={tmp_path / 'tuned'}", frozen]
+    assert main([*taken, *TINY, "--dry_run"]) == 0
+    said = capsys.readouterr().out
+    assert f"It would start from 102 variables of {finished / 'model.keras'}." in said
+    assert "frozen         30 layers (stem_conv, stem_bn, ..., stage3_block2_bn2) with" in said
+    assert not (tmp_path / "tuned").exists()
+
+    before = contents(finished)
+    assert main([f"--workdir={finished}", *TINY, f"--export={tmp_path / 'served'}"]) == 0
+    assert f"Exported to {tmp_path / 'served'}" in capsys.readouterr().out
+    assert (tmp_path / "served" / "saved_model.pb").exists()
+    assert contents(finished) == before
+    assert main([f"--workdir={finished}", *TINY, f"--export={tmp_path / 'served'}"]) == 2
+    assert main([f"--workdir={finished}", *TINY, f"--init_from={tmp_path}"]) == 2
+    assert "holds a run that began from new weights" in capsys.readouterr().err
+
+
 def test_another_experiment_is_refused_and_touches_nothing(finished, capsys):
     before = contents(finished)
     assert main([f"--workdir={finished}", *TINY, "--config.decay.threshold=0.2"]) == 2

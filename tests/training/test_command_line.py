@@ -148,3 +148,22 @@ def test_help_lists_every_variant():
 
     page = command_line.help_page(["--help"], ROOT)
     assert ", ".join(VARIANTS) in page
+
+
+def test_flags_of_weights_that_would_have_no_effect_are_refused():
+    assert "--dry_run evaluates nothing" in refused("--dry_run", "--eval_only")
+    assert "--dry_run trains nothing and does not go" in refused("--dry_run", "--export=a")
+    assert "does not go with --export" in refused("--eval_only", "--export=")
+    both = refused("--eval_only", "--workdir=a", "--init_from=b")
+    assert "the weights of --workdir=a, or of --init_from=b: leave one of them out" in both
+    assert "--plan runs nothing and takes no --init_from" in refused("--plan", "--init_from=a")
+    options = parse("--eval_only", "--init_from=b", "--noeval_only", "--dry_run")
+    assert (options.init_from, options.eval_only, options.export) == ("b", False, None)
+
+
+@pytest.mark.parametrize("value", ["", ",", "stem,", "(", "stem,*"])
+def test_layers_to_freeze_are_regular_expressions(value):
+    flag = f"--config.finetune.frozen={value}"
+    with pytest.raises(BadInput, match="config.finetune.frozen must be names of stages or regul"):
+        config.check(parse(flag).config)
+    config.check(parse("--config.finetune.frozen=stem, stage[12]").config)

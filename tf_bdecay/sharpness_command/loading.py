@@ -14,6 +14,7 @@ from tf_bdecay.errors import BadInput, first_line
 from tf_bdecay.sharpness_command import examples, losses
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.training import parts
+from tf_bdecay.training.config import nested
 from tf_bdecay.training.trainer import Trainer
 
 __import__("tf_bdecay.layers")  # both register classes that saved models have
@@ -125,17 +126,8 @@ def _saved(subject):
 def _from_checkpoint(subject, images, data_dir):
     """The model of a run that is not finished, with the weights of its newest checkpoint."""
     images = images or examples.own_images(subject, data_dir)
-    nested = ConfigDict()
-    for path, value in subject.config.items():
-        section, _, key = path.rpartition(".")
-        target = nested
-        if section:
-            if section not in nested:
-                nested[section] = ConfigDict()
-            target = nested[section]
-        target[key] = value
     try:
-        model = parts.make_model(nested, images)
+        model = parts.make_model(ConfigDict(nested(subject.config)), images)
     except BadInput:
         raise
     except Exception as error:  # a config.json that anybody may have written

@@ -100,6 +100,13 @@ def assign(path, arrays, state):
     Raises:
         BadInput: the variables are not those of the checkpoint. No variable has changed then.
     """
+    check_same(path, arrays, state)
+    for label, variable in state.items():
+        variable.assign(arrays[label])
+
+
+def check_same(path, arrays, state):
+    """Raises `BadInput` unless a checkpoint's values are of these variables; as of `assign`."""
     for label in (*state, *arrays):
         require(
             label in arrays and label in state,
@@ -114,8 +121,6 @@ def assign(path, arrays, state):
             f"The checkpoint {path} is of another model or optimizer: {label!r} is {array.dtype} "
             f"{list(array.shape)} there and {ours[1]} {list(ours[0])} here.",
         )
-    for label, variable in state.items():
-        variable.assign(arrays[label])
 
 
 def write(path, arrays, meta):

@@ -50,6 +50,9 @@ FLAGS = (
     Flag(str, "tpu", "", "name or address of a TPU; that of TPU_NAME by default"),
     Flag(str, "data_dir", None, "folder with the prepared CIFAR sets"),
     Flag(bool, "download", False, "download the data set where it is missing"),
+    Flag(str, "init_from", None, "weights to start from: a workdir, its checkpoint, FILE.keras"),
+    Flag(bool, "eval_only", False, "evaluate the weights of --workdir, or of --init_from"),
+    Flag(str, "export", None, "write the trained model, for serving, to this new folder"),
     Flag(
         str,
         "resume",
@@ -94,6 +97,7 @@ Trains a network by Keras' fit with LAMB and adaptive beta decay, and reports wh
   python main.py                                    digits, in minutes on a CPU
   python main.py --config=configs/cifar10_resnet18.py:beta --data_dir=DIR --config.epochs=20
   python main.py --config=configs/cifar10_resnet18.py:adaptive --dry_run
+  python main.py --init_from=runs/other --config.finetune.frozen=stem,stage1
   python main.py --config=configs/cifar10_resnet18.py --plan --memory_gb=16 --flops=2e13
 
 Flags
@@ -150,6 +154,7 @@ def parse(arguments, root):
         "--strategy=mirrored.",
     )
     _check_workers(values)
+    _check_weights(values)
     require(
         values.seed is None or not _given("config.seed", rest) or values.seed == config.seed,
         f"--seed={values.seed} and --config.seed={config.seed} set the same thing: give one.",
@@ -201,6 +206,23 @@ def _check_workers(values):
     require(
         0 < values.start_timeout < 1e7,
         f"--start_timeout must be a number of seconds > 0. Received: {values.start_timeout}",
+    )
+
+
+def _check_weights(values):
+    """Raises `BadInput` for flags of which one would leave another without effect."""
+    both = "leave one of them out"
+    for one, other, why in (
+        ("dry_run", "eval_only", "evaluates nothing"),
+        ("dry_run", "export", "trains nothing"),
+        ("eval_only", "export", "trains nothing"),
+    ):
+        there = values[one].value and values[other].value not in (None, False)
+        require(not there, f"--{one} {why} and does not go with --{other}: {both}.")
+    require(
+        not values.eval_only or values.init_from is None or values.workdir is None,
+        f"--eval_only evaluates the weights of --workdir={values.workdir}, or of --init_from="
+        f"{values.init_from}: {both}.",
     )
 
 

@@ -84,6 +84,18 @@ def flatten(config):
     return flat
 
 
+def nested(flat):
+    """The nested dict of a flat one, as a config.json has it; undoes `flatten`."""
+    found = {}
+    for path, value in flat.items():
+        *sections, name = path.split(".")
+        section = found
+        for part in sections:
+            section = section.setdefault(part, {})
+        section[name] = value
+    return found
+
+
 def ghost_batch_size(flat):
     """The number of images that any part of a batch must be a multiple of: 1 for any.
 

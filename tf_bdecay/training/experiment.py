@@ -15,7 +15,16 @@ from tf_bdecay.distribution.strategies import is_multi_worker
 from tf_bdecay.optim.base import unwrapped
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.files import json_ready, write_json
-from tf_bdecay.training import loop, parts, predictions, report, resume
+from tf_bdecay.training import (
+    evaluation,
+    finetuning,
+    initial,
+    loop,
+    parts,
+    predictions,
+    report,
+    resume,
+)
 from tf_bdecay.training.config import flatten
 from tf_bdecay.training.logs import EpochRows, StopDiverged, UpdateSummaries, shown_names
 from tf_bdecay.training.losses import SmoothedCrossentropy
@@ -137,12 +146,14 @@ def describe(experiment):
         lines["optimizer"] += f", with {aware.kind} of {', '.join(numbers)}"
     if config.ema.momentum is not None:
         lines["optimizer"] += f", its weights averaged with momentum {config.ema.momentum:g}"
+    frozen = finetuning.words(experiment.model)
+    lines |= {"frozen": frozen} if frozen else {}
     values = [f"config.{path} = {value}" for path, value in flatten(config).items()]
     table = str(tf_bdecay.describe(experiment.trainer))
     return "\n".join([*values, "", *(f"{n:15}{text}" for n, text in lines.items()), table])
 
 
-def train(experiment, workdir, console=None, deterministic=False):
+def train(experiment, workdir, console=None, deterministic=False, source=None):
     """Fits, from the newest checkpoint on where there is one, and reports.
 
     Args:
@@ -150,24 +161,25 @@ def train(experiment, workdir, console=None, deterministic=False):
         workdir: its `Workdir`.
         console: the `rich.console.Console` to talk to; stdout by default.
         deterministic: whether TensorFlow's op determinism is on, for the record.
+        source: an `initial.Source` of the weights that a run starts from; None for new ones.
 
     Returns:
         The result, as written to result.json.
 
     Raises:
-        BadInput: a checkpoint that cannot be used.
+        BadInput: a checkpoint that cannot be used, or weights that do not fit.
         Diverged: too many updates in a row were not finite.
         Stopped: SIGTERM or SIGINT came; there is a checkpoint of the update then done.
         OSError: a file could not be written.
     """
     if not sharding.is_leader(experiment.strategy):  # who alone writes and talks
-        return _train(experiment, workdir, Console(quiet=True), deterministic)
+        return _train(experiment, workdir, Console(quiet=True), deterministic, source)
     console = console or Console()
     with workdir.lock(lambda sentence: console.print(sentence, highlight=False, markup=False)):
-        return _train(experiment, workdir, console, deterministic)
+        return _train(experiment, workdir, console, deterministic, source)
 
 
-def _train(experiment, workdir, console, deterministic):
+def _train(experiment, workdir, console, deterministic, source):
     """`train`, in a workdir that nobody else is in; other workers than the leader write nothing."""
     strategy = experiment.strategy
     leads, shared = sharding.is_leader(strategy), is_multi_worker(strategy)
@@ -184,6 +196,12 @@ def _train(experiment, workdir, console, deterministic):
     )
     if not start.update and (workdir.path / "metrics.csv").exists():
         say(f"There is no checkpoint in {workdir.checkpoints}: the run starts from the beginning.")
+    begins = {}
+    if source and not start.update:
+        say(f"Starting from {initial.load(source, experiment.model)}.")
+        begins["init_from"] = source.record()
+    elif not start.update and finetuning.frozen(experiment.model):
+        say("Warning: without --init_from the layers that are frozen have new, random weights.")
     if leads:
         begin = {"epoch": start.epoch, "update": start.update}
         if start.update:
@@ -191,10 +209,8 @@ def _train(experiment, workdir, console, deterministic):
         record = {"strategy": strategies.name(strategy), "deterministic": deterministic}
         if experiment.config.data.name == "pictures":
             workdir.check_pictures(experiment.images.record(), bool(start.update))
-        workdir.open({**record, "from": begin})
-    evaluates = None  # networks without normalization have no such statistics
-    if "evaluation_statistics" in experiment.config:
-        evaluates = loop.precise_statistics(experiment)
+        workdir.open({**record, **begins, "from": begin})
+    evaluates = loop.precise_statistics(experiment)
     averages = loop.averaged_weights(experiment, evaluates)
     with signals.deferred() as request:
         if shared:
@@ -213,8 +229,15 @@ def _train(experiment, workdir, console, deterministic):
         result = _result(experiment, evaluates, averages, workdir.path if leads else None)
     if leads:
         _report(experiment, workdir, result)
+    wait_for_leader(strategy)
     console.print(report.render(result))
     return result
+
+
+def wait_for_leader(strategy):
+    """Waits, of many workers, until the leader has written: one that ends would stop it."""
+    if is_multi_worker(strategy):
+        sharding.from_leader(strategy, b"written")
 
 
 def _close(callbacks, say=None):
@@ -288,11 +311,6 @@ def _result(experiment, evaluates, averages, folder):
     """What was measured, and the mechanism behind it; saves the averaged model in a folder."""
     config, trainer = experiment.config, experiment.trainer
 
-    def tested(callbacks, name="test_{}"):
-        images = loop.evaluation_batches(experiment, "test")
-        found = trainer.evaluate(images, callbacks=callbacks, verbose=0, return_dict=True)
-        return {name.format(metric): value for metric, value in found.items()}
-
     def averaged():
         if averages is None:
             return {}
@@ -300,15 +318,14 @@ def _result(experiment, evaluates, averages, folder):
         with averages.averaged():
             if folder is not None:
                 experiment.model.save(folder / "model_average.keras")
-            return tested([], "test_{}_average")
+            return evaluation.measured(experiment, "test", end="_average")
 
     result = {
         "experiment": config.experiment,
         "variant": config.variant,
         "seed": config.seed,
         "epochs": config.epochs,
-        **tested([]),
-        **(tested([evaluates], "test_{}_precise") if evaluates else {}),
+        **evaluation.both(experiment, "test", evaluates),
         **averaged(),
         **report.mechanism(unwrapped(trainer.optimizer), trainer.trainable_variables),
     }

@@ -96,6 +96,16 @@ def _is_path(value):
     return bool(value.strip()) and "\0" not in value
 
 
+def _is_patterns(value):
+    """Whether text is regular expressions with commas between them."""
+    try:
+        for pattern in value.split(","):
+            patterns.check(pattern.strip(), "a config")
+    except BadInput:
+        return False
+    return all(pattern.strip() for pattern in value.split(","))
+
+
 _NAME = "a word without '/', of at most 100 characters"
 
 
@@ -185,6 +195,15 @@ ALWAYS = {
     "data.augment": _flag(True, "random crops and flips; shifts by a pixel (digits)"),
     "data.remainder": _choice("drop", "an epoch's last, smaller batch", "drop", "keep"),
     "data.validation": _number(0.0, "share of the training images set aside", below=1),
+    "finetune.frozen": Key(
+        str,
+        None,
+        "layers that are not trained, by stage or name: stem,stage1",
+        "names of stages or regular expressions on layers' names, with commas between them, such "
+        "as stem,stage1",
+        _is_patterns,
+        optional=True,
+    ),
     "log.summaries_every": _count(10, "updates between TensorBoard summaries"),
     "log.variables": _flag(False, "norm and C_m of every variable by epoch, in variables.csv"),
     "log.evaluate_every": _count(1, "epochs between evaluations"),

@@ -4,6 +4,7 @@ import keras
 
 from tf_bdecay import data
 from tf_bdecay.callbacks import AveragedWeights, PreciseStatistics
+from tf_bdecay.callbacks.statistics import has_statistics
 from tf_bdecay.distribution import sharding, strategies
 from tf_bdecay.optim.base import unwrapped
 from tf_bdecay.training import parts, resume
@@ -76,11 +77,14 @@ def evaluation_batches(experiment, split):
 
 
 def precise_statistics(experiment):
-    """The callback that evaluates with precise statistics.
+    """The callback that evaluates with precise statistics; None where there are none to estimate.
 
     They are of the first batches of the run's first epoch, which follow from the seed alone: a run
     that resumes estimates what one that never stopped does.
     """
+    asked = "evaluation_statistics" in experiment.config  # by a network that normalizes
+    if not asked or not has_statistics(experiment.trainer):  # or all of them are frozen
+        return None
     batches = parts.statistics_batches(experiment.config, experiment.size)
     # Our own data and networks can be used, and the first update need not wait for a trial.
     return PreciseStatistics(_training_batches(experiment, 0), batches, try_first=False)

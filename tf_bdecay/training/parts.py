@@ -14,6 +14,7 @@ from tf_bdecay import data, decay, models, patterns
 from tf_bdecay.batches import check_cut, check_divides
 from tf_bdecay.errors import BadInput, require
 from tf_bdecay.schedules import LinearWarmupCosine, for_batch
+from tf_bdecay.training import finetuning
 from tf_bdecay.training.config import CUT_NAMES, flatten, ghost_batch_size
 
 _OPTIMIZERS = {
@@ -200,9 +201,13 @@ def _model(config, images):
         # Frozen parameters are not there: `trainable=False` would stop the statistics too.
         arguments["center"] = frozen not in ("beta", "bn")
         arguments["scale"] = frozen not in ("gamma", "bn")
-    return models.build(
+    model = models.build(
         name, num_classes=images.num_classes, input_shape=images.image_shape, **arguments
     )
+    layers = config.get("finetune", {}).get("frozen")  # earlier configs have it not
+    if layers:
+        finetuning.freeze(model, layers)
+    return model
 
 
 def make_optimizer(config, schedule):

@@ -92,7 +92,8 @@ def of_test(experiment):
 
     size = experiment.config.evaluation_batch_size
     batches = data.evaluation_batches(images, "test", size)
-    return predict(probabilities, batches, images.mean, images.deviation)
+    with data.named_failures(images):
+        return predict(probabilities, batches, images.mean, images.deviation)
 
 
 def draw(experiment, folder, title):

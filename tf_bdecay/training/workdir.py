@@ -5,14 +5,18 @@ versions.json  of every start              tensorboard/   event files
 metrics.csv    a row an epoch              result.json    once it is finished
 layers.csv     a row a layer and summary   curves.png
 pictures.json  classes, splits, what was skipped, of a run on pictures in files
+model.keras    and, with them:             confusion.png, mistakes.png
+evaluation.json, where --eval_only was asked for
 """
 
 import contextlib
 import math
+import os
 import pathlib
 import tempfile
 
 from tf_bdecay.errors import BadInput, require, shown
+from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.files import (
     fits,
     is_count,
@@ -22,6 +26,7 @@ from tf_bdecay.storage.files import (
     versions,
     write_json,
 )
+from tf_bdecay.training import initial
 
 _UNSET = "(not there)"
 
@@ -54,8 +59,10 @@ def _is_measured(value):
 def _is_start(value):
     """What `open` records."""
     begin = value.get("from", {}) if isinstance(value, dict) else None
+    initial = value.get("init_from") if isinstance(value, dict) else None
     return (
         isinstance(begin, dict)
+        and (initial is None or fits(initial, {"path": str, "sha256": str}))
         and all(is_count(number) for number in begin.values())
         and isinstance(value.get("deterministic", False), bool)
     )
@@ -63,13 +70,37 @@ def _is_start(value):
 
 def not_finite(result):
     """The measured values of a result that are not finite, in words; "" where all are."""
-    measured = {name: value for name, value in result.items() if name.startswith("test_")}
+    measured = {
+        name: value for name, value in result.items() if name.startswith(("test_", "validation_"))
+    }
     wrong = [
         f"{name}={value}"
         for name, value in measured.items()
         if _is_measured(value) and not math.isfinite(float(value))
     ]
     return ", ".join(wrong)
+
+
+def check_new_folder(flag, path):
+    """Raises `BadInput` unless a folder can be made at a path, or an empty one is there.
+
+    Args:
+        flag: that has the path, for the message: "--export".
+        path: the folder's.
+    """
+    try:
+        existing = folder = pathlib.Path(os.path.abspath(path))
+        free = not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir()))
+        while free and not existing.exists():
+            existing = existing.parent
+        right = str(path) and free and existing.is_dir() and os.access(existing, os.W_OK)
+    except (OSError, ValueError):  # no name of a folder, or no permission
+        right = False
+    require(
+        right,
+        f"{flag}={shown(str(path), 300)[1:-1]} must be a new or empty folder, in one that can be "
+        "written to.",
+    )
 
 
 class Workdir:
@@ -138,6 +169,39 @@ class Workdir:
         file = self.path / "versions.json"
         return read_json(file, [_is_start]) if file.exists() else []
 
+    @property
+    def begun(self):
+        """Whether a run goes on or is finished here, rather than starts."""
+        return self.result is not None or checkpoints.newest(self.checkpoints) is not None
+
+    def check_initial(self, given):
+        """Checks that a run which has begun started from these weights.
+
+        Args:
+            given: the path of --init_from, or None: a run that goes on has its own weights.
+
+        Raises:
+            BadInput: it started from others.
+        """
+        if given is None or not self.begun:
+            return
+        since = self._starts_since_begin()
+        record = since[0].get("init_from") if since else None
+        path = os.path.abspath(given)  # where it was then: it may be gone, or have gone on
+        if record and (path == record["path"] or _digest(given) == record["sha256"]):
+            return
+        began = record["path"] if record else "new weights"
+        raise BadInput(
+            f"--workdir={self.path} holds a run that began from {began}, not from --init_from="
+            f"{given}: choose another --workdir, or leave --init_from out to go on."
+        )
+
+    def _starts_since_begin(self):
+        """What was recorded since the run last started from the beginning."""
+        starts = self.starts
+        begins = [i for i, start in enumerate(starts) if start.get("from", {}).get("update") == 0]
+        return starts[begins[-1] :] if begins else starts
+
     def check_deterministic(self, deterministic, say):
         """Warns where a run resumes with another --deterministic: its bits may change.
 
@@ -147,9 +211,7 @@ class Workdir:
             deterministic: as it is now.
             say: called with a line for a person.
         """
-        starts = self.starts
-        begins = [i for i, start in enumerate(starts) if start.get("from", {}).get("update") == 0]
-        since = starts[begins[-1] :] if begins else starts
+        since = self._starts_since_begin()
         if any(start.get("deterministic", deterministic) != deterministic for start in since):
             had, has = ("without", "with") if deterministic else ("with", "without")
             say(
@@ -238,6 +300,14 @@ class Workdir:
 
 def _word(value):
     return value if isinstance(value, str) and len(value) < 100 else shown(value, 100)
+
+
+def _digest(path):
+    """The digest of weights, or None where there are none any more."""
+    try:
+        return initial.find(path).digest
+    except (BadInput, OSError):
+        return None
 
 
 def _unstarted(name):

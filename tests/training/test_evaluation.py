@@ -1,0 +1,62 @@
+"""What is evaluated of weights on the disk is what the run measured at its end."""
+
+import io
+import json
+import shutil
+
+import pytest
+from rich.console import Console
+
+from tests.training.small import network
+from tf_bdecay.errors import BadInput
+from tf_bdecay.training import evaluation, initial
+
+
+def test_the_weights_of_a_run_give_its_result_again(finished, tmp_path):
+    made, path, result = finished
+    page = io.StringIO()
+    console = Console(file=page, width=200)
+    source = initial.find(path)
+    found = evaluation.evaluate(made, source, tmp_path, console)
+    measured = {name: value for name, value in result.items() if name.startswith("test_")}
+    assert len(measured) == 6  # loss, top-1, top-5, by moving and by precise statistics
+    assert {name: found[name] for name in measured} == pytest.approx(measured, rel=1e-5)
+    assert {name.replace("validation", "test") for name in found} == set(measured)
+    written = json.loads((tmp_path / evaluation.FILE).read_text())
+    assert written == {"weights": str(source.file), "sha256": source.digest, **found}
+    lines = page.getvalue().splitlines()
+    assert lines[0] == f"Evaluated 12 variables of {path / 'model.keras'}."
+    rows = [line.split() for line in lines if line.split()[:1] in (["test"], ["validation"])]
+    assert [row[:3] for row in rows] == [
+        ["test", "359", "moving"], ["test", "359", "precise"],
+        ["validation", "144", "moving"], ["validation", "144", "precise"],
+    ]  # fmt: skip
+    assert rows[1][3:] == [
+        f"{found['test_accuracy_precise']:.2%}",
+        f"{found['test_top5_accuracy_precise']:.2%}",
+        f"{found['test_loss_precise']:.4f}",
+    ]
+
+
+def test_it_is_the_weights_on_the_disk_that_are_evaluated(finished, tmp_path):
+    made, path, result = finished
+    network().save(tmp_path / "new.keras")  # of other, random weights
+    found = evaluation.evaluate(made, initial.find(tmp_path / "new.keras"), None, _quiet())
+    assert found["test_loss"] != pytest.approx(result["test_loss"], rel=1e-3)
+    assert not (path / evaluation.FILE).exists()
+    found = evaluation.evaluate(made, initial.find(path), None, _quiet())
+    assert found["test_loss"] == pytest.approx(result["test_loss"], rel=1e-5)
+
+
+def test_nothing_is_evaluated_with_a_new_head(finished, tmp_path):
+    made, path, _ = finished
+    network(classes=7).save(tmp_path / "other.keras")
+    with pytest.raises(BadInput, match=r"head/kernel is \[8, 7\] there and \[8, 10\] here"):
+        evaluation.evaluate(made, initial.find(tmp_path / "other.keras"), tmp_path, _quiet())
+    assert not (tmp_path / evaluation.FILE).exists()
+    shutil.rmtree(tmp_path)
+    initial.load(initial.find(path), made.model)  # for the tests after this one
+
+
+def _quiet():
+    return Console(file=io.StringIO())

@@ -1,0 +1,102 @@
+"""Evaluations of the weights as they are: of a run's end, and of weights on the disk."""
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from tf_bdecay import data
+from tf_bdecay.distribution import sharding
+from tf_bdecay.storage.files import json_ready, write_json
+from tf_bdecay.training import initial, loop
+
+FILE = "evaluation.json"
+_ENDS = {"": "moving", "_precise": "precise"}
+
+
+def measured(experiment, split, callbacks=(), end=""):
+    """Loss and metrics on a split, by the weights and statistics that the model has.
+
+    Args:
+        experiment: the `Experiment`.
+        split: "test" or "validation".
+        callbacks: of the evaluation.
+        end: of the names: "_precise".
+
+    Returns:
+        Dict of "test_accuracy" and the like to a float.
+    """
+    images = loop.evaluation_batches(experiment, split)
+    found = experiment.trainer.evaluate(
+        images, callbacks=list(callbacks), verbose=0, return_dict=True
+    )
+    return {f"{split}_{metric}{end}": value for metric, value in found.items()}
+
+
+def both(experiment, split, precise):
+    """`measured` by moving statistics and by precise ones.
+
+    Args:
+        experiment, split: as of `measured`.
+        precise: from `loop.precise_statistics`; None for moving ones alone.
+    """
+    found = measured(experiment, split)
+    if precise:
+        found |= measured(experiment, split, [precise], "_precise")
+    return found
+
+
+def evaluate(experiment, source, folder=None, console=None):
+    """Evaluates weights on the disk on the test images, and on those set aside for validation.
+
+    Args:
+        experiment: the `Experiment`, whose weights change.
+        source: an `initial.Source`.
+        folder: where `evaluation.json` goes; None for nowhere.
+        console: the `rich.console.Console` to talk to; stdout by default.
+
+    Returns:
+        Dict of "test_accuracy", "test_accuracy_precise" and the like to a float.
+
+    Raises:
+        BadInput: the weights cannot be read or do not fit.
+    """
+    loaded = initial.load(source, experiment.model, new_head=False)
+    precise = loop.precise_statistics(experiment)
+    splits = ["test", *["validation"] * (experiment.images.validation is not None)]
+    found = {}
+    with data.named_failures(experiment.images):
+        for split in splits:
+            found |= both(experiment, split, precise)
+    if sharding.is_leader(experiment.strategy):
+        if folder is not None:
+            content = {"weights": str(source.file), "sha256": source.digest, **found}
+            write_json(folder / FILE, json_ready(content))
+        console = console or Console()
+        console.print(f"Evaluated {loaded}.", highlight=False, markup=False, soft_wrap=True)
+        console.print(_table(found, splits, experiment))
+        if folder is not None:
+            line = f"The numbers are in {folder / FILE}."
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return found
+
+
+def _table(found, splits, experiment):
+    """The values as a table: a row a split and kind of statistics."""
+    smoothing = experiment.config.label_smoothing
+    loss = f"loss, targets smoothed by {smoothing:g}" if smoothing else "cross-entropy"
+    columns = {"accuracy": "top-1", "top5_accuracy": "top-5", "loss": loss}
+    shown = {name: title for name, title in columns.items() if f"test_{name}" in found}
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("split", "images", "statistics"):
+        table.add_column(name, justify="right" if name == "images" else "left")
+    for title in shown.values():
+        table.add_column(title, justify="right", no_wrap=True)
+    for split in splits:
+        for end, words in _ENDS.items():
+            if f"{split}_loss{end}" not in found:
+                continue
+            values = {name: found[f"{split}_{name}{end}"] for name in shown}
+            cells = [f"{v:.4f}" if name == "loss" else f"{v:.2%}" for name, v in values.items()]
+            count = f"{len(experiment.images.split(split)):,}"
+            table.add_row(split, count, words, *cells)
+    return table

@@ -1,0 +1,90 @@
+"""A trained network for serving: a SavedModel from pixels to probabilities."""
+
+import os
+import pathlib
+import shutil
+
+import keras
+import numpy as np
+
+from tf_bdecay import data
+from tf_bdecay.data.augment import standardise
+from tf_bdecay.training.predictions import class_names
+from tf_bdecay.training.workdir import check_new_folder
+
+__import__("tf_bdecay.layers")  # both register classes that saved models have
+__import__("tf_bdecay.training.trainer")
+
+TRIED = 32  # pictures on which the exported network is compared
+TOLERANCE, HALF_TOLERANCE = 1e-5, 2e-2  # of probabilities, in single and half precision
+
+
+def export(saved, images, path):
+    """Writes a saved network as a SavedModel with its preprocessing inside, and checks it.
+
+    The one endpoint, `serve`, takes uint8 images [n, height, width, channels], of any n, and gives
+    float32 probabilities [n, classes]: standardised as in training, moving statistics, softmax.
+    Where the classes have names, `assets.extra/classes.txt` has them, a line each.
+
+    Args:
+        saved: path of the `.keras` file.
+        images: its data set: mean, deviation, names of classes, test pictures to try.
+        path: of the folder to write, new or empty; it appears once all is right.
+
+    Returns:
+        The largest difference of a probability between what was loaded again and the network.
+
+    Raises:
+        BadInput: the folder is not free.
+        RuntimeError: the exported network gives something else.
+    """
+    check_new_folder("--export", path)
+    import tensorflow as tf
+
+    model = keras.models.load_model(saved, compile=False)
+
+    def probabilities(x):
+        x = standardise(x, images.mean, images.deviation)
+        return tf.nn.softmax(tf.cast(model(x, training=False), tf.float32))
+
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.part")
+    shutil.rmtree(aside, ignore_errors=True)  # what a kill left
+    try:
+        archive = keras.export.ExportArchive()
+        archive.track(model)
+        like = tf.TensorSpec([None, *images.image_shape], tf.uint8, name="images")
+        archive.add_endpoint("serve", probabilities, input_signature=[like])
+        archive.write_out(str(aside), verbose=False)
+        if getattr(images, "classes", None):
+            (aside / "assets.extra").mkdir()
+            text = "".join(f"{name}\n" for name in class_names(images))
+            (aside / "assets.extra" / "classes.txt").write_text(text, encoding="utf-8")
+        difference = _difference(aside, probabilities, _pixels(images))
+        half = any(layer.compute_dtype in ("float16", "bfloat16") for layer in model.layers)
+        limit = HALF_TOLERANCE if half else TOLERANCE
+        if not difference <= limit:
+            raise RuntimeError(
+                f"the exported network's probabilities differ from the network's by {difference:g}"
+            )
+        os.replace(aside, path)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return difference
+
+
+def _pixels(images):
+    """The first test pictures, as uint8."""
+    with data.named_failures(images):
+        x, _ = next(iter(data.evaluation_batches(images, "test", TRIED)))
+    pixels = 255 * (np.asarray(x) * np.float32(images.deviation) + np.float32(images.mean))
+    return np.clip(np.rint(pixels), 0, 255).astype("uint8")
+
+
+def _difference(folder, probabilities, pixels):
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(folder))  # which its functions do not keep alive
+    found = np.asarray(loaded.serve(tf.constant(pixels)))
+    return float(np.abs(found - np.asarray(probabilities(pixels))).max())

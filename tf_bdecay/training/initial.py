@@ -1,0 +1,265 @@
+"""Weights to start from: of a saved model, of a run, or of a checkpoint of one.
+
+They are matched by the variables' paths and shapes, moving statistics among them. The optimizer
+starts anew. Only the head, the last dense layer, may have another number of classes.
+"""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+import re
+import zipfile
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from tf_bdecay.errors import BadInput, first_line, require, shown
+from tf_bdecay.storage import checkpoints
+from tf_bdecay.storage.files import read_json
+from tf_bdecay.training.config import nested
+
+_RIGHT = "name a workdir of main.py, a checkpoint in one, or a saved model FILE.keras"
+_MODEL = "model/"
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A file of weights.
+
+    Attributes:
+        given: the path as it was given.
+        file: path of the file that has the weights.
+        config: of a checkpoint, the config of its run, by which its variables have names: dict of
+            dotted path to value; None for a saved model.
+    """
+
+    given: str
+    file: pathlib.Path
+    config: dict | None = None
+
+    @property
+    def digest(self):
+        """The first 16 hexadecimal digits of the file's SHA-256."""
+        with open(self.file, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+    def record(self):
+        """What a workdir records of it: dict of JSON values."""
+        path, file = os.path.abspath(self.given), os.path.abspath(self.file)
+        return {"path": path, "file": file, "sha256": self.digest}
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """What was assigned to a model.
+
+    Attributes:
+        source: the `Source`.
+        variables: how many.
+        head: the name of the layer that was left as it was made, or "".
+        words: why it was, or "".
+    """
+
+    source: Source
+    variables: int
+    head: str = ""
+    words: str = ""
+
+    def __str__(self):
+        found = f"{self.variables} variables of {self.source.file}"
+        return f"{found}; {self.head} starts anew ({self.words})" if self.head else found
+
+
+def find(path, flag="--init_from"):
+    """Finds the file of weights that a path stands for; needs no TensorFlow.
+
+    Args:
+        path: of a `.keras` file, of a workdir, finished (its model.keras) or not (its newest
+            checkpoint), or of a checkpoint in a workdir.
+        flag: that has the path, for messages.
+
+    Returns:
+        A `Source`.
+
+    Raises:
+        BadInput: it is none of these, or a workdir without weights so far.
+    """
+    given, path = str(path), pathlib.Path(path)
+    try:
+        there = given and path.exists()
+    except (OSError, ValueError):  # no name of a file, or no permission
+        there = False
+    right = _RIGHT if flag == "--init_from" else "name the folder of a run, or --init_from=PATH"
+    require(there, f"{flag}={shown(given, 300)[1:-1]} is not there: {right}.")
+    if path.is_dir():
+        return _of_run(given, path, flag)
+    if zipfile.is_zipfile(path) and not _is_checkpoint(path):
+        return Source(given, path)
+    require(
+        _is_checkpoint(path),
+        f"{flag}={given} is neither a model that Keras saved nor a checkpoint: {_RIGHT}.",
+    )
+    config = path.absolute().parent.parent / "config.json"
+    require(
+        config.is_file(),
+        f"{flag}={given} is a checkpoint outside of its run: {config}, which says what its "
+        f"variables are, is not there; {_RIGHT}.",
+    )
+    return Source(given, path, read_json(config, {"model.name": str}))
+
+
+def _is_checkpoint(path):
+    return path.suffix == ".npz"
+
+
+def _of_run(given, path, flag):
+    config = path / "config.json"
+    require(
+        config.is_file(),
+        f"{flag}={given} is a folder without config.json, so no workdir of main.py: {_RIGHT}.",
+    )
+    if (path / "result.json").is_file() and (path / "model.keras").is_file():
+        return Source(given, path / "model.keras")
+    newest = checkpoints.newest(path / "checkpoints")
+    require(
+        newest is not None,
+        f"{flag}={given} has neither a finished model nor a checkpoint yet: wait for its first.",
+    )
+    return Source(given, newest, read_json(config, {"model.name": str}))
+
+
+def load(source, model, new_head=True):
+    """Assigns weights to a model's variables of the same paths and shapes.
+
+    Args:
+        source: from `find`.
+        model: the built functional model.
+        new_head: whether its head stays as it was made where the number of classes is another.
+
+    Returns:
+        A `Loaded`.
+
+    Raises:
+        BadInput: the file cannot be read, or a variable does not fit. Nothing has changed then.
+    """
+    arrays = _read(source, model)
+    ours = _by_path(model)
+    head, words = _other_head(arrays, ours, model) if new_head else ("", "")
+    kept = {path for path in ours if head and path.startswith(f"{head}/")}
+    _check(source, arrays, ours, kept)
+    for path, variable in ours.items():
+        if path not in kept:
+            variable.assign(arrays[path])
+    return Loaded(source, len(ours) - len(kept), head, words)
+
+
+def _by_path(model):
+    """Dict of path to variable: weights and moving statistics, without random numbers' state."""
+    from tf_bdecay.roles.assignment import unique_labels
+
+    weights = model.weights
+    return dict(zip(unique_labels([v.path for v in weights]), weights, strict=True))
+
+
+def _read(source, model):
+    """Dict of path to array."""
+    if source.config is None:
+        return {path: v.numpy() for path, v in _by_path(_saved(source.file)).items()}
+    arrays, _ = checkpoints.read(source.file)
+    arrays = {label: a for label, a in arrays.items() if label.startswith(_MODEL)}
+    network = _network(source, arrays, model)
+    state = checkpoints.state_of(network, _NoOptimizer)
+    checkpoints.check_same(source.file, arrays, state)
+    values = {id(variable): arrays[label] for label, variable in state.items()}
+    return {path: values[id(variable)] for path, variable in _by_path(network).items()}
+
+
+class _NoOptimizer:
+    variables = ()
+
+
+def _saved(path):
+    """The model in a `.keras` file. Its optimizer is not asked for."""
+    import keras
+
+    __import__("tf_bdecay.layers")  # registers classes that saved models have
+    __import__("tf_bdecay.training.trainer")
+    try:
+        return keras.models.load_model(path, compile=False)
+    except Exception as error:  # Keras raises many kinds, over many lines
+        raise BadInput(
+            f"The model {path} cannot be loaded ({type(error).__name__}: {first_line(error)}): "
+            "load it by keras.models.load_model to see why."
+        ) from error
+
+
+def _network(source, arrays, model):
+    """The network of a checkpoint, for the names of its variables."""
+    from tf_bdecay.training import parts
+
+    bias = [a for label, a in arrays.items() if re.fullmatch(r"model/\d+/bias", label)]
+    kernel = next((a for a in arrays.values() if a.ndim == 4), None)
+    require(
+        bias and kernel is not None,
+        f"The checkpoint {source.file} is of no network of main.py: {_RIGHT}.",
+    )
+    height, width, _ = model.input_shape[1:]
+    images = _Shape(len(bias[-1]), (height, width, kernel.shape[2]))
+    try:
+        return parts.make_model(ConfigDict(nested(source.config)), images)
+    except BadInput:
+        raise
+    except Exception as error:  # a config.json that anybody may have written
+        raise BadInput(
+            f"The config.json of {source.file} describes no network ({type(error).__name__}: "
+            f"{first_line(error)}): {_RIGHT}."
+        ) from error
+
+
+@dataclasses.dataclass(frozen=True)
+class _Shape:
+    num_classes: int
+    image_shape: tuple
+
+
+def _other_head(arrays, ours, model):
+    """The name of the last layer where it is of another number of classes, and how many."""
+    head = model.layers[-1].name
+    own = {path: v for path, v in ours.items() if path.startswith(f"{head}/")}
+    fits = own.keys() <= arrays.keys() and all(
+        arrays[path].shape[:-1] == tuple(v.shape)[:-1] for path, v in own.items()
+    )
+    counts = {(arrays[path].shape[-1:], tuple(v.shape)[-1:]) for path, v in own.items() if fits}
+    if len(counts) != 1:
+        return "", ""
+    (there,), (here,) = counts.pop()
+    return (head, f"{there} classes there, {here} here") if there != here else ("", "")
+
+
+def _check(source, arrays, ours, kept):
+    """Raises `BadInput` unless all variables but those of `kept` are there and fit."""
+    start = f"The weights of {source.file} do not fit this network: "
+    lacking, more = ([p for p in a if p not in b] for a, b in ((ours, arrays), (arrays, ours)))
+    said = [
+        f"{_listed(paths)} {'is' if len(paths) == 1 else 'are'} {words}"
+        for paths, words in ((lacking, "not among them"), (more, "unknown here"))
+        if paths
+    ]
+    require(not said, f"{start}{'; '.join(said)}.")
+    other = [
+        f"{path} is {list(arrays[path].shape)} there and {list(ours[path].shape)} here"
+        for path in ours
+        if path not in kept and arrays[path].shape != tuple(ours[path].shape)
+    ]
+    rest = f" (and {len(other) - 3} more)" if len(other) > 3 else ""
+    require(not other, f"{start}{'; '.join(other[:3])}{rest}.")
+    wild = [path for path in arrays if not np.isfinite(arrays[path].astype("float64")).all()]
+    require(
+        not wild, f"The weights of {source.file} are not all finite: {_listed(wild)} has others."
+    )
+
+
+def _listed(paths):
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return f"{', '.join(paths[:3])}{more}"
