@@ -6,15 +6,17 @@ import pytest
 from rich.console import Console
 
 from configs import digits_resnet18
-from tests.training.small import network
-from tf_bdecay.training import config as checks
-from tf_bdecay.training import experiment, parts
-from tf_bdecay.training.workdir import Workdir
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """(experiment, path of its workdir, result) of one epoch, with a validation split."""
+    # TensorFlow's, which the files for any backend do without.
+    from tests.training.small import network
+    from tf_bdecay.training import config as checks
+    from tf_bdecay.training import experiment, parts
+    from tf_bdecay.training.workdir import Workdir
+
     path = tmp_path_factory.mktemp("finished") / "run"
     config = digits_resnet18.get_config()
     changes = {"batch_size": 352, "epochs": 1, "model.width": 4, "data.validation": 0.1}
