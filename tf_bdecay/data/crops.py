@@ -13,7 +13,7 @@ import math
 
 import tensorflow as tf
 
-from tf_bdecay.data.order import ALGORITHM, CROP, FLIP, key
+from tf_bdecay.data.order import ALGORITHM, CROP, key
 from tf_bdecay.errors import check_count, require
 
 AREA = (0.08, 1.0)
@@ -36,14 +36,10 @@ def crop_draws(seed, epoch, index):
         (uniforms, flip): float64 [10, 4] in [0, 1), for `random_box`; a bool scalar.
     """
 
-    def of(purpose):
-        return tf.random.experimental.stateless_fold_in(
-            key(seed, epoch, purpose), index, alg=ALGORITHM
-        )
-
-    uniforms = tf.random.stateless_uniform([TRIES, 4], of(CROP), dtype=tf.float64, alg=ALGORITHM)
-    coin = tf.random.stateless_uniform([], of(FLIP), maxval=2, dtype=tf.int32, alg=ALGORITHM)
-    return uniforms, tf.cast(coin, tf.bool)
+    # Keys of one epoch follow each other: Philox makes independent numbers of any two keys.
+    own = key(seed, epoch, CROP) + tf.stack([tf.constant(0, tf.int64), tf.cast(index, tf.int64)])
+    numbers = tf.random.stateless_uniform([TRIES * 4 + 1], own, dtype=tf.float64, alg=ALGORITHM)
+    return tf.reshape(numbers[:-1], [TRIES, 4]), numbers[-1] < 0.5
 
 
 def random_box(height, width, uniforms, area=AREA, aspect=ASPECT):
@@ -146,7 +142,8 @@ def training_picture(content, uniforms, flip, size=224, area=AREA, aspect=ASPECT
     check_count("size", size)
     pixels = decode_box(content, lambda h, w: random_box(h, w, uniforms, area, aspect))
     pixels = tf.image.resize(pixels, [size, size], "bilinear", antialias=True)
-    return tf.where(flip, pixels[:, ::-1], pixels)
+    # To choose from both by `tf.where` takes as long as all the rest.
+    return tf.raw_ops.Reverse(tensor=pixels, dims=tf.stack([False, flip, False]))
 
 
 def evaluation_picture(content, shorter=256, size=224):

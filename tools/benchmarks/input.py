@@ -1,11 +1,12 @@
 """Training batches a host makes: images a second of `training_batches` beside what others write.
 
-The images are random, as many and as large as CIFAR's, in memory. What is timed is the making of
-batches while nobody else wants the host: a stream is drained until it is behind, then timed, then
-closed, so that batches made ahead count for nobody.
+The images are random, as many and as large as CIFAR's, in memory; pictures are JPEGs in files.
+What is timed is the making of batches while nobody else wants the host: a stream is drained until
+it is behind, then timed, then closed, so that batches made ahead count for nobody.
 """
 
 import os
+import tempfile
 import time
 
 import keras
@@ -13,9 +14,10 @@ import numpy as np
 import tensorflow as tf
 
 from tf_bdecay import data
+from tools.benchmarks import pictures
 from tools.benchmarks.timing import rows_of
 
-PROBLEMS = {"batch256": 256, "batch8192": 8192}
+PROBLEMS = {"batch256": 256, "batch8192": 8192, "pictures": 64}
 MOST = 8  # repeats: image by image takes seconds
 COUNT, SHAPE = 50_000, (32, 32, 3)
 MEAN, DEVIATION = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # CIFAR-10's
@@ -23,6 +25,7 @@ PADDING = 4
 SHUFFLED = 10_000  # images in the buffer of those who shuffle by one
 CORES = os.cpu_count()
 LEAST = 32_768  # images of a timed call
+LEAST_PICTURES = 256
 
 
 def run(problems, repeats):
@@ -33,6 +36,9 @@ def run(problems, repeats):
     rows = []
     for problem in problems:
         batch = PROBLEMS[problem]
+        if problem == "pictures":
+            rows += _of_pictures(batch, min(repeats, MOST))
+            continue
         # As many batches as are made side by side, or more, so that a call ends with none ahead.
         batches = max(-(-LEAST // batch), CORES)
         name = f"{batches * batch:,} images of 32x32x3, batch {batch:,}"
@@ -40,6 +46,15 @@ def run(problems, repeats):
             name, _streams(images, labels, batch), batches, batch, min(repeats, MOST)
         )
     return rows
+
+
+def _of_pictures(batch, repeats):
+    """Rows of pictures in files; the reference is Keras' own data set and layers."""
+    batches = max(LEAST_PICTURES // batch, CORES)
+    name = f"{batches * batch} JPEGs of 500x375 to {pictures.SIZE}x{pictures.SIZE}, batch {batch}"
+    with tempfile.TemporaryDirectory() as folder:
+        pictures.write(folder)
+        return _interleave(name, pictures.streams(folder, batch), batches, batch, repeats)
 
 
 def _streams(images, labels, batch):
