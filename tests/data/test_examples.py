@@ -3,7 +3,7 @@
 import pytest
 
 from tests.data import records as written
-from tf_bdecay.data import examples
+from tf_bdecay.data import crc32c, examples
 
 pytestmark = pytest.mark.any_backend
 
@@ -60,6 +60,14 @@ def test_every_cut_is_an_error_that_says_so():
 def test_what_is_no_example_is_an_error(content):
     with pytest.raises((ValueError, IndexError)):
         examples.features(content)
+
+
+@pytest.mark.parametrize("label", [0, 1, 127, 128, 1000, 2**40, -1])
+def test_what_is_written_is_what_the_definition_says(label):
+    features = {"image/encoded": bytes(range(200)), "label": label}
+    example = examples.written(features)
+    assert example == written.example(features) and examples.features(example) == features
+    assert examples.framed(example, crc32c.masked) == written.framed(example)
 
 
 def test_records_are_those_that_were_framed():

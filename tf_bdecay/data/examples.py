@@ -1,4 +1,4 @@
-"""`tf.train.Example`s in TFRecords, read without TensorFlow.
+"""`tf.train.Example`s in TFRecords, read and written without TensorFlow.
 
 A file is a row of records: length (8 bytes, little-endian), its checksum (4), so many bytes, their
 checksum (4). Such a record is a protocol buffer: features by name, a list of values each.
@@ -130,3 +130,43 @@ def _varint(message, place):
             return value, place
         if shift > 63:
             raise ValueError("no protocol buffer: a number of more than 64 bits")
+
+
+def written(features):
+    """The bytes of an example.
+
+    Args:
+        features: dict of name to bytes, or to an int.
+    """
+    entries = []
+    for name, value in features.items():
+        if isinstance(value, bytes):
+            feature = _block(_BYTES_LIST, _block(1, value))
+        else:
+            feature = _block(_INT_LIST, _block(1, _number(value)))
+        entries.append(_block(1, _block(1, name.encode()) + _block(2, feature)))
+    return _block(1, b"".join(entries))
+
+
+def framed(record, masked):
+    """A record with its length and checksums, as it stands in a file.
+
+    Args:
+        record: bytes.
+        masked: function of bytes to their masked checksum.
+    """
+    length = struct.pack("<Q", len(record))
+    sums = [struct.pack("<I", masked(part)) for part in (length, record)]
+    return length + sums[0] + record + sums[1]
+
+
+def _block(number, content):
+    return _number(number << 3 | _BYTES) + _number(len(content)) + content
+
+
+def _number(value):
+    value, out = value & (1 << 64) - 1, bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])

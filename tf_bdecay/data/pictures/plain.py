@@ -31,7 +31,7 @@ def plain(content):
     """
     if _looked_at(content):
         return content
-    picture = _decoded(content)
+    picture = upright(content)
     file = io.BytesIO()
     picture.save(file, "PNG", compress_level=1)
     return file.getvalue()
@@ -47,7 +47,7 @@ def check(content):
         BadInput: as of `plain`.
     """
     _looked_at(content)
-    _decoded(content)
+    upright(content)
 
 
 def _looked_at(content):
@@ -58,8 +58,18 @@ def _looked_at(content):
     return bool(seen and seen[2])
 
 
-def _decoded(content):
-    """A picture upright, in RGB, without what else its file says."""
+def upright(content):
+    """Decodes a picture whole.
+
+    Args:
+        content: as in `plain`.
+
+    Returns:
+        Pillow's image, upright, in RGB, without what else its file says.
+
+    Raises:
+        BadInput: as of `plain`.
+    """
     if not content:
         raise BadInput("is empty, where the bytes of a picture should be.")
     import PIL

@@ -7,9 +7,10 @@
 
 Labels are given as they are stored. Names of the classes are those of label.labels.txt or
 classes.txt, else the records' own. To find the records, their lengths are walked from one to the
-next and each label is read, without its picture. All checksums are looked at: those of lengths
-then, those of records as they are read. Where a file is cut short or damaged, one record more
-stands for what is lost, with the label of the one before.
+next and each label is read, without its picture; what tools/prepare_images.py wrote has an index
+instead. All checksums are looked at: those of lengths then, those of records as they are read.
+Where a file is cut short or damaged, one record more stands for what is lost, with the label of
+the one before.
 """
 
 import glob
@@ -60,7 +61,7 @@ def recognise(path):
         _check_all_there(files[split])
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             walk = [(file, counts.get(file)) for file in files[split]]
-            shards = list(pool.map(lambda one: tfrecord_file.walk(*one), walk))
+            shards = list(pool.map(_shard, walk))
         notes += [shard.lost for shard in shards if shard.lost]
         splits[split] = tfrecord_file.Examples(shards)
         for shard in shards:
@@ -72,6 +73,10 @@ def recognise(path):
             class_list.check(classes, found.labels[found.labels >= 0], where)
     layout = "TFRecords of tensorflow-datasets" if _is_prepared(folder) else "TFRecords"
     return Found("; ".join([layout, *notes]), classes or _own_names(splits, named), splits)
+
+
+def _shard(walk):
+    return tfrecord_file.read_index(walk[0]) or tfrecord_file.walk(*walk)
 
 
 def _is_prepared(folder):

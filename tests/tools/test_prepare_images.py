@@ -1,0 +1,37 @@
+"""prepare_images.py from the command line: done, and input that is none."""
+
+import pathlib
+import subprocess
+import sys
+
+from tests.data.pictures import archive, folder
+from tf_bdecay.data.pictures import layouts
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def run(*flags):
+    command = [sys.executable, str(ROOT / "tools" / "prepare_images.py"), *flags]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_an_archive_becomes_shards(tmp_path):
+    tree = {"train": folder.split_of(3), "val": folder.split_of(1)}
+    source = folder.write(tmp_path / "set.tar", archive.tar(archive.flat(tree)))
+    flags = [f"--source={source}", f"--to={tmp_path}/to", "--pictures=4", "--jobs=2"]
+    code, said, wrong = run(*flags)
+    assert code == 0, wrong
+    assert "a tar of class folders; 6 train, 2 validation" in said
+    assert f"3 shards in {tmp_path}/to, read again and found whole" in said
+    expected, found = layouts.open_pictures(source), layouts.open_pictures(tmp_path / "to")
+    assert found.classes == expected.classes
+    for split, records in expected.splits.items():
+        assert folder.contents(found.splits[split]) == folder.contents(records)
+
+
+def test_what_is_wrong_is_one_sentence(tmp_path):
+    tree = {"ant": {"1.png": folder.picture(1), "2.png": b"text"}}
+    source = folder.write(tmp_path / "set", tree)
+    code, _, wrong = run(f"--source={source}", f"--to={tmp_path}/to")
+    assert code == 2 and "set/ant/2.png is no picture" in wrong and "Traceback" not in wrong

@@ -1,0 +1,152 @@
+"""Pictures of any layout written as TFRecords: plain, smaller on request, with an index.
+
+    train-00000-of-00008          records as TPU repositories have them, labels as given
+    train-00000-of-00008.index    where its records are, with a checksum
+    classes.txt                   names in the order of labels
+    prepared.json                 of what, and how; whoever goes on must mean the same
+
+A shard gets its name when it is whole, so that a run that was ended goes on with the next.
+"""
+
+import io
+import json
+import os
+
+from tf_bdecay.data import crc32c, examples
+from tf_bdecay.data.pictures import plain
+from tf_bdecay.data.pictures.layouts import tfrecord_file
+from tf_bdecay.data.pictures.layouts.names import printable
+from tf_bdecay.errors import BadInput, require
+
+QUALITY = 95
+_SETTINGS = "prepared.json"
+
+
+def begin(folder, settings, classes):
+    """Makes the folder, or finds that of the same settings.
+
+    Args:
+        folder: path.
+        settings: dict of JSON values.
+        classes: names, or None.
+
+    Raises:
+        BadInput: other files in it, or those of other settings.
+    """
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, _SETTINGS)
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            try:
+                found = json.load(file)
+            except ValueError:
+                found = None
+        require(
+            found == settings,
+            f"{printable(folder)} holds pictures prepared in another way: name another folder, or "
+            f"remove it. Received: {settings}, and there: {found}",
+        )
+    else:
+        require(
+            not os.listdir(folder),
+            f"{printable(folder)} must be empty or new, for nothing there to be mistaken for a "
+            "prepared picture.",
+        )
+        _write(path, json.dumps(settings, indent=2).encode())
+    if classes is not None:
+        text = "".join(f"{name}\n" for name in classes)
+        _write(os.path.join(folder, "classes.txt"), os.fsencode(text))
+
+
+def shards(folder, split, count, each):
+    """Paths of a split's shards, with the range of the pictures of each.
+
+    Args:
+        folder: that they go to.
+        split: "train", "validation" or "test".
+        count: pictures of the split.
+        each: pictures of a shard; the last has what is left.
+    """
+    number = -(-count // each)
+    for n in range(number):
+        path = os.path.join(folder, f"{split}-{n:05d}-of-{number:05d}")
+        yield path, range(n * each, min(n * each + each, count))
+
+
+def write_shard(path, records, indexes, shorter=None):
+    """Writes a shard, unless it is there already.
+
+    Args:
+        path: of the shard.
+        records: `Records`.
+        indexes: of the pictures, in order.
+        shorter: pixels of the shorter side, where it is longer; None to leave all as they are.
+
+    Raises:
+        OSError: a picture cannot be read, or the shard not written.
+        BadInput: a picture that is none, named by its place.
+    """
+    if tfrecord_file.read_index(path):
+        return
+    framed = []
+    for index in indexes:
+        content = records.read(index)
+        try:
+            content = _resized(content, shorter) if shorter else plain.plain(content)
+        except BadInput as error:
+            raise BadInput(f"{records.where(index)} {error}") from error
+        label = int(records.labels[index])
+        example = examples.written({"image/class/label": label, "image/encoded": content})
+        framed.append(examples.framed(example, crc32c.masked))
+    _write(path, b"".join(framed))
+    tfrecord_file.write_index(tfrecord_file.walk(path, len(indexes)))
+
+
+def verify(path, labels):
+    """Reads a shard again from the disk.
+
+    Args:
+        path: of the shard.
+        labels: that its records must have.
+
+    Raises:
+        BadInput: it is not what was written.
+    """
+    shard, told = tfrecord_file.walk(path, len(labels)), tfrecord_file.read_index(path)
+    require(
+        told == shard and list(shard.labels) == list(labels),
+        f"{printable(path)} is not what its index says: remove it and its .index, and prepare it "
+        "again.",
+    )
+    read = tfrecord_file.Examples([shard])
+    for index in range(len(read)):
+        content = read.read(index)
+        try:
+            plain.plain(content)
+        except BadInput as error:
+            raise BadInput(f"{read.where(index)} {error}") from error
+
+
+def _resized(content, shorter):
+    """A picture with a shorter side of at most so many pixels."""
+    from PIL import Image
+
+    picture = plain.upright(content)
+    short = min(picture.size)
+    if short <= shorter:
+        return plain.plain(content)
+    width, height = (max(shorter, round(side * shorter / short)) for side in picture.size)
+    picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=QUALITY)
+    return file.getvalue()
+
+
+def _write(path, content):
+    """Writes a file under another name first, so that under its own it is whole."""
+    aside = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.part")
+    with open(aside, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(aside, path)

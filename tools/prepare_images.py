@@ -1,0 +1,89 @@
+"""Writes pictures of any layout as TFRecords, which are read fastest.
+
+    python tools/prepare_images.py --source=/data/imagenet --to=/data/imagenet_256 --shorter=256
+
+The source is a folder of class folders, an archive, shards, or whatever else docs/pictures.md has;
+train with `--config.data.source=/data/imagenet_256`. Hard pictures become plain ones on the way.
+With --shorter, pictures whose shorter side is longer are resized, to JPEGs of quality 95. A run
+that was ended goes on where it was, when it is started again. At the end all is read again and
+compared with its checksums. Exit codes: 0 done, 2 input that cannot be used.
+"""
+
+import os
+import pathlib
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+from absl import flags
+from rich import progress
+
+from tf_bdecay.data.pictures import layouts, preparing
+from tf_bdecay.errors import require
+from tools import commands
+
+_SOURCE = flags.DEFINE_string("source", None, "Where the pictures are.")
+_TO = flags.DEFINE_string("to", None, "A folder to write them to, new or of a run that was ended.")
+_SHORTER = flags.DEFINE_integer(
+    "shorter", None, "Pixels of the shorter side, where it is longer; as they are by default.", 1
+)
+_EACH = flags.DEFINE_integer("pictures", 1000, "Pictures of a shard.", lower_bound=1)
+_JOBS = flags.DEFINE_integer(
+    "jobs", None, "Shards written at once; as many as cores by default.", lower_bound=1
+)
+
+
+def main(rest):
+    """Prepares what the command line names."""
+    require(not rest[1:], f"prepare_images.py takes flags only. Received: {' '.join(rest[1:])}")
+    for flag in (_SOURCE, _TO):
+        require(flag.value, f"Name --{flag.name}: {flags.FLAGS[flag.name].help}")
+    source, to = (os.path.abspath(os.path.expanduser(flag.value)) for flag in (_SOURCE, _TO))
+    found = layouts.open_pictures(source)
+    counts = {split: len(records) for split, records in found.splits.items()}
+    print(f"{source}: {found.layout}; {', '.join(f'{n:,} {s}' for s, n in counts.items())}")
+    settings = {
+        "source": source,
+        "shorter": _SHORTER.value,
+        "pictures": _EACH.value,
+        "splits": counts,
+    }
+    preparing.begin(to, settings, found.classes)
+    work = [
+        (path, found.splits[split], indexes)
+        for split, count in counts.items()
+        for path, indexes in preparing.shards(to, split, count, _EACH.value)
+    ]
+
+    def write(path, records, indexes):
+        preparing.write_shard(path, records, indexes, _SHORTER.value)
+
+    def verify(path, records, indexes):
+        preparing.verify(path, records.labels[indexes.start : indexes.stop])
+
+    for words, step in (("writing", write), ("verifying", verify)):
+        _each(words, step, work)
+    print(f"{len(work):,} shards in {to}, read again and found whole")
+    return 0
+
+
+def _each(words, step, work):
+    """Calls a step for all shards, some at once; the first error ends it."""
+    with (
+        ThreadPoolExecutor(_JOBS.value or os.cpu_count()) as pool,
+        progress.Progress(disable=not sys.stderr.isatty()) as bar,
+    ):
+        futures = [pool.submit(step, *one) for one in work]
+        try:
+            for future in bar.track(as_completed(futures), len(futures), description=words):
+                future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+if __name__ == "__main__":
+    commands.run("prepare_images.py", main)
