@@ -243,6 +243,7 @@ class Workdir:
         file, record = self.path / "pictures.json", json_ready(record)
         if resumes and file.exists():
             before = read_json(file, dict)
+            record.pop("skipped pictures")  # with where they are, which may be another folder now
             differing = [name for name, value in record.items() if before.get(name) != value]
             require(
                 not differing,

@@ -15,7 +15,7 @@ from tf_bdecay.data.order import check_seed
 from tf_bdecay.data.pictures import plain
 from tf_bdecay.data.pictures.layouts import open_pictures
 from tf_bdecay.data.pictures.records import Records
-from tf_bdecay.errors import BadInput, check_count, check_flag, first_line, require, unknown
+from tf_bdecay.errors import BadInput, check_count, check_flag, require, unknown
 
 # Of ImageNet's training pictures, as everybody has them; pixels scaled to [0, 1].
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -49,11 +49,30 @@ class PictureSplit:
         Raises:
             BadInput: it cannot be read, or is no picture: file and record named.
         """
-        record = int(self.chosen[index])
+        return self._read(int(self.chosen[index]), plain.plain)
+
+    def fault(self, index):
+        """What is wrong with a picture, decoded whole, its place named; None for nothing."""
         try:
-            return plain.plain(self.records.read(record))
-        except (OSError, BadInput) as error:
-            raise BadInput(f"{self.records.where(record)} {_why(error)}") from error
+            self._read(int(self.chosen[index]), plain.check)
+        except BadInput as error:
+            return str(error)
+        return None
+
+    def _read(self, record, look):
+        """`look` at a picture's bytes; every error names its place."""
+        try:
+            content = self.records.read(record)  # whose own sentences name it
+        except OSError as error:
+            if error.strerror is None:
+                raise BadInput(str(error)) from error
+            raise BadInput(
+                f"{self.records.where(record)} cannot be read: {error.strerror}."
+            ) from error
+        try:
+            return look(content)
+        except BadInput as error:
+            raise BadInput(f"{self.records.where(record)} {error}") from error
 
     def digest(self):
         """A hash of labels and places, of which another order or folder has another."""
@@ -82,7 +101,7 @@ class PictureSet:
         validation: a `PictureSplit`, or None.
         least_area: share of a picture's area that a random crop has at least.
         flip: whether half of the training pictures are mirrored left to right.
-        skipped: (split, place, why) of the pictures left out.
+        skipped: (split, sentence) of the pictures left out.
         failures: sentences about pictures that a stream could not read, filled as that happens.
         mean, deviation: by channel, of pixels scaled to [0, 1].
     """
@@ -126,9 +145,10 @@ class PictureSet:
 
     def words(self):
         """How the pictures lie, and what was left out, for a report."""
-        first = f", the first {self.skipped[0][1]}" if self.skipped else ""
-        left_out = f"; {len(self.skipped)} that cannot be read are left out{first}"
-        return self.layout + left_out * bool(self.skipped)
+        if not self.skipped:
+            return self.layout
+        count, first = len(self.skipped), self.skipped[0][1].rstrip(".")
+        return f"{self.layout}; {count} that cannot be read are left out, the first: {first}"
 
     def record(self):
         """What a run must have in common with its continuation and its other workers.
@@ -177,7 +197,7 @@ def _first_damaged(picture_set):
             with contextlib.suppress(BadInput):  # all of them
                 _decodable(split, name, found)
             if found:
-                return " ".join(found[0][1:])
+                return found[0][1]
     return None
 
 
@@ -294,20 +314,9 @@ def _labelled(records, split, classes, label_offset, source):
 def _decodable(split, name, skipped):
     """The split without the pictures that cannot be decoded, which `skipped` is told of."""
 
-    def why(record):
-        try:
-            plain.check(split.records.read(record))
-        except (OSError, BadInput) as error:
-            return _why(error)
-        return None
-
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        found = list(pool.map(why, range(len(split))))
-    skipped += [
-        (name, split.records.where(record), reason)
-        for record, reason in enumerate(found)
-        if reason is not None
-    ]
+        found = list(pool.map(split.fault, range(len(split))))
+    skipped += [(name, reason) for reason in found if reason is not None]
     kept = np.flatnonzero([reason is None for reason in found])
     require(len(kept), f"No {name} picture can be decoded. The first: {found[0]}")
     return split.part(kept)
@@ -359,10 +368,3 @@ def _set_aside(split, fraction, seed, name, source):
         np.arange(len(split)), test_size=size, random_state=seed, stratify=split.labels
     )
     return split.part(np.sort(rest)), split.part(np.sort(part))
-
-
-def _why(error):
-    """What an error says of a picture, to stand after its place."""
-    if isinstance(error, OSError):
-        return f"cannot be read: {error.strerror or first_line(error)}."
-    return str(error)
