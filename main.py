@@ -138,7 +138,7 @@ def run(options, command):
     with quirks.silent_stderr():
         import tensorflow as tf
 
-        from tf_bdecay.training import evaluation, experiment, logs, loop
+        from tf_bdecay.training import evaluation, experiment, logs, loop, running
 
         if options.deterministic:
             tf.config.experimental.enable_op_determinism()
@@ -161,7 +161,7 @@ def run(options, command):
     command.trains = True
     try:
         with workers.peer_errors(cluster):
-            result = experiment.train(
+            result = running.train(
                 made, workdir, deterministic=options.deterministic, source=source
             )
     except logs.Diverged as stop:
@@ -187,7 +187,7 @@ def run(options, command):
         with workers.peer_errors(cluster):
             if leads:
                 export(options, workdir, made.images)
-            experiment.wait_for_leader(strategy)
+            running.wait_for_leader(strategy)
     return outcome.DONE
 
 
@@ -200,12 +200,10 @@ def export(options, workdir, images=None):
         images: its `ImageSet`; loaded if None.
     """
     with quirks.silent_stderr():
-        from tf_bdecay.training import experiment
+        from tf_bdecay.training import datasets
         from tf_bdecay.training import export as exports
 
-        images = images or experiment.load_images(
-            options.config, options.data_dir, options.download
-        )
+        images = images or datasets.load(options.config, options.data_dir, options.download)
         apart = exports.export(workdir.path / "model.keras", images, options.export)
     print(
         f"Exported to {options.export}: its endpoint `serve` takes uint8 pictures and gives "
@@ -240,11 +238,11 @@ def _same_images(options, cluster, strategy):
     """The images, the same on all workers: loaded only now, as TensorFlow reads them, and a
     strategy of many workers must be made before TensorFlow does anything."""
     from tf_bdecay.distribution import sharding, strategies
-    from tf_bdecay.training import experiment
+    from tf_bdecay.training import datasets
 
     images, failed = None, None
     try:
-        images = experiment.load_images(options.config, options.data_dir, options.download)
+        images = datasets.load(options.config, options.data_dir, options.download)
         mine = images.record()
     except BadInput as error:  # the others must hear of it
         failed, mine = error, {"data": str(error)}

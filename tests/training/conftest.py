@@ -14,7 +14,7 @@ def finished(tmp_path_factory):
     # TensorFlow's, which the files for any backend do without.
     from tests.training.small import network
     from tf_bdecay.training import config as checks
-    from tf_bdecay.training import experiment, parts
+    from tf_bdecay.training import experiment, parts, running
     from tf_bdecay.training.workdir import Workdir
 
     path = tmp_path_factory.mktemp("finished") / "run"
@@ -26,5 +26,14 @@ def finished(tmp_path_factory):
         patch.setattr(parts, "make_model", lambda *_: network())
         made = experiment.build(config)
     workdir = Workdir(path, checks.flatten(config))
-    result = experiment.train(made, workdir, Console(file=io.StringIO(), width=500))
+    result = running.train(made, workdir, Console(file=io.StringIO(), width=500))
     return made, path, result
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """A network of two convolutions in place of ResNet18."""
+    from tests.training.small import network
+    from tf_bdecay.training import parts
+
+    monkeypatch.setattr(parts, "make_model", lambda *_: network())

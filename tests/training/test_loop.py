@@ -17,7 +17,7 @@ from tf_bdecay.distribution import signals
 from tf_bdecay.errors import BadInput
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.training import config as checks
-from tf_bdecay.training import experiment, loop, parts
+from tf_bdecay.training import experiment, loop, parts, running
 from tf_bdecay.training.workdir import Workdir
 from tools.kills.compare import differences
 
@@ -69,7 +69,7 @@ def run(path, before=None, after=None, dropout=0.5, page=None, deterministic=Fal
         made = experiment.build(config)
         console = Console(file=page or io.StringIO(), width=500)
         workdir = Workdir(path, checks.flatten(config))
-        return experiment.train(made, workdir, console, deterministic)
+        return running.train(made, workdir, console, deterministic)
 
 
 def run_and_copy(path, *moments, **changes):

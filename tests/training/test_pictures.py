@@ -17,7 +17,7 @@ from tests.data.pictures.in_memory import jpeg
 from tf_bdecay.errors import BadInput
 from tf_bdecay.layers import GhostBatchNormalization
 from tf_bdecay.training import config as checks
-from tf_bdecay.training import experiment, parts
+from tf_bdecay.training import experiment, parts, running
 from tf_bdecay.training.workdir import Workdir
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -68,7 +68,7 @@ def config_of(source, **changes):
 def train(config, path):
     made = experiment.build(config)
     workdir, page = Workdir(path, checks.flatten(config)), io.StringIO()
-    result = experiment.train(made, workdir, Console(file=page, width=500))
+    result = running.train(made, workdir, Console(file=page, width=500))
     return made, result
 
 
@@ -139,14 +139,3 @@ def test_two_replicas_and_two_workers_are_one_device(source, tmp_path):
     for weights in others:
         for a, b in zip(one, weights, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-3)
-
-
-def test_no_source_and_what_is_not_of_pictures(source):
-    with pytest.raises(BadInput, match="Set --config.data.source=PATH"):
-        experiment.load_images(imagenet_tiny.get_config())
-    with pytest.raises(BadInput, match="leave --data_dir and --download out"):
-        experiment.load_images(config_of(source), data_dir="sets")
-    config = config_of(source)
-    config.data.shorter = 15
-    with pytest.raises(BadInput, match="config.data.shorter must be at least config.data.size=16"):
-        checks.check(config)

@@ -9,7 +9,7 @@ from rich.table import Table
 from tf_bdecay.batches import divisors
 from tf_bdecay.errors import BadInput, require
 from tf_bdecay.planning import costs, formulas
-from tf_bdecay.training import parts
+from tf_bdecay.training import datasets, parts
 from tf_bdecay.training.config import flatten, ghost_batch_size
 
 MEGA = 10**6
@@ -109,7 +109,7 @@ def sizes_of(config):
 def _sizes_of_pictures(config):
     """Of the pictures of a config; of ImageNet where it names no source."""
     if config.data.source is not None:
-        return parts.load_pictures(flatten(config))
+        return datasets.pictures(flatten(config))
     count, classes = _IMAGENET
     count = min(config.data.images or count, count)
     kept = round(config.data.validation * count)

@@ -11,7 +11,7 @@ from tf_bdecay.data.pictures.picture_set import PictureSplit
 from tf_bdecay.errors import BadInput, first_line, require
 from tf_bdecay.sharpness_command.flags import MOST_EXAMPLES
 from tf_bdecay.sharpness_command.losses import takes_class_numbers
-from tf_bdecay.training import parts
+from tf_bdecay.training import datasets
 
 _MOST_BYTES = 10**9  # of pictures, where nobody says how many
 
@@ -44,7 +44,7 @@ def own_images(subject, data_dir):
     """The `ImageSet` or `PictureSet` of a run: divided and standardised as it was in training."""
     config = subject.config
     if config["data.name"] == "pictures":
-        return parts.load_pictures(config, data_dir)
+        return datasets.pictures(config, data_dir)
     return sets.load(
         config["data.name"],
         data_dir=data_dir,

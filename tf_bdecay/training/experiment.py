@@ -1,36 +1,21 @@
-"""One run: config -> data, model, optimizer, strategy -> fit -> report."""
+"""What is trained: config -> data, model, optimizer, strategy; nothing runs yet."""
 
 import dataclasses
 
 import keras
 import numpy as np
-import pandas as pd
-from rich.console import Console
 
 import tf_bdecay
-from tf_bdecay import data, keras_private
-from tf_bdecay.callbacks import ProbeDecision
-from tf_bdecay.distribution import sharding, signals, strategies
-from tf_bdecay.distribution.strategies import is_multi_worker
-from tf_bdecay.optim.base import unwrapped
-from tf_bdecay.storage import checkpoints
-from tf_bdecay.storage.files import json_ready, write_json
+from tf_bdecay import keras_private
+from tf_bdecay.distribution import strategies
 from tf_bdecay.training import (
-    evaluation,
+    datasets,
     finetuning,
-    initial,
-    loop,
     parts,
-    predictions,
-    report,
-    resume,
 )
 from tf_bdecay.training.config import flatten
-from tf_bdecay.training.logs import EpochRows, StopDiverged, UpdateSummaries, shown_names
 from tf_bdecay.training.losses import SmoothedCrossentropy
-from tf_bdecay.training.progress import ProgressLine
 from tf_bdecay.training.trainer import Trainer
-from tf_bdecay.training.variable_rows import VariableRows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,21 +41,6 @@ class Experiment:
     trainer: Trainer
 
 
-def load_images(config, data_dir=None, download=False):
-    """The `ImageSet`, or `PictureSet`, of a config; the arguments are those of `build`."""
-    if config.data.name == "pictures":
-        return parts.load_pictures(flatten(config), data_dir, download)
-    return data.load(
-        config.data.name,
-        data_dir=data_dir,
-        download=download,
-        seed=config.seed,
-        validation=config.data.validation,
-        images=config.data.images,
-        downsample=config.data.downsample,
-    )
-
-
 def build(config, strategy=None, data_dir=None, download=False, images=None):
     """Makes data, model and optimizer of a checked config.
 
@@ -79,7 +49,7 @@ def build(config, strategy=None, data_dir=None, download=False, images=None):
         strategy: from `strategies.make`.
         data_dir: where prepared data sets are; None for the library's own place.
         download: whether a missing data set may be downloaded.
-        images: from `load_images`, where they are loaded already.
+        images: from `datasets.load`, where they are loaded already.
 
     Returns:
         An `Experiment`.
@@ -89,7 +59,7 @@ def build(config, strategy=None, data_dir=None, download=False, images=None):
     """
     parts.check_strategy(config, strategy)
     if images is None:
-        images = load_images(config, data_dir, download)
+        images = datasets.load(config, data_dir, download)
     size = parts.run_size(config, images, strategies.replicas(strategy))
     schedule = parts.make_schedule(config, size)
     keras.utils.set_random_seed(config.seed)
@@ -151,197 +121,3 @@ def describe(experiment):
     values = [f"config.{path} = {value}" for path, value in flatten(config).items()]
     table = str(tf_bdecay.describe(experiment.trainer))
     return "\n".join([*values, "", *(f"{n:15}{text}" for n, text in lines.items()), table])
-
-
-def train(experiment, workdir, console=None, deterministic=False, source=None):
-    """Fits, from the newest checkpoint on where there is one, and reports.
-
-    Args:
-        experiment: from `build`.
-        workdir: its `Workdir`.
-        console: the `rich.console.Console` to talk to; stdout by default.
-        deterministic: whether TensorFlow's op determinism is on, for the record.
-        source: an `initial.Source` of the weights that a run starts from; None for new ones.
-
-    Returns:
-        The result, as written to result.json.
-
-    Raises:
-        BadInput: a checkpoint that cannot be used, or weights that do not fit.
-        Diverged: too many updates in a row were not finite.
-        Stopped: SIGTERM or SIGINT came; there is a checkpoint of the update then done.
-        OSError: a file could not be written.
-    """
-    if not sharding.is_leader(experiment.strategy):  # who alone writes and talks
-        return _train(experiment, workdir, Console(quiet=True), deterministic, source)
-    console = console or Console()
-    with workdir.lock(lambda sentence: console.print(sentence, highlight=False, markup=False)):
-        return _train(experiment, workdir, console, deterministic, source)
-
-
-def _train(experiment, workdir, console, deterministic, source):
-    """`train`, in a workdir that nobody else is in; other workers than the leader write nothing."""
-    strategy = experiment.strategy
-    leads, shared = sharding.is_leader(strategy), is_multi_worker(strategy)
-
-    def say(line):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-    start = resume.restore(
-        workdir.checkpoints,
-        experiment.trainer,
-        say,
-        experiment.size.updates_per_epoch,
-        experiment.config.epochs,
-    )
-    if not start.update and (workdir.path / "metrics.csv").exists():
-        say(f"There is no checkpoint in {workdir.checkpoints}: the run starts from the beginning.")
-    begins = {}
-    if source and not start.update:
-        say(f"Starting from {initial.load(source, experiment.model)}.")
-        begins["init_from"] = source.record()
-    elif not start.update and finetuning.frozen(experiment.model):
-        say("Warning: without --init_from the layers that are frozen have new, random weights.")
-    if leads:
-        begin = {"epoch": start.epoch, "update": start.update}
-        if start.update:
-            workdir.check_deterministic(deterministic, say)
-        record = {"strategy": strategies.name(strategy), "deterministic": deterministic}
-        if experiment.config.data.name == "pictures":
-            workdir.check_pictures(experiment.images.record(), bool(start.update))
-        workdir.open({**record, **begins, "from": begin})
-    evaluates = loop.precise_statistics(experiment)
-    averages = loop.averaged_weights(experiment, evaluates)
-    with signals.deferred() as request:
-        if shared:
-            request = experiment.trainer.agreement = sharding.Agreement(request)
-        own = evaluates, averages
-        callbacks = _callbacks(experiment, workdir, start, request, own, console, say)
-        try:
-            with data.named_failures(experiment.images):
-                loop.fit(experiment, start, callbacks)
-        except BaseException:
-            _close(callbacks, say)
-            raise
-        _close(callbacks)
-        request.check()
-    with data.named_failures(experiment.images):
-        result = _result(experiment, evaluates, averages, workdir.path if leads else None)
-    if leads:
-        _report(experiment, workdir, result)
-    wait_for_leader(strategy)
-    console.print(report.render(result))
-    return result
-
-
-def wait_for_leader(strategy):
-    """Waits, of many workers, until the leader has written: one that ends would stop it."""
-    if is_multi_worker(strategy):
-        sharding.from_leader(strategy, b"written")
-
-
-def _close(callbacks, say=None):
-    """Flushes and closes what has files; with `say`, an error is printed and hides no other."""
-    for callback in callbacks:
-        for name in ("flush", "close"):
-            try:
-                getattr(callback, name, lambda: None)()
-            except OSError as error:
-                if say is None:
-                    raise
-                say(f"Warning: not saved: {error}.")
-
-
-def _callbacks(experiment, workdir, start, request, own, console, say):
-    """The callbacks, in the order in which they must act: the checkpoint comes last.
-
-    `own` are those of precise statistics and of averaged weights, None where there are none.
-
-    A worker that does not lead writes nothing, but takes part in what needs all workers, at the
-    same updates.
-    """
-    config, size, schedule = experiment.config, experiment.size, experiment.schedule
-    per_epoch, after, log = size.updates_per_epoch, start.update, config.log
-    leads = sharding.is_leader(experiment.strategy)
-    callbacks = []
-    if leads and unwrapped(experiment.trainer.optimizer).weight_decay.source == "probe":
-        batches = data.evaluation_batches(experiment.images, "train", config.decay.probe_examples)
-        callbacks.append(ProbeDecision(next(iter(batches)), config.decay.probe_every))
-    evaluates, averages = own
-    precise = evaluates is not None and config.evaluation_statistics == "precise"
-    callbacks += [evaluates] * precise
-    callbacks += [averages] * (averages is not None)
-    top5 = parts.has_top5(experiment.images)
-    shown = shown_names(size.split, precise, averages is not None, top5)
-    callbacks.append(StopDiverged(config.max_skipped_updates, per_epoch, after))
-    if leads:
-        pages = {
-            "config": _page(f"{key} = {value}" for key, value in workdir.config.items()),
-            "roles": _page(str(tf_bdecay.describe(experiment.trainer)).splitlines()),
-        }
-        callbacks += [
-            UpdateSummaries(
-                workdir, schedule, log.summaries_every, per_epoch, start, pages, shown, say
-            ),
-            EpochRows(workdir, schedule, shown, per_epoch, config.batch_size, start),
-            *([VariableRows(workdir, per_epoch, start)] if log.variables else []),
-            ProgressLine(per_epoch, config.epochs, config.batch_size, console, after),
-        ]
-    folder = workdir.checkpoints if leads else None
-    last = resume.Checkpoints(
-        checkpoints.Saver(folder, log.checkpoints_kept, log.on_save_error, say),
-        per_epoch,
-        config.epochs,
-        every_epochs=log.checkpoint_every,
-        every_updates=log.checkpoint_updates,
-        every_minutes=log.checkpoint_minutes,
-        callbacks=callbacks,
-        start=start,
-        request=request,
-    )
-    return [*callbacks, last]
-
-
-def _page(lines):
-    """Lines as preformatted Markdown."""
-    return "\n".join(f"    {line}" for line in lines)
-
-
-def _result(experiment, evaluates, averages, folder):
-    """What was measured, and the mechanism behind it; saves the averaged model in a folder."""
-    config, trainer = experiment.config, experiment.trainer
-
-    def averaged():
-        if averages is None:
-            return {}
-        averages.set_model(trainer)
-        with averages.averaged():
-            if folder is not None:
-                experiment.model.save(folder / "model_average.keras")
-            return evaluation.measured(experiment, "test", end="_average")
-
-    result = {
-        "experiment": config.experiment,
-        "variant": config.variant,
-        "seed": config.seed,
-        "epochs": config.epochs,
-        **evaluation.both(experiment, "test", evaluates),
-        **averaged(),
-        **report.mechanism(unwrapped(trainer.optimizer), trainer.trainable_variables),
-    }
-    adaptive = unwrapped(trainer.optimizer).weight_decay.adaptive
-    return {**result, "warnings": report.warnings_of(result, adaptive)}
-
-
-def _report(experiment, workdir, result):
-    """Writes model, pictures and result; the result last, as it says that the run is finished."""
-    experiment.model.save(workdir.path / "model.keras")
-    predictions.draw(experiment, workdir.path, report.run_name(result))
-    report.draw(
-        workdir.path / "curves.png",
-        pd.read_csv(workdir.path / "metrics.csv"),
-        pd.read_csv(workdir.path / "layers.csv"),
-        result,
-        experiment.config.decay.get("threshold"),
-    )
-    write_json(workdir.path / "result.json", json_ready(result))

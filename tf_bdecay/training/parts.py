@@ -45,33 +45,6 @@ class RunSize:
     split: str
 
 
-def load_pictures(flat, data_dir=None, download=False):
-    """The `PictureSet` of a config whose data are pictures in files.
-
-    Args:
-        flat: dict of dotted path to value, of a config that passed `config.check`.
-        data_dir, download: must be left out: they are of known sets.
-
-    Raises:
-        BadInput: no source, or one that cannot be used.
-    """
-    from tf_bdecay.data.pictures import picture_set
-
-    said = {path.removeprefix("data."): value for path, value in flat.items() if "data." in path}
-    require(
-        said["source"] is not None,
-        "Which pictures to train on? Set --config.data.source=PATH, a folder of class folders or "
-        "another layout that docs/pictures.md lists.",
-    )
-    require(
-        not data_dir and not download,
-        "Pictures are where config.data.source says: leave --data_dir and --download out.",
-    )
-    for name in ("name", "augment", "remainder"):  # of the batches
-        said.pop(name)
-    return picture_set.load(seed=flat["seed"], **said)
-
-
 def check_strategy(config, strategy):
     """Checks a config against where it is to run.
 

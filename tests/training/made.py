@@ -1,0 +1,19 @@
+"""A config of a small run, for these tests."""
+
+from configs import digits_resnet18
+from tf_bdecay.training import config as checks
+
+
+def config_of(**changes):
+    config = digits_resnet18.get_config()
+    changes = {
+        "batch_size": 352,
+        "epochs": 1,
+        "model.width": 4,
+        "decay.threshold": 0.02,
+        "log.summaries_every": 2,
+        **changes,
+    }
+    config.update_from_flattened_dict(changes)
+    checks.check(config)
+    return config

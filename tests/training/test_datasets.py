@@ -1,0 +1,57 @@
+"""The data of a config."""
+
+import numpy as np
+import pytest
+
+from configs import digits_resnet18, imagenet_tiny
+from tests.data.pictures.in_memory import jpeg
+from tf_bdecay import data
+from tf_bdecay.errors import BadInput
+from tf_bdecay.training import config as checks
+from tf_bdecay.training import datasets
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Two class folders of 5 pictures."""
+    for number in range(10):
+        path = tmp_path / "pictures" / "ab"[number % 2] / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(jpeg(number))
+    return tmp_path / "pictures"
+
+
+def config_of(source, **changes):
+    config = imagenet_tiny.get_config()
+    config.update_from_flattened_dict({"data.source": str(source), **changes})
+    return config
+
+
+def test_a_known_set_is_that_of_the_config():
+    config = digits_resnet18.get_config()
+    config.data.images, config.data.validation, config.data.downsample, config.seed = 300, 0.1, 2, 3
+    found = datasets.load(config)
+    wanted = data.load("digits", seed=3, validation=0.1, images=300, downsample=2)
+    for name in ("train", "validation", "test"):
+        np.testing.assert_array_equal(found.split(name).images, wanted.split(name).images)
+
+
+def test_pictures_are_those_of_the_config(source):
+    changes = {"data.size": 30, "data.shorter": 40, "data.validation": 0.25, "data.images": 10}
+    changes |= {"data.least_area": 0.5, "data.held_out": 0.2, "seed": 4}
+    found = datasets.load(config_of(source, **changes))
+    assert (len(found.train), len(found.validation), len(found.test)) == (6, 2, 2)
+    assert (found.size, found.shorter, found.least_area, found.flip) == (30, 40, 0.5, False)
+    other = datasets.load(config_of(source, **{**changes, "seed": 5}))
+    assert other.record() != found.record()
+
+
+def test_no_source_and_what_is_not_of_pictures(source):
+    with pytest.raises(BadInput, match="Set --config.data.source=PATH"):
+        datasets.load(imagenet_tiny.get_config())
+    with pytest.raises(BadInput, match="leave --data_dir and --download out"):
+        datasets.load(config_of(source), data_dir="sets")
+    config = config_of(source)
+    config.data.shorter = 47
+    with pytest.raises(BadInput, match="config.data.shorter must be at least config.data.size=48"):
+        checks.check(config)

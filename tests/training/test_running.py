@@ -1,0 +1,80 @@
+"""A run in the process: what `train` leaves."""
+
+import io
+import json
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from tests.training.made import config_of
+from tf_bdecay.errors import BadInput
+from tf_bdecay.training import config as checks
+from tf_bdecay.training import experiment, loop, report, running
+from tf_bdecay.training.workdir import Workdir
+
+
+def train(made, path):
+    page = io.StringIO()
+    workdir = Workdir(path, checks.flatten(made.config))
+    return running.train(made, workdir, Console(file=page, width=500)), page.getvalue()
+
+
+def test_training_leaves_a_result_once_all_else_is_there(small, tmp_path, monkeypatch):
+    """The result says that the run is finished: where the picture fails there must be none."""
+    made = experiment.build(config_of())
+    start = made.model.get_weights()
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="no space left"):
+        patch.setattr(report, "draw", _no_space)
+        train(made, tmp_path)
+    assert (tmp_path / "model.keras").exists() and not (tmp_path / "result.json").exists()
+    again = experiment.build(config_of())  # and the same command ends what is left
+    result, page = train(again, tmp_path)
+    assert json.loads((tmp_path / "result.json").read_text()) == result
+    assert (result["updates"], result["epochs"], result["seed"]) == (4, 1, 0)
+    assert f"{100 * result['test_accuracy']:.2f}"[:4] in page
+    saved = keras.models.load_model(tmp_path / "model.keras").get_weights()
+    for a, b, c in zip(saved, made.model.get_weights(), again.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(a, c)
+    assert any((a != b).any() for a, b in zip(start, saved, strict=True))
+
+
+def test_the_average_of_the_weights_is_evaluated_beside_them(small, tmp_path):
+    """With momentum 0 it is the weights; the final model is that of the weights in any case."""
+    config = config_of(**{"ema.momentum": 0.0, "epochs": 2, "data.validation": 0.1})
+    config.batch_size = 640
+    made = experiment.build(config)
+    result, page = train(made, tmp_path)
+    for name in ("accuracy", "loss"):
+        assert result[f"test_{name}_average"] == result[f"test_{name}_precise"]
+    assert "test accuracy, averaged weights" in page
+    rows = pd.read_csv(tmp_path / "metrics.csv")
+    np.testing.assert_array_equal(
+        rows["validation_accuracy_average"], rows["validation_accuracy_precise"]
+    )
+    assert np.isfinite(rows["validation_loss_average"]).all()
+    model, average = (
+        keras.models.load_model(tmp_path / f"{name}.keras") for name in ("model", "model_average")
+    )
+    for a, b in zip(model.trainable_variables, average.trainable_variables, strict=True):
+        np.testing.assert_array_equal(a, b)  # and only the statistics differ
+    for a, b in zip(model.get_weights(), made.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    average.compile(loss=made.trainer.loss, metrics=["accuracy"])
+    found = average.evaluate(loop.evaluation_batches(made, "test"), verbose=0)
+    assert found == pytest.approx([result["test_loss_average"], result["test_accuracy_average"]])
+
+
+def _no_space(*arguments):
+    raise OSError("no space left")
+
+
+def test_two_runs_do_not_share_a_workdir(small, tmp_path):
+    config = config_of()
+    made = experiment.build(config)
+    with Workdir(tmp_path, checks.flatten(config)).lock(), pytest.raises(BadInput):
+        train(made, tmp_path)
+    assert int(made.trainer.optimizer.iterations) == 0

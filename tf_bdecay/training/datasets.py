@@ -1,0 +1,55 @@
+"""The data of a config: images in memory, or pictures in files."""
+
+from tf_bdecay import data
+from tf_bdecay.data.pictures import picture_set
+from tf_bdecay.errors import require
+from tf_bdecay.training.config import flatten
+
+
+def load(config, data_dir=None, download=False):
+    """The `ImageSet`, or `PictureSet`, of a config.
+
+    Args:
+        config: a ConfigDict that passed `config.check`.
+        data_dir: where prepared data sets are; None for the library's own place.
+        download: whether a missing data set may be downloaded.
+
+    Raises:
+        BadInput: data that are missing or cannot be used.
+    """
+    if config.data.name == "pictures":
+        return pictures(flatten(config), data_dir, download)
+    return data.load(
+        config.data.name,
+        data_dir=data_dir,
+        download=download,
+        seed=config.seed,
+        validation=config.data.validation,
+        images=config.data.images,
+        downsample=config.data.downsample,
+    )
+
+
+def pictures(flat, data_dir=None, download=False):
+    """The `PictureSet` of a config whose data are pictures in files.
+
+    Args:
+        flat: dict of dotted path to value, of a config that passed `config.check`.
+        data_dir, download: must be left out: they are of known sets.
+
+    Raises:
+        BadInput: no source, or one that cannot be used.
+    """
+    said = {path.removeprefix("data."): value for path, value in flat.items() if "data." in path}
+    require(
+        said["source"] is not None,
+        "Which pictures to train on? Set --config.data.source=PATH, a folder of class folders or "
+        "another layout that docs/pictures.md lists.",
+    )
+    require(
+        not data_dir and not download,
+        "Pictures are where config.data.source says: leave --data_dir and --download out.",
+    )
+    for name in ("name", "augment", "remainder"):  # of the batches
+        said.pop(name)
+    return picture_set.load(seed=flat["seed"], **said)
