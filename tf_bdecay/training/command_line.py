@@ -16,6 +16,7 @@ from tf_bdecay.distribution.cluster import STRATEGIES
 from tf_bdecay.errors import BadInput, require, shown, unknown
 from tf_bdecay.training import config as configs
 from tf_bdecay.training import keys
+from tf_bdecay.training.key import Key
 
 RESUME = ("auto", "never")
 
@@ -337,7 +338,7 @@ def _wrong_type(message, config):
         key = keys.table(configs.flatten(config)).get(name.removeprefix("config."))
     else:
         flag = next((flag for flag in FLAGS if flag.name == name), None)
-        key = flag and keys.Key(flag.kind, flag.default, flag.doc)
+        key = flag and Key(flag.kind, flag.default, flag.doc)
     must = key.right if key else "something else"
     return BadInput(f"--{name} must be {must}. Received: {shown(value)}")
 

@@ -1,7 +1,7 @@
 """The data of a config: images in memory, or pictures in files."""
 
 from tf_bdecay import data
-from tf_bdecay.data.pictures import picture_set
+from tf_bdecay.data.pictures import loading
 from tf_bdecay.errors import require
 from tf_bdecay.training.config import flatten
 
@@ -52,4 +52,4 @@ def pictures(flat, data_dir=None, download=False):
     )
     for name in ("name", "augment", "remainder"):  # of the batches
         said.pop(name)
-    return picture_set.load(seed=flat["seed"], **said)
+    return loading.load(seed=flat["seed"], **said)

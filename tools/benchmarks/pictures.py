@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tf_bdecay import data
 from tf_bdecay.data.crops import crop_draws, decode_box, random_box
-from tf_bdecay.data.pictures import picture_set
+from tf_bdecay.data.pictures import loading, picture_set
 
 COUNT, SIZE, QUALITY = 512, 224, 92
 MEAN, DEVIATION = picture_set.MEAN, picture_set.DEVIATION
@@ -38,7 +38,7 @@ def write(folder):
 
 def streams(folder, batch):
     """Dict of a name to an endless stream of batches."""
-    images = picture_set.load(str(folder), SIZE, held_out=1 / 64)
+    images = loading.load(str(folder), SIZE, held_out=1 / 64)
     return {
         "Keras' data set and layers": _keras(folder, batch),
         "tf.data, whole pictures": _whole(folder, batch),

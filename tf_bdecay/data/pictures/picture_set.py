@@ -1,29 +1,22 @@
-"""A data set of pictures in files: its splits and classes, and what must be true of them."""
+"""A data set of pictures in files: its splits and classes, and the reading of one picture."""
 
 import concurrent.futures
 import contextlib
 import dataclasses
 import hashlib
-import numbers
 import os
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from tf_bdecay.data.image_set import SPLITS
-from tf_bdecay.data.order import check_seed
 from tf_bdecay.data.pictures import plain
-from tf_bdecay.data.pictures.layouts import open_pictures
 from tf_bdecay.data.pictures.records import Records
-from tf_bdecay.errors import BadInput, check_count, check_flag, require, unknown
+from tf_bdecay.errors import BadInput, require, unknown
 
 # Of ImageNet's training pictures, as everybody has them; pixels scaled to [0, 1].
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 AREA = (0.08, 1.0)  # shares of a picture's area that a random crop has
-HELD_OUT = 0.2  # of the pictures, for testing, where there is one split alone
-ON_ERROR = ("stop", "skip")
 _DECODERS = ("JPEG", "PNG", "image")  # one of which is in TensorFlow's words
-_EVALUATED_AT = 224 / 256  # side of the square from the middle, of the shorter side
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,6 +51,11 @@ class PictureSplit:
         except BadInput as error:
             return str(error)
         return None
+
+    def faults(self):
+        """`fault` of every picture, several at a time: a list."""
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            return list(pool.map(self.fault, range(len(self))))
 
     def _read(self, record, look):
         """`look` at a picture's bytes; every error names its place."""
@@ -192,179 +190,8 @@ def named_failures(picture_set):
 def _first_damaged(picture_set):
     """A sentence about the first picture that cannot be decoded; None where all can."""
     for name in SPLITS:
-        split, found = getattr(picture_set, name, None), []
-        if split is not None:
-            with contextlib.suppress(BadInput):  # all of them
-                _decodable(split, name, found)
-            if found:
-                return found[0][1]
+        split = getattr(picture_set, name, None)
+        found = next((fault for fault in split.faults() if fault), None) if split else None
+        if found:
+            return found
     return None
-
-
-def load(
-    source,
-    size=224,
-    shorter=None,
-    *,
-    label_offset=0,
-    held_out=None,
-    validation=0.0,
-    images=None,
-    seed=0,
-    least_area=AREA[0],
-    flip=True,
-    on_error="stop",
-):
-    """Finds pictures at a path, whatever layout they are in.
-
-    Of a source with one split alone, a part is held out for testing, class by class. Where there
-    are training and validation pictures and none for testing, as ImageNet has them, the validation
-    pictures are what is tested on.
-
-    Args:
-        source: path of a folder or file: `layouts.open_pictures` has the layouts.
-        size: pixels a side of what a network sees.
-        shorter: pixels of the shorter side before evaluation cuts out the middle; None for
-            size 256 / 224, rounded.
-        label_offset: the label, as stored, of the first class: 1 where they count from 1.
-        held_out: fraction in (0, 1) for testing, of a source with one split; None for a fifth.
-        validation: fraction in [0, 1) of the training pictures that is set aside, by class.
-        images: number of training pictures, validation's included: the first of a permutation that
-            does not depend on `seed`; None for all of them.
-        seed: in [0, 2^32), of what is held out and set aside.
-        least_area: in (0, 1], share of a picture's area that a random crop has at least.
-        flip: whether half of the training pictures are mirrored left to right.
-        on_error: "stop", or "skip": decode every picture once, and leave out those that fail.
-
-    Returns:
-        A `PictureSet`.
-
-    Raises:
-        BadInput: nothing there that is known, labels without a class, or an argument out of range.
-    """
-    check_seed(seed)
-    check_count("size", size)
-    shorter = round(size / _EVALUATED_AT) if shorter is None else shorter
-    check_count("shorter", shorter, least=size)
-    check_count("label_offset", label_offset, least=0)
-    require(0 < least_area <= 1, f"`least_area` must be in (0, 1]. Received: {least_area!r}")
-    check_flag("flip", flip)
-    if on_error not in ON_ERROR:
-        raise unknown("on_error", on_error, ON_ERROR)
-    _check_fraction("validation", validation, validation == 0)
-    found = open_pictures(source)
-    require("train" in found.splits, f"{source} has no training pictures.")
-    classes = _classes(found, label_offset, source)
-    splits = {
-        name: _labelled(records, name, classes, label_offset, source)
-        for name, records in found.splits.items()
-    }
-    skipped = []
-    if on_error == "skip":
-        splits = {name: _decodable(split, name, skipped) for name, split in splits.items()}
-    train, kept, test = _divided(splits, held_out, validation, images, seed, source)
-    return PictureSet(
-        name=os.path.basename(os.path.abspath(source)),
-        layout=found.layout,
-        classes=classes,
-        size=size,
-        shorter=shorter,
-        train=train,
-        test=test,
-        validation=kept,
-        least_area=least_area,
-        flip=flip,
-        skipped=tuple(skipped),
-    )
-
-
-def _check_fraction(name, value, allowed=False):
-    right = isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 < value < 1
-    require(allowed or right, f"`{name}` must be a fraction in (0, 1). Received: {name}={value!r}")
-
-
-def _classes(found, label_offset, source):
-    """Names of the classes; the labels themselves where no names are stored."""
-    if found.classes is not None:
-        return tuple(found.classes)
-    most = int(found.splits["train"].labels.max())
-    require(most >= label_offset, f"All labels of {source} are below label_offset={label_offset}.")
-    return tuple(str(label) for label in range(label_offset, most + 1))
-
-
-def _labelled(records, split, classes, label_offset, source):
-    labels = records.labels - label_offset
-    outside = (labels < 0) | (labels >= len(classes))
-    if outside.any():
-        first = int(outside.argmax())
-        one_off = label_offset == 0 and records.labels.min() == 1
-        hint = " They seem to count from 1: set label_offset=1." if one_off else ""
-        raise BadInput(
-            f"Labels of {source} must be in {label_offset}, ..., {label_offset + len(classes) - 1}."
-            f"{hint} Received in {split}: {records.labels[first]} of {records.where(first)}"
-        )
-    require(
-        label_offset or len(classes) < 2 or split != "train" or labels.min() == 0,
-        f"No training picture of {source} has the label 0: set label_offset={labels.min()} if "
-        "labels count from there.",
-    )
-    return PictureSplit(records, np.arange(len(records)), labels)
-
-
-def _decodable(split, name, skipped):
-    """The split without the pictures that cannot be decoded, which `skipped` is told of."""
-
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        found = list(pool.map(split.fault, range(len(split))))
-    skipped += [(name, reason) for reason in found if reason is not None]
-    kept = np.flatnonzero([reason is None for reason in found])
-    require(len(kept), f"No {name} picture can be decoded. The first: {found[0]}")
-    return split.part(kept)
-
-
-def _divided(splits, held_out, validation, images, seed, source):
-    """(train, validation or None, test) of the splits that a source has."""
-    train = splits["train"]
-    if images is not None:
-        check_count("images", images)
-        require(
-            images <= len(train),
-            f"`images` must be at most the {len(train)} training pictures of {source}. Received: "
-            f"images={images}",
-        )
-        train = train.part(np.random.default_rng(0).permutation(len(train))[:images])
-    kept, test = splits.get("validation"), splits.get("test")
-    if test is None:
-        kept, test = None, kept
-    require(
-        held_out is None or test is None,
-        f"`held_out` is for a source with training pictures alone, and {source} has others: leave "
-        "it out.",
-    )
-    if test is None:
-        held_out = HELD_OUT if held_out is None else held_out
-        _check_fraction("held_out", held_out)
-        train, test = _set_aside(train, held_out, seed, "held_out", source)
-    require(
-        not validation or kept is None,
-        f"`validation` sets training pictures aside, and {source} has a validation split: leave it "
-        "out.",
-    )
-    if validation:
-        train, kept = _set_aside(train, validation, seed, "validation", source)
-    return train, kept, test
-
-
-def _set_aside(split, fraction, seed, name, source):
-    """(rest, part): of each class the same fraction, to within one picture."""
-    classes, counts = np.unique(split.labels, return_counts=True)
-    size = round(fraction * len(split))
-    require(
-        counts.min() > 1 and len(classes) <= size <= len(split) - len(classes),
-        f"`{name}`={fraction} of the {len(split)} pictures of {source} cannot be set aside: both "
-        f"parts need pictures of all {len(classes)} classes.",
-    )
-    rest, part = train_test_split(
-        np.arange(len(split)), test_size=size, random_state=seed, stratify=split.labels
-    )
-    return split.part(np.sort(rest)), split.part(np.sort(part))

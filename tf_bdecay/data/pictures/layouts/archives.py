@@ -13,6 +13,7 @@ import tarfile
 from concurrent.futures import ThreadPoolExecutor
 
 from tf_bdecay.data.pictures.layouts.names import (
+    entries_of,
     is_hidden,
     is_picture,
     listed,
@@ -73,11 +74,11 @@ def find(path):
     if not os.path.isdir(path):
         require(not _PACKED.search(path), _packed_sentence(path))
         return ({_split_by_name(path): [path]}, []) if _is_tar(path) else None
-    entries = sorted(_listed(path), key=lambda entry: entry.name)
+    entries = sorted(entries_of(path), key=lambda entry: entry.name)
     splits, packed = {}, []
     for entry in entries:
         if split_of(entry.name) and entry.is_dir():
-            packed += _collect(splits, split_of(entry.name), _listed(entry.path))
+            packed += _collect(splits, split_of(entry.name), entries_of(entry.path))
     if not splits:
         if any(entry.is_dir() and _has_pictures(entry.path, 2) for entry in entries):
             return None
@@ -90,16 +91,6 @@ def find(path):
     if len(splits) > 1 and None in splits:
         notes.append(f"not read, for naming no split: {listed(map(_base, splits.pop(None)))}")
     return {split: sorted(files) for split, files in splits.items()}, notes
-
-
-def _listed(folder):
-    try:
-        with os.scandir(folder) as entries:
-            return [entry for entry in entries if not is_hidden(entry.name)]
-    except OSError as error:
-        raise BadInput(
-            f"The folder {printable(folder)} cannot be read: {error.strerror or error}."
-        ) from error
 
 
 def _collect(splits, split, entries):
@@ -124,7 +115,7 @@ def _packed_sentence(path):
 
 
 def _has_pictures(folder, depth):
-    entries = _listed(folder)
+    entries = entries_of(folder)
     return any(is_picture(entry.name) for entry in entries) or (
         depth > 1 and any(e.is_dir() and _has_pictures(e.path, depth - 1) for e in entries)
     )

@@ -17,7 +17,7 @@ from tf_bdecay.data.pictures.layouts.files import Files, folder_of
 from tf_bdecay.data.pictures.layouts.names import (
     PICTURES,
     check_classes,
-    is_hidden,
+    entries_of,
     is_picture,
     listed,
     printable,
@@ -82,7 +82,7 @@ def recognise(path):
 def _roots(path):
     """Dict of split to its folder; "train" is the path itself where it holds the class folders."""
     folders, named = 0, {}
-    for entry in _entries(path):
+    for entry in entries_of(path):
         if entry.is_dir():
             split = split_of(entry.name)
             folders += 1
@@ -97,20 +97,9 @@ def _roots(path):
     # A class may be called "train" or "test": of bus/, car/ and train/, all hold pictures.
     if len(named) == 1 and folders > 1:
         (folder,) = named.values()
-        if any(is_picture(entry.name) and entry.is_file() for entry in _entries(folder)):
+        if any(is_picture(entry.name) and entry.is_file() for entry in entries_of(folder)):
             return {"train": path}
     return named or {"train": path}
-
-
-def _entries(folder):
-    """What `os.scandir` finds that is not hidden."""
-    try:
-        with os.scandir(folder) as entries:
-            return [entry for entry in entries if not is_hidden(entry.name)]
-    except OSError as error:
-        raise BadInput(
-            f"The folder {printable(folder)} cannot be read: {error.strerror or error}."
-        ) from error
 
 
 def _walk(root):
@@ -124,7 +113,7 @@ def _walk(root):
     while todo:
         folder, relative, inside = todo.pop()
         names, sizes, below = [], [], 0
-        for entry in _entries(folder):
+        for entry in entries_of(folder):
             if entry.is_dir():
                 identity = _identity(entry.path)
                 if identity in inside:
@@ -206,7 +195,7 @@ def _check_none_empty(tree):
 def _passed_over(path, trees):
     """Sentences on what is there and was not read, for the report."""
     roots = {tree.root for tree in trees}
-    beside = [entry.name for entry in _entries(path) if entry.path not in roots]
+    beside = [entry.name for entry in entries_of(path) if entry.path not in roots]
     beside = sorted(name for name in beside if not label_file.is_one(name))
     if beside and path not in roots:
         yield f"not read, beside its splits: {listed(beside)}"

@@ -1,4 +1,4 @@
-"""What names mean in every layout: those of pictures, of hidden things, of splits and classes."""
+"""What names mean in every layout: of pictures, hidden things, splits and classes."""
 
 import os
 import re
@@ -33,6 +33,21 @@ def is_hidden(name):
         name: without the folders that it is in.
     """
     return name.startswith(".") or name.lower() in _LEFT_BEHIND
+
+
+def entries_of(folder):
+    """What `os.scandir` finds in a folder that is not hidden: a list.
+
+    Raises:
+        BadInput: the folder cannot be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if not is_hidden(entry.name)]
+    except OSError as error:
+        raise BadInput(
+            f"The folder {printable(folder)} cannot be read: {error.strerror or error}."
+        ) from error
 
 
 def is_picture(name):

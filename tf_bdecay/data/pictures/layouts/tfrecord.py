@@ -23,7 +23,7 @@ import numpy as np
 
 from tf_bdecay.data.image_set import SPLITS
 from tf_bdecay.data.pictures.layouts import class_list, tfrecord_file
-from tf_bdecay.data.pictures.layouts.names import is_hidden, listed, printable, split_of
+from tf_bdecay.data.pictures.layouts.names import entries_of, listed, printable, split_of
 from tf_bdecay.data.pictures.records import Found
 from tf_bdecay.errors import BadInput, first_line, require
 
@@ -99,24 +99,14 @@ def _versioned(path):
 def _files(folder):
     """Dict of split to files of records, in order of name."""
     files = {}
-    entries = _listed(folder)
+    entries = entries_of(folder)
     _sort_in(files, None, [entry.path for entry in entries if entry.is_file()])
     if not files:
         for entry in entries:
             if entry.is_dir() and split_of(entry.name):
-                below = [one.path for one in _listed(entry.path) if one.is_file()]
+                below = [one.path for one in entries_of(entry.path) if one.is_file()]
                 _sort_in(files, split_of(entry.name), below)
     return {split: sorted(names) for split, names in files.items()}
-
-
-def _listed(folder):
-    try:
-        with os.scandir(folder) as entries:
-            return [entry for entry in entries if not is_hidden(entry.name)]
-    except OSError as error:
-        raise BadInput(
-            f"The folder {printable(folder)} cannot be read: {error.strerror or error}."
-        ) from error
 
 
 def _sort_in(files, split, paths):
