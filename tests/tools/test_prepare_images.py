@@ -1,4 +1,4 @@
-"""prepare_images.py from the command line: done, and input that is none."""
+"""prepare_images.py and make_pictures.py from the command line: done, and input that is none."""
 
 import pathlib
 import subprocess
@@ -8,10 +8,23 @@ from tests.data.pictures import archive, folder
 from tf_bdecay.data.pictures import layouts
 
 ROOT = pathlib.Path(__file__).parents[2]
+# Neither is needed, and both take many times the tool's own seconds to load.
+WITHOUT_KERAS = """
+import runpy, sys
+
+class Refused:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("keras", "tensorflow"):
+            raise ImportError(f"{name} is not needed here")
+
+sys.meta_path.insert(0, Refused())
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
-def run(*flags):
-    command = [sys.executable, str(ROOT / "tools" / "prepare_images.py"), *flags]
+def run(*flags, tool="prepare_images.py"):
+    command = [sys.executable, "-c", WITHOUT_KERAS, str(ROOT / "tools" / tool), *flags]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     return done.returncode, done.stdout, done.stderr
 
@@ -34,4 +47,10 @@ def test_what_is_wrong_is_one_sentence(tmp_path):
     tree = {"ant": {"1.png": folder.picture(1), "2.png": b"text"}}
     source = folder.write(tmp_path / "set", tree)
     code, _, wrong = run(f"--source={source}", f"--to={tmp_path}/to")
-    assert code == 2 and "set/ant/2.png is no picture" in wrong and "Traceback" not in wrong
+    assert code == 2 and "set/ant/2.png is no picture" in wrong and wrong.count("\n") == 1
+
+
+def test_pictures_to_try_are_made(tmp_path):
+    code, said, wrong = run(f"--out={tmp_path}/set", "--images=200", tool="make_pictures.py")
+    assert (code, wrong) == (0, "") and said.startswith("200 pictures to train on")
+    assert len(layouts.open_pictures(tmp_path / "set").splits["train"]) == 200

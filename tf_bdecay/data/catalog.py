@@ -4,8 +4,6 @@ import dataclasses
 import numbers
 from collections.abc import Callable
 
-import keras
-
 from tf_bdecay.data import digits, prepared
 from tf_bdecay.data.image_set import (
     Augmentation,
@@ -44,6 +42,8 @@ def _cifar(name):
     """The `read` of a CIFAR set: by TensorFlow under its own backend alone."""
 
     def read(data_dir, download, seed):
+        import keras  # takes seconds, and TensorFlow with it: pictures in files need neither
+
         if keras.backend.backend() != "tensorflow":
             return prepared.read(name, data_dir, download)
         from tf_bdecay.data import cifar
