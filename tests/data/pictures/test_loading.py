@@ -115,7 +115,8 @@ def test_labels_that_count_from_one(monkeypatch):
     [
         (("a", "b"), [1, 2], [1], 0, r"0, ..., 1. They seem to count from 1: set label_offset=1"),
         (("a", "b"), [0, 1], [2], 0, r"Labels .* in 0, ..., 1. Received in test: 2 of memory/0"),
-        (("a", "b"), [0, 1], [1], 1, r"in 1, ..., 2. Received in train: 0 of memory/0"),
+        (("a", "b"), [0, 1], [1], 1, r"1, ..., 2. .* from 0: set label_offset=0. Received in"),
+        (("a", "b"), [1, 2], [1], 2, r"2, ..., 3. .* from 1: set label_offset=1. Received in"),
         (None, [0, 1], [-1], 0, r"Received in test: -1"),
         (None, [0, 1], [0], 5, r"All labels of given are below label_offset=5"),
     ],

@@ -112,8 +112,9 @@ def _labelled(records, split, classes, label_offset, source):
     outside = (labels < 0) | (labels >= len(classes))
     if outside.any():
         first = int(outside.argmax())
-        one_off = label_offset == 0 and records.labels.min() == 1
-        hint = " They seem to count from 1: set label_offset=1." if one_off else ""
+        lowest, hint = int(records.labels.min()), ""
+        if lowest in (0, 1) and lowest != label_offset:
+            hint = f" They seem to count from {lowest}: set label_offset={lowest}."
         raise BadInput(
             f"Labels of {source} must be in {label_offset}, ..., {label_offset + len(classes) - 1}."
             f"{hint} Received in {split}: {records.labels[first]} of {records.where(first)}"

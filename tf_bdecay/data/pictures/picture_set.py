@@ -159,7 +159,7 @@ class PictureSet:
             "layout": self.layout,
             "classes": list(self.classes),
             **{f"number of {name} pictures": len(split) for name, split in splits.items()},
-            **{f"hash of the {name} labels": split.digest() for name, split in splits.items()},
+            **{f"hash of {name} labels and names": part.digest() for name, part in splits.items()},
             "skipped pictures": [list(one) for one in self.skipped],
         }
 
