@@ -81,8 +81,7 @@ class _Command:
             return outcome.DONE
         options = command_line.parse(self.arguments, ROOT)
         checks.check(options.config)
-        if quirks.onednn_overruns(options.config.model.width):
-            quirks.avoid_onednn()
+        quirks.settle_onednn(quirks.onednn_overruns(options.config.model.width))
         if options.plan:
             return plan(options)
         self.cluster = clusters.find(options.strategy, options.workers, options.worker_index)

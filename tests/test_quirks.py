@@ -61,6 +61,18 @@ def test_onednn_is_left_out_unless_the_environment_says_otherwise(monkeypatch):
         assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == then
 
 
+@pytest.mark.parametrize(
+    "overruns, said, then",
+    [(True, None, "0"), (False, None, "1"), (True, "1", "1"), (False, "0", "0")],
+)
+def test_onednn_is_used_where_it_does_no_harm(monkeypatch, overruns, said, then):
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    if said:
+        monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", said)
+    quirks.settle_onednn(overruns)
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == then
+
+
 def test_a_graph_tells_whether_xla_compiles_it():
     seen = []
 

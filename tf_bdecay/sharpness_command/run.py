@@ -77,8 +77,7 @@ def run(options, console=None, stop=None, ending=None):
         show(folder.result, console)
         print(f"{folder.path} was finished before: this is what is there. Nothing was measured.")
         return f"But the figures are in {folder.path}."
-    if subject.onednn_overruns(found):
-        quirks.avoid_onednn()
+    quirks.settle_onednn(subject.onednn_overruns(found))
     stop.check()
     # TensorFlow takes seconds to import: what can be refused before it, is.
     with quirks.silent_stderr():
