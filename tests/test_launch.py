@@ -71,7 +71,7 @@ def test_a_signal_is_handed_on_once_to_each():
     )
     said = [run.stdout.readline() for _ in range(2)]
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does
-    rest, _ = run.communicate(timeout=30)
+    rest, _ = run.communicate(timeout=120)
     assert sorted(said) == ["[0] up\n", "[1] up\n"]
     assert sorted(rest.splitlines()) == ["[0] 1", "[1] 1"]
     assert run.returncode == 130
@@ -84,7 +84,7 @@ def launch(*arguments, **environment):
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1800,
         check=False,
     )
 
@@ -155,7 +155,7 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path):
             said.append(line)
             if "Starting all workers again" in line:
                 break
-    rest, _ = run.communicate(timeout=600)
+    rest, _ = run.communicate(timeout=1800)
     assert run.returncode == 0, ("".join(said) + rest)[-3000:]
     assert compare.differences(whole, killed) == []
 

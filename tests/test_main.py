@@ -178,7 +178,7 @@ def test_a_run_that_a_signal_ends_goes_on_to_the_same_bits(finished, tmp_path, n
     process = start(f"--workdir={path}", *TINY)
     after_an_epoch(process)
     process.send_signal(number)
-    out, error = process.communicate(timeout=120)
+    out, error = process.communicate(timeout=600)
     assert process.returncode == code, error
     said = error.strip().splitlines()[-1]
     assert said.startswith(f"main.py: {word}.") and "Traceback" not in error
@@ -209,7 +209,7 @@ def test_a_run_whose_terminal_hangs_up_saves_and_says_so_in_its_log(tmp_path):
     while not re.search(rb"update \d\d+/1500", said):  # of 3 an epoch; a process that ends raises
         said += os.read(terminal, 4096)
     os.close(terminal)
-    assert process.wait(timeout=120) == 129
+    assert process.wait(timeout=600) == 129
     newest = checkpoints.newest(path / "checkpoints")
     log = (path / outcome.LOG).read_text()
     assert f"main.py: Hung up. Everything so far is kept in {path}" in log and str(newest) in log
@@ -223,7 +223,7 @@ def test_a_folder_that_is_deleted_under_a_run_ends_it_with_what_is_true(tmp_path
     process = start(f"--workdir={path}", *TINY)
     after_an_epoch(process)
     (path / gone).resolve().rename(tmp_path / "deleted")  # at once, as no run could write into it
-    out, error = process.communicate(timeout=120)
+    out, error = process.communicate(timeout=600)
     assert process.returncode == 1, error
     (said,) = [line for line in error.splitlines() if line]
     assert said.startswith("main.py: The run stops: ") and "No such file" in said
@@ -483,7 +483,7 @@ def test_what_is_wrong_on_the_command_line_needs_no_tensorflow():
 
 def test_a_real_process_fails_with_a_clean_stderr(tmp_path):
     process = start(f"--workdir={tmp_path / 'x'}", "--config.batch_size=2048")
-    out, error = process.communicate(timeout=120)
+    out, error = process.communicate(timeout=600)
     assert process.returncode == 2
     assert error.startswith("main.py: config.batch_size=2048 is larger than")
     assert len(error.strip().splitlines()) == 1
@@ -509,7 +509,7 @@ def test_two_replicas_measure_what_one_device_does(finished, tmp_path):
     path = tmp_path / "mirrored"
     arguments = ["--strategy=mirrored", "--logical_devices=2", "--config.epochs=4"]
     process = start(f"--workdir={path}", *TINY, *arguments)
-    out, error = process.communicate(timeout=300)
+    out, error = process.communicate(timeout=600)
     assert process.returncode == 0, error
     ours, one = (pd.read_csv(p / "metrics.csv") for p in (path, finished))
     for name in ("loss", "test_loss_precise", "decay_on_fraction", "learning_rate"):

@@ -19,7 +19,7 @@ commands.run("x.py", fails)
 
 def ended(command):
     return subprocess.run(
-        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=600
     )
 
 

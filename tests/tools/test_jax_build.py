@@ -54,7 +54,7 @@ def test_updates_are_those_of_main_and_need_no_tensorflow(optimizer, tmp_path, m
     for x, y in itertools.islice(batches, updates):
         made.trainer.train_on_batch(x, y)
     theirs = jax_small.weights(made.trainer, made.trainer.optimizer)
-    assert child.wait(timeout=300) == 0
+    assert child.wait(timeout=1200) == 0
     with np.load(out) as ours:
         assert set(ours.files) == theirs.keys() and len(theirs) > 15
         for name, value in theirs.items():

@@ -25,7 +25,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 def run(*flags, tool="prepare_images.py"):
     command = [sys.executable, "-c", WITHOUT_KERAS, str(ROOT / "tools" / tool), *flags]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -41,7 +41,7 @@ def reproduce(*arguments, backend="tensorflow"):
         env={**os.environ, "KERAS_BACKEND": backend},
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=3600,
         check=False,
     )
 
@@ -381,7 +381,7 @@ def test_a_run_that_is_stopped_goes_on_and_nobody_else_takes_it(tmp_path, monkey
     other = reproduce(*command, "--minutes=0.0001")
     assert other.returncode == 0 and "are still missing" in other.stdout
     first.send_signal(signal.SIGTERM)
-    _, error = first.communicate(timeout=300)
+    _, error = first.communicate(timeout=1200)
     assert first.returncode == 143 and "run the same command again" in error
     (job,) = tmp_path.glob("aside/reproduce-*/*/job.json")  # its run ended before it did
     for line in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
