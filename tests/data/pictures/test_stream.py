@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.data.pictures.in_memory import picture_set_of
+from tests.data.sets import image_set_of
 from tf_bdecay.data import evaluation_batches, training_batches
 from tf_bdecay.data.crops import crop_draws, evaluation_picture, training_picture
 from tf_bdecay.data.order import epoch_order
@@ -139,6 +140,11 @@ def test_damage_that_tensorflow_alone_finds_is_named():
         take(training_batches(images, 11, SEED), 1)
 
 
-def test_other_errors_stay_what_they_are():
-    with pytest.raises(KeyError), named_failures(PICTURES):
-        raise KeyError("another")
+@pytest.mark.parametrize("images", [PICTURES, image_set_of(4)], ids=["pictures", "in memory"])
+@pytest.mark.parametrize(
+    "error", [KeyError("an image"), tf.errors.ResourceExhaustedError(None, None, "JPEG")]
+)
+def test_other_errors_stay_what_they_are(images, error):
+    with pytest.raises(type(error)) as caught, named_failures(images):
+        raise error
+    assert caught.value is error

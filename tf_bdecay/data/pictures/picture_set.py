@@ -174,17 +174,25 @@ def named_failures(picture_set):
     Raises:
         BadInput: a picture could not be read, at whatever error the stream ended with.
     """
-    failures = getattr(picture_set, "failures", ())
-    before = len(failures)
+    if not isinstance(picture_set, PictureSet):
+        yield
+        return
+    before = len(picture_set.failures)
     try:
         yield
     except Exception as error:
-        found = failures[before] if len(failures) > before else None
-        if found is None and any(word in str(error) for word in _DECODERS):
+        found = next(iter(picture_set.failures[before:]), None)
+        if found is None and _is_of_a_decoder(error):
             found = _first_damaged(picture_set)  # what TensorFlow alone stumbled over has no name
         if found is None:
             raise
         raise BadInput(f"A picture cannot be used: {found}") from error
+
+
+def _is_of_a_decoder(error):
+    """Whether an error may be TensorFlow's over a picture: all are decoded then to find it."""
+    of_tensorflow = type(error).__module__.startswith("tensorflow.")
+    return of_tensorflow and any(word in str(error) for word in _DECODERS)
 
 
 def _first_damaged(picture_set):
