@@ -7,14 +7,12 @@ import sys
 
 import keras
 import numpy as np
-from ml_collections import ConfigDict
 
 from tf_bdecay.distribution import strategies
 from tf_bdecay.errors import BadInput, first_line
 from tf_bdecay.sharpness_command import examples, losses
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.training import parts
-from tf_bdecay.training.config import nested
 from tf_bdecay.training.trainer import Trainer
 
 __import__("tf_bdecay.layers")  # both register classes that saved models have
@@ -126,15 +124,8 @@ def _saved(subject):
 def _from_checkpoint(subject, images, data_dir):
     """The model of a run that is not finished, with the weights of its newest checkpoint."""
     images = images or examples.own_images(subject, data_dir)
-    try:
-        model = parts.make_model(ConfigDict(nested(subject.config)), images)
-    except BadInput:
-        raise
-    except Exception as error:  # a config.json that anybody may have written
-        raise BadInput(
-            f"{subject.path}/config.json describes no model ({type(error).__name__}: "
-            f"{first_line(error)}): name another --model."
-        ) from error
+    file = subject.path / "config.json"
+    model = parts.recorded_model(subject.config, images, file, "name another --model.")
     read_weights(subject.weights, Trainer(model.input, model.output))
     return model
 
@@ -147,11 +138,7 @@ def read_weights(path, model):
     """
     arrays, _ = checkpoints.read(path)
     ours = {label: array for label, array in arrays.items() if label.startswith("model/")}
-    checkpoints.assign(path, ours, checkpoints.state_of(model, _NoOptimizer))
-
-
-class _NoOptimizer:
-    variables = ()
+    checkpoints.assign(path, ours, checkpoints.state_of(model))
 
 
 def _with_causes(error):

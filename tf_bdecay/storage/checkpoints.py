@@ -59,12 +59,12 @@ class Damaged(BadInput):
     """A checkpoint file that is not what was written, is missing or cannot be read."""
 
 
-def state_of(model, optimizer):
+def state_of(model, optimizer=None):
     """All variables to save, by label.
 
     Args:
         model: the built model.
-        optimizer: its built optimizer.
+        optimizer: its built optimizer; None for the model's variables alone.
 
     Returns:
         Dict of label to Keras variable, in a fixed order. A label is the owner, the position and
@@ -72,8 +72,8 @@ def state_of(model, optimizer):
     """
     return {
         f"{owner}/{position:04d}/{variable.name}": variable
-        for owner, variables in (("model", model.variables), ("optimizer", optimizer.variables))
-        for position, variable in enumerate(variables)
+        for owner, of in (("model", model), ("optimizer", optimizer))
+        for position, variable in enumerate(of.variables if of is not None else ())
     }
 
 

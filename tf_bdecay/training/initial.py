@@ -5,6 +5,7 @@ starts anew. Only the head, the last dense layer, may have another number of cla
 """
 
 import dataclasses
+import functools
 import hashlib
 import os
 import pathlib
@@ -12,12 +13,10 @@ import re
 import zipfile
 
 import numpy as np
-from ml_collections import ConfigDict
 
 from tf_bdecay.errors import BadInput, first_line, require, shown
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.files import read_json
-from tf_bdecay.training.config import nested
 
 _RIGHT = "name a workdir of main.py, a checkpoint in one, or a saved model FILE.keras"
 _MODEL = "model/"
@@ -38,7 +37,7 @@ class Source:
     file: pathlib.Path
     config: dict | None = None
 
-    @property
+    @functools.cached_property
     def digest(self):
         """The first 16 hexadecimal digits of the file's SHA-256."""
         with open(self.file, "rb") as file:
@@ -169,14 +168,10 @@ def _read(source, model):
     arrays, _ = checkpoints.read(source.file)
     arrays = {label: a for label, a in arrays.items() if label.startswith(_MODEL)}
     network = _network(source, arrays, model)
-    state = checkpoints.state_of(network, _NoOptimizer)
+    state = checkpoints.state_of(network)
     checkpoints.check_same(source.file, arrays, state)
     values = {id(variable): arrays[label] for label, variable in state.items()}
     return {path: values[id(variable)] for path, variable in _by_path(network).items()}
-
-
-class _NoOptimizer:
-    variables = ()
 
 
 def _saved(path):
@@ -206,15 +201,8 @@ def _network(source, arrays, model):
     )
     height, width, _ = model.input_shape[1:]
     images = _Shape(len(bias[-1]), (height, width, kernel.shape[2]))
-    try:
-        return parts.make_model(ConfigDict(nested(source.config)), images)
-    except BadInput:
-        raise
-    except Exception as error:  # a config.json that anybody may have written
-        raise BadInput(
-            f"The config.json of {source.file} describes no network ({type(error).__name__}: "
-            f"{first_line(error)}): {_RIGHT}."
-        ) from error
+    file = source.file.absolute().parent.parent / "config.json"
+    return parts.recorded_model(source.config, images, file, f"{_RIGHT}.")
 
 
 @dataclasses.dataclass(frozen=True)

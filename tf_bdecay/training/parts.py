@@ -12,10 +12,10 @@ from ml_collections import ConfigDict
 import tf_bdecay
 from tf_bdecay import data, decay, models, patterns
 from tf_bdecay.batches import check_cut, check_divides
-from tf_bdecay.errors import BadInput, require
+from tf_bdecay.errors import BadInput, first_line, require
 from tf_bdecay.schedules import LinearWarmupCosine, for_batch
 from tf_bdecay.training import finetuning
-from tf_bdecay.training.config import CUT_NAMES, flatten, ghost_batch_size
+from tf_bdecay.training.config import CUT_NAMES, flatten, ghost_batch_size, nested
 
 _OPTIMIZERS = {
     "lamb": tf_bdecay.Lamb,
@@ -123,6 +123,28 @@ def make_model(config, images):
     """
     _check_width(config, images)
     return _model(config, images)
+
+
+def recorded_model(flat, images, file, right):
+    """The network of a config that a run recorded, which anybody may have changed since.
+
+    Args:
+        flat: dict of dotted path to value.
+        images: as in `make_model`.
+        file: where it was recorded, for the message.
+        right: what would be right, for the message.
+
+    Raises:
+        BadInput: it describes no network.
+    """
+    try:
+        return make_model(ConfigDict(nested(flat)), images)
+    except BadInput:
+        raise
+    except Exception as error:
+        raise BadInput(
+            f"{file} describes no model ({type(error).__name__}: {first_line(error)}): {right}"
+        ) from error
 
 
 def _check_width(config, images):
