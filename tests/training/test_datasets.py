@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from configs import digits_resnet18, imagenet_tiny
-from tests.data.pictures.in_memory import jpeg
+from tests.data.pictures.in_memory import write_folders
 from tf_bdecay import data
 from tf_bdecay.errors import BadInput
 from tf_bdecay.training import config as checks
@@ -14,11 +14,7 @@ from tf_bdecay.training import datasets
 @pytest.fixture
 def source(tmp_path):
     """Two class folders of 5 pictures."""
-    for number in range(10):
-        path = tmp_path / "pictures" / "ab"[number % 2] / f"{number}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(jpeg(number))
-    return tmp_path / "pictures"
+    return write_folders(tmp_path / "pictures", "ab", 10)
 
 
 def config_of(source, **changes):

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from configs import imagenet_tiny
-from tests.data.pictures.in_memory import jpeg
+from tests.data.pictures.in_memory import jpeg, write_folders
 from tf_bdecay.errors import BadInput
 from tf_bdecay.layers import GhostBatchNormalization
 from tf_bdecay.training import config as checks
@@ -27,11 +27,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 @pytest.fixture
 def source(tmp_path):
     """Three class folders of 14 pictures."""
-    for number in range(42):
-        path = tmp_path / "pictures" / "abc"[number % 3] / f"{number}.jpg"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(jpeg(number))
-    return tmp_path / "pictures"
+    return write_folders(tmp_path / "pictures", "abc", 42)
 
 
 @pytest.fixture(autouse=True)

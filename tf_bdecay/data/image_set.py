@@ -155,15 +155,17 @@ class ImageSet:
         Raises:
             BadInput: no such name, or no validation split.
         """
-        if name not in SPLITS:
-            raise unknown("split", name, SPLITS)
-        found = getattr(self, name)
-        require(
-            found is not None,
-            f"{self.name} was loaded without a validation split: load it with validation=0.1 for a "
-            "tenth of the training images.",
-        )
-        return found
+        lacking = "load it with validation=0.1 for a tenth of the training images."
+        return split_of(self, name, f"{self.name} was loaded without a validation split: {lacking}")
+
+
+def split_of(images, name, lacking):
+    """The split of a set that has a name; `lacking` is said where it is None."""
+    if name not in SPLITS:
+        raise unknown("split", name, SPLITS)
+    found = getattr(images, name)
+    require(found is not None, lacking)
+    return found
 
 
 def set_aside(split, fraction, seed):
@@ -181,20 +183,36 @@ def set_aside(split, fraction, seed):
     Raises:
         BadInput: a part that is too small to hold an image of each class.
     """
-    classes = len(np.unique(split.labels))
-    size = round(fraction * len(split))
+    what = f"A fraction of {fraction} of {len(split)} images"
+    parts = divided(split.labels, fraction, seed, what, "images")
+    return tuple(Split(split.images[chosen], split.labels[chosen]) for chosen in parts)
+
+
+def divided(labels, fraction, seed, what, of):
+    """Indices of two parts, of each class the same fraction to within one.
+
+    Args:
+        labels: int64 [n].
+        fraction, seed: as of `set_aside`.
+        what: is set aside, for the message.
+        of: what the labels are of, for the message.
+
+    Returns:
+        (rest, part): int64 each, in order.
+
+    Raises:
+        BadInput: a part that is too small for each class, or a class of one.
+    """
+    classes, counts = np.unique(labels, return_counts=True)
+    size = round(fraction * len(labels))
     require(
-        classes <= size <= len(split) - classes,
-        f"A fraction of {fraction} of {len(split)} images cannot be set aside: both parts need "
-        f"images of all {classes} classes.",
+        counts.min() > 1 and len(classes) <= size <= len(labels) - len(classes),
+        f"{what} cannot be set aside: both parts need {of} of all {len(classes)} classes.",
     )
-    rest, part = train_test_split(
-        np.arange(len(split)), test_size=size, random_state=seed, stratify=split.labels
+    parts = train_test_split(
+        np.arange(len(labels)), test_size=size, random_state=seed, stratify=labels
     )
-    return tuple(
-        Split(split.images[chosen], split.labels[chosen])
-        for chosen in (np.sort(rest), np.sort(part))
-    )
+    return tuple(map(np.sort, parts))
 
 
 def first_of_permutation(split, count):
@@ -212,14 +230,22 @@ def first_of_permutation(split, count):
     """
     if count is None:
         return split
+    chosen = first_indices(len(split), count, "images there are")
+    return Split(split.images[chosen], split.labels[chosen])
+
+
+def first_indices(total, count, of):
+    """The first `count` of a fixed permutation of 0, ..., total - 1; `of` what, for the message.
+
+    Raises:
+        BadInput: more than there are.
+    """
     check_count("images", count)
     require(
-        count <= len(split),
-        f"`images` must be at most the {len(split)} training images there are. Received: "
-        f"images={count}",
+        count <= total,
+        f"`images` must be at most the {total} training {of}. Received: images={count}",
     )
-    chosen = np.random.default_rng(0).permutation(len(split))[:count]
-    return Split(split.images[chosen], split.labels[chosen])
+    return np.random.default_rng(0).permutation(total)[:count]
 
 
 def shrink(split, factor):

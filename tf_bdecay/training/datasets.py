@@ -40,7 +40,8 @@ def pictures(flat, data_dir=None, download=False):
     Raises:
         BadInput: no source, or one that cannot be used.
     """
-    said = {path.removeprefix("data."): value for path, value in flat.items() if "data." in path}
+    start = "data."
+    said = {p.removeprefix(start): value for p, value in flat.items() if p.startswith(start)}
     require(
         said["source"] is not None,
         "Which pictures to train on? Set --config.data.source=PATH, a folder of class folders or "

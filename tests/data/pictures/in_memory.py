@@ -1,4 +1,4 @@
-"""Pictures for the tests that are in no file: JPEGs of varied sizes, and a set of them."""
+"""Small pictures for the tests: JPEGs of varied sizes, a set of them in memory, class folders."""
 
 import io
 
@@ -17,6 +17,15 @@ def jpeg(seed, quality=95):
     file = io.BytesIO()
     coarse.resize(size, Image.Resampling.BICUBIC).save(file, "JPEG", quality=quality)
     return file.getvalue()
+
+
+def write_folders(folder, classes, count):
+    """Writes `count` JPEGs in class folders, in turn: a path, "a/0.jpg", says its number."""
+    for number in range(count):
+        path = folder / classes[number % len(classes)] / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(jpeg(number))
+    return folder
 
 
 class InMemory(Records):

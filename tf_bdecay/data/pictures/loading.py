@@ -4,8 +4,8 @@ import numbers
 import os
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
+from tf_bdecay.data.image_set import divided, first_indices
 from tf_bdecay.data.order import check_seed
 from tf_bdecay.data.pictures.layouts import open_pictures
 from tf_bdecay.data.pictures.picture_set import AREA, PictureSet, PictureSplit
@@ -140,13 +140,7 @@ def _divided(splits, held_out, validation, images, seed, source):
     """(train, validation or None, test) of the splits that a source has."""
     train = splits["train"]
     if images is not None:
-        check_count("images", images)
-        require(
-            images <= len(train),
-            f"`images` must be at most the {len(train)} training pictures of {source}. Received: "
-            f"images={images}",
-        )
-        train = train.part(np.random.default_rng(0).permutation(len(train))[:images])
+        train = train.part(first_indices(len(train), images, f"pictures of {source}"))
     kept, test = splits.get("validation"), splits.get("test")
     if test is None:
         kept, test = None, kept
@@ -171,14 +165,5 @@ def _divided(splits, held_out, validation, images, seed, source):
 
 def _set_aside(split, fraction, seed, name, source):
     """(rest, part): of each class the same fraction, to within one picture."""
-    classes, counts = np.unique(split.labels, return_counts=True)
-    size = round(fraction * len(split))
-    require(
-        counts.min() > 1 and len(classes) <= size <= len(split) - len(classes),
-        f"`{name}`={fraction} of the {len(split)} pictures of {source} cannot be set aside: both "
-        f"parts need pictures of all {len(classes)} classes.",
-    )
-    rest, part = train_test_split(
-        np.arange(len(split)), test_size=size, random_state=seed, stratify=split.labels
-    )
-    return split.part(np.sort(rest)), split.part(np.sort(part))
+    what = f"`{name}`={fraction} of the {len(split)} pictures of {source}"
+    return tuple(map(split.part, divided(split.labels, fraction, seed, what, "pictures")))

@@ -8,10 +8,10 @@ import os
 
 import numpy as np
 
-from tf_bdecay.data.image_set import SPLITS
+from tf_bdecay.data.image_set import SPLITS, split_of
 from tf_bdecay.data.pictures import plain
 from tf_bdecay.data.pictures.records import Records
-from tf_bdecay.errors import BadInput, require, unknown
+from tf_bdecay.errors import BadInput
 
 # Of ImageNet's training pictures, as everybody has them; pixels scaled to [0, 1].
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -135,11 +135,8 @@ class PictureSet:
         Raises:
             BadInput: no such name, or no validation split.
         """
-        if name not in SPLITS:
-            raise unknown("split", name, SPLITS)
-        found = getattr(self, name)
-        require(found is not None, f"{self.name} has no validation split, and none was set aside.")
-        return found
+        lacking = f"{self.name} has no validation split, and none was set aside."
+        return split_of(self, name, lacking)
 
     def words(self):
         """How the pictures lie, and what was left out, for a report."""

@@ -17,6 +17,7 @@ from tf_bdecay.data.pictures import plain
 from tf_bdecay.data.pictures.layouts import tfrecord_file
 from tf_bdecay.data.pictures.layouts.names import printable
 from tf_bdecay.errors import BadInput, require
+from tf_bdecay.storage.files import atomic_write
 
 QUALITY = 95
 _SETTINGS = "prepared.json"
@@ -143,10 +144,4 @@ def _resized(content, shorter):
 
 
 def _write(path, content):
-    """Writes a file under another name first, so that under its own it is whole."""
-    aside = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.part")
-    with open(aside, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
+    atomic_write(path, lambda file: file.write(content))

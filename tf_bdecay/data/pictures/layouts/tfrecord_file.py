@@ -11,6 +11,7 @@ from tf_bdecay.data import crc32c, examples
 from tf_bdecay.data.pictures.layouts.names import listed, printable
 from tf_bdecay.data.pictures.spans import Spans, read_at
 from tf_bdecay.errors import BadInput, require
+from tf_bdecay.storage.files import atomic_write
 
 _PICTURES, _LABELS = ("image/encoded", "image"), ("image/class/label", "label")
 _NAMES = "image/class/synset"
@@ -115,12 +116,7 @@ def write_index(shard):
     """
     columns = (shard.offsets, shard.lengths, shard.starts, shard.ends, shard.labels)
     rows = np.array([*zip(*columns, strict=True), (shard.size, 0, 0, 0, 0)], "<i8").tobytes()
-    aside = f"{index_of(shard.path)}.part"
-    with open(aside, "wb") as file:
-        file.write(rows + _sum(rows))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, index_of(shard.path))
+    atomic_write(index_of(shard.path), lambda file: file.write(rows + _sum(rows)))
 
 
 def read_index(path):
