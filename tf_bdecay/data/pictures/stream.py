@@ -26,6 +26,7 @@ def training_batches(picture_set, batch_size, seed, start_update, remainder, aug
     first_epoch, done = divmod(int(start_update), per_epoch)
     content = functools.partial(_content, picture_set, picture_set.train)
     area = (picture_set.least_area, AREA[1])
+    labels = _in_host_memory(picture_set.train.labels)
     begin, end = bounds(batch_size, *part)
 
     def of_epoch(epoch):
@@ -46,7 +47,7 @@ def training_batches(picture_set, batch_size, seed, start_update, remainder, aug
             uniforms, coin = crop_draws(seed, epoch, index)
             flip = coin & picture_set.flip
             picture = training_picture(content(index), uniforms, flip, picture_set.size, area)
-        return _rounded(picture), tf.gather(picture_set.train.labels, index)
+        return _rounded(picture), tf.gather(labels, index)
 
     epochs = tf.data.Dataset.counter(first_epoch)
     if per_epoch * batch_size <= count:  # all batches are of one size
@@ -67,7 +68,7 @@ def evaluation_batches(picture_set, split_name, batch_size, part):
     split = picture_set.split(split_name)
     count, size = len(split), min(int(batch_size), len(split))
     content = functools.partial(_content, picture_set, split)
-    starts = tf.data.Dataset.range(0, count, size)
+    starts, labels = tf.data.Dataset.range(0, count, size), _in_host_memory(split.labels)
 
     def of_batch(start):
         begin, end = bounds(tf.minimum(tf.constant(size, tf.int64), count - start), *part)
@@ -75,7 +76,7 @@ def evaluation_batches(picture_set, split_name, batch_size, part):
 
     def example(index):
         picture = evaluation_picture(content(index), picture_set.shorter, picture_set.size)
-        return _rounded(picture), tf.gather(split.labels, index)
+        return _rounded(picture), tf.gather(labels, index)
 
     # Batches but the last are of one size, and so are this part's.
     begin, end = bounds(size, *part)
@@ -116,6 +117,12 @@ def _content(picture_set, split, index):
             raise
 
     return tf.ensure_shape(tf.numpy_function(read, [index], tf.string, stateful=False), [])
+
+
+def _in_host_memory(labels):
+    """A tensor that graphs refer to: an array would become a part of each."""
+    with tf.device("CPU:0"):
+        return tf.constant(labels)
 
 
 def _rounded(picture):
