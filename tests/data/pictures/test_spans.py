@@ -79,3 +79,9 @@ def test_names_are_kept_as_they_are():
     names = ["a", "", "größe/ß.png", "\udce9.jpg"]
     kept = spans.Names(names)
     assert [kept[i] for i in range(4)] == names
+
+
+def test_names_of_several_folders_follow_each_other():
+    parts = [["a.jpg", "größer.png"], [], ["\udcff", ""]]
+    names = spans.Names.joined([spans.Names(part) for part in parts])
+    assert list(names) == ["a.jpg", "größer.png", "\udcff", ""] and len(names) == 4

@@ -18,12 +18,26 @@ class Names:
 
     def __init__(self, names):
         encoded = [os.fsencode(name) for name in names]
-        self._bytes = b"".join(encoded)
-        self._ends = np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)))
+        self.content = b"".join(encoded)
+        self.ends = np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)))
+
+    @classmethod
+    def joined(cls, parts):
+        """The names of several `Names`, one after another."""
+        made = cls(())
+        made.content = b"".join(part.content for part in parts)
+        lengths = [np.diff(part.ends, prepend=0) for part in parts]
+        made.ends = np.cumsum(np.concatenate(lengths), dtype=np.int64)
+        return made
+
+    def __len__(self):
+        return len(self.ends)
 
     def __getitem__(self, index):
-        start = self._ends[index - 1] if index else 0
-        return os.fsdecode(self._bytes[start : self._ends[index]])
+        if index >= len(self):  # which ends an iteration
+            raise IndexError(index)
+        start = self.ends[index - 1] if index else 0
+        return os.fsdecode(self.content[start : self.ends[index]])
 
 
 class Spans(Records):

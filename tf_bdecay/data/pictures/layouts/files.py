@@ -1,13 +1,13 @@
 """Pictures that are a file each, listed once and opened when they are read."""
 
 import dataclasses
-import itertools
 import os
 
 import numpy as np
 
 from tf_bdecay.data.pictures.layouts.names import printable
 from tf_bdecay.data.pictures.records import Records
+from tf_bdecay.data.pictures.spans import Names
 from tf_bdecay.errors import BadInput
 
 
@@ -18,21 +18,18 @@ class Folder:
     Attributes:
         path: of the folder.
         relative: its path below the split's folder, with "/"; "" for that one itself.
-        names: bytes, of all the pictures, one after another.
-        lengths: int64 [n], of the names.
+        names: `Names` of the pictures.
         sizes: int64 [n], bytes of the files.
     """
 
     path: str
     relative: str
-    names: bytes
-    lengths: np.ndarray
+    names: Names
     sizes: np.ndarray
 
     def listing(self):
         """Names of the pictures as strings."""
-        ends = itertools.accumulate(self.lengths.tolist(), initial=0)
-        return [os.fsdecode(self.names[a:b]) for a, b in itertools.pairwise(ends)]
+        return list(self.names)
 
 
 def folder_of(path, relative, names, sizes):
@@ -44,12 +41,10 @@ def folder_of(path, relative, names, sizes):
         sizes: list of int, bytes of each.
     """
     order = sorted(range(len(names)), key=names.__getitem__)
-    encoded = [os.fsencode(names[i]) for i in order]
     return Folder(
         path,
         relative,
-        b"".join(encoded),
-        np.fromiter(map(len, encoded), np.int64, len(names)),
+        Names(names[i] for i in order),
         np.fromiter((sizes[i] for i in order), np.int64, len(names)),
     )
 
@@ -69,17 +64,12 @@ class Files(Records):
         self._folders = [folder.path for folder in folders]
         self._ends = np.cumsum(counts)  # of folders, in pictures
         self._sizes = np.concatenate([folder.sizes for folder in folders])
-        # Names in one piece: as Python's strings they would take four times the memory.
-        lengths = np.concatenate([folder.lengths for folder in folders])
-        self._bytes = b"".join(folder.names for folder in folders)
-        self._name_ends = np.cumsum(lengths, dtype=np.int64)
+        self._names = Names.joined([folder.names for folder in folders])
 
     def path(self, index):
         """Path of a picture's file."""
-        end = self._name_ends[index]
-        start = self._name_ends[index - 1] if index else 0
         folder = self._folders[np.searchsorted(self._ends, index, side="right")]
-        return os.path.join(folder, os.fsdecode(self._bytes[start:end]))
+        return os.path.join(folder, self._names[index])
 
     def where(self, index):
         return printable(self.path(index))
