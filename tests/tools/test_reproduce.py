@@ -389,7 +389,7 @@ def test_a_run_that_is_stopped_goes_on_and_nobody_else_takes_it(tmp_path, monkey
             assert str(job).encode() not in line.read_bytes()
     done = reproduce(*command)
     assert done.returncode == 0 and "3 runs are needed, 3 are missing." in done.stdout, done.stdout
-    assert len(store.Store(tmp_path / "smoke").read().results) == 3
+    assert len(store.Store(tmp_path / "smoke").read().results) == 3, done.stdout
     assert not list(tmp_path.glob("aside/reproduce-*/*"))
 
 
