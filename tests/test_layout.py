@@ -62,6 +62,7 @@ NOT_OF_A_MODULE = {
     "layers/test_ghost_batch_norm_tensorflow.py": "what JAX's tests must not import",
     "data/pictures/layouts/test_tfrecord_tensorflow.py": "records that TensorFlow writes",
     "data/pictures/test_plain_tensorflow.py": "what plain bytes are for, which needs TensorFlow",
+    "data/pictures/test_photographs.py": "pictures that packages ship, through every layout",
     "data/pictures/layouts/test_package.py": "data/pictures/layouts/__init__.py",
     "optim/test_fit.py": "every optimizer in Keras' `fit`",
     "optim/test_like_keras.py": "every optimizer beside Keras' own",

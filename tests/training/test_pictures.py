@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from configs import imagenet_tiny
@@ -18,7 +19,7 @@ from tests.data.pictures.in_memory import jpeg, write_folders
 from tf_bdecay.errors import BadInput
 from tf_bdecay.layers import GhostBatchNormalization
 from tf_bdecay.training import config as checks
-from tf_bdecay.training import experiment, parts, running
+from tf_bdecay.training import experiment, loop, parts, running
 from tf_bdecay.training.workdir import Workdir
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -69,10 +70,21 @@ def train(config, path):
     return made, result
 
 
+def test_the_pictures_that_are_shown_first_are_the_first_of_training(source):
+    made = experiment.build(config_of(source))
+    shown, labels = loop.first_pictures(made, 5)
+    x, y = next(iter(loop._training_batches(made, 0)))
+    np.testing.assert_array_equal(shown, x[:5])
+    np.testing.assert_array_equal(labels, y[:5])
+    assert len(loop.first_pictures(made, 99)[1]) == 16  # a batch
+
+
 def test_a_run_that_is_cut_off_goes_on_to_the_same_weights(source, tmp_path):
     config = config_of(source)
     made, result = train(config, tmp_path / "run")
     assert result["updates"] == 6 and np.isfinite(result["test_loss"])
+    with Image.open(tmp_path / "run" / "training.png") as sheet:
+        assert min(sheet.size) > 400
     record = json.loads((tmp_path / "run" / "pictures.json").read_text())
     assert record["classes"] == ["a", "b", "c"] and record["number of train pictures"] == 34
 

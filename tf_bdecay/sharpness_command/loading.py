@@ -2,21 +2,18 @@
 
 import dataclasses
 import importlib
-import re
 import sys
 
-import keras
 import numpy as np
 
 from tf_bdecay.distribution import strategies
 from tf_bdecay.errors import BadInput, first_line
 from tf_bdecay.sharpness_command import examples, losses
 from tf_bdecay.storage import checkpoints
-from tf_bdecay.training import parts
+from tf_bdecay.training import parts, saved
 from tf_bdecay.training.trainer import Trainer
 
-__import__("tf_bdecay.layers")  # both register classes that saved models have
-__import__("tf_bdecay.optim")
+_UNKNOWN = ", and name that by --import=MODULE"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,9 +60,10 @@ def load(subject, data, options, strategy=None):
     loss, from_logits = losses.make_loss(subject, options.loss, options.from_logits, fisher_rao)
     own = examples.own_images(subject, options.data_dir) if _own(subject, data) else None
     with strategies.scope(strategy):
-        model = (
-            _saved(subject) if subject.saved else _from_checkpoint(subject, own, options.data_dir)
-        )
+        if subject.saved:
+            model = saved.load(subject.weights, unknown=_UNKNOWN)
+        else:
+            model = _from_checkpoint(subject, own, options.data_dir)
     x, y, order, of, words = examples.read(data, options, own)
     examples.check_fit(model, loss, x, y, words)
     count = parts.trainable_parameters(model)
@@ -103,24 +101,6 @@ def _import(modules):
             ) from error
 
 
-def _saved(subject):
-    """The model in a .keras file. Its optimizer is not asked for."""
-    try:
-        return keras.models.load_model(subject.weights, compile=False)
-    except Exception as error:  # Keras raises many kinds, over many lines
-        found = re.search(r"Could not locate (?:class|function) '([^']+)'", _with_causes(error))
-        if found:
-            raise BadInput(
-                f"The model {subject.weights} has {found[1]!r}, which is not known here: register "
-                "it by @keras.saving.register_keras_serializable() in a module, and name that by "
-                "--import=MODULE."
-            ) from error
-        raise BadInput(
-            f"The model {subject.weights} cannot be loaded ({type(error).__name__}: "
-            f"{first_line(error)}): load it by keras.models.load_model to see why."
-        ) from error
-
-
 def _from_checkpoint(subject, images, data_dir):
     """The model of a run that is not finished, with the weights of its newest checkpoint."""
     images = images or examples.own_images(subject, data_dir)
@@ -139,12 +119,3 @@ def read_weights(path, model):
     arrays, _ = checkpoints.read(path)
     ours = {label: array for label, array in arrays.items() if label.startswith("model/")}
     checkpoints.assign(path, ours, checkpoints.state_of(model))
-
-
-def _with_causes(error):
-    """Text of an error and of what it came from."""
-    texts = []
-    while error is not None:
-        texts.append(str(error))
-        error = error.__cause__ or error.__context__
-    return "\n".join(texts)

@@ -9,17 +9,15 @@ import numpy as np
 
 from tf_bdecay import data
 from tf_bdecay.data.augment import standardise
+from tf_bdecay.training import saved
 from tf_bdecay.training.predictions import class_names
 from tf_bdecay.training.workdir import check_new_folder
-
-__import__("tf_bdecay.layers")  # both register classes that saved models have
-__import__("tf_bdecay.training.trainer")
 
 TRIED = 32  # pictures on which the exported network is compared
 TOLERANCE, HALF_TOLERANCE = 1e-5, 2e-2  # of probabilities, in single and half precision
 
 
-def export(saved, images, path):
+def export(file, images, path):
     """Writes a saved network as a SavedModel with its preprocessing inside, and checks it.
 
     The one endpoint, `serve`, takes uint8 images [n, height, width, channels], of any n, and gives
@@ -27,7 +25,7 @@ def export(saved, images, path):
     Where the classes have names, `assets.extra/classes.txt` has them, a line each.
 
     Args:
-        saved: path of the `.keras` file.
+        file: path of the `.keras` file.
         images: its data set: mean, deviation, names of classes, test pictures to try.
         path: of the folder to write, new or empty; it appears once all is right.
 
@@ -41,7 +39,7 @@ def export(saved, images, path):
     check_new_folder("--export", path)
     import tensorflow as tf
 
-    model = keras.models.load_model(saved, compile=False)
+    model = saved.load(file)
 
     def probabilities(x):
         x = standardise(x, images.mean, images.deviation)

@@ -14,7 +14,7 @@ import zipfile
 
 import numpy as np
 
-from tf_bdecay.errors import BadInput, first_line, require, shown
+from tf_bdecay.errors import require, shown
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.files import read_json
 
@@ -164,7 +164,9 @@ def _by_path(model):
 def _read(source, model):
     """Dict of path to array."""
     if source.config is None:
-        return {path: v.numpy() for path, v in _by_path(_saved(source.file)).items()}
+        from tf_bdecay.training import saved
+
+        return {path: v.numpy() for path, v in _by_path(saved.load(source.file)).items()}
     arrays, _ = checkpoints.read(source.file)
     arrays = {label: a for label, a in arrays.items() if label.startswith(_MODEL)}
     network = _network(source, arrays, model)
@@ -172,21 +174,6 @@ def _read(source, model):
     checkpoints.check_same(source.file, arrays, state)
     values = {id(variable): arrays[label] for label, variable in state.items()}
     return {path: values[id(variable)] for path, variable in _by_path(network).items()}
-
-
-def _saved(path):
-    """The model in a `.keras` file. Its optimizer is not asked for."""
-    import keras
-
-    __import__("tf_bdecay.layers")  # registers classes that saved models have
-    __import__("tf_bdecay.training.trainer")
-    try:
-        return keras.models.load_model(path, compile=False)
-    except Exception as error:  # Keras raises many kinds, over many lines
-        raise BadInput(
-            f"The model {path} cannot be loaded ({type(error).__name__}: {first_line(error)}): "
-            "load it by keras.models.load_model to see why."
-        ) from error
 
 
 def _network(source, arrays, model):

@@ -102,21 +102,41 @@ def averaged_weights(experiment, statistics):
     return AveragedWeights(evaluation_batches(experiment, experiment.size.split), statistics)
 
 
+def first_pictures(experiment, count):
+    """The run's first images as the network is given them, and their labels.
+
+    Args:
+        experiment: the `Experiment`.
+        count: how many, at most those of a batch.
+
+    Returns:
+        (float32 [n, height, width, channels], standardised; labels).
+    """
+    # Order and crop follow from the place in the epoch, whatever the batch.
+    batches = _of_config(experiment, min(count, experiment.config.batch_size), 0, part=None)
+    return next(iter(batches))
+
+
 def _training_batches(experiment, update):
     config = experiment.config
 
     def make(part):
-        return data.training_batches(
-            experiment.images,
-            config.batch_size,
-            config.seed,
-            start_update=update,
-            remainder=config.data.remainder,
-            augment=config.data.augment,
-            part=part,
-        )
+        return _of_config(experiment, config.batch_size, update, part)
 
     return sharding.distributed(experiment.strategy, make, endless=True)
+
+
+def _of_config(experiment, batch_size, update, part):
+    config = experiment.config
+    return data.training_batches(
+        experiment.images,
+        batch_size,
+        config.seed,
+        start_update=update,
+        remainder=config.data.remainder,
+        augment=config.data.augment,
+        part=part,
+    )
 
 
 def _epochs(experiment, update, epoch, last, steps, callbacks):

@@ -1,4 +1,4 @@
-"""Pictures of predictions: which class is taken for which, and the most confident mistakes."""
+"""Pictures of what a network sees: to train on, by class and prediction, and its mistakes."""
 
 import collections
 import math
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 MATRIX = 30  # classes up to which the whole matrix is legible
 _PAIRS = 30
-_COLUMNS = 6
+_COLUMNS, _SHEET_COLUMNS = 6, 8
 _LONGEST = 24  # characters of a class' name
 
 
@@ -49,12 +49,37 @@ def draw_mistakes(path, predictions, names, title):
     for axis in axes:
         axis.set_axis_off()
     for axis, mistake in zip(axes, mistakes, strict=False):
-        picture = mistake.picture
-        grey = picture.shape[-1] != 3
-        axis.imshow(picture.mean(-1) if grey else picture, cmap="gray", vmin=0, vmax=1)
+        _show(axis, mistake.picture)
         true, other = (_short(names[label]) for label in (mistake.label, mistake.predicted))
         axis.set_title(f"is {true}\ntaken for {other}\n{mistake.probability:.1%}", fontsize=9)
     _save(figure, path)
+
+
+def draw_training(path, pictures, names, title):
+    """Draws pictures that a network is trained on, as it is given them.
+
+    Args:
+        path, title: as of `draw_confusion`.
+        pictures: float32 [n, height, width, channels] in [0, 1].
+        names: of their classes.
+    """
+    rows = math.ceil(len(pictures) / _SHEET_COLUMNS)
+    figure = Figure(figsize=(14, 1.0 + 1.95 * rows), layout="constrained")
+    count = f"the first {len(pictures)} pictures of the first epoch"
+    what = f"{count}, {'x'.join(map(str, pictures.shape[1:3]))}, as the network is given them"
+    figure.suptitle(f"{_plain(title)}\n{what}", fontsize=11)
+    axes = figure.subplots(rows, _SHEET_COLUMNS, squeeze=False).ravel()
+    for axis in axes:
+        axis.set_axis_off()
+    for axis, picture, name in zip(axes, pictures, names, strict=False):
+        _show(axis, picture)
+        axis.set_title(_short(name), fontsize=9)
+    _save(figure, path)
+
+
+def _show(axis, picture):
+    grey = picture.shape[-1] != 3
+    axis.imshow(picture.mean(-1) if grey else picture, cmap="gray", vmin=0, vmax=1)
 
 
 def _matrix(predictions, names):

@@ -1,13 +1,14 @@
-"""What a trained network takes for what: one pass over the test images, for two pictures."""
+"""Pictures of what a network is trained on, and of what it takes for what when it is trained."""
 
 import dataclasses
 
 import numpy as np
 
 from tf_bdecay import data
-from tf_bdecay.training import prediction_pictures
+from tf_bdecay.training import loop, prediction_pictures
 
 MOST = 24  # mistakes that are shown
+SHOWN = 40  # pictures to train on
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +69,7 @@ def predict(probabilities, batches, mean, deviation, most=MOST):
         predicted.append(best)
         wrong = np.flatnonzero(best != y)
         for i in wrong[np.argsort(-sure[wrong], kind="stable")][:most]:
-            picture = np.clip(x[i] * np.float32(deviation) + np.float32(mean), 0, 1)
+            picture = _pixels(x[i], mean, deviation)
             worst.append(Mistake(picture, int(y[i]), int(best[i]), float(sure[i])))
         worst = sorted(worst, key=lambda mistake: -mistake.probability)[:most]
     return Predictions(np.concatenate(labels), np.concatenate(predicted), tuple(worst))
@@ -107,3 +108,22 @@ def draw(experiment, folder, title):
     found, names = of_test(experiment), class_names(experiment.images)
     prediction_pictures.draw_confusion(folder / "confusion.png", found, names, title)
     prediction_pictures.draw_mistakes(folder / "mistakes.png", found, names, title)
+
+
+def draw_training(experiment, folder, title):
+    """Draws training.png: the run's first images as the network is given them.
+
+    Args:
+        experiment, folder, title: as of `draw`.
+    """
+    images = experiment.images
+    with data.named_failures(images):
+        x, labels = (np.asarray(part) for part in loop.first_pictures(experiment, SHOWN))
+    pictures = _pixels(x, images.mean, images.deviation)
+    names = [class_names(images)[label] for label in labels]
+    prediction_pictures.draw_training(folder / "training.png", pictures, names, title)
+
+
+def _pixels(x, mean, deviation):
+    """Images in [0, 1] of standardised ones."""
+    return np.clip(x * np.float32(deviation) + np.float32(mean), 0, 1)

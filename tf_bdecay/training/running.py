@@ -80,9 +80,13 @@ def _train(experiment, workdir, console, deterministic, source):
         if start.update:
             workdir.check_deterministic(deterministic, say)
         record = {"strategy": strategies.name(strategy), "deterministic": deterministic}
-        if experiment.config.data.name == "pictures":
+        of_files = experiment.config.data.name == "pictures"
+        if of_files:
             workdir.check_pictures(experiment.images.record(), bool(start.update))
         workdir.open({**record, **begins, "from": begin})
+        if of_files and not start.update:
+            predictions.draw_training(experiment, workdir.path, report.run_name(experiment.config))
+            say(f"The first pictures, as the network sees them: {workdir.path / 'training.png'}")
     evaluates = loop.precise_statistics(experiment)
     averages = loop.averaged_weights(experiment, evaluates)
     with signals.deferred() as request:

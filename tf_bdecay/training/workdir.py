@@ -4,7 +4,7 @@ config.json    the resolved experiment     checkpoints/   the newest k and the b
 versions.json  of every start              tensorboard/   event files
 metrics.csv    a row an epoch              result.json    once it is finished
 layers.csv     a row a layer and summary   curves.png
-pictures.json  classes, splits, what was skipped, of a run on pictures in files
+pictures.json  classes, splits, what was skipped, of a run on pictures in files; training.png
 model.keras    and, with them:             confusion.png, mistakes.png
 evaluation.json, where --eval_only was asked for
 """

@@ -4,12 +4,12 @@ import json
 import pathlib
 import time
 
-import keras
 import numpy as np
 
 from tf_bdecay import data, sharpness
 from tf_bdecay.data.augment import standardise
 from tf_bdecay.storage.files import json_ready, write_json
+from tf_bdecay.training import saved
 from tf_bdecay.training.losses import SmoothedCrossentropy
 
 _TOLERANCE = 0.05  # of Tr(H) and lambda(H): their logarithms are what is compared
@@ -41,7 +41,7 @@ def write(workdir, data_dir, examples, m, probes):
     chosen = np.random.default_rng(0).permutation(len(images.train))[:examples]
     x = standardise(images.train.images[chosen], images.mean, images.deviation).numpy()
     pair = x, images.train.labels[chosen]
-    model = keras.models.load_model(workdir / "model.keras", compile=False)
+    model = saved.load(workdir / "model.keras")
     loss = SmoothedCrossentropy(config["label_smoothing"])
     found = {"examples": len(chosen), "m": m}
     for name, measure in {

@@ -1,0 +1,48 @@
+"""Networks in `.keras` files, with our classes known: read in one place."""
+
+import re
+
+import keras
+
+from tf_bdecay.errors import BadInput, first_line
+
+_UNKNOWN = re.compile(r"Could not locate (?:class|function) '([^']+)'")
+
+
+def load(path, unknown=""):
+    """The network in a `.keras` file. Its optimizer is not asked for.
+
+    Args:
+        path: of the file.
+        unknown: what to do about a class that is known to nobody here, for a sentence on it.
+
+    Returns:
+        A Keras model, not compiled.
+
+    Raises:
+        BadInput: no file that Keras reads, or one with such a class.
+    """
+    for module in ("layers", "optim", "schedules", "training.trainer"):
+        __import__(f"tf_bdecay.{module}")  # registers classes that saved models have
+    try:
+        return keras.models.load_model(path, compile=False)
+    except Exception as error:  # Keras raises many kinds, over many lines
+        found = _UNKNOWN.search(_with_causes(error))
+        if found:
+            raise BadInput(
+                f"The model {path} has {found[1]!r}, which is not known here: register it by "
+                f"@keras.saving.register_keras_serializable() in a module{unknown}."
+            ) from error
+        raise BadInput(
+            f"The model {path} cannot be loaded ({type(error).__name__}: {first_line(error)}): "
+            "load it by keras.models.load_model to see why."
+        ) from error
+
+
+def _with_causes(error):
+    """Text of an error and of what it came from."""
+    texts = []
+    while error is not None:
+        texts.append(str(error))
+        error = error.__cause__ or error.__context__
+    return "\n".join(texts)
