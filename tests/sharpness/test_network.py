@@ -38,6 +38,7 @@ MEASURES = {
     "eigenvalue": lambda *a, **k: sharpness.hessian_top_eigenvalue(*a, tolerance=0.1, **k),
     "spectrum": lambda *a, **k: sharpness.hessian_spectrum(*a, steps=3, **k),
     "fisher_rao": lambda *a, **k: sharpness.fisher_rao(*a, **k),
+    "tangent": lambda *a, **k: sharpness.connectivity_tangent_trace(*a, num_probes=2, **k),
     "sam": lambda *a, **k: sharpness.perturbation(*a, steps=2, **k),
 }
 
@@ -60,7 +61,7 @@ def test_measuring_changes_no_byte(make, training):
     before = bytes_of(model, model.optimizer)
     losses = [float(loss) for loss in model.losses]
     for name, measure in MEASURES.items():
-        if training and (name == "C_m" or (name == "C" and make is ghost)):
+        if training and (name == "C_m" or (name in ("C", "tangent") and make is ghost)):
             continue  # of C_m see test_connectivity_sharpness.py; C does not exist there
         measure(model, None, data, training=training)
         assert bytes_of(model, model.optimizer) == before, name
@@ -81,7 +82,7 @@ def test_chunks_change_only_rounding(double, name):
         np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-9 * scale)
 
 
-@pytest.mark.parametrize("name", ["C", "C_m", "trace", "fisher_rao", "sam"])
+@pytest.mark.parametrize("name", ["C", "C_m", "trace", "fisher_rao", "tangent", "sam"])
 @pytest.mark.parametrize(
     "where, sentence",
     [

@@ -40,7 +40,8 @@ class SharpnessCallback(keras.callbacks.Callback):
     Args:
         data: as in `tf_bdecay.sharpness.connectivity`: a pair (x, y) of arrays, or a finite data
             set that repeats itself exactly. Some hundred examples cost little and say much.
-        measures: names out of C, C_m, trace, eigenvalue, spectrum, fisher_rao, sam, asam; "all".
+        measures: names out of C, C_m, trace, eigenvalue, spectrum, fisher_rao, tangent,
+            sam, asam; "all".
         every: number of epochs between measurements, counted from the beginning: epochs k, 2k, ...
         log_dir: folder of the files; TensorBoard's `--logdir`. Rows of epochs that a run trains
             again are replaced.

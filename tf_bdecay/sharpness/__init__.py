@@ -9,6 +9,7 @@ Where to find what the paper has:
     eq. 11, split over layers          partition.py, result.py
     Tr(H), lambda(H), spectrum         curvature/, products in operator.py
     SAM, ASAM                          ascent.py
+    connectivity tangent kernel        tangent_kernel.py
 
 Every measure is a sum over a `Stream` of examples (stream.py) of what a kernel gives for a chunk,
 taken by `Network.mean` (network.py). A finished one is a `Result` (result.py); as JSON values, of
@@ -25,6 +26,7 @@ __all__ = [
     "bias_ratio",
     "connection_sensitivity",
     "connectivity",
+    "connectivity_tangent_trace",
     "fisher_rao",
     "hessian",
     "hessian_spectrum",
@@ -50,6 +52,7 @@ _ANY_BACKEND = {
 _NEED_TENSORFLOW = {
     "ConnectivityResult": "tf_bdecay.sharpness.result",
     "connectivity": "tf_bdecay.sharpness.connectivity_sharpness",
+    "connectivity_tangent_trace": "tf_bdecay.sharpness.tangent_kernel",
     "fisher_rao": "tf_bdecay.sharpness.fisher",
     "hessian": "tf_bdecay.sharpness.curvature.operator",
     "hessian_spectrum": "tf_bdecay.sharpness.curvature.spectrum",

@@ -8,7 +8,7 @@ from keras import tree
 from tf_bdecay.errors import check_count, check_flag, check_number, require
 from tf_bdecay.sensitivity import bias_ratio, connection_sensitivity, l1_norms
 from tf_bdecay.sharpness import inputs
-from tf_bdecay.sharpness.memory import examples_that_fit
+from tf_bdecay.sharpness.memory import examples_that_fit, single_examples
 from tf_bdecay.sharpness.network import Network, NotFinite
 from tf_bdecay.sharpness.result import ConnectivityResult
 from tf_bdecay.sharpness.session import SILENT
@@ -109,21 +109,22 @@ def connectivity(
 
 def _chunk(network, stream, per_example, batch, given, memory_gb):
     """The number of examples to hold at once."""
-    most = stream.examples if batch is None else batch
-    one_batch = network.training and not per_example
+    if per_example:
+        return single_examples(network, stream, given, memory_gb)
     if given is not None:
         check_count("examples_at_once", given)
         require(
-            not one_batch or given >= batch,
+            not network.training or given >= batch,
             f"C_m in training mode needs its batch of {batch} whole, for batch statistics depend "
             f"on all of it: leave `examples_at_once` out. Received: {given}",
         )
     if memory_gb is not None:
         check_number("memory_gb", memory_gb, above=0)
-    if one_batch:
+    if network.training:
         return batch
     if given is None:
-        given = examples_that_fit(network, stream, 3, 2 if per_example else 0, memory_gb)
+        given = examples_that_fit(network, stream, 3, 0, memory_gb)
+    most = stream.examples if batch is None else batch
     return min(given, most or given)
 
 

@@ -78,6 +78,24 @@ def chunk_size(network, stream, held, given, memory_gb):
     return min(given, stream.examples or given)
 
 
+def single_examples(network, stream, given, memory_gb):
+    """The number of examples at once, for a measure of each example's own gradient.
+
+    Args:
+        network, stream, given, memory_gb: as of `chunk_size`.
+
+    Raises:
+        BadInput: numbers out of range; too little memory.
+    """
+    if given is not None:
+        check_count("examples_at_once", given)
+    if memory_gb is not None:
+        check_number("memory_gb", memory_gb, above=0)
+    if given is None:
+        given = examples_that_fit(network, stream, 3, 2, memory_gb)
+    return min(given, stream.examples or given)
+
+
 def layer_output_bytes(network, stream):
     """Bytes of all layers' outputs for one example.
 

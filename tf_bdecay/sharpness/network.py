@@ -136,7 +136,7 @@ class Network:
                 weighted sum of the losses, and a structure of tensors, weighted sums too.
             stream: the `Stream`.
             size: examples of a chunk.
-            arguments: structure of tensors for the kernel.
+            arguments: tuple of tensors for the kernel, or a function of a `Chunk` that gives it.
             session: a `Session`.
             key: a word to keep the partial sums under; None for not to keep them.
 
@@ -160,8 +160,9 @@ class Network:
 
         def of_chunk(chunk):
             weights = np.where(np.arange(size) < chunk.kept, 1 / size, 0.0)
+            more = arguments(chunk) if callable(arguments) else arguments
             with inputs.naming_shapes(chunk.x, chunk.y):
-                return function(chunk.x, chunk.y, tf.constant(weights), *arguments)
+                return function(chunk.x, chunk.y, tf.constant(weights), *more)
 
         for chunk in stream.chunks(size, start):
             structure = of_chunk(chunk)

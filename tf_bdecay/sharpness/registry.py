@@ -114,6 +114,13 @@ _ALL = (
         "Fisher-Rao norm (eq. 8)",
     ),
     Measure(
+        "tangent",
+        "connectivity_tangent_trace",
+        {},
+        {"tangent_probes": "num_probes", "seed": "seed"},
+        "trace of the connectivity tangent kernel (Kim et al.)",
+    ),
+    Measure(
         "sam",
         "perturbation",
         {"kind": "sam"},

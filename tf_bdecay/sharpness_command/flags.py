@@ -77,6 +77,7 @@ _FLAGS = (
     (flags.DEFINE_float, "eigenvalue_tolerance", None, "residual over eigenvalue (0.001)"),
     (flags.DEFINE_integer, "steps", None, "Lanczos steps of the spectrum (80)"),
     (flags.DEFINE_integer, "spectrum_probes", None, "of the spectrum (2)"),
+    (flags.DEFINE_integer, "tangent_probes", None, "of tangent (4)"),
     (flags.DEFINE_float, "rho", None, "radius of sam (0.05) or asam (0.5)"),
     (flags.DEFINE_integer, "seed", 0, "of probes and start vectors (0)"),
     (flags.DEFINE_float, "memory_gb", None, "memory to stay within (a quarter of what is free)"),
@@ -100,6 +101,7 @@ _LEAST = {
     "eigenvalues": 1,
     "steps": 1,
     "spectrum_probes": 1,
+    "tangent_probes": 2,
     "seed": 0,
     "logical_devices": 0,
 }

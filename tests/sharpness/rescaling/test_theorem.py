@@ -39,7 +39,7 @@ def test_connectivity_and_fisher_rao_stay_and_curvature_does_not(double, layer, 
     table = invariance(model, LOSS, (x, y), layer, unit, c)
     assert bytes_of(model) == before
     ratios = table.ratios()
-    for name in ("C", "C_m", "FR^2"):
+    for name in ("C", "C_m", "FR^2", "Tr(CTK)"):
         assert ratios[name] == pytest.approx(1, abs=1e-8)
     for name in ("Tr(H)", "lambda(H)", "SAM"):
         assert abs(np.log(ratios[name])) > 0.1, name

@@ -13,12 +13,14 @@ from tf_bdecay.sharpness.curvature.trace import hessian_trace
 from tf_bdecay.sharpness.fisher import fisher_rao
 from tf_bdecay.sharpness.rescaling.graph import Graph
 from tf_bdecay.sharpness.rescaling.rescale import reparameterize
+from tf_bdecay.sharpness.tangent_kernel import connectivity_tangent_trace
 
 # In the order of a table: measure, and whether the theorem (or homogeneity) says that it stays.
 MEASURES = {
     "C": (connectivity, True),
     "C_m": (lambda *a, **k: connectivity(*a, per_example=False, **k), True),
     "FR^2": (fisher_rao, True),
+    "Tr(CTK)": (connectivity_tangent_trace, True),
     "Tr(H)": (hessian_trace, False),
     "lambda(H)": (hessian_top_eigenvalue, False),
     "SAM": (lambda *a, **k: perturbation(*a, "sam", steps=0, **k), False),
@@ -84,14 +86,14 @@ def invariance(model, loss, data, layer, unit=0, c=10.0, measures=tuple(MEASURES
 
         rho_(c,l,k): incoming weights and bias times c, outgoing weights times 1/c    (eq. 9)
 
-    The function of the network stays as it was, and so do C, C_m and FR; Tr(H), lambda(H) and the
-    rise of the loss in a ball do not, ASAM's nearly (its ball is rescaled with the weights, but for
-    `eta`). The model's weights are put back, byte by byte.
+    The function of the network stays as it was, and so do C, C_m, FR and Tr(CTK); Tr(H), lambda(H)
+    and the rise of the loss in a ball do not, ASAM's nearly (its ball is rescaled with the weights,
+    but for `eta`). The model's weights are put back, byte by byte.
 
     Args:
         model, loss, data: as in `connectivity`.
         layer, unit, c: as in `reparameterize`.
-        measures: names out of C, C_m, FR^2, Tr(H), lambda(H), SAM, ASAM.
+        measures: names out of C, C_m, FR^2, Tr(CTK), Tr(H), lambda(H), SAM, ASAM.
         **arguments: `training`, `examples_at_once`, `memory_gb`, `full_precision`, as in
             `connectivity`.
 
