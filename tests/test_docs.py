@@ -8,7 +8,9 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "docs" / "method.md").read_text()
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+BLOCK = re.compile(r"```python\n(.*?)```", flags=re.DOTALL)
+WITH_CODE = [page for page in PAGES if BLOCK.search(page.read_text())]
 
 # `folder/file.py` or `folder/file.py: name, Class.method`
 NAMED = re.compile(r"`((?:[\w-]+/)*[\w-]+\.py)(?::\s+([\w.,\s]+))?`")
@@ -61,11 +63,56 @@ def test_every_section_of_the_method_says_where_it_is_in_the_code():
         assert last.startswith("In the code: ") and NAMED.search(last), title
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def _name(page):
+    return page.relative_to(ROOT / "docs").as_posix()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_every_relative_link_of_a_page_works(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         if not re.match(r"https?://|mailto:|#", target):
             assert (page.parent / target.split("#")[0]).exists(), target
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        page if page.stem == "index" else pytest.param(page, marks=pytest.mark.slow)
+        for page in WITH_CODE
+    ],
+    ids=_name,
+)
+def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in BLOCK.findall(page.read_text()):
+        exec(compile(block, _name(page), "exec"), names)
+
+
+def test_pages_have_code():
+    named = {_name(page) for page in WITH_CODE}
+    how_to = {_name(page) for page in PAGES if page.parent.name == "how_to"}
+    assert {"index.md", "how_to/own_model.md"} <= named
+    assert how_to - named <= {"how_to/resume.md"}  # of commands alone
+
+
+def test_every_page_is_in_the_navigation():
+    text = (ROOT / "tools/documentation/mkdocs.yml").read_text()
+    found = re.findall(r"[ :]([\w/]+\.md)$", text, flags=re.MULTILINE)
+    assert sorted(found) == sorted(map(_name, PAGES))
+
+
+def test_what_the_reference_names_is_there():
+    named = [
+        name
+        for page in (ROOT / "docs" / "api").glob("*.md")
+        for name in re.findall(r"^::: ([\w.]+)$", page.read_text(), flags=re.MULTILINE)
+    ]
+    assert len(named) > 30
+    for name in named:
+        module, _, last = name.rpartition(".")
+        path = ROOT / (name.replace(".", "/") + ".py")
+        assert path.is_file() or last in _defined(module.replace(".", "/") + ".py"), name
 
 
 def test_there_are_pages():

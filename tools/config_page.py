@@ -9,7 +9,7 @@ _TEXT = """\
 # The keys of a config
 
 Every key that `--config.KEY=VALUE` sets, with the default that a config file starts from. Made from
-the table in [keys.py](../tf_bdecay/training/keys.py) by `python tools/config_page.py`.
+the table in `tf_bdecay/training/keys.py` by `python tools/config_page.py`.
 
 | key | default | right | meaning | the paper, or [method.md](method.md) | only with |
 |---|---|---|---|---|---|

@@ -1,6 +1,6 @@
 """The trace of the connectivity tangent kernel, by layer: sharpness that needs no loss.
 
-Kim et al., "Scale-invariant Bayesian neural networks with connectivity tangent kernel", ICLR 2023.
+Kim et al. (2023); as C, it stays as it is where a unit is rescaled.
 """
 
 import dataclasses
