@@ -9,7 +9,7 @@ from tf_bdecay import outcome, quirks
 from tf_bdecay.distribution import cluster as clusters
 from tf_bdecay.distribution import workers
 from tf_bdecay.errors import BadInput
-from tf_bdecay.planning import formulas
+from tf_bdecay.planning import formulas, worth
 from tf_bdecay.training import command_line, initial, keys
 from tf_bdecay.training import config as checks
 from tf_bdecay.training.workdir import Workdir, check_new_folder, not_finite
@@ -269,12 +269,13 @@ def plan(options):
     """
     counts = formulas.parse_devices(options.devices or formulas.DEFAULT_DEVICES)
     hardware = formulas.check_hardware(options.memory_gb, options.bandwidth_gbps, options.flops)
+    noise = None if options.noise_scale is None else worth.read(options.noise_scale)
     with quirks.silent_stderr():
         from rich.console import Console
 
         from tf_bdecay.planning import page
 
-        page, _ = page.run(options.config, counts, hardware)
+        page, _ = page.run(options.config, counts, hardware, noise)
     Console(width=160, highlight=False).print(page)  # as wide as its table
     return 0
 

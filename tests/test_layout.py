@@ -18,7 +18,7 @@ PACKAGE, TESTS = ROOT / "tf_bdecay", ROOT / "tests"
 
 # README's Layout, from the ground up. A storey may use those below it, and itself without a circle.
 STOREYS = (
-    ("errors", "patterns", "quirks", "keras_private", "sensitivity"),
+    ("errors", "patterns", "quirks", "keras_private", "sensitivity", "gradient_noise"),
     ("roles", "batches", "decay", "schedules", "layers", "data", "storage"),
     ("optim", "models", "sharpness", "distribution"),
     ("callbacks",),

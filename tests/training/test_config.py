@@ -278,3 +278,12 @@ def test_a_users_own_config_file_works(tmp_path):
     )
     options = command_line.parse([f"--config={file}", "--config.epochs=2"], ROOT)
     assert (options.config.experiment, options.config.epochs) == ("mine", 2)
+
+
+def test_the_noise_scale_does_not_go_with_sam():
+    config = resnet()
+    config.log.gradient_noise_scale = True
+    checks.check(config)
+    config.sharpness_aware.kind = "sam"
+    with pytest.raises(BadInput, match="^config.log.gradient_noise_scale .* leave one of them out"):
+        checks.check(config)

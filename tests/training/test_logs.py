@@ -286,6 +286,9 @@ def test_every_tag_has_a_description(tmp_path):
             "loss on the test images, of the moving average of the weights",
         ),
         ("C/gamma", "summed over variables of a kind"),
+        ("gradient_noise_scale", "the batch beyond which more examples stop paying"),
+        ("epoch/gradient_noise_scale", "By epoch, at the number of its last update: N = S / |G|^2"),
+        ("epoch/gradient_square", "squared norm of the gradient of all examples"),
         ("of a user's own", ""),
     ],
 )

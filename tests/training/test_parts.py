@@ -177,3 +177,16 @@ def test_the_optimizer_keeps_an_average_where_the_config_has_its_momentum():
     config.ema.momentum = 0.9
     optimizer = parts.make_optimizer(config, 0.1)
     assert (optimizer.use_ema, optimizer.ema_momentum) == (True, 0.9)
+
+
+def test_the_noise_scale_needs_parts_of_a_batch_and_norms_of_the_optimizer():
+    config = digits_resnet18.get_config()
+    assert not parts.make_optimizer(config, 0.1).gradient_norms
+    config.log.gradient_noise_scale = True
+    assert parts.make_optimizer(config, 0.1).gradient_norms
+    for size in (None, config.batch_size):
+        config.micro_batch_size = size
+        with pytest.raises(BadInput, match=f"Received: config.micro_batch_size={size}, .* 1 rep"):
+            parts.check_strategy(config, None)
+    config.micro_batch_size = config.batch_size // 2
+    parts.check_strategy(config, None)

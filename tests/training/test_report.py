@@ -219,3 +219,23 @@ def test_no_legend_covers_a_curve_or_another_legend(tmp_path, layers):
     for i, legend in enumerate(legends):
         assert not any(legend.overlaps(frame) for frame in frames)
         assert not any(legend.overlaps(other) for other in legends[:i])
+
+
+@pytest.mark.parametrize(
+    "scale, says",
+    [
+        (9728.0, "over the run an update at 8,192 is worth 0.60 of eight at 1,024."),
+        (math.inf, "over the run an update at 8,192 is worth 1.00 of eight at 1,024."),
+        (math.nan, "No gradient noise scale was measured"),
+    ],
+)
+def test_the_noise_scale_is_said_of_the_batch(scale, says):
+    result = dict(
+        test_accuracy=0.5, test_loss=1.0, updates=2, learning_rate_sum=0.1, layers={}, warnings=[],
+        gradient_noise_scale=20_000.0, gradient_noise_scale_of_run=scale,
+        gradient_noise_batch=8192,
+    )  # fmt: skip
+    page = io.StringIO()
+    Console(file=page, width=500).print(report.render(result))
+    assert says in page.getvalue()
+    assert "gradient noise scale at the end" in page.getvalue() and "20,000" in page.getvalue()

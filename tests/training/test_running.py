@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -11,9 +12,11 @@ from rich.console import Console
 
 from tests.training.made import config_of
 from tf_bdecay.errors import BadInput
+from tf_bdecay.storage import events
 from tf_bdecay.training import config as checks
 from tf_bdecay.training import experiment, loop, report, running
 from tf_bdecay.training.workdir import Workdir
+from tools.kills.compare import differences
 
 
 def train(made, path):
@@ -66,6 +69,28 @@ def test_the_average_of_the_weights_is_evaluated_beside_them(small, tmp_path):
     average.compile(loss=made.trainer.loss, metrics=["accuracy"])
     found = average.evaluate(loop.evaluation_batches(made, "test"), verbose=0)
     assert found == pytest.approx([result["test_loss_average"], result["test_accuracy_average"]])
+
+
+@pytest.mark.parametrize("update", [3, 4])
+@pytest.mark.quick_rows(1)
+def test_the_noise_scale_is_the_same_in_a_run_that_goes_on(small, tmp_path, update):
+    """From inside an epoch and from its end: the running means are in the checkpoint."""
+    changes = {"epochs": 2, "micro_batch_size": 32, "log.checkpoint_updates": 1}
+    changes |= {"log.gradient_noise_scale": True, "log.checkpoints_kept": 99}
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    result, page = train(experiment.build(config_of(**changes)), whole)
+    rows = pd.read_csv(whole / "metrics.csv")
+    assert (rows["gradient_noise_scale"] > 0).all() and result["gradient_noise_scale_of_run"] > 0
+    assert "By the gradient noise scale over the run an update at 352 is worth" in page
+    assert ("gradient_noise", 8) in {
+        (tag, step) for tag, step, _ in events.read(whole / "tensorboard")
+    }
+    shutil.copytree(whole, cut, ignore=shutil.ignore_patterns("result.json", "kept.json", "best*"))
+    for later in cut.glob("checkpoints/update_*"):
+        if int(later.stem.removeprefix("update_")) > update:
+            later.unlink()
+    train(experiment.build(config_of(**changes)), cut)
+    assert differences(whole, cut) == []
 
 
 def _no_space(*arguments):

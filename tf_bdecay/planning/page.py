@@ -8,7 +8,7 @@ from rich.table import Table
 
 from tf_bdecay.batches import divisors
 from tf_bdecay.errors import BadInput, require
-from tf_bdecay.planning import costs, formulas
+from tf_bdecay.planning import costs, formulas, worth
 from tf_bdecay.training import datasets, parts
 from tf_bdecay.training.config import flatten, ghost_batch_size
 
@@ -42,13 +42,14 @@ class Sizes:
     validation: object = None
 
 
-def run(config, counts, hardware):
+def run(config, counts, hardware, noise=None):
     """The plan of a config on paper: nothing is trained and no data are read.
 
     Args:
         config: a ConfigDict that passed `config.check`.
         counts: numbers of devices, as of `formulas.parse_devices`.
         hardware: a `formulas.Hardware`.
+        noise: a `worth.Noise`, None for none.
 
     Returns:
         (page, rows): what rich prints in 160 columns, and the list of `formulas.Row`.
@@ -82,6 +83,7 @@ def run(config, counts, hardware):
         "Memory of a device by micro-batch, whatever the number of devices:",
         _by_micro_batch(task, needs, hardware),
         *_caption(config, task, hardware),
+        *(worth.page(config, noise) if noise else []),
     )
     return page, rows
 

@@ -12,6 +12,7 @@ from tf_bdecay.batches import check_divides, divided
 from tf_bdecay.errors import check_count, require
 from tf_bdecay.layers import GhostBatchNormalization
 from tf_bdecay.sharpness.tape import dense_gradients
+from tf_bdecay.training import noise_meter
 from tf_bdecay.training.loss_shares import loss_shares
 
 
@@ -23,12 +24,15 @@ class Pass(NamedTuple):
         outputs: structure of tensors, with their masks.
         gradients: list by trainable variable, None for one without.
         state: pairs of a Keras variable and the value that layers and losses would assign to it.
+        square: mean over micro-batches of the squared norm of their gradients, scaled as these are;
+            None where it was not asked for.
     """
 
     loss: Any
     outputs: Any
     gradients: list
     state: list
+    square: Any = None
 
 
 def check(model, micro_batch_size):
@@ -72,7 +76,7 @@ def at_once(trainer, data, steps=None):
     return Pass(*found, [(v, _value(v, scope)) for v in state if id(v) in scope.assigned])
 
 
-def accumulated(trainer, data, size, steps=None):
+def accumulated(trainer, data, size, steps=None, squares=False):
     """The `Pass` over a replica's batch, computed a micro-batch at a time.
 
         L = 1/K sum_k L_k,   dL/dtheta = 1/K sum_k dL_k/dtheta      (K micro-batches of equal size)
@@ -99,11 +103,12 @@ def accumulated(trainer, data, size, steps=None):
         size: int, examples of a micro-batch, which divides that length.
         steps: list of tensors by trainable variable, None for none, at which steps from theta loss
             and gradients are taken; None for at theta.
+        squares: whether to look at the norm of every micro-batch's gradient, too.
 
     Raises:
         BadInput: the size does not divide the batch, or a forward pass assigns what is not state
-            of the model; at run time `tf.errors.InvalidArgumentError`, where only the graph knows
-            the batch.
+            of the model, or micro-batches count differently and `squares` asks for their norms; at
+            run time `tf.errors.InvalidArgumentError`, where only the graph knows the batch.
     """
     keras_private.build_loss(trainer, *data[1:])  # no variable can be made in the loop
     variables = trainer.trainable_variables
@@ -112,11 +117,14 @@ def accumulated(trainer, data, size, steps=None):
     first = next(t for t in tree.flatten(data) if t is not None)
     count = first.shape[0] or tf.shape(first)[0]
     shares, masks = loss_shares(trainer, whole, size, count)
+    if squares:
+        noise_meter.check_shares(shares)
     assigned, absent = set(), set()  # known once the body was traced
     start = (
         tf.constant(0),
         tf.constant(0.0, _wide(keras.config.floatx())),
         [tf.zeros(v.shape, _wide(v.dtype)) for v in variables],
+        [tf.zeros([], "float32")] if squares else [],
         [tf.zeros(v.shape, _wide(v.dtype)) for v in averaged],
         [tf.convert_to_tensor(v.value) for v in [*kept, *chained]],
         tree.map_structure(
@@ -125,7 +133,7 @@ def accumulated(trainer, data, size, steps=None):
         ),
     )
 
-    def body(k, loss, sums, means, values, arrays):
+    def body(k, loss, sums, norms, means, values, arrays):
         part = tree.map_structure(lambda t: None if t is None else t[k], data)
         carried = zip(chained, values[len(kept) :], strict=True)
         scope = _Assignments(variables, [*averaged, *kept], carried)
@@ -133,13 +141,14 @@ def accumulated(trainer, data, size, steps=None):
             value, y_pred, gradients = trainer.forward_backward(*part, **scope.moved(steps))
         assigned.update(scope.assigned)
         absent.update(i for i, g in enumerate(gradients) if g is None)
+        norms = _plus(norms, [noise_meter.squared_norm(gradients, variables)] if squares else [])
         sums = _plus(sums, dense_gradients(gradients, variables))
         means = _plus(means, [_value(v, scope) for v in averaged])
         values = [_value(v, scope) for v in [*kept, *chained]]
         arrays = tree.map_structure(lambda array, t: array.write(k, t), arrays, y_pred)
-        return k + 1, loss + tf.cast(value, loss.dtype), sums, means, values, arrays
+        return k + 1, loss + tf.cast(value, loss.dtype), sums, norms, means, values, arrays
 
-    _, loss, sums, means, values, arrays = tf.while_loop(
+    _, loss, sums, norms, means, values, arrays = tf.while_loop(
         lambda k, *_: k < count, body, start, parallel_iterations=1
     )
 
@@ -155,6 +164,7 @@ def accumulated(trainer, data, size, steps=None):
         outputs,
         [None if i in absent else mean(s) for i, s in enumerate(sums)],
         [(v, tf.cast(value, v.dtype)) for v, value in state if id(v) in assigned],
+        *map(mean, norms),
     )
 
 

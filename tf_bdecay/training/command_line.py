@@ -72,8 +72,10 @@ FLAGS = (
     Flag(float, "memory_gb", None, "--plan: memory of a device, in 10^9 bytes"),
     Flag(float, "bandwidth_gbps", None, "--plan: 10^9 bytes a second it sends"),
     Flag(float, "flops", None, "--plan: operations a second that it achieves"),
+    Flag(str, "noise_scale", None, "--plan: how large a batch pays: images, or a run's workdir"),
 )
-_OF_A_PLAN = ("plan", "devices", "memory_gb", "bandwidth_gbps", "flops", "seed", "traceback")
+_HARDWARE = ("memory_gb", "bandwidth_gbps", "flops")
+_OF_A_PLAN = ("plan", "devices", *_HARDWARE, "noise_scale", "seed", "traceback")
 _DEFINE = {
     str: flags.DEFINE_string,
     int: flags.DEFINE_integer,
@@ -236,7 +238,7 @@ def _check_plan(values):
                 f"--plan runs nothing and takes no --{flag.name}: leave one of them out.",
             )
         return
-    for name in ("memory_gb", "bandwidth_gbps", "flops"):
+    for name in (*_HARDWARE, "noise_scale"):
         require(
             values[name].value is None,
             f"--{name} is of a plan on paper: add --plan, or leave it out.",

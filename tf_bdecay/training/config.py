@@ -156,6 +156,12 @@ def _check_together(flat):
     _check_pictures(flat)
     _check_precision(flat)
     _check_sharpness_aware(flat)
+    require(
+        not flat["log.gradient_noise_scale"] or flat["sharpness_aware.kind"] == "none",
+        "config.log.gradient_noise_scale compares gradients at the weights, and "
+        f"config.sharpness_aware.kind={flat['sharpness_aware.kind']} takes them elsewhere: leave "
+        "one of them out.",
+    )
     _check_variant(flat)
     normalized = "model.normalization" in flat
     whole = flat.get("model.frozen") == "none"

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-from tf_bdecay.callbacks import decisions
+from tf_bdecay.callbacks import decisions, noise_scale
 from tf_bdecay.errors import require, shown
 from tf_bdecay.optim.base import unwrapped
 from tf_bdecay.roles import kinds_of
@@ -62,6 +62,8 @@ def describe_tag(tag):
     """What TensorBoard says of a tag of ours, or ""."""
     if tag.startswith(EPOCH_TAG):
         name = tag.removeprefix(EPOCH_TAG)
+        if said := noise_scale.describe_tag(name):
+            return _EPOCH.format(said)
         kinds = {"loss": "loss", TOP5: "top-5 accuracy", "accuracy": "accuracy"}
         what = next((what for kind, what in kinds.items() if kind in name), name)
         if name in kinds:
@@ -70,7 +72,7 @@ def describe_tag(tag):
         end = next(ends, "with moving statistics.")
         split = "test" if name.startswith("test") else "validation"
         return _EPOCH.format(f"{what} on the {split} images,") + end
-    return decisions.describe_tag(tag)
+    return decisions.describe_tag(tag) or noise_scale.describe_tag(tag)
 
 
 class EpochRows(CountsUpdates):
@@ -84,12 +86,15 @@ class EpochRows(CountsUpdates):
         shown: from `shown_names`.
         updates_per_epoch, batch_size: of the run.
         start: the `Position` from which the run resumes.
+        noise: the `GradientNoiseScale` whose numbers have columns, None for none.
 
     Raises:
         BadInput: what the checkpoint has of this callback is not what `state` gave it.
     """
 
-    def __init__(self, workdir, schedule, shown, updates_per_epoch, batch_size, start=None):
+    def __init__(
+        self, workdir, schedule, shown, updates_per_epoch, batch_size, start=None, noise=None
+    ):
         start = start or Position()
         super().__init__(updates_per_epoch, start.update)
         self.schedule = schedule
@@ -100,6 +105,9 @@ class EpochRows(CountsUpdates):
         columns[after:after] = [name for name in shown.values() if name not in columns]
         if f"val_{TOP5}" in shown:
             columns.insert(columns.index("accuracy") + 1, TOP5)
+        if noise is not None:
+            before = columns.index("images_per_second")
+            columns[before:before] = noise_scale.COLUMNS
         newer = [name for name in columns if TOP5 in name]
         ended = start.epoch * updates_per_epoch
         self.table = Table(workdir.path / "metrics.csv", columns, after=ended, newer=newer)
@@ -172,6 +180,7 @@ class UpdateSummaries(CountsUpdates):
         pages: dict of title to text, shown on TensorBoard's text page.
         shown: from `shown_names`; None for Keras' own names.
         say: called with a sentence for each event file that is damaged.
+        noise: the `GradientNoiseScale` whose numbers are written, too; None for none.
     """
 
     def __init__(
@@ -184,10 +193,11 @@ class UpdateSummaries(CountsUpdates):
         pages=None,
         shown=None,
         say=lambda sentence: None,
+        noise=None,
     ):
         start = start or Position()
         super().__init__(updates_per_epoch, start.update)
-        self.schedule = schedule
+        self.schedule, self.noise = schedule, noise
         self.shown = shown or {}
         self.every = every
         cut_back(workdir.tensorboard, start.update, start.epoch * updates_per_epoch, say)
@@ -228,6 +238,8 @@ class UpdateSummaries(CountsUpdates):
             self._table.add(update=update, **row)
         rate = {"learning_rate": last_learning_rate(self.schedule, optimizer)}
         values = rate | decisions.scalars(optimizer, decision, self._kinds)
+        if self.noise is not None:
+            values |= self.noise.estimate().scalars()
         self._events.scalars(update, values, describe_tag)
 
     def _charts(self):

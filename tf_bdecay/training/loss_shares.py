@@ -27,6 +27,11 @@ class Share:
     def __init__(self, values=None):
         self._values = values
 
+    @property
+    def is_constant(self):
+        """Whether it is the same in every micro-batch, whatever the data are."""
+        return self._values is None or not len(self._values.shape)
+
     def of(self, loss, k):
         """The Keras loss to use in micro-batch k."""
         if self._values is None:

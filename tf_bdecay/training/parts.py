@@ -58,6 +58,14 @@ def check_strategy(config, strategy):
     from tf_bdecay.distribution import strategies  # TensorFlow's, which the rest does not need
 
     _check_cut(config, strategies.replicas(strategy), config.batch_size)
+    parts = config.batch_size // (config.micro_batch_size or config.batch_size)
+    require(
+        not config.log.gradient_noise_scale or max(parts, strategies.replicas(strategy)) > 1,
+        "config.log.gradient_noise_scale compares the gradients of a batch's parts: set "
+        "config.micro_batch_size to at most half of config.batch_size, or train on several "
+        f"replicas. Received: config.micro_batch_size={config.micro_batch_size}, "
+        f"config.batch_size={config.batch_size}, 1 replica",
+    )
     if strategies.is_multi_worker(strategy):
         require(
             config.steps_per_execution == 1,
@@ -216,6 +224,7 @@ def make_optimizer(config, schedule):
     optimizer = kind(
         schedule,
         weight_decay=decay.get(policy.pop("policy"), **policy),
+        gradient_norms=config.log.gradient_noise_scale,
         rate_multipliers=rates and patterns.parse(rates, "rate_multipliers", kind.__name__),
         **arguments,
     )

@@ -8,6 +8,8 @@ from rich import box
 from rich.console import Group
 from rich.table import Table
 
+from tf_bdecay.gradient_noise import in_words, sentence
+
 # A beta that starts at 0 and is adapted is seeded at about the first learning rate and ends at 1e-6
 # to 1e-5; one that trains ends at 1e-2 and above.
 BETA_MOVED = 1e-4
@@ -118,13 +120,29 @@ def render(result):
             ("RMS of gamma", f"{result['gamma_rms']:.4g}"),
             ("beta decay on, of layer-updates", f"{result['decay_on_fraction']:.1%}"),
         ]
+    if "gradient_noise_scale" in result:
+        rows += [
+            ("gradient noise scale over the run", in_words(result["gradient_noise_scale_of_run"])),
+            ("gradient noise scale at the end", in_words(result["gradient_noise_scale"])),
+        ]
     for row in rows:
         summary.add_row(*row)
     parts = [summary]
+    if "gradient_noise_scale" in result:
+        parts.append(_noise(result))
     if result["layers"]:
         parts.append(_layers(result["layers"]))
     parts += [f"Warning: {sentence}" for sentence in result["warnings"]]
     return Group(*parts)
+
+
+def _noise(result):
+    """What the noise scale says of the run's batch, as a sentence."""
+    scale, batch = result["gradient_noise_scale_of_run"], result["gradient_noise_batch"]
+    if math.isnan(scale):
+        return "No gradient noise scale was measured: no update had parts to compare."
+    said = sentence(batch, scale)
+    return f"By the gradient noise scale over the run {said}."
 
 
 def _layers(layers):

@@ -106,8 +106,9 @@ class Checkpoints(CountsUpdates):
         every_epochs: epochs between checkpoints.
         every_updates, every_minutes: updates and minutes between checkpoints, too; None for none.
         callbacks: the other callbacks; those with `flush` are flushed, those with `state` asked for
-            the JSON value that they resume from inside an epoch, and those with `restore` give back
-            what they lent the model for an evaluation that is cut off.
+            the JSON value that they resume from inside an epoch, at its end too where
+            `state_lasts`, and those with `restore` give back what they lent the model for an
+            evaluation that is cut off.
         start: the `Position` from which the run resumes.
         request: a `signals.Request`.
     """
@@ -191,7 +192,8 @@ class Checkpoints(CountsUpdates):
         if self.saver.folder is None:
             return
         begun = (self.done - 1) // self.updates_per_epoch
-        stateful = [c for c in self.callbacks if hasattr(c, "state") and not ended]
+        stateful = [c for c in self.callbacks if hasattr(c, "state")]
+        stateful = [c for c in stateful if not ended or getattr(c, "state_lasts", False)]
         meta = {
             "update": self.done,
             "epoch": begun + 1 if ended else begun,

@@ -5,7 +5,7 @@ from rich.console import Console
 
 import tf_bdecay
 from tf_bdecay import data
-from tf_bdecay.callbacks import ProbeDecision
+from tf_bdecay.callbacks import GradientNoiseScale, ProbeDecision
 from tf_bdecay.distribution import sharding, signals, strategies
 from tf_bdecay.distribution.strategies import is_multi_worker
 from tf_bdecay.optim.base import unwrapped
@@ -89,10 +89,11 @@ def _train(experiment, workdir, console, deterministic, source):
             say(f"The first pictures, as the network sees them: {workdir.path / 'training.png'}")
     evaluates = loop.precise_statistics(experiment)
     averages = loop.averaged_weights(experiment, evaluates)
+    noise = _noise_scale(experiment, start)
     with signals.deferred() as request:
         if shared:
             request = experiment.trainer.agreement = sharding.Agreement(request)
-        own = evaluates, averages
+        own = evaluates, averages, noise
         callbacks = _callbacks(experiment, workdir, start, request, own, console, say)
         try:
             with data.named_failures(experiment.images):
@@ -103,7 +104,7 @@ def _train(experiment, workdir, console, deterministic, source):
         _close(callbacks)
         request.check()
     with data.named_failures(experiment.images):
-        result = _result(experiment, evaluates, averages, workdir.path if leads else None)
+        result = _result(experiment, own, workdir.path if leads else None)
     if leads:
         _report(experiment, workdir, result)
     wait_for_leader(strategy)
@@ -132,7 +133,8 @@ def _close(callbacks, say=None):
 def _callbacks(experiment, workdir, start, request, own, console, say):
     """The callbacks, in the order in which they must act: the checkpoint comes last.
 
-    `own` are those of precise statistics and of averaged weights, None where there are none.
+    `own` are those of precise statistics, of averaged weights and of the noise scale, None where
+    there are none.
 
     A worker that does not lead writes nothing, but takes part in what needs all workers, at the
     same updates.
@@ -144,12 +146,13 @@ def _callbacks(experiment, workdir, start, request, own, console, say):
     if leads and unwrapped(experiment.trainer.optimizer).weight_decay.source == "probe":
         batches = data.evaluation_batches(experiment.images, "train", config.decay.probe_examples)
         callbacks.append(ProbeDecision(next(iter(batches)), config.decay.probe_every))
-    evaluates, averages = own
+    evaluates, averages, noise = own
     precise = evaluates is not None and config.evaluation_statistics == "precise"
     callbacks += [evaluates] * precise
     callbacks += [averages] * (averages is not None)
     top5 = parts.has_top5(experiment.images)
     shown = shown_names(size.split, precise, averages is not None, top5)
+    callbacks += [noise] * (noise is not None)
     callbacks.append(StopDiverged(config.max_skipped_updates, per_epoch, after))
     if leads:
         pages = {
@@ -158,9 +161,17 @@ def _callbacks(experiment, workdir, start, request, own, console, say):
         }
         callbacks += [
             UpdateSummaries(
-                workdir, schedule, log.summaries_every, per_epoch, start, pages, shown, say
+                workdir,
+                schedule,
+                log.summaries_every,
+                per_epoch,
+                start,
+                pages,
+                shown,
+                say,
+                noise,
             ),
-            EpochRows(workdir, schedule, shown, per_epoch, config.batch_size, start),
+            EpochRows(workdir, schedule, shown, per_epoch, config.batch_size, start, noise),
             *([VariableRows(workdir, per_epoch, start)] if log.variables else []),
             ProgressLine(per_epoch, config.epochs, config.batch_size, console, after),
         ]
@@ -179,14 +190,24 @@ def _callbacks(experiment, workdir, start, request, own, console, say):
     return [*callbacks, last]
 
 
+def _noise_scale(experiment, start):
+    """The callback that measures the gradient noise scale, None where it was not asked for."""
+    if not experiment.config.log.gradient_noise_scale:
+        return None
+    noise = GradientNoiseScale(log_dir=None, show=False)
+    noise.start = start.callbacks.get(type(noise).__name__)
+    return noise
+
+
 def _page(lines):
     """Lines as preformatted Markdown."""
     return "\n".join(f"    {line}" for line in lines)
 
 
-def _result(experiment, evaluates, averages, folder):
+def _result(experiment, own, folder):
     """What was measured, and the mechanism behind it; saves the averaged model in a folder."""
     config, trainer = experiment.config, experiment.trainer
+    evaluates, averages, noise = own
 
     def averaged():
         if averages is None:
@@ -205,6 +226,7 @@ def _result(experiment, evaluates, averages, folder):
         **evaluation.both(experiment, "test", evaluates),
         **averaged(),
         **report.mechanism(unwrapped(trainer.optimizer), trainer.trainable_variables),
+        **(noise.estimate().result() if noise else {}),
     }
     adaptive = unwrapped(trainer.optimizer).weight_decay.adaptive
     return {**result, "warnings": report.warnings_of(result, adaptive)}

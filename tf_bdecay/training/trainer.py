@@ -12,7 +12,7 @@ from tf_bdecay.errors import require
 from tf_bdecay.optim.base import DecayByRole
 from tf_bdecay.optim.loss_scale import LossScaleOptimizer
 from tf_bdecay.sharpness import loss_gradients_and_sensitivity
-from tf_bdecay.training import accumulation, equivalence, skipping
+from tf_bdecay.training import accumulation, equivalence, noise_meter, skipping
 from tf_bdecay.training import sharpness_aware as ascent
 
 
@@ -48,6 +48,7 @@ class Trainer(keras_private.BuiltOnce):
 
     micro_batch_size = None
     sharpness_aware = None
+    noise_meter = None  # where the gradient noise scale is measured
     agreement = None  # a `sharding.Agreement`, where many workers stop and save together
 
     @classmethod
@@ -96,6 +97,7 @@ class Trainer(keras_private.BuiltOnce):
         accumulation.check(self, micro_batch_size)
         ascent.check(self, sharpness_aware)
         self.micro_batch_size, self.sharpness_aware = micro_batch_size, sharpness_aware
+        self.noise_meter = None
         scales = kwargs.get("auto_scale_loss", True) and self.dtype_policy.name == "mixed_float16"
         if scales and isinstance(optimizer, DecayByRole) and optimizer.skip_nonfinite:
             optimizer = LossScaleOptimizer(optimizer)
@@ -126,6 +128,27 @@ class Trainer(keras_private.BuiltOnce):
         )
         return equivalence.check(self, (x, y, sample_weight))
 
+    def measure_gradient_noise(self, updates):
+        """Measures the gradient noise scale of every update from now until `compile`.
+
+        It costs the norm of each micro-batch's gradient. Asked again with as many `updates`, it
+        goes on.
+
+        Args:
+            updates: how many updates the running means remember.
+
+        Returns:
+            The `NoiseMeter`.
+
+        Raises:
+            BadInput: a batch has no parts whose gradients could be compared.
+        """
+        if self.noise_meter is None or self.noise_meter.updates != updates:
+            self.noise_meter = noise_meter.NoiseMeter(self, updates)
+            if self.train_function is not None:  # made, and perhaps traced, without it
+                self.make_train_function(force=True)
+        return self.noise_meter
+
     def get_compile_config(self):
         """The arguments of `compile`, for saving."""
         config = super().get_compile_config()
@@ -152,10 +175,11 @@ class Trainer(keras_private.BuiltOnce):
         """
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         restore = skipping.restorer(self.optimizer, accumulation.model_state(self))
+        square = None
         if self.micro_batch_size is None and self.sharpness_aware is None:
             loss, y_pred, gradients = self.forward_backward(x, y, sample_weight)
         else:
-            loss, y_pred, gradients, state = self._pass((x, y, sample_weight))
+            loss, y_pred, gradients, state, square = self._pass((x, y, sample_weight))
             if self.sharpness_aware is not None:
                 gradients = ascent.gradients_above(
                     self.sharpness_aware,
@@ -167,7 +191,9 @@ class Trainer(keras_private.BuiltOnce):
             for variable, value in state:
                 # After the loop: what averages over replicas must not stand inside it.
                 variable.assign(value)
+        count = noise_meter.counter(self.noise_meter, (x, y, sample_weight), gradients, square)
         self.optimizer.apply(gradients, self.trainable_variables)
+        count()
         restore()
         self._track_loss(loss, x)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
@@ -176,7 +202,8 @@ class Trainer(keras_private.BuiltOnce):
         """One pass over a replica's batch, which assigns nothing; `steps` as of `accumulated`."""
         if self.micro_batch_size is None:
             return accumulation.at_once(self, data, steps)
-        return accumulation.accumulated(self, data, self.micro_batch_size, steps)
+        squares = self.noise_meter is not None
+        return accumulation.accumulated(self, data, self.micro_batch_size, steps, squares)
 
     def forward_backward(self, x, y, sample_weight, moved=None):
         """Loss, outputs and gradients (scaled, where the optimizer scales) of one forward pass.

@@ -1,0 +1,238 @@
+"""The gradient noise scale in `fit`: `logs`, a line an epoch, TensorBoard."""
+
+import math
+import pathlib
+import warnings
+from typing import NamedTuple
+
+import keras
+
+from tf_bdecay import gradient_noise
+from tf_bdecay.errors import BadInput, check_count, check_flag, first_line, require
+from tf_bdecay.optim.base import unwrapped
+
+COLUMNS = ("gradient_noise_scale", "gradient_noise", "gradient_square")
+_DESCRIPTIONS = {
+    "gradient_noise_scale": "N = S / |G|^2, in examples, from running means of both: the batch "
+    "beyond which more examples stop paying.",
+    "gradient_noise": "S, running mean: trace of the covariance of one example's gradient.",
+    "gradient_square": "|G|^2, running mean: squared norm of the gradient of all examples.",
+}
+
+
+def describe_tag(tag):
+    """What TensorBoard says of a tag of this callback, or ""."""
+    return _DESCRIPTIONS.get(tag, "")
+
+
+class Estimate(NamedTuple):
+    """What was measured so far.
+
+    Attributes:
+        noise_scale: N, in examples; NaN before a first update, inf where |G|^2 is lost in noise.
+        of_run: N over all updates (see `gradient_noise.scale_of_run`).
+        noise, square: the running means of S and |G|^2.
+        batch: examples of the largest update that was measured.
+        measured, left_out: numbers of updates.
+    """
+
+    noise_scale: float
+    of_run: float
+    noise: float
+    square: float
+    batch: int
+    measured: int
+    left_out: int
+
+    def scalars(self):
+        """Dict of `COLUMNS` to number."""
+        return dict(zip(COLUMNS, (self.noise_scale, self.noise, self.square), strict=True))
+
+    def result(self):
+        """What a finished run keeps of it."""
+        of_run = {"gradient_noise_scale_of_run": self.of_run, "gradient_noise_batch": self.batch}
+        return {**self.scalars(), **of_run}
+
+    def sentence(self):
+        """It in words: 'gradient noise scale 3,412: an update at 8,192 is worth ...'."""
+        words = f"gradient noise scale {gradient_noise.in_words(self.noise_scale)}"
+        if math.isnan(self.noise_scale):
+            return words
+        return f"{words}: {gradient_noise.sentence(self.batch, self.noise_scale)}"
+
+
+class GradientNoiseScale(keras.callbacks.Callback):
+    """Measures beyond which batch more examples stop paying, while a `tf_bdecay.Trainer` trains.
+
+        N = S / |G|^2        |G|^2 ~ (B |G_B|^2 - b |G_b|^2) / (B - b)
+                             S     ~ (|G_b|^2 - |G_B|^2) / (1/b - 1/B)
+
+    (McCandlish et al., 2018, appendix A.1) with G_b the gradient of a part of b examples, a
+    micro-batch or what a replica has, and G_B that of the whole batch; both are there anyway, and a
+    norm of each part's is all that this costs. N is the ratio of running means. An update at batch
+    B takes 1 / (1 + N / B) of the step that one at all examples would, so one at B is worth
+    (B/8 + N) / (B + N) of eight at B/8. It leaves
+
+    * after each epoch a line: "gradient noise scale 3,412: an update at 8,192 is worth 0.38 of
+      eight at 1,024";
+    * in `logs` `gradient_noise_scale`, `gradient_noise` (S) and `gradient_square` (|G|^2);
+    * the same three in TensorBoard.
+
+    N is of the gradient of the loss with its regularizers, before clipping, momentum and decoupled
+    decay, under the batch normalization that is there: with ghost batches exact for every batch
+    made of whole ones; with plain BatchNormalization on replicas for every batch made of parts as
+    large as a replica's now. Dropout's noise counts as the examples' (on replicas, which draw the
+    same masks, less of it). Updates that are skipped are no part of it; those with examples of
+    weight 0 are left out.
+
+    Args:
+        log_dir: folder of the event file; TensorBoard's `--logdir`. None for none.
+        every: number of updates between those that are written; None for the last of each epoch.
+        updates: how many the running means remember; the plain mean of fewer. Over all callbacks
+            and calls of `fit` they belong to the trainer, until it is compiled again.
+        show: whether the line is printed.
+
+    Attributes:
+        start: from `state`, to go on from when `fit` begins; None for what the trainer has.
+
+    Raises:
+        BadInput: an argument out of range; when `fit` begins, another model than a `Trainer`, one
+            device without micro-batches, SAM, on replicas an optimizer without
+            `gradient_norms=True`, or a loss that counts examples differently (by a mask, or by the
+            mean with sample weights); after its first update, a batch of one micro-batch.
+
+    Example:
+
+        trainer = tf_bdecay.Trainer.of(model)
+        trainer.compile(tf_bdecay.Lamb(0.01), loss, micro_batch_size=256)
+        noise = tf_bdecay.callbacks.GradientNoiseScale("logs/noise")
+        trainer.fit(x, y, batch_size=8192, epochs=20, callbacks=[noise])
+        print(noise.estimate().noise_scale)
+    """
+
+    state_lasts = True  # over the ends of epochs
+
+    def __init__(self, log_dir="logs/noise", every=None, updates=100, show=True):
+        super().__init__()
+        if every is not None:
+            check_count("every", every, of="GradientNoiseScale", what="a whole number of updates")
+        check_count("updates", updates, of="GradientNoiseScale", what="a whole number of updates")
+        check_flag("show", show, of="GradientNoiseScale")
+        self.log_dir = None if log_dir is None else pathlib.Path(log_dir)
+        self.every, self.updates, self.show = every, updates, show
+        self.start = self._meter = self._events = None
+
+    def on_train_begin(self, logs=None):
+        """Refuses what cannot give it, and begins to measure."""
+        backend = keras.backend.backend()
+        require(
+            backend == "tensorflow",
+            "GradientNoiseScale takes the gradients of a tf_bdecay.Trainer, which is TensorFlow's. "
+            f"Received: KERAS_BACKEND={backend}",
+        )
+        require(
+            hasattr(self.model, "measure_gradient_noise"),
+            "GradientNoiseScale compares the gradients of a batch's parts, which the `fit` of a "
+            "stock model does not have: make a tf_bdecay.Trainer.of(model), compile it with a "
+            f"micro_batch_size, and fit that. Received: {type(self.model).__name__}",
+        )
+        self._meter = self.model.measure_gradient_noise(self.updates)
+        if self.start is not None:
+            self._meter.assign(self.start)
+            self.start = None
+        self._begun = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Begins to count, once all callbacks have begun, of which one may have restored a run."""
+        if not self._begun:
+            self._begun, self._looked = True, False
+            self._done = int(unwrapped(self.model.optimizer).iterations.numpy())
+            if self.log_dir is not None and self._leads() and self._events is None:
+                self._events = _opened(self.log_dir, self._done)
+        self._epoch_start = self._done
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Refuses a batch without parts, and writes where it is time."""
+        before, self._done = self._done, self._epoch_start + batch + 1
+        if not self._looked:  # a host that looks waits for the device
+            self._looked = True
+            size = self.model.micro_batch_size
+            require(
+                self._meter.state()["parts"] != 1,
+                "GradientNoiseScale compares the gradients of a batch's micro-batches, and this "
+                "batch is one: compile with a micro_batch_size of at most half the batch. "
+                f"Received: micro_batch_size={size}, a batch of {size}",
+            )
+        if self.every and self._done // self.every > before // self.every:
+            self._write(self.estimate())
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Adds to the logs, writes and prints."""
+        found = self.estimate()
+        if not self.every:
+            self._write(found)
+        if logs is not None:
+            logs.update(found.scalars())
+        if not found.measured and found.left_out:
+            warnings.warn(
+                f"No gradient noise scale was measured: all {found.left_out} updates had examples "
+                "of weight 0, or a batch of one micro-batch.",
+                stacklevel=2,
+            )
+        if self.show and self._leads():
+            begin = "\n" if self.params.get("verbose") in (1, "auto") else ""  # after the bar
+            print(f"{begin}Epoch {epoch + 1}: {found.sentence()}")
+
+    def estimate(self):
+        """The `Estimate` of the updates so far."""
+        require(
+            self._meter is not None,
+            "GradientNoiseScale has measured nothing yet: give it to `fit` as a callback first.",
+        )
+        state = self._meter.state()
+        square, noise = state["gradient_square"], state["gradient_noise"]
+        of_run = gradient_noise.scale_of_run(state["batch"], state["update_share"])
+        if not state["measured"]:
+            square = noise = of_run = math.nan
+        return Estimate(
+            *(gradient_noise.noise_scale(square, noise), of_run, noise, square),
+            *(state[name] for name in ("batch", "measured", "left_out")),
+        )
+
+    def state(self):
+        """Where a run that is cut off must go on from: a dict of name to number."""
+        return self._meter.state()
+
+    def _leads(self):
+        from tf_bdecay.distribution import sharding
+
+        return sharding.is_leader(self.model.distribute_strategy)
+
+    def _write(self, found):
+        if self._events is None or not found.measured:
+            return
+        try:
+            self._events.scalars(self._done, found.scalars(), describe_tag)
+            self._events.flush()
+        except OSError as error:  # a full disk, say: the training is worth more
+            warnings.warn(
+                f"GradientNoiseScale could not write after update {self._done}: "
+                f"{first_line(error)}.",
+                stacklevel=2,
+            )
+
+
+def _opened(folder, done):
+    """The `Events` of a folder, at so many updates."""
+    from tf_bdecay.storage.events import Events  # which needs TensorFlow
+
+    try:
+        events = Events(folder)
+    except OSError as error:
+        raise BadInput(
+            f"`log_dir` of GradientNoiseScale cannot be used ({first_line(error)}): name another "
+            f"folder. Received: log_dir={str(folder)!r}"
+        ) from error
+    if done:
+        events.restarted(done)
+    return events

@@ -1,0 +1,152 @@
+"""The gradient noise scale: how large a batch pays (McCandlish et al., 2018, appendix A.1).
+
+The gradient G_B of a mean over B examples scatters around the gradient G of all of them, and two
+batch sizes tell the scatter from the rest:
+
+    E |G_B|^2  =  |G|^2 + S / B              S = tr(covariance of one example's gradient)
+
+    |G|^2  ~  (B |G_B|^2 - b |G_b|^2) / (B - b)
+    S      ~  (|G_b|^2 - |G_B|^2) / (1 / b - 1 / B)            b < B examples
+    N      =  S / |G|^2                      the noise scale, in examples
+
+Both estimates are unbiased where the examples of a batch are drawn independently. Drawn without
+replacement from D examples, S is that of their sample covariance (its divisor D - 1) and |G|^2 is
+short by S / D. N is the ratio of the means of both over many updates, never the mean of ratios.
+
+An update by a batch of B takes the share 1 / (1 + N / B) of the step that one by all examples would
+(their eq. 2.7 in the batch): many more examples than N hardly add to it. N grows while a network
+trains; of a whole run at batch B the one that gives the mean share is B (1 / mean share - 1), which
+is their average of N over the steps weighted by what they did.
+"""
+
+import math
+
+
+def estimates(small, big, small_batch, big_batch):
+    """Unbiased estimates of |G|^2 and S, from squared norms of gradients at two batch sizes.
+
+    Args:
+        small: mean of |G_b|^2 over the parts of a batch; number, array or tensor.
+        big: |G_B|^2 of the whole batch, which is the mean of the parts' gradients.
+        small_batch, big_batch: b and B, in examples, b < B; from `effective_batches` where parts
+            are of unequal sizes.
+
+    Returns:
+        |G|^2 and S; the latter in units of |G|^2 times examples. Single ones may be negative.
+    """
+    square = (big_batch * big - small_batch * small) / (big_batch - small_batch)
+    noise = (small - big) / (1 / small_batch - 1 / big_batch)
+    return square, noise
+
+
+def effective_batches(sizes, weights):
+    """The two batch sizes of a batch whose gradient is a weighted mean of its parts' gradients.
+
+        E sum_j a_j |G_j|^2 = |G|^2 + S sum_j a_j / n_j         1 / b = sum_j a_j / n_j
+        E |sum_j a_j G_j|^2 = |G|^2 + S sum_j a_j^2 / n_j       1 / B = sum_j a_j^2 / n_j
+
+    Args:
+        sizes: array of n_j, the examples of every part.
+        weights: array of a_j, which add up to 1.
+
+    Returns:
+        b and B; of m equal parts of n examples n and m n.
+    """
+    return 1 / (weights / sizes).sum(), 1 / (weights**2 / sizes).sum()
+
+
+def noise_scale(square, noise):
+    """N, from means over updates of the estimates of |G|^2 and S: a float, in examples.
+
+    Args:
+        square, noise: floats.
+
+    Returns:
+        0 where no noise was seen, inf where no gradient was seen for noise, NaN for NaN.
+    """
+    if math.isnan(square) or math.isnan(noise):
+        return math.nan
+    if square <= 0:
+        return math.inf
+    return max(noise, 0.0) / square
+
+
+def update_share(batch, scale):
+    """1 / (1 + N / B): what an update by B examples does of what one by all of them would.
+
+    Args:
+        batch: B.
+        scale: N.
+    """
+    return 1 / (1 + scale / batch)
+
+
+def scale_of_run(batch, share):
+    """N of a whole run, from the mean over its updates of their `update_share`s.
+
+    Args:
+        batch: B, of the run.
+        share: mean of 1 / (1 + N_t / B), in [0, 1].
+
+    Returns:
+        B (1 / share - 1), inf for a share of 0.
+    """
+    return batch * (1 / share - 1) if share > 0 else math.inf
+
+
+def example_share(batch, scale):
+    """1 / (1 + B / N): what an example in a batch of B does of what it would in a small batch.
+
+    Args:
+        batch: B.
+        scale: N.
+    """
+    return 1.0 if math.isinf(scale) else scale / (scale + batch)
+
+
+def worth(batch, count, scale):
+    """What an update at B is worth of `count` updates at B / count.
+
+        (1 / (1 + N / B)) / (count / (1 + N count / B))  =  (B / count + N) / (B + N)
+
+    Args:
+        batch: B.
+        count: into how many batches it might be cut.
+        scale: N; inf for a gradient that is all noise.
+
+    Returns:
+        A float from 1 / count, where the noise scale is far below B / count, to 1, far above B.
+    """
+    return 1.0 if math.isinf(scale) else (batch / count + scale) / (batch + scale)
+
+
+_WORDS = {8: "eight", 4: "four", 2: "two"}
+
+
+def sentence(batch, scale):
+    """What a noise scale says of a batch size, in words.
+
+        >>> sentence(8192, 3412.0)
+        'an update at 8,192 is worth 0.38 of eight at 1,024'
+
+    Args:
+        batch: B, examples of an update.
+        scale: N, in examples; not NaN.
+    """
+    count = next((n for n in _WORDS if batch % n == 0), None)
+    if count is None:
+        share = update_share(batch, scale)
+        return f"an update at {batch:,} does {share:.2f} of what one by all examples would"
+    return (
+        f"an update at {batch:,} is worth {worth(batch, count, scale):.2f} of {_WORDS[count]} at "
+        f"{batch // count:,}"
+    )
+
+
+def in_words(scale):
+    """A noise scale as text: "3,412", "0.52"; "beyond measure" where the gradient is all noise."""
+    if math.isnan(scale):
+        return "not measured"
+    if math.isinf(scale):
+        return "beyond measure"
+    return f"{scale:,.0f}" if scale >= 10 else f"{scale:.2g}"

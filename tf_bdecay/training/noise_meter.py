@@ -1,0 +1,264 @@
+"""The gradient noise scale of a `Trainer`'s updates, from gradients that it has anyway.
+
+A batch is cut into parts: the micro-batches of all replicas or, without micro-batches, what each
+replica has. A part's gradient is there before it is added to the others, and its squared norm is
+all that is taken of it; the norm of the whole batch's comes from the sum, or from the optimizer,
+which reduces it over the replicas. Means of |G|^2 and S are kept on the device, so a host looks
+only when it wants to.
+"""
+
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from tf_bdecay import keras_private
+from tf_bdecay.distribution.strategies import own_copy
+from tf_bdecay.errors import check_count, require, shown
+from tf_bdecay.gradient_noise import estimates
+from tf_bdecay.optim.base import DecayByRole, unwrapped
+from tf_bdecay.storage.files import fits
+from tf_bdecay.training.loss_shares import loss_shares
+
+_KEPT = {
+    "gradient_square": "float32",
+    "gradient_noise": "float32",
+    "update_share": "float32",
+    "measured": "int32",
+    "left_out": "int32",
+    "batch": "int32",
+    "parts": "int32",
+}
+
+
+class _Parts(NamedTuple):
+    """What a batch's parts say, summed over the replicas.
+
+    Attributes:
+        small: mean of the parts' squared norms.
+        batches: the effective sizes b and B (see `gradient_noise.effective_batches`).
+        examples, count: how many examples and parts there are.
+        right: whether every replica has examples, and none of weight 0.
+    """
+
+    small: Any
+    batches: tuple
+    examples: Any
+    count: Any
+    right: Any
+
+
+class NoiseMeter:
+    """Running means of |G|^2 and S over the updates of a `Trainer`.
+
+        mean <- mean + (estimate - mean) / min(t, updates)
+
+    in update t: the plain mean of the first ones, then one that forgets. An update that the
+    optimizer skips, or whose gradients are not finite, is none. One of a single part, or with
+    examples of weight 0 (padding, which makes parts unequal), is left out and counted.
+
+    Args:
+        trainer: the compiled `Trainer`.
+        updates: how many the means remember.
+
+    Raises:
+        BadInput: gradients of parts that this trainer does not have, or a norm of the whole that
+            its optimizer does not keep.
+    """
+
+    def __init__(self, trainer, updates):
+        check_count("updates", updates, of="GradientNoiseScale", what="a whole number of updates")
+        check(trainer)
+        self.trainer, self.updates = trainer, int(updates)
+        once = tf.VariableAggregation.ONLY_FIRST_REPLICA
+        with trainer.distribute_strategy.scope():
+            self._state = [
+                tf.Variable(tf.zeros([], kind), trainable=False, aggregation=once, name=name)
+                for name, kind in _KEPT.items()
+            ]
+
+    def state(self):
+        """The means and counts: a dict of name to number, as `assign` takes it.
+
+        `gradient_square` and `gradient_noise`, the means; `update_share`, the plain mean over all
+        updates of 1 / (1 + N / B) by the N of then; `measured` and `left_out` updates; `batch`, B,
+        examples of the largest update that was measured, and `parts` of the last update.
+        """
+        return {name: v.numpy().item() for name, v in zip(_KEPT, self._state, strict=True)}
+
+    def assign(self, state):
+        """Goes on from what `state` gave.
+
+        Raises:
+            BadInput: it is of another version.
+        """
+        require(
+            fits(state, {name: (int, float) for name in _KEPT}),
+            f"The state of GradientNoiseScale must have the numbers {', '.join(_KEPT)}: it is of "
+            f"another version. Received: {shown(state)}",
+        )
+        for name, variable in zip(_KEPT, self._state, strict=True):
+            variable.assign(tf.cast(state[name], variable.dtype))
+
+    def counter(self, data, gradients, square):
+        """`counter`, of this meter."""
+        parts, scale = self._parts(data, gradients, square)
+        optimizer, variables = unwrapped(self.trainer.optimizer), self.trainer.trainable_variables
+        before = tf.identity(_own(optimizer.iterations))
+
+        def count():
+            if _replicas() > 1:
+                big = tf.reduce_sum(tf.square(_own(optimizer.gradient_norm)))
+            else:
+                big = tf.cast(squared_norm(gradients, variables), "float32") / scale**2
+            done = tf.logical_and(tf.math.is_finite(parts.small), tf.math.is_finite(big))
+            if isinstance(optimizer, DecayByRole):
+                done = tf.logical_and(done, _own(optimizer.iterations) > before)
+            self._count(parts, big, done)
+
+        return count
+
+    def _parts(self, data, gradients, square):
+        """`_Parts`, and the scale of the gradients."""
+        trainer, size, replicas = self.trainer, self.trainer.micro_batch_size, _replicas()
+        examples = tf.shape(next(t for t in keras.tree.flatten(data) if t is not None))[0]
+        if size is None:
+            keras_private.build_loss(trainer, *data[1:])
+            check_shares(loss_shares(trainer, data, examples, 1)[0])
+            square = squared_norm(gradients, trainer.trainable_variables)
+        n = tf.cast(examples, "float32")
+        part = n if size is None else tf.constant(size, "float32")
+        scale = tf.cast(trainer.optimizer.scale_loss(tf.ones([])), "float32")
+        # A replica's loss is divided by the number of replicas, and its parts count 1 / (R K).
+        small = replicas * tf.cast(square, "float32") / scale**2
+        of_parts, of_whole = 1 / (replicas * part), 1 / (replicas**2 * n)
+        vector = tf.stack([small, of_parts, of_whole, n, n / part, _weightless(data[2])])
+        if replicas > 1:
+            context = tf.distribute.get_replica_context()
+            vector = context.all_reduce(tf.distribute.ReduceOp.SUM, vector)
+        small, of_parts, of_whole, examples, count, weightless = tf.unstack(vector)
+        right = tf.logical_and(tf.math.is_finite(of_whole), tf.equal(weightless, 0))
+        return _Parts(small, (1 / of_parts, 1 / of_whole), examples, count, right), scale
+
+    def _count(self, parts, big, done):
+        """Takes an update that was done into the means, on this replica's copies."""
+        square, noise = estimates(parts.small, big, *parts.batches)
+        usable = tf.logical_and(parts.right, parts.count > 1)
+        counts = tf.logical_and(done, usable)
+        mean_square, mean_noise, mean_share, measured, left_out, batch, last = map(
+            _own, self._state
+        )
+
+        def take(mean, value, most):
+            t = tf.minimum(measured.read_value() + 1, most)
+            change = (value - mean.read_value()) / tf.cast(t, "float32")
+            return mean.assign_add(tf.where(counts, change, 0.0), read_value=True)
+
+        square, noise = (
+            take(mean_square, square, self.updates),
+            take(mean_noise, noise, self.updates),
+        )
+        examples = tf.where(counts, tf.cast(parts.examples, "int32"), 0)
+        largest = tf.maximum(batch.read_value(), examples)
+        step = tf.maximum(square, 0.0) * tf.cast(largest, "float32")
+        share = tf.math.divide_no_nan(step, step + tf.maximum(noise, 0.0))
+        take(mean_share, share, measured.dtype.max)
+        batch.assign(largest)
+        measured.assign_add(tf.cast(counts, "int32"))
+        left_out.assign_add(tf.cast(tf.logical_and(done, ~usable), "int32"))
+        last.assign(tf.cast(tf.round(parts.count), "int32"))
+
+
+def counter(meter, data, gradients, square):
+    """Looks at a batch before its update; in a replica context.
+
+    Args:
+        meter: a `NoiseMeter`, or None.
+        data: (x, y, sample_weight) of this replica's batch.
+        gradients: list of its gradients as the optimizer takes them, None for none.
+        square: mean of the squared norms of its micro-batches' gradients; None where there are no
+            micro-batches.
+
+    Returns:
+        Function to be called after the update, which takes it into the means.
+    """
+    return (lambda: None) if meter is None else meter.counter(data, gradients, square)
+
+
+def check(trainer):
+    """Raises `BadInput` for a compiled `Trainer` that has no gradients of parts of a batch."""
+    replicas = trainer.distribute_strategy.num_replicas_in_sync
+    optimizer = unwrapped(trainer.optimizer)
+    require(
+        trainer.sharpness_aware is None,
+        "GradientNoiseScale compares gradients at the weights, and SharpnessAware takes them "
+        "elsewhere, at a point that the whole batch decides: leave one of them out.",
+    )
+    require(
+        replicas > 1 or trainer.micro_batch_size is not None,
+        "GradientNoiseScale compares the gradients of a batch's parts, and on one device without "
+        "micro-batches there are none: compile the Trainer with a micro_batch_size of at most half "
+        "the batch, or train on several replicas. Received: micro_batch_size=None, 1 replica",
+    )
+    require(
+        replicas == 1 or getattr(optimizer, "gradient_norms", False),
+        "On several replicas GradientNoiseScale takes the norm of the whole batch's gradient from "
+        "the optimizer, which reduces it: compile with one of tf_bdecay that has "
+        f"gradient_norms=True. Received: {type(optimizer).__name__}, {replicas} replicas",
+    )
+
+
+def check_shares(shares):
+    """Raises `BadInput` where a loss does not count every example alike.
+
+    Args:
+        shares: list of `loss_shares.Share`.
+    """
+    require(
+        all(share.is_constant for share in shares),
+        "GradientNoiseScale needs a loss in which every example counts alike, and this one divides "
+        "by what a mask keeps or by the sum of weights: use a loss with "
+        "reduction='sum_over_batch_size' and no mask, or leave GradientNoiseScale out.",
+    )
+
+
+def squared_norm(gradients, variables):
+    """Sum of the squares of all gradients' elements.
+
+    Args:
+        gradients: list of tensors, None for none.
+        variables: theirs; the new scales of float8, which pass as gradients, are none.
+
+    Returns:
+        A scalar of float32, or of float64 for such gradients.
+    """
+    halves = [
+        tf.nn.l2_loss(
+            tf.cast(tf.convert_to_tensor(g), "float64" if v.dtype == "float64" else "float32")
+        )
+        for g, v in zip(gradients, variables, strict=True)
+        if g is not None and not getattr(v, "overwrite_with_gradient", False)
+    ]
+    return 2 * tf.add_n([tf.cast(h, halves[0].dtype) for h in halves])
+
+
+def _replicas():
+    return tf.distribute.get_replica_context().strategy.num_replicas_in_sync
+
+
+def _own(variable):
+    """This replica's copy of a variable."""
+    context = tf.distribute.get_replica_context()
+    replica = int(tf.get_static_value(context.replica_id_in_sync_group) or 0)
+    return own_copy(variable, context.strategy, replica)
+
+
+def _weightless(sample_weight):
+    """How many examples have no weight in any output: a scalar."""
+    weights = [w for w in keras.tree.flatten(sample_weight) if w is not None]
+    if not weights:
+        return tf.zeros([])
+    any_weight = [
+        tf.reduce_any(tf.not_equal(tf.reshape(w, [tf.shape(w)[0], -1]), 0), axis=1) for w in weights
+    ]
+    return tf.reduce_sum(tf.cast(~tf.reduce_any(tf.stack(any_weight), axis=0), "float32"))
