@@ -11,6 +11,7 @@ import struct
 
 import numpy as np
 
+from tf_bdecay import extras
 from tf_bdecay.data import examples
 from tf_bdecay.data.image_set import Split
 from tf_bdecay.errors import BadInput
@@ -49,6 +50,7 @@ def _version(path):
 
 
 def _split(name, folder, split):
+    extras.check("Reading pictures", "PIL")
     from PIL import Image
 
     images, labels = [], []

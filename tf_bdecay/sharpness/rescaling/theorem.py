@@ -5,6 +5,7 @@ import io
 
 import numpy as np
 
+from tf_bdecay import extras
 from tf_bdecay.errors import require, unknown
 from tf_bdecay.sharpness.ascent import perturbation
 from tf_bdecay.sharpness.connectivity_sharpness import connectivity
@@ -51,6 +52,7 @@ class Invariance:
 
     def to_pandas(self):
         """A DataFrame with a row a measure: before, after, ratio, and whether it is invariant."""
+        extras.check("A DataFrame", "pandas")
         import pandas as pd
 
         return pd.DataFrame(
