@@ -75,8 +75,10 @@ setup(
         "Typing :: Typed",
     ],
     python_requires=">=3.11",
-    packages=find_packages(include=["tf_bdecay", "tf_bdecay.*"]),
+    packages=[*find_packages(include=["tf_bdecay", "tf_bdecay.*"]), "tf_bdecay.configs"],
+    package_dir={"tf_bdecay.configs": "configs"},  # in the wheel inside of the package
     package_data={"": ["py.typed", "*.pyi"]},
+    entry_points={"console_scripts": ["tf-bdecay = tf_bdecay.commands:main"]},
     install_requires=REQUIRES,
     extras_require=EXTRAS,
 )

@@ -23,10 +23,11 @@ STOREYS = (
     ("optim", "models", "sharpness", "distribution"),
     ("callbacks",),
     ("training",),
-    ("planning", "sharpness_command", "outcome"),
+    ("planning", "sharpness_command", "training_command", "launching", "outcome", "commands"),
+    ("__main__",),
 )
 UPWARD = {
-    ("sharpness/__main__.py", "sharpness_command"): "`python -m tf_bdecay.sharpness` starts it",
+    ("sharpness/__main__.py", "commands"): "`python -m tf_bdecay.sharpness` starts one",
 }
 
 PRIVATE_HOME = "keras_private.py"
