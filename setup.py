@@ -48,6 +48,7 @@ EXTRAS = {
 EXTRAS["dev"] = [
     *EXTRAS["jax"],
     "hypothesis>=6.100,<7",
+    "mypy>=1.15,<3",
     "optax>=0.2.8,<0.3",
     "pytest>=9,<10",
     "pytest-xdist>=3.8,<4",

@@ -1,5 +1,6 @@
 """What the optimizer decides in anybody's `fit`: `logs`, a line an epoch, CSV, TensorBoard."""
 
+import os
 import pathlib
 import warnings
 
@@ -54,7 +55,13 @@ class DecayLog(keras.callbacks.Callback):
         model.fit(x, y, epochs=20, callbacks=[log])
     """
 
-    def __init__(self, log_dir="logs/decay", every=None, by_layer=False, show=True):
+    def __init__(
+        self,
+        log_dir: str | os.PathLike | None = "logs/decay",
+        every: int | None = None,
+        by_layer: bool = False,
+        show: bool = True,
+    ):
         super().__init__()
         if every is not None:
             check_count("every", every, of="DecayLog", what="a whole number of updates")

@@ -1,9 +1,11 @@
 """Sharpness by layer while anybody's `fit` trains: TensorBoard, a picture, a CSV, and `logs`."""
 
 import math
+import os
 import pathlib
 import time
 import warnings
+from collections.abc import Sequence
 
 import keras
 
@@ -66,9 +68,9 @@ class SharpnessCallback(keras.callbacks.Callback):
     def __init__(
         self,
         data,
-        measures=("C",),
+        measures: str | Sequence[str] = ("C",),
         every=1,
-        log_dir="logs/sharpness",
+        log_dir: str | os.PathLike = "logs/sharpness",
         loss=None,
         before=False,
         **options,

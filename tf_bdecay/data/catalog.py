@@ -84,7 +84,9 @@ _SOURCES = {
 NAMES = tuple(_SOURCES)
 
 
-def load(name, data_dir=None, download=False, seed=0, validation=0.0, *, images=None, downsample=1):
+def load(
+    name, data_dir=None, download=False, seed=0, validation=0.0, *, images=None, downsample=1
+) -> ImageSet:
     """Loads a data set into memory.
 
     Args:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -81,7 +82,9 @@ class Invariance:
         return "\n".join(line.rstrip() for line in page.getvalue().splitlines())
 
 
-def invariance(model, loss, data, layer, unit=0, c=10.0, measures=tuple(MEASURES), **arguments):
+def invariance(
+    model, loss, data, layer, unit=0, c=10.0, measures: Sequence[str] = tuple(MEASURES), **arguments
+) -> Invariance:
     """Theorem 3.1 shown on a model: rescale one unit, and measure before and after.
 
         rho_(c,l,k): incoming weights and bias times c, outgoing weights times 1/c    (eq. 9)
