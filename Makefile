@@ -19,7 +19,7 @@ TORCH := .venv-torch
 PINS := $(if $(findstring tpu,$(EXTRAS)),,-c constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all parity parity-curvature parity-models lint clean
+.PHONY: help setup train test test-all parity parity-curvature parity-models types lint clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -64,6 +64,10 @@ parity-curvature: $(INSTALLED) $(TORCH)/installed  ## compare the Hessian measur
 
 parity-models: $(INSTALLED) $(TORCH)/installed  ## compare the ImageNet networks with torchvision's and timm's
 	$(BIN)/python tools/parity/models.py --torch_python=$(TORCH)/bin/python
+
+types: $(INSTALLED)  ## check README's lines with mypy and pyright
+	$(BIN)/python -m pip install -qq basedpyright
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest tests/test_types.py
 
 lint: $(INSTALLED)  ## style alone
 	$(BIN)/ruff check .

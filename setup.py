@@ -12,12 +12,17 @@ README = ROOT / "README.md"
 # The lower ends are what the tests run with. Keras is held to one minor version, since a rule that
 # ties gradients of several variables together has to override an optimizer's inner steps.
 REQUIRES = [
+    "keras>=3.15,<3.16",
+    "numpy>=2.4,<3",
+]
+
+# What the commands need besides TensorFlow, and files, tables and pictures of the callbacks and
+# measures. tf_bdecay/extras.py says who lacks what.
+TRAIN = [
     "absl-py>=2.1,<3",
     "importlib_resources>=6",  # tensorflow-datasets prepares sets with it and does not declare it
-    "keras>=3.15,<3.16",
     "matplotlib>=3.11,<4",
     "ml_collections>=1.1,<2",
-    "numpy>=2.4,<3",
     "pandas>=3.0,<4",
     "pillow>=12,<14",
     "pyarrow>=20",  # parquet files of pictures
@@ -28,12 +33,14 @@ REQUIRES = [
     "tensorflow-datasets>=4.9.10,<5",
 ]
 
-# Each of the first three provides the module `tensorflow`. Were one of them required above, a TPU
-# host would get a second TensorFlow that overwrites files of the first; so name exactly one.
+# A machine to train on is one of cpu, gpu and tpu. Each of their TensorFlows provides the module
+# `tensorflow`. Were one of them required above, a TPU host would get a second TensorFlow that
+# overwrites files of the first; so name exactly one, or none where there is one already.
 EXTRAS = {
-    "cpu": ["tensorflow>=2.21,<2.22"],
-    "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
-    "tpu": ["tensorflow-tpu>=2.20,<2.22"],  # untried
+    "train": TRAIN,
+    "cpu": ["tensorflow>=2.21,<2.22", *TRAIN],
+    "gpu": ["tensorflow[and-cuda]>=2.21,<2.22", *TRAIN],
+    "tpu": ["tensorflow-tpu>=2.20,<2.22", *TRAIN],  # untried
     # Layers to map over the batches of `tf_bdecay.data`; nothing here imports them.
     "augment": ["keras-cv>=0.9,<0.10"],
     "jax": ["jax>=0.10,<0.11"],
@@ -41,6 +48,7 @@ EXTRAS = {
 EXTRAS["dev"] = [
     *EXTRAS["jax"],
     "hypothesis>=6.100,<7",
+    "mypy>=1.15,<3",
     "optax>=0.2.8,<0.3",
     "pytest>=9,<10",
     "pytest-xdist>=3.8,<4",
@@ -53,9 +61,25 @@ setup(
     description="Large-batch training for Keras: LAMB with adaptive beta decay",
     long_description=README.read_text() if README.exists() else "",
     long_description_content_type="text/markdown",
+    author="The tf_bdecay authors",
     license="Apache-2.0",
+    license_files=["LICENSE"],
+    keywords="keras tensorflow optimizer lamb large-batch weight-decay sharpness hessian",
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
     python_requires=">=3.11",
-    packages=find_packages(include=["tf_bdecay", "tf_bdecay.*"]),
+    packages=[*find_packages(include=["tf_bdecay", "tf_bdecay.*"]), "tf_bdecay.configs"],
+    package_dir={"tf_bdecay.configs": "configs"},  # in the wheel inside of the package
+    package_data={"": ["py.typed", "*.pyi"]},
+    entry_points={"console_scripts": ["tf-bdecay = tf_bdecay.commands:main"]},
     install_requires=REQUIRES,
     extras_require=EXTRAS,
 )

@@ -1,4 +1,4 @@
-"""tools/launch.py: lines apart, the first failure's code, all again after a loss."""
+"""tools/launch.py: many workers of main.py, from outside."""
 
 import json
 import os
@@ -12,8 +12,8 @@ import time
 import pytest
 
 from tests.data import sets
+from tf_bdecay.launching import processes
 from tools.kills import compare
-from tools.launching import processes
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -23,58 +23,6 @@ def program(text):
     head = "import json, os, signal, sys, time\n"
     head += "index = json.loads(os.environ['TF_CONFIG'])['task']['index']\n"
     return [sys.executable, "-c", head + text]
-
-
-def test_lines_are_apart_and_success_is_zero(capsys):
-    assert processes.run(program("print('a'); print('b', index, file=sys.stderr)"), 2) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert sorted(said) == ["[0] a", "[0] b 0", "[1] a", "[1] b 1"]
-
-
-def test_the_first_failure_counts_and_the_others_are_ended(capsys):
-    began = time.monotonic()
-    text = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nif index: sys.exit(3)\ntime.sleep(60)"
-    assert processes.run(program(text), 2, grace=0.5, restarts=2) == 3
-    assert time.monotonic() - began < 20
-    said = capsys.readouterr().out
-    assert "Worker 1 ended by exit code 3" in said and "SIGKILL" in said
-    assert "again" not in said
-
-
-@pytest.mark.parametrize(
-    "end, code, starts",
-    [
-        ("os.kill(os.getpid(), signal.SIGKILL)", 137, 3),
-        ("sys.exit(4)", 4, 3),
-        ("sys.exit(2)", 2, 1),
-    ],
-)
-def test_a_loss_is_tried_again_and_bad_input_is_not(end, code, starts, capfd):
-    assert processes.run(program(f"print('start', flush=True)\n{end}"), 1, 5, 2) == code
-    assert capfd.readouterr().out.count("[0] start") == starts
-
-
-def test_a_signal_is_handed_on_once_to_each():
-    text = (
-        "from tools.launching import processes\nimport sys\n"
-        "text = 'import signal, sys, time\\nseen = []\\n"
-        'signal.signal(signal.SIGINT, lambda *_: seen.append(1))\\nprint("up", flush=True)\\n'
-        "time.sleep(1.5)\\nprint(len(seen), flush=True)\\nsys.exit(130)'\n"
-        "sys.exit(processes.run([sys.executable, '-c', text], 2, 5, restarts=3))"
-    )
-    run = subprocess.Popen(
-        [sys.executable, "-c", text],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    said = [run.stdout.readline() for _ in range(2)]
-    os.killpg(run.pid, signal.SIGINT)  # as a terminal does
-    rest, _ = run.communicate(timeout=120)
-    assert sorted(said) == ["[0] up\n", "[1] up\n"]
-    assert sorted(rest.splitlines()) == ["[0] 1", "[1] 1"]
-    assert run.returncode == 130
 
 
 def launch(*arguments, **environment):
@@ -184,27 +132,3 @@ def _worker(parent, index):
         except (OSError, TypeError):
             continue
     raise LookupError(f"worker {index}")
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has it")
-def test_workers_end_with_a_launcher_that_is_killed(tmp_path):
-    worker = f"import os, time; open(f'{tmp_path}/{{os.getpid()}}', 'w').close(); time.sleep(600)"
-    code = (
-        f"from tools.launching import processes\nprocesses.run({[sys.executable, '-c', worker]}, 2)"
-    )
-    launcher = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
-    while len(list(tmp_path.iterdir())) < 2:
-        assert launcher.poll() is None
-        time.sleep(0.05)
-    launcher.kill()
-    launcher.wait()
-    for pid in (path.name for path in tmp_path.iterdir()):
-        while _lives(pid):  # for ever, where they outlive it
-            time.sleep(0.05)
-
-
-def _lives(pid):
-    try:
-        return pathlib.Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False

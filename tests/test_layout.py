@@ -18,16 +18,25 @@ PACKAGE, TESTS = ROOT / "tf_bdecay", ROOT / "tests"
 
 # README's Layout, from the ground up. A storey may use those below it, and itself without a circle.
 STOREYS = (
-    ("errors", "patterns", "quirks", "keras_private", "sensitivity", "gradient_noise"),
+    (
+        "errors",
+        "extras",
+        "lazy",
+        "patterns",
+        "quirks",
+        "keras_private",
+        "sensitivity",
+        "gradient_noise",
+    ),
     ("roles", "batches", "decay", "schedules", "layers", "data", "storage"),
     ("optim", "models", "sharpness", "distribution"),
     ("callbacks",),
     ("training",),
-    ("planning", "sharpness_command", "outcome"),
+    ("planning", "sharpness_command", "training_command", "launching", "outcome", "commands"),
+    ("__main__",),
 )
-FACADE = "tf_bdecay/__init__.py"  # a table of names, each imported when it is asked for
 UPWARD = {
-    ("sharpness/__main__.py", "sharpness_command"): "`python -m tf_bdecay.sharpness` starts it",
+    ("sharpness/__main__.py", "commands"): "`python -m tf_bdecay.sharpness` starts one",
 }
 
 PRIVATE_HOME = "keras_private.py"
@@ -58,10 +67,12 @@ NOT_OF_A_MODULE = {
     "test_layout.py": "this file",
     "test_main.py": "main.py",
     "test_readme.py": "README.md",
+    "test_types.py": "what type checkers see",
     "sharpness_command/test_endings.py": "the command in processes of its own",
     "layers/test_ghost_batch_norm_tensorflow.py": "what JAX's tests must not import",
     "data/pictures/layouts/test_tfrecord_tensorflow.py": "records that TensorFlow writes",
     "data/pictures/test_plain_tensorflow.py": "what plain bytes are for, which needs TensorFlow",
+    "data/pictures/test_memory.py": "an epoch of many pictures, in a process of its own",
     "data/pictures/test_photographs.py": "pictures that packages ship, through every layout",
     "data/pictures/layouts/test_package.py": "data/pictures/layouts/__init__.py",
     "optim/test_fit.py": "every optimizer in Keras' `fit`",
@@ -94,21 +105,26 @@ def name_of(path):
 
 def homes():
     """What `tf_bdecay.NAME` stands for, where NAME is no module: its module's full name."""
-    for node in parsed(pathlib.Path("__init__.py")).body:
-        if isinstance(node, ast.Assign) and node.targets[0].id == "_HOMES":
-            table = ast.literal_eval(node.value)
-            return {name: f"tf_bdecay.{home}" for name, home in table.items()}
-    raise AssertionError(f"no table of names in {FACADE}")
+    stub = ast.parse((PACKAGE / "__init__.pyi").read_text())
+    lines = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
+    return {a.name: node.module for node in lines for a in node.names if node.module != "tf_bdecay"}
+
+
+def nodes(path):
+    """The nodes of a module, and of its stub, whose names are imported when they are asked for."""
+    yield from ast.walk(parsed(path))
+    if (PACKAGE / path.with_suffix(".pyi")).exists():
+        yield from ast.walk(parsed(path.with_suffix(".pyi")))
 
 
 def imports(path):
     """Full names of the package's modules that a module imports, wherever in it, or names.
 
-    A name in a string is one that is imported when it is asked for.
+    A name in a string is one that is imported when it is asked for, and so is one of a stub.
     """
     modules = {name_of(p) for p in files()}
     asked = {}
-    for node in ast.walk(parsed(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             asked.update({alias.name: node for alias in node.names})
         elif isinstance(node, ast.ImportFrom):

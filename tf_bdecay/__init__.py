@@ -3,43 +3,25 @@
 `Lamb` decays the beta of each normalization layer in the updates in which that layer's connectivity
 sharpness ratio r_l = C(beta_l) / C(gamma_l) is large.
 
-Names are imported when they are first asked for: some need TensorFlow, and a wrong command line is
-refused before it loads. Where Keras or TensorFlow is loaded already, our classes are registered at
-once, so that `keras.models.load_model` knows them.
+Names, which `__init__.pyi` lists, are imported when they are first asked for: some need TensorFlow,
+and a wrong command line is refused before it loads. Where Keras or TensorFlow is loaded already,
+our classes are registered at once, so that `keras.models.load_model` knows them.
 """
 
 import importlib
 import sys
 
+from tf_bdecay import extras, lazy
+
 __version__ = "0.1.0"
 
-_MODULES = ("callbacks", "data", "decay", "layers", "models", "schedules", "sharpness")
-_HOMES = {
-    "AdamW": "optim",
-    "Lamb": "optim",
-    "Lars": "optim",
-    "LossScaleOptimizer": "optim",
-    "SGD": "optim",
-    "SharpnessAware": "training.sharpness_aware",  # TensorFlow's
-    "Trainer": "training.trainer",  # TensorFlow's
-    "describe": "optim",
-    "ghostify": "layers",
-    "roles_of": "roles",
-}
-__all__ = sorted([*_MODULES, *_HOMES])
+
+def _check(name):
+    if name in ("SharpnessAware", "Trainer"):
+        extras.check(f"tf_bdecay.{name}", "tensorflow")
 
 
-def __getattr__(name):
-    if name in _MODULES:
-        return importlib.import_module(f"tf_bdecay.{name}")
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"tf_bdecay.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'tf_bdecay' has no attribute {name!r}")
-
-
-def __dir__():
-    return sorted({*globals(), *__all__})
-
+__getattr__, __dir__, __all__ = lazy.attach(__name__, __file__, _check)
 
 if {"keras", "tensorflow"} & sys.modules.keys():
     for _name in ("layers", "optim", "schedules"):

@@ -17,7 +17,7 @@ NAMES = ("batch_size", "micro_batch_size", "ghost_batch_size")
 REMAINDERS = ("drop", "keep")
 
 
-def updates_per_epoch(num_examples, batch_size, remainder):
+def updates_per_epoch(num_examples, batch_size, remainder) -> int:
     """The number of batches that an epoch is cut into.
 
     Args:

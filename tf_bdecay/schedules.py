@@ -43,7 +43,7 @@ class _Warmup(keras.optimizers.schedules.LearningRateSchedule):
             t < self.warmup_updates, self._rise(rising), self._fall(ops.clip(falling, 0, 1))
         )
 
-    def sum(self):
+    def sum(self) -> float:
         """The sum of eta over all updates, by which runs at different batches are compared."""
         rates = self(np.arange(self.total_updates))
         return float(np.sum(ops.convert_to_numpy(rates), dtype="float64"))
@@ -144,7 +144,7 @@ class LinearWarmupCosine(_Warmup):
         }
 
 
-def scale_learning_rate(peak, batch, base_batch):
+def scale_learning_rate(peak, batch, base_batch) -> float:
     """Square-root scaling of the peak rate: eta_peak sqrt(batch / base_batch) (appendix A.2).
 
     The sum of eta at fixed epochs then grows as batch^-1/2 with smaller batches.
@@ -168,7 +168,7 @@ def scale_learning_rate(peak, batch, base_batch):
 
 def for_batch(
     batch_size, num_examples, epochs, base_peak=0.04, base_batch=8192, remainder="keep", **shape
-):
+) -> PolynomialWarmupDecay:
     """The schedule of a run with a batch of one's own, from one that is known to work.
 
         T = epochs * updates an epoch        eta_peak = base_peak sqrt(batch_size / base_batch)

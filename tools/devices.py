@@ -28,8 +28,8 @@ from rich.table import Table
 
 from tf_bdecay import quirks
 from tf_bdecay.errors import require, unknown
+from tf_bdecay.launching import processes
 from tools import commands
-from tools.launching import processes
 
 quirks.avoid_onednn()  # narrow strided convolutions
 

@@ -16,7 +16,7 @@ import tf_bdecay
 from tf_bdecay.callbacks import DecayLog
 from tf_bdecay.distribution import cluster
 from tf_bdecay.errors import BadInput
-from tools.launching import processes
+from tf_bdecay.launching import processes
 
 pytestmark = pytest.mark.any_backend
 SCRIPT = pathlib.Path(__file__).with_name("decay_log_script.py")

@@ -55,7 +55,7 @@ def test_a_missing_set_is_named_with_the_folder_and_the_command(tmp_path, no_net
         load("cifar10", data_dir=str(tmp_path))
     sentence = str(caught.value)
     assert sentence.startswith(f"cifar10 is not prepared in {tmp_path}: ")
-    command = "python main.py --config=configs/cifar10_resnet18.py"
+    command = "tf-bdecay train --config=cifar10_resnet18"
     assert f"`{command} --data_dir={tmp_path} --download --dry_run`" in sentence
     assert not list(tmp_path.iterdir())
 

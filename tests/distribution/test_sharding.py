@@ -14,7 +14,7 @@ from tests.data.sets import image_set_of
 from tests.training.test_accumulation import assert_equal
 from tf_bdecay import data
 from tf_bdecay.distribution import cluster, sharding, signals, workers
-from tools.launching import processes
+from tf_bdecay.launching import processes
 
 SCRIPT = pathlib.Path(__file__).with_name("worker_script.py")
 ROOT = SCRIPT.parents[2]

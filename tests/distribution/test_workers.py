@@ -7,7 +7,7 @@ import time
 from tests.data.sets import image_set_of
 from tf_bdecay.distribution import cluster, workers
 from tf_bdecay.errors import BadInput
-from tools.launching import processes
+from tf_bdecay.launching import processes
 
 
 def outcomes(facts, seconds=20.0, count=None):

@@ -33,9 +33,9 @@ from tf_bdecay.sharpness_command.run import main
         (["--model=x", "--probes=１２"], "must be written in the digits 0 to 9. Received: '１２'"),
         (["--model=x", "--probes=" + "9" * 400], "--probes must be a whole number <= 10000000"),
         (["--model=x", "--notraining=true"], "cannot be read: --notraining=true"),
-        (["--model=" + "x" * 4000], "is not there: name a workdir of main.py"),
+        (["--model=" + "x" * 4000], "is not there: name a workdir of tf_bdecay"),
         (["--model=no/such"], "--model=no/such is not there"),
-        (["--model=tests"], "a folder without config.json, so no workdir of main.py"),
+        (["--model=tests"], "a folder without config.json, so no workdir of tf_bdecay"),
         (["--model=README.md"], "is not a model that Keras saved as .keras"),
     ],
 )

@@ -34,7 +34,7 @@ def test_a_run_without_weights_yet(tmp_path):
     with pytest.raises(BadInput, match="neither a finished model nor a checkpoint yet"):
         subject.find(tmp_path)
     write_json(tmp_path / "config.json", {"a": 1})
-    with pytest.raises(BadInput, match="not of a run of main.py"):
+    with pytest.raises(BadInput, match="not of a run of tf_bdecay"):
         subject.find(tmp_path)
 
 
@@ -47,7 +47,7 @@ def test_a_config_of_other_types(runs, tmp_path, key, value):
     write_json(tmp_path / "config.json", {**config, key: value})
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "update_00000001.npz").write_bytes(b"")
-    with pytest.raises(BadInput, match=f"not of a run of main.py: .*Received: {key}="):
+    with pytest.raises(BadInput, match=f"not of a run of tf_bdecay: .*Received: {key}="):
         subject.find(tmp_path)
 
 

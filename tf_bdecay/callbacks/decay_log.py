@@ -1,11 +1,13 @@
 """What the optimizer decides in anybody's `fit`: `logs`, a line an epoch, CSV, TensorBoard."""
 
+import os
 import pathlib
 import warnings
 
 import keras
 import numpy as np
 
+from tf_bdecay import extras
 from tf_bdecay.callbacks import decisions
 from tf_bdecay.errors import BadInput, check_count, check_flag, first_line, require
 from tf_bdecay.optim.base import DecayByRole, unwrapped
@@ -43,8 +45,9 @@ class DecayLog(keras.callbacks.Callback):
         show: whether the line is printed.
 
     Raises:
-        BadInput: an argument out of range; when `fit` begins, an optimizer that is not of
-            tf_bdecay, or files in log_dir that are no tables of this callback.
+        BadInput: an argument out of range, or TensorBoard, which the files need, is not installed;
+            when `fit` begins, an optimizer that is not of tf_bdecay, or files in log_dir that are
+            no tables of this callback.
 
     Example:
 
@@ -52,12 +55,20 @@ class DecayLog(keras.callbacks.Callback):
         model.fit(x, y, epochs=20, callbacks=[log])
     """
 
-    def __init__(self, log_dir="logs/decay", every=None, by_layer=False, show=True):
+    def __init__(
+        self,
+        log_dir: str | os.PathLike | None = "logs/decay",
+        every: int | None = None,
+        by_layer: bool = False,
+        show: bool = True,
+    ):
         super().__init__()
         if every is not None:
             check_count("every", every, of="DecayLog", what="a whole number of updates")
         check_flag("by_layer", by_layer, of="DecayLog")
         check_flag("show", show, of="DecayLog")
+        if log_dir is not None and keras.backend.backend() == "tensorflow":
+            extras.check("DecayLog with a log_dir", "tensorboard")
         self.log_dir = None if log_dir is None else pathlib.Path(log_dir)
         self.every, self.by_layer, self.show = every, by_layer, show
 

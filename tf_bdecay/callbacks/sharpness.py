@@ -1,13 +1,15 @@
 """Sharpness by layer while anybody's `fit` trains: TensorBoard, a picture, a CSV, and `logs`."""
 
 import math
+import os
 import pathlib
 import time
 import warnings
+from collections.abc import Sequence
 
 import keras
 
-from tf_bdecay import quirks
+from tf_bdecay import extras, quirks
 from tf_bdecay.errors import BadInput, check_count, check_flag
 from tf_bdecay.sharpness import registry
 
@@ -53,9 +55,9 @@ class SharpnessCallback(keras.callbacks.Callback):
             `full_precision`, `training`.
 
     Raises:
-        BadInput: an unknown measure or option, `every` is no whole number >= 1; when `fit` begins,
-            Keras runs on another backend than TensorFlow; model, loss, data or options cannot be
-            measured; or log_dir cannot be made.
+        BadInput: an unknown measure or option, `every` is no whole number >= 1, or a package that
+            the files need is not installed; when `fit` begins, Keras runs on another backend than
+            TensorFlow; model, loss, data or options cannot be measured; or log_dir cannot be made.
 
     Example:
 
@@ -67,9 +69,9 @@ class SharpnessCallback(keras.callbacks.Callback):
     def __init__(
         self,
         data,
-        measures=("C",),
+        measures: str | Sequence[str] = ("C",),
         every=1,
-        log_dir="logs/sharpness",
+        log_dir: str | os.PathLike = "logs/sharpness",
         loss=None,
         before=False,
         **options,
@@ -81,6 +83,7 @@ class SharpnessCallback(keras.callbacks.Callback):
         names = [measures] if isinstance(measures, str) else list(measures)
         self.measures = registry.chosen(names, "measure of SharpnessCallback")
         registry.check_options(self.measures, options)
+        extras.check(of, "tensorboard", "pandas", "matplotlib")
         self.data, self.loss, self.options = data, loss, options
         self.every, self.before = int(every), before
         self.log_dir = pathlib.Path(log_dir)

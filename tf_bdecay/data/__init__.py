@@ -3,26 +3,12 @@
 The streams need TensorFlow, which is loaded when they are first asked for; `load` does not.
 """
 
-from tf_bdecay.batches import updates_per_epoch
-from tf_bdecay.data.catalog import load
-from tf_bdecay.data.image_set import Augmentation, ImageSet, Split
-from tf_bdecay.data.pictures.picture_set import named_failures
-
-__all__ = [
-    "Augmentation",
-    "ImageSet",
-    "Split",
-    "evaluation_batches",
-    "load",
-    "named_failures",
-    "training_batches",
-    "updates_per_epoch",
-]
+from tf_bdecay import extras, lazy
 
 
-def __getattr__(name):
+def _check(name):
     if name in ("evaluation_batches", "training_batches"):
-        from tf_bdecay.data import pipeline
+        extras.check(f"tf_bdecay.data.{name}", "tensorflow")
 
-        return getattr(pipeline, name)
-    raise AttributeError(f"module 'tf_bdecay.data' has no attribute {name!r}")
+
+__getattr__, __dir__, __all__ = lazy.attach(__name__, __file__, _check)

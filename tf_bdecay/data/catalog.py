@@ -4,6 +4,7 @@ import dataclasses
 import numbers
 from collections.abc import Callable
 
+from tf_bdecay import extras
 from tf_bdecay.data import digits, prepared
 from tf_bdecay.data.image_set import (
     Augmentation,
@@ -46,6 +47,7 @@ def _cifar(name):
 
         if keras.backend.backend() != "tensorflow":
             return prepared.read(name, data_dir, download)
+        extras.check(name, "tensorflow", "tensorflow_datasets", "importlib_resources")
         from tf_bdecay.data import cifar
 
         return cifar.read(name, data_dir, download)
@@ -82,7 +84,9 @@ _SOURCES = {
 NAMES = tuple(_SOURCES)
 
 
-def load(name, data_dir=None, download=False, seed=0, validation=0.0, *, images=None, downsample=1):
+def load(
+    name, data_dir=None, download=False, seed=0, validation=0.0, *, images=None, downsample=1
+) -> ImageSet:
     """Loads a data set into memory.
 
     Args:

@@ -34,8 +34,8 @@ def read(name, data_dir=None, download=False):
     if builder is None:
         raise BadInput(
             f"{name} is not prepared in {folder}: name the folder that has it with --data_dir, or "
-            f"download it with `python main.py --config=configs/{name}_resnet18.py "
-            f"--data_dir={folder} --download --dry_run`."
+            f"download it with `tf-bdecay train --config={name}_resnet18 --data_dir={folder} "
+            "--download --dry_run`."
         )
     return _decode(builder, "train"), _decode(builder, "test")
 

@@ -1,8 +1,8 @@
 """Scikit-learn's digits: 1,797 real images of handwriting, 8x8x1, in 10 classes."""
 
 import numpy as np
-from sklearn.datasets import load_digits
 
+from tf_bdecay import extras
 from tf_bdecay.data.image_set import Split, set_aside
 
 TEST_FRACTION = 0.2
@@ -18,6 +18,9 @@ def read(seed):
     Returns:
         (train, test): a `Split` each.
     """
+    extras.check("The digits", "sklearn")
+    from sklearn.datasets import load_digits
+
     digits = load_digits()
     images = np.rint(digits.images * (255 / _WHITE)).astype(np.uint8)[..., np.newaxis]
     return set_aside(Split(images, digits.target.astype(np.int64)), TEST_FRACTION, seed)

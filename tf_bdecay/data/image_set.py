@@ -4,8 +4,8 @@ import dataclasses
 import hashlib
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
+from tf_bdecay import extras
 from tf_bdecay.errors import BadInput, check_count, check_flag, require, unknown
 
 SPLITS = ("train", "validation", "test")
@@ -209,6 +209,9 @@ def divided(labels, fraction, seed, what, of):
         counts.min() > 1 and len(classes) <= size <= len(labels) - len(classes),
         f"{what} cannot be set aside: both parts need {of} of all {len(classes)} classes.",
     )
+    extras.check("Setting images aside", "sklearn")
+    from sklearn.model_selection import train_test_split
+
     parts = train_test_split(
         np.arange(len(labels)), test_size=size, random_state=seed, stratify=labels
     )

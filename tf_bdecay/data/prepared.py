@@ -11,6 +11,7 @@ import struct
 
 import numpy as np
 
+from tf_bdecay import extras
 from tf_bdecay.data import examples
 from tf_bdecay.data.image_set import Split
 from tf_bdecay.errors import BadInput
@@ -38,8 +39,8 @@ def read(name, data_dir=None, download=False):
         raise BadInput(
             f"{name} is not prepared in {folder}, and is downloaded with TensorFlow alone: name "
             "the folder that has it with --data_dir, or prepare it where TensorFlow is, with "
-            f"`python main.py --config=configs/{name}_resnet18.py --data_dir=DIR --download "
-            "--dry_run`, and copy that folder."
+            f"`tf-bdecay train --config={name}_resnet18 --data_dir=DIR --download --dry_run`, and "
+            "copy that folder."
         )
     return _split(name, versions[-1].parent, "train"), _split(name, versions[-1].parent, "test")
 
@@ -49,6 +50,7 @@ def _version(path):
 
 
 def _split(name, folder, split):
+    extras.check("Reading pictures", "PIL")
     from PIL import Image
 
     images, labels = [], []

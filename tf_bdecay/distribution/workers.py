@@ -213,7 +213,7 @@ def time_limit(seconds, sentence):
 
     def give_up():
         with contextlib.suppress(OSError):
-            os.write(stderr, f"main.py: {sentence}\n".encode())
+            os.write(stderr, f"{sentence}\n".encode())
         end(LOST)
 
     timer = threading.Timer(seconds, give_up)

@@ -14,7 +14,7 @@ _OWN_TRAINING = ("train_step", "test_step", "predict_step", "compute_loss", "com
 _INSTEAD = "tf_bdecay.layers.GhostBatchNormalization where the model is made"
 
 
-def ghostify(model, ghost_batch_size=32, partial="error"):
+def ghostify(model, ghost_batch_size=32, partial="error") -> keras.Model:
     """A copy of a model with every `BatchNormalization` replaced by `GhostBatchNormalization`.
 
     In training each `ghost_batch_size` consecutive examples are normalized by their own statistics

@@ -2,6 +2,8 @@
 
 import numbers
 
+import keras
+
 from tf_bdecay.errors import require, unknown
 from tf_bdecay.models.residual import (
     Design,
@@ -32,7 +34,7 @@ def resnet18(
     zero_last_gamma=False,
     name="resnet18",
     **options,
-):
+) -> keras.Model:
     """ResNet18: a stem, four stages of two basic blocks, the mean over positions, a dense layer.
 
     The stages have width, 2, 4 and 8 times width channels, strides 1, 2, 2, 2, and a 1x1
@@ -92,7 +94,7 @@ def resnet50(
     zero_last_gamma=False,
     name="resnet50",
     **options,
-):
+) -> keras.Model:
     """ResNet50 with the ImageNet stem and the stride in the 3x3 convolutions, as torchvision's.
 
     A 7x7 convolution of stride 2 and a 3x3 maximum of stride 2; stages of 3, 4, 6 and 3 bottleneck
@@ -136,7 +138,7 @@ def resnet50_d(
     zero_last_gamma=False,
     name="resnet50_d",
     **options,
-):
+) -> keras.Model:
     """ResNet50-D: `resnet50` with a deep stem and average-pool shortcuts (He et al., 2019).
 
     The stem is three 3x3 convolutions of width / 2, width / 2 and width channels, the first of

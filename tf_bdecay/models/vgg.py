@@ -18,7 +18,7 @@ def vgg11(
     *,
     name="vgg11",
     **options,
-):
+) -> keras.Model:
     """VGG11 without normalization: eight 3x3 convolutions with biases, one dense layer.
 
     A 2x2 pool ends each of the five stages, except where the image has become too small for one;
@@ -55,7 +55,7 @@ def vgg19_bn(
     *,
     name="vgg19_bn",
     **options,
-):
+) -> keras.Model:
     """VGG19 with normalization: sixteen 3x3 convolutions without biases, one dense layer.
 
     20,035,018 trainable parameters at 10 classes and width 64. Pools, initial values and all

@@ -6,6 +6,7 @@ from keras import ops
 from tf_bdecay import decay as decay_policies
 from tf_bdecay.errors import check_number
 from tf_bdecay.optim import formulas
+from tf_bdecay.optim.arguments import Rate
 from tf_bdecay.optim.base import DecayByRole
 
 
@@ -47,8 +48,8 @@ class AdamW(DecayByRole):
 
     def __init__(
         self,
-        learning_rate=0.001,
-        weight_decay="default",
+        learning_rate: Rate = 0.001,
+        weight_decay: decay_policies.DecayPolicy | str = "default",
         beta_1=0.9,
         beta_2=0.999,
         epsilon=1e-8,

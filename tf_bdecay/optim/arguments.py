@@ -1,6 +1,7 @@
 """Checks of optimizers' arguments: what would be silently wrong is refused with what to use."""
 
 import warnings
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -9,6 +10,9 @@ from tf_bdecay import patterns
 from tf_bdecay.decay import DecayPolicy
 from tf_bdecay.errors import require, unknown
 from tf_bdecay.roles import ROLES
+
+# For type checkers: what `learning_rate` may be.
+Rate = float | keras.optimizers.schedules.LearningRateSchedule | Callable[[], float]
 
 KERAS_ARGUMENTS = ("use_ema", "ema_momentum", "ema_overwrite_frequency", "loss_scale_factor")
 

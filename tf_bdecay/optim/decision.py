@@ -40,7 +40,7 @@ class Decides:
 
     _decided_by_probe = False
 
-    def decision(self):
+    def decision(self) -> Decision:
         """The `Decision` of the last update, fetched from the device."""
         require(self.built, f"{type(self).__name__} has no decision before it is built.")
         return Decision(

@@ -74,7 +74,7 @@ class Description(NamedTuple):
         return f"{len(self.rows)} variables: {roles}; {pairs} gamma-beta pairs."
 
 
-def describe(model, weight_decay=None, layer_adaptation=None):
+def describe(model, weight_decay=None, layer_adaptation=None) -> Description:
     """Tells every trainable variable's role, partner, decay, adaptation and rate.
 
     Args:

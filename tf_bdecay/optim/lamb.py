@@ -7,6 +7,7 @@ from tf_bdecay import decay as decay_policies
 from tf_bdecay.errors import check_flag, check_number
 from tf_bdecay.optim import formulas
 from tf_bdecay.optim.adaptation import AdaptedByRole
+from tf_bdecay.optim.arguments import Rate
 
 
 @keras.saving.register_keras_serializable("tf_bdecay")
@@ -71,8 +72,8 @@ class Lamb(AdaptedByRole):
 
     def __init__(
         self,
-        learning_rate=0.001,
-        weight_decay="default",
+        learning_rate: Rate = 0.001,
+        weight_decay: decay_policies.DecayPolicy | str = "default",
         layer_adaptation="kernels",
         beta_1=0.9,
         beta_2=0.999,
@@ -83,7 +84,7 @@ class Lamb(AdaptedByRole):
         skip_nonfinite=True,
         roles=None,
         rate_multipliers=None,
-        compile_update="auto",
+        compile_update: bool | str = "auto",
         name=None,
         **kwargs,
     ):

@@ -7,6 +7,7 @@ from tf_bdecay import decay as decay_policies
 from tf_bdecay.errors import check_flag, check_number
 from tf_bdecay.optim import formulas
 from tf_bdecay.optim.adaptation import AdaptedByRole
+from tf_bdecay.optim.arguments import Rate
 
 
 @keras.saving.register_keras_serializable("tf_bdecay")
@@ -56,8 +57,8 @@ class Lars(AdaptedByRole):
 
     def __init__(
         self,
-        learning_rate=1.0,
-        weight_decay="default",
+        learning_rate: Rate = 1.0,
+        weight_decay: decay_policies.DecayPolicy | str = "default",
         layer_adaptation="kernels",
         trust_coefficient=0.001,
         momentum=0.9,

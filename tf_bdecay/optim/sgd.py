@@ -6,6 +6,7 @@ from keras import ops
 from tf_bdecay import decay as decay_policies
 from tf_bdecay.errors import check_flag, check_number
 from tf_bdecay.optim import formulas
+from tf_bdecay.optim.arguments import Rate
 from tf_bdecay.optim.base import DecayByRole
 
 
@@ -36,16 +37,16 @@ class SGD(DecayByRole):
 
     def __init__(
         self,
-        learning_rate=0.1,
+        learning_rate: Rate = 0.1,
         momentum=0.9,
         nesterov=False,
-        weight_decay="default",
+        weight_decay: decay_policies.DecayPolicy | str = "default",
         coupled=True,
         global_clipnorm=None,
         skip_nonfinite=True,
         roles=None,
         rate_multipliers=None,
-        compile_update="auto",
+        compile_update: bool | str = "auto",
         name=None,
         **kwargs,
     ):

@@ -73,7 +73,7 @@ class Roles:
         return [v.index for v in self.variables if v.role == "beta" and v.partner is None]
 
 
-def roles_of(model_or_variables, overrides=None):
+def roles_of(model_or_variables, overrides=None) -> Roles:
     """Assigns a role to every trainable variable, and every beta its gamma.
 
     A variable belongs to the layer object that owns it, from a model and from variables alone alike

@@ -19,73 +19,34 @@ callbacks know the measures by the names in registry.py.
 `python -m tf_bdecay.sharpness` is in tf_bdecay/sharpness_command/.
 """
 
-import importlib
+from tf_bdecay import extras, lazy
+from tf_bdecay.errors import require
 
-__all__ = [
-    "ConnectivityResult",
+_ANY_BACKEND = (
     "bias_ratio",
     "connection_sensitivity",
-    "connectivity",
-    "connectivity_tangent_trace",
-    "fisher_rao",
-    "hessian",
-    "hessian_spectrum",
-    "hessian_top_eigenvalue",
-    "hessian_trace",
-    "invariance",
     "l1_norms",
-    "loss_gradients_and_sensitivity",
-    "perturbation",
     "reparameterize",
     "rescalable_units",
-]
-
-# Where the names are defined that are imported when they are first asked for. No module here may be
-# called as a name of these tables: importing it would put the module in the name's place.
-_ANY_BACKEND = {
-    "bias_ratio": "tf_bdecay.sensitivity",
-    "connection_sensitivity": "tf_bdecay.sensitivity",
-    "l1_norms": "tf_bdecay.sensitivity",
-    "reparameterize": "tf_bdecay.sharpness.rescaling.rescale",
-    "rescalable_units": "tf_bdecay.sharpness.rescaling.rescale",
-}
-_NEED_TENSORFLOW = {
-    "ConnectivityResult": "tf_bdecay.sharpness.result",
-    "connectivity": "tf_bdecay.sharpness.connectivity_sharpness",
-    "connectivity_tangent_trace": "tf_bdecay.sharpness.tangent_kernel",
-    "fisher_rao": "tf_bdecay.sharpness.fisher",
-    "hessian": "tf_bdecay.sharpness.curvature.operator",
-    "hessian_spectrum": "tf_bdecay.sharpness.curvature.spectrum",
-    "hessian_top_eigenvalue": "tf_bdecay.sharpness.curvature.eigenvalue",
-    "hessian_trace": "tf_bdecay.sharpness.curvature.trace",
-    "invariance": "tf_bdecay.sharpness.rescaling.theorem",
-    "loss_gradients_and_sensitivity": "tf_bdecay.sharpness.tape",
-    "perturbation": "tf_bdecay.sharpness.ascent",
-}
+)
 
 
-def __dir__():
-    return sorted({*globals(), *__all__})
-
-
-def __getattr__(name):
-    """Imports a name of the tables.
-
-    Raises:
-        BadInput: it measures with TensorFlow, and Keras runs on another backend.
+def _check(name):
+    """Raises `BadInput` for a name that measures with TensorFlow under another backend, or where a
+    package is missing.
     """
-    home = _ANY_BACKEND.get(name) or _NEED_TENSORFLOW.get(name)
-    if home is None:
-        raise AttributeError(f"module 'tf_bdecay.sharpness' has no attribute {name!r}")
-    if name in _NEED_TENSORFLOW:
-        import keras
+    if name in _ANY_BACKEND:
+        return
+    import keras
 
-        from tf_bdecay.errors import require
+    backend = keras.backend.backend()
+    require(
+        backend == "tensorflow",
+        f"tf_bdecay.sharpness.{name} measures with TensorFlow: set KERAS_BACKEND=tensorflow "
+        f"before Keras is imported. Received: KERAS_BACKEND={backend}",
+    )
+    scipy = ["scipy"] if name.startswith("hessian") or name == "invariance" else []
+    extras.check(f"tf_bdecay.sharpness.{name}", "tensorflow", *scipy)
 
-        backend = keras.backend.backend()
-        require(
-            backend == "tensorflow",
-            f"tf_bdecay.sharpness.{name} measures with TensorFlow: set KERAS_BACKEND=tensorflow "
-            f"before Keras is imported. Received: KERAS_BACKEND={backend}",
-        )
-    return getattr(importlib.import_module(home), name)
+
+__getattr__, __dir__, __all__ = lazy.attach(__name__, __file__, _check)

@@ -2,10 +2,7 @@
 
 import sys
 
-from tf_bdecay.distribution import signals
+from tf_bdecay import commands
 
 if __name__ == "__main__":
-    with signals.deferred("ends after this step") as stop:  # before TensorFlow, which takes seconds
-        from tf_bdecay.sharpness_command.run import main
-
-        sys.exit(main(stop=stop))
+    sys.exit(commands.sharpness(sys.argv[1:], "python -m tf_bdecay.sharpness"))

@@ -92,7 +92,7 @@ def perturbation(
     full_precision=True,
     roles=None,
     session=SILENT,
-):
+) -> PerturbationResult:
     """The rise of the mean loss within a ball around the weights, by gradient ascent.
 
         sam:   epsilon = rho g / |g|              |epsilon| <= rho              (Foret et al., 2021)

@@ -33,7 +33,7 @@ def connectivity(
     full_precision=True,
     roles=None,
     session=SILENT,
-):
+) -> ConnectivityResult:
     """Connectivity sharpness of a model on a set of examples, and the gradient of its mean loss.
 
         C(theta)   = E_D || dl/dtheta * theta ||_1    (eq. 4; per_example=True)

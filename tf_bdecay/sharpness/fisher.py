@@ -77,7 +77,7 @@ def fisher_rao(
     full_precision=True,
     roles=None,
     session=SILENT,
-):
+) -> FisherRaoResult:
     """Fisher-Rao norm of a classifier, exact, labels from the model's own prediction.
 
         FR^2 = theta^T F theta = E_x Var_{y ~ p(x)} (u_y),   u = J theta   (eq. 8)

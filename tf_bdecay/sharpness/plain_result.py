@@ -8,6 +8,8 @@ import math
 
 import numpy as np
 
+from tf_bdecay import extras
+
 THRESHOLD = 0.1  # R of the paper
 
 
@@ -69,6 +71,7 @@ def _is_number(value):
 
 def frame(name, result):
     """Its rows of table.csv: `Result.to_pandas`, with the name in --measures first."""
+    extras.check("A DataFrame", "pandas")
     import pandas as pd
 
     total = result["total"]

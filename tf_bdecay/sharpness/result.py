@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 
+from tf_bdecay import extras
 from tf_bdecay.errors import unknown
 from tf_bdecay.sharpness.partition import Partition
 
@@ -81,6 +82,7 @@ class Result:
 
     def to_pandas(self):
         """A DataFrame of all groups: measure, level, name, value, standard_error and share."""
+        extras.check("A DataFrame", "pandas")
         import pandas as pd
 
         total = self._sums[-1]

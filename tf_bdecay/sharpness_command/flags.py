@@ -20,7 +20,7 @@ MOST_EXAMPLES = 10_000  # the same
 
 # How absl defines it, name, default, help. A default of None is said in the help.
 _FLAGS = (
-    (flags.DEFINE_string, "model", None, "a workdir of main.py, or a saved model FILE.keras"),
+    (flags.DEFINE_string, "model", None, "a workdir of tf_bdecay, or a saved model FILE.keras"),
     (
         flags.DEFINE_list,
         "import",
@@ -179,22 +179,27 @@ def asks_for_traceback(arguments):
     return "traceback" in said or "traceback=true" in said
 
 
-def help_page():
-    """The text of --help."""
+def help_page(program=PROGRAM):
+    """The text of --help.
+
+    Args:
+        program: the name of the command.
+    """
     rows = [(f"--{name}", text) for _, name, _, text in _FLAGS]
     names = [(m.name, m.doc) for m in registry.MEASURES.values()]
-    return _PAGE.format(program=PROGRAM, flags=_columns(rows, 24), measures=_columns(names, 24))
+    return _PAGE.format(program=program, flags=_columns(rows, 24), measures=_columns(names, 24))
 
 
 def _columns(rows, width):
     return "\n".join(f"  {name:{width}} {text}" for name, text in rows)
 
 
-def parse(arguments):
+def parse(arguments, program=PROGRAM):
     """Parses the command line. Needs no TensorFlow.
 
     Args:
         arguments: list of strings, without the program's name.
+        program: that name.
 
     Returns:
         `Options`.
@@ -203,10 +208,12 @@ def parse(arguments):
         BadInput: an unknown flag, a value of the wrong type or out of range, or flags that do not
             go together.
     """
-    values = {name: flag.value for name, flag in _parsed(arguments).items() if name in _NAMES}
+    values = {
+        name: flag.value for name, flag in _parsed(arguments, program).items() if name in _NAMES
+    }
     require(
         values["model"],
-        "Say what to measure: --model=WORKDIR of main.py, or --model=FILE.keras.",
+        "Say what to measure: --model=WORKDIR of tf_bdecay, or --model=FILE.keras.",
     )
     _check_numbers(values)
     for name, valid in (("split", SPLITS), ("strategy", STRATEGIES)):
@@ -267,13 +274,13 @@ def _check_numbers(values):
         )
 
 
-def _parsed(arguments):
+def _parsed(arguments, program):
     """A FlagValues of their own: absl's global flags are of the libraries, by the dozens."""
     values = flags.FlagValues()
     for define, name, default, text in _FLAGS:
         define(name, default, text, flag_values=values)
     try:
-        rest = values([PROGRAM, *arguments])[1:]
+        rest = values([program, *arguments])[1:]
     except flags.UnrecognizedFlagError as error:
         name = error.flagname
         raise unknown("flag", f"--{name}", [f"--{n}" for n in (*_NAMES, "help")]) from error
@@ -289,7 +296,7 @@ def _parsed(arguments):
         )
     require(
         not rest,
-        f"{PROGRAM} takes flags only, such as --model=FILE.keras. Received: {' '.join(rest)}",
+        f"{program} takes flags only, such as --model=FILE.keras. Received: {' '.join(rest)}",
     )
     return {name: values[name] for name in values}
 

@@ -4,7 +4,7 @@ import contextlib
 import sys
 import time
 
-from tf_bdecay import outcome, quirks
+from tf_bdecay import extras, outcome, quirks
 from tf_bdecay.distribution import signals
 from tf_bdecay.errors import BadInput
 from tf_bdecay.sharpness.plain_result import plain_result
@@ -18,7 +18,7 @@ PROMISE = "ends after this step"  # at the first signal
 _KEPT = "All that was finished is kept: run the same command again."
 
 
-def main(arguments=None, console=None, stop=None):
+def main(arguments=None, console=None, stop=None, program=flags.PROGRAM):
     """Runs the command line.
 
     Args:
@@ -26,6 +26,7 @@ def main(arguments=None, console=None, stop=None):
         console: a `rich.console.Console` to talk to; stdout by default.
         stop: a `signals.Request`, where the caller catches signals; by default they are caught
             here.
+        program: the name of the command, with which its sentences begin.
 
     Returns:
         The exit code: 0 for success, 1 for what failed outside of the input (a file or stdout could
@@ -34,17 +35,17 @@ def main(arguments=None, console=None, stop=None):
         129 for SIGHUP.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    ending = outcome.Ending(flags.PROGRAM, flags.asks_for_traceback(arguments))
+    ending = outcome.Ending(program, flags.asks_for_traceback(arguments))
     ending.what, ending.fits = "The measurement", "Give fewer --examples."
     ending.kept = lambda: _KEPT
     where = []
 
     def body():
         if flags.asks_for_help(arguments):
-            print(flags.help_page())
+            print(flags.help_page(program))
             return outcome.DONE
         try:
-            where.append(run(flags.parse(arguments), console, stop, ending))
+            where.append(run(flags.parse(arguments, program), console, stop, ending))
         except SystemExit as error:  # a module of --import, say, does not decide our exit code
             raise RuntimeError(f"{error!r} was raised") from error
         return outcome.DONE
@@ -79,6 +80,7 @@ def run(options, console=None, stop=None, ending=None):
         return f"But the figures are in {folder.path}."
     quirks.settle_onednn(subject.onednn_overruns(found))
     stop.check()
+    extras.check("Measuring", "tensorflow")
     # TensorFlow takes seconds to import: what can be refused before it, is.
     with quirks.silent_stderr():
         from tf_bdecay.distribution import strategies

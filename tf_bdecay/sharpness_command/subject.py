@@ -38,7 +38,7 @@ class Subject:
     Attributes:
         path: as it was given.
         name: for the results' folder and the pictures.
-        workdir: whether it is a run of main.py.
+        workdir: whether it is a run of tf_bdecay.
         config: of a run the dict of dotted path to value, of a saved model its config.json.
         weights: path of the file that has the weights.
         digest: hexadecimal SHA-256 of that file.
@@ -61,7 +61,7 @@ def find(path):
     """Finds out what a path is.
 
     Args:
-        path: of a workdir of main.py, or of a .keras file.
+        path: of a workdir of tf_bdecay, or of a .keras file.
 
     Returns:
         A `Subject`.
@@ -73,7 +73,7 @@ def find(path):
     path = pathlib.Path(path)
     require(
         _is_there(path),
-        f"--model={given} is not there: name a workdir of main.py, or a saved model FILE.keras.",
+        f"--model={given} is not there: name a workdir of tf_bdecay, or a saved model FILE.keras.",
     )
     if path.is_dir():
         config, weights = _of_run(path)
@@ -95,8 +95,8 @@ def _of_run(path):
     file = path / "config.json"
     require(
         file.is_file(),
-        f"--model={path} is a folder without config.json, so no workdir of main.py: name one, or a "
-        "saved model FILE.keras.",
+        f"--model={path} is a folder without config.json, so no workdir of tf_bdecay: name one, or "
+        "a saved model FILE.keras.",
     )
     try:
         config = json.loads(file.read_text())
@@ -105,7 +105,8 @@ def _of_run(path):
     lacking = [key for key in _NEEDED if not isinstance(config, dict) or key not in config]
     require(
         not lacking,
-        f"{file} is not of a run of main.py (it lacks {', '.join(lacking)}): name another --model.",
+        f"{file} is not of a run of tf_bdecay (it lacks {', '.join(lacking)}): name another "
+        "--model.",
     )
     finished = (path / "result.json").is_file() and (path / "model.keras").is_file()
     weights = path / "model.keras" if finished else checkpoints.newest(path / "checkpoints")
@@ -116,7 +117,7 @@ def _of_run(path):
     for key, right in _RIGHT.items():
         require(
             right(config[key]),
-            f"{file} is not of a run of main.py: name another --model. Received: "
+            f"{file} is not of a run of tf_bdecay: name another --model. Received: "
             f"{key}={config[key]!r:.100}",
         )
     return config, weights

@@ -112,7 +112,7 @@ def read_json(path, shape):
         raise BadInput(f"{path} is damaged ({error}): choose another --workdir.") from error
     require(
         fits(value, shape),
-        f"{path} is not of a run of main.py: choose another --workdir. Received: {shown(value)}",
+        f"{path} is not of a run of tf_bdecay: choose another --workdir. Received: {shown(value)}",
     )
     return value
 

@@ -1,1 +1,1 @@
-"""A run from its config to its report: what `main.py` calls."""
+"""A run from its config to its report: what the training command calls."""

@@ -1,4 +1,4 @@
-"""The command line of main.py: one table of flags, from which absl, `Options` and --help come.
+"""The command line of training: one table of flags, from which absl, `Options` and --help come.
 
 Overrides of keys, --config.KEY=VALUE, are ml_collections' flags. What is wrong is a sentence.
 """
@@ -22,7 +22,7 @@ RESUME = ("auto", "never")
 
 
 class Flag(NamedTuple):
-    """A flag of main.py.
+    """A flag of the training command.
 
     Attributes:
         kind: str, int, float or bool.
@@ -97,16 +97,16 @@ path of the run's folder, and the value of every other flag under the flag's nam
 _PAGE = """\
 Trains a network by Keras' fit with LAMB and adaptive beta decay, and reports what it measured.
 
-  python main.py                                    digits, in minutes on a CPU
-  python main.py --config=configs/cifar10_resnet18.py:beta --data_dir=DIR --config.epochs=20
-  python main.py --config=configs/cifar10_resnet18.py:adaptive --dry_run
-  python main.py --init_from=runs/other --config.finetune.frozen=stem,stage1
-  python main.py --config=configs/cifar10_resnet18.py --plan --memory_gb=16 --flops=2e13
+  {program}      digits, in minutes on a CPU
+  {program} --config=cifar10_resnet18:beta --data_dir=DIR --config.epochs=20
+  {program} --config=cifar10_resnet18:adaptive --dry_run
+  {program} --init_from=runs/other --config.finetune.frozen=stem,stage1
+  {program} --config=cifar10_resnet18 --plan --memory_gb=16 --flops=2e13
 
 Flags
 {flags}
 
-Experiments, for --config=FILE or --config=FILE:VARIANT
+Experiments, for --config=NAME or NAME:VARIANT, or the path of a file like theirs for NAME
 {files}
   variants: none, full, no_bias, bias, gamma, beta, adaptive, beta_frozen, gamma_frozen, bn_frozen
 
@@ -120,12 +120,13 @@ after a checkpoint where training had begun; a second signal ends at once. Run t
 again to go on."""
 
 
-def parse(arguments, root):
+def parse(arguments, root, program="main.py"):
     """Parses the command line.
 
     Args:
         arguments: list of strings, without the program's name.
         root: the folder that has `configs/`.
+        program: the name that sentences give the command.
 
     Returns:
         `Options`. The config's values have their types; whether they are right is `config.check`'s
@@ -139,7 +140,7 @@ def parse(arguments, root):
     flat = configs.flatten(config)
     _check_keys(rest, flat)
     rest = [_negated(argument, flat) for argument in rest]
-    values = _parsed(config, rest)
+    values = _parsed(config, rest, program)
     _check_values(rest, flat)
     if values.strategy not in STRATEGIES:
         raise unknown("strategy", values.strategy, STRATEGIES)
@@ -304,12 +305,12 @@ def _check_values(arguments, flat):
         )
 
 
-def _parsed(config, arguments):
+def _parsed(config, arguments, program):
     """Parses the flags into a FlagValues of their own, overrides into the config.
 
     absl's global flags stay out of it: dozens of them come with the libraries.
     """
-    argv = ["main.py", *arguments]
+    argv = [program, *arguments]
     values = flags.FlagValues()
     for flag in FLAGS:
         _DEFINE[flag.kind](flag.name, flag.default, flag.doc, flag_values=values)
@@ -325,7 +326,8 @@ def _parsed(config, arguments):
         raise BadInput(f"The command line cannot be read: {str(error).rstrip('.')}.") from error
     require(
         not rest,
-        f"main.py takes flags only, such as --workdir=DIR. Received: {shown(' '.join(rest))[1:-1]}",
+        f"{program} takes flags only, such as --workdir=DIR. Received: "
+        f"{shown(' '.join(rest))[1:-1]}",
     )
     return values
 
@@ -355,12 +357,12 @@ def asks_for_traceback(arguments):
     return any(a in ("--traceback", "-traceback", "--traceback=true") for a in arguments)
 
 
-def help_page(arguments, root):
+def help_page(arguments, root, program="main.py"):
     """The text of --help: flags, experiments, and the keys of the experiment that was named.
 
     Args:
         arguments: as for `parse`.
-        root: as for `parse`.
+        root, program: as for `parse`.
 
     Raises:
         BadInput: an unknown config file or variant.
@@ -371,7 +373,8 @@ def help_page(arguments, root):
     defaults = {path: "unset" if value is None else value for path, value in flat.items()}
     return _PAGE.format(
         flags=_columns([(f"--{flag.name}", flag.doc) for flag in FLAGS], 18),
-        files=_columns([(path, _first_line(path, root)) for path in configs.files(root)], 34),
+        program="python main.py" if program == "main.py" else program,
+        files=_columns([(n, _first_line(f)) for n, f in configs.files(root).items()], 22),
         spec=spec,
         keys=_columns([(f"{k} = {defaults[k]}", table[k].doc) for k in flat if k in table], 38),
     )
@@ -381,6 +384,6 @@ def _columns(rows, width):
     return "\n".join(f"  {name:{width}} {text}" for name, text in rows)
 
 
-def _first_line(path, root):
-    text = ast.get_docstring(ast.parse(pathlib.Path(root, path).read_text())) or ""
+def _first_line(file):
+    text = ast.get_docstring(ast.parse(file.read_text())) or ""
     return text.split("\n")[0]

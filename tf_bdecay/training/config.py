@@ -7,8 +7,11 @@ model, optimizer, schedule or policy has no use is refused too: nothing is silen
 """
 
 import contextlib
+import importlib.util
 import pathlib
+import re
 import runpy
+import sys
 
 from ml_collections import ConfigDict
 
@@ -17,11 +20,18 @@ from tf_bdecay.errors import BadInput, nearest, require, shown, unknown
 from tf_bdecay.training import keys
 
 DEFAULT_CONFIG = "configs/digits_resnet18.py"
+# The folder that has configs/: the package itself where it is installed, else the repository.
+PACKAGE = pathlib.Path(__file__).resolve().parents[1]
+ROOT = PACKAGE if (PACKAGE / "configs").is_dir() else PACKAGE.parent
 CUT_NAMES = ("config.batch_size", "config.micro_batch_size", "config.model.ghost_batch_size")
 
 
 def load(spec, root):
-    """The ConfigDict of `FILE` or `FILE:VARIANT`, before any override.
+    """The ConfigDict of `NAME`, `FILE`, `NAME:VARIANT` or `FILE:VARIANT`, before any override.
+
+    Args:
+        spec: the name of an experiment in configs/, or the path of a file like those.
+        root: the folder that has configs/.
 
     Raises:
         BadInput: no such file or variant, or a file that does not make a config.
@@ -30,8 +40,9 @@ def load(spec, root):
     require(variant or not colon, f"--config={spec} names no variant: leave the colon out.")
     file = _find(path, root)
     try:
-        get_config = runpy.run_path(str(file))["get_config"]
-        config = get_config(variant) if variant else get_config()
+        with _importable(file, pathlib.Path(root, "configs").resolve()):
+            get_config = runpy.run_path(str(file))["get_config"]
+            config = get_config(variant) if variant else get_config()
     except BadInput:
         raise
     except (Exception, SystemExit) as error:
@@ -52,17 +63,44 @@ def load(spec, root):
 
 
 def files(root):
-    """Paths of the experiments, relative to the root."""
+    """Dict of the experiments' names to their paths."""
     files = sorted(pathlib.Path(root, "configs").glob("*.py"))
-    return [f"configs/{f.name}" for f in files if f.stem not in ("__init__", "common")]
+    return {f.stem: f for f in files if f.stem not in ("__init__", "common")}
+
+
+@contextlib.contextmanager
+def _importable(file, folder):
+    """Inside, `from configs import common` of a config file finds configs/, to which in a wheel no
+    path leads. A file of somebody else's may have a `configs` of theirs.
+    """
+    taken = {name: sys.modules[name] for name in sys.modules if name.partition(".")[0] == "configs"}
+    there = "configs" in taken or importlib.util.find_spec("configs") is not None
+    if there and file.parent != folder:
+        yield
+        return
+    for name in taken:
+        del sys.modules[name]
+    spec = importlib.util.spec_from_file_location(
+        "configs", folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    sys.modules["configs"] = importlib.util.module_from_spec(spec)
+    try:
+        yield
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "configs"]:
+            del sys.modules[name]
+        sys.modules.update(taken)
 
 
 def _find(path, root):
+    if path in files(root):
+        return files(root)[path].resolve()
     for file in (pathlib.Path(path), pathlib.Path(root, path)):
         with contextlib.suppress(OSError, ValueError):  # no name of a file at all
             if file.is_file():
                 return file.resolve()
-    raise unknown("config file", path, files(root))
+    named = re.fullmatch(r"[\w-]*", path)
+    raise unknown("config file", path, [n if named else f"configs/{n}.py" for n in files(root)])
 
 
 def flatten(config):
@@ -142,7 +180,7 @@ def misplaced(path, flat):
             )
     guess = nearest(path, keys.table(flat))
     hint = f"did you mean {guess!r}? " if guess else ""
-    return BadInput(f"Unknown config key {path!r}: {hint}main.py --help lists them all.")
+    return BadInput(f"Unknown config key {path!r}: {hint}--help lists them all.")
 
 
 def _check_together(flat):

@@ -18,7 +18,7 @@ from tf_bdecay.errors import require, shown
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.files import read_json
 
-_RIGHT = "name a workdir of main.py, a checkpoint in one, or a saved model FILE.keras"
+_RIGHT = "name a workdir of tf_bdecay, a checkpoint in one, or a saved model FILE.keras"
 _MODEL = "model/"
 
 
@@ -116,7 +116,7 @@ def _of_run(given, path, flag):
     config = path / "config.json"
     require(
         config.is_file(),
-        f"{flag}={given} is a folder without config.json, so no workdir of main.py: {_RIGHT}.",
+        f"{flag}={given} is a folder without config.json, so no workdir of tf_bdecay: {_RIGHT}.",
     )
     if (path / "result.json").is_file() and (path / "model.keras").is_file():
         return Source(given, path / "model.keras")
@@ -184,7 +184,7 @@ def _network(source, arrays, model):
     kernel = next((a for a in arrays.values() if a.ndim == 4), None)
     require(
         bias and kernel is not None,
-        f"The checkpoint {source.file} is of no network of main.py: {_RIGHT}.",
+        f"The checkpoint {source.file} is of no network of tf_bdecay: {_RIGHT}.",
     )
     height, width, _ = model.input_shape[1:]
     images = _Shape(len(bias[-1]), (height, width, kernel.shape[2]))

@@ -1,6 +1,7 @@
 """A model whose train step is one backward pass: for loss, gradients, sensitivity and update."""
 
 import contextlib
+from typing import Self
 
 import keras
 import tensorflow as tf
@@ -52,7 +53,7 @@ class Trainer(keras_private.BuiltOnce):
     agreement = None  # a `sharding.Agreement`, where many workers stop and save together
 
     @classmethod
-    def of(cls, model, **kwargs):
+    def of(cls, model, **kwargs) -> Self:
         """The trainer of a functional or sequential model, whose layers it shares.
 
         Args:
@@ -74,7 +75,12 @@ class Trainer(keras_private.BuiltOnce):
         return trainer
 
     def compile(
-        self, optimizer="rmsprop", *args, micro_batch_size=None, sharpness_aware=None, **kwargs
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "rmsprop",
+        *args,
+        micro_batch_size: int | None = None,
+        sharpness_aware: ascent.SharpnessAware | None = None,
+        **kwargs,
     ):
         """`keras.Model.compile`, how large a batch a replica works on at a time, and SAM.
 

@@ -280,7 +280,7 @@ class Workdir:
         file = self.path / "config.json"
         require(
             file.exists(),
-            f"--workdir={self.path} is not empty and holds no run of main.py: choose another.",
+            f"--workdir={self.path} is not empty and holds no run of tf_bdecay: choose another.",
         )
         before = read_json(file, dict)
         before = before and {**self._defaults, **before}

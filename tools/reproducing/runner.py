@@ -16,8 +16,8 @@ import pandas as pd
 
 from tf_bdecay.distribution import signals
 from tf_bdecay.errors import BadInput
+from tf_bdecay.launching import processes
 from tf_bdecay.storage.files import json_ready, locked, versions
-from tools.launching import processes
 from tools.reproducing import runs, store
 
 _CHILD = pathlib.Path(__file__).with_name("child.py")

@@ -10,6 +10,7 @@ upper 8 are kept, in grey as in colour. Of several pictures in a file the first 
 import contextlib
 import io
 
+from tf_bdecay import extras
 from tf_bdecay.data.pictures import headers
 from tf_bdecay.errors import BadInput, first_line, shown
 
@@ -72,6 +73,7 @@ def upright(content):
     """
     if not content:
         raise BadInput("is empty, where the bytes of a picture should be.")
+    extras.check("Reading pictures", "PIL")
     import PIL
     from PIL import Image, ImageOps
 

@@ -62,7 +62,7 @@ class EigenvalueResult(Result):
 
 def hessian_top_eigenvalue(
     model, loss, data, k=1, tolerance=1e-3, seed=0, max_restarts=100, *, session=SILENT, **arguments
-):
+) -> EigenvalueResult:
     """The k largest (algebraic) eigenvalues of the Hessian of the mean loss, and eigenvectors.
 
         H v = lambda v      by scipy.sparse.linalg.eigsh(which="LA")

@@ -91,7 +91,7 @@ def hessian(
     full_precision=True,
     roles=None,
     session=SILENT,
-):
+) -> HessianOperator:
     """The Hessian of the mean loss over all examples, as a `scipy.sparse.linalg.LinearOperator`.
 
         (H v)_i = sum_j d^2 L / (dtheta_i dtheta_j) v_j

@@ -90,7 +90,7 @@ class SpectrumResult(Result):
 
 def hessian_spectrum(
     model, loss, data, steps=80, num_probes=2, seed=0, *, session=SILENT, **arguments
-):
+) -> SpectrumResult:
     """Density of the Hessian's eigenvalues, by stochastic Lanczos quadrature.
 
     Of each Rademacher probe v, the Lanczos matrix T of H: its eigenvalues are the nodes, the

@@ -58,7 +58,7 @@ class TraceResult(Result):
 
 def hessian_trace(
     model, loss, data, num_probes=64, seed=0, tolerance=None, *, session=SILENT, **arguments
-):
+) -> TraceResult:
     """Trace of the Hessian of the mean loss, total and by layer, with standard errors.
 
         Tr(H_ll) = E_v <v_l, (H v)_l>      v of independent +1 and -1 (Hutchinson, 1989)

@@ -2,9 +2,11 @@
 
 import dataclasses
 import io
+from collections.abc import Sequence
 
 import numpy as np
 
+from tf_bdecay import extras
 from tf_bdecay.errors import require, unknown
 from tf_bdecay.sharpness.ascent import perturbation
 from tf_bdecay.sharpness.connectivity_sharpness import connectivity
@@ -53,6 +55,7 @@ class Invariance:
 
     def to_pandas(self):
         """A DataFrame with a row a measure: before, after, ratio, and whether it is invariant."""
+        extras.check("A DataFrame", "pandas")
         import pandas as pd
 
         return pd.DataFrame(
@@ -81,7 +84,9 @@ class Invariance:
         return "\n".join(line.rstrip() for line in page.getvalue().splitlines())
 
 
-def invariance(model, loss, data, layer, unit=0, c=10.0, measures=tuple(MEASURES), **arguments):
+def invariance(
+    model, loss, data, layer, unit=0, c=10.0, measures: Sequence[str] = tuple(MEASURES), **arguments
+) -> Invariance:
     """Theorem 3.1 shown on a model: rescale one unit, and measure before and after.
 
         rho_(c,l,k): incoming weights and bias times c, outgoing weights times 1/c    (eq. 9)

@@ -9,6 +9,7 @@ import re
 
 import numpy as np
 
+from tf_bdecay import extras
 from tf_bdecay.data.pictures.layouts.names import listed, printable
 from tf_bdecay.errors import BadInput, first_line, require, shown
 
@@ -153,6 +154,7 @@ def _table(path, numbers, classes):
 
 def _kit(path):
     """Dict of ImageNet's numbers to ids, as its development kit has them in MATLAB's format."""
+    extras.check("ImageNet's development kit", "scipy")
     from scipy.io import loadmat
 
     try:

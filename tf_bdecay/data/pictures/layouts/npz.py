@@ -10,6 +10,7 @@ import zlib
 
 import numpy as np
 
+from tf_bdecay import extras
 from tf_bdecay.data.image_set import SPLITS
 from tf_bdecay.data.pictures.layouts.arrays import labels_of_splits
 from tf_bdecay.data.pictures.layouts.names import listed, printable, split_of
@@ -37,6 +38,7 @@ class Arrays(Records):
         self._where = where
 
     def read(self, index):
+        extras.check("Reading pictures", "PIL")
         from PIL import Image
 
         file = io.BytesIO()

@@ -3,6 +3,7 @@
 import json
 import os
 
+from tf_bdecay import extras
 from tf_bdecay.data.pictures.layouts.names import listed, printable
 from tf_bdecay.errors import BadInput, first_line, require, shown
 
@@ -20,6 +21,7 @@ class Shard:
         Raises:
             BadInput: it has none that can be read.
         """
+        extras.check("A parquet file", "pyarrow")
         import pyarrow.parquet as pq
 
         self.path = path

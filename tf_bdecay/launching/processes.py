@@ -181,7 +181,7 @@ def _how(code):
 
 
 def _say(line):
-    print(f"launch.py: {line}", flush=True)
+    print(f"launch: {line}", flush=True)
 
 
 def _show(stream, prefix, lock):

@@ -1,0 +1,111 @@
+"""`tf-bdecay NAME`: the commands by their names, each loaded when it is called.
+
+A command that lacks a package says which extra brings it, in a sentence and with code 2. Nothing
+here loads Keras or TensorFlow.
+"""
+
+import sys
+
+from tf_bdecay import extras, outcome
+from tf_bdecay.distribution import signals
+from tf_bdecay.errors import unknown
+
+PROGRAM = "tf-bdecay"
+
+_PAGE = """\
+Large-batch training for Keras: LAMB with adaptive beta decay, and the sharpness of networks.
+
+  tf-bdecay train --help      trains a network and reports what was measured
+  tf-bdecay sharpness --help  measures the sharpness of a trained network
+  tf-bdecay launch --help     trains by many worker processes on this machine
+  tf-bdecay --version"""
+
+
+def main(arguments=None):
+    """Runs the command line, and ends the process.
+
+    Args:
+        arguments: list of strings, without the program's name; those of the process if None.
+    """
+    name, *rest = (sys.argv[1:] if arguments is None else list(arguments)) or ["--help"]
+    if name == "train":
+        end(*train(rest, f"{PROGRAM} train"))
+    elif name == "sharpness":
+        end(sharpness(rest, f"{PROGRAM} sharpness"))
+    elif name == "launch":
+        end(launch(rest, f"{PROGRAM} launch"))
+    ending = outcome.Ending(PROGRAM)
+    with outcome.steady_streams(ending) as lost:
+        code = ending.call(_about, name)
+    end(ending.unless_unread(code, lost))
+
+
+def _about(name):
+    """What is no command: a page, or a sentence."""
+    from tf_bdecay import __version__
+
+    if name in ("--help", "-h", "-help", "help"):
+        print(_PAGE)
+    elif name == "--version":
+        print(f"tf_bdecay {__version__}")
+    else:
+        raise unknown("command", name, ["train", "sharpness", "launch", "--help", "--version"])
+    return outcome.DONE
+
+
+def train(arguments, program):
+    """Trains.
+
+    Args:
+        arguments: list of strings, without the program's name.
+        program: that name, with which its sentences begin.
+
+    Returns:
+        The exit code, and the `Cluster` that this process is a worker of, or None.
+    """
+
+    code = _lacks(program, "Training", "ml_collections", "absl")
+    if code is not None:
+        return code, None
+    from tf_bdecay.training_command import run
+
+    return run.run_command(arguments, program)
+
+
+def sharpness(arguments, program):
+    """Measures. Arguments as of `train`; returns the exit code."""
+    with signals.deferred("ends after this step") as stop:  # before TensorFlow, which takes seconds
+        code = _lacks(program, "Measuring", "absl", "matplotlib", "pandas", "rich")
+        if code is not None:
+            return code
+        from tf_bdecay.sharpness_command import run
+
+        return run.main(arguments, stop=stop, program=program)
+
+
+def launch(arguments, program, *command):
+    """Starts workers. Arguments as of `train`, and the command to start; returns the exit code."""
+    code = _lacks(program, "Starting workers", "absl")
+    if code is not None:
+        return code
+    from tf_bdecay.launching import run
+
+    return run.main(arguments, program, *command)
+
+
+def _lacks(program, what, *modules):
+    """The exit code, its sentence said, where one of the modules is not installed; else None."""
+    try:
+        extras.check(what, *modules)
+    except extras.MissingPackage as error:
+        return outcome.Ending(program).of(error)
+    return None
+
+
+def end(code, cluster=None):
+    """Ends the process; one that is a worker of a cluster at once."""
+    if cluster:
+        from tf_bdecay.distribution import workers
+
+        workers.end(code)
+    sys.exit(code)

@@ -1,0 +1,60 @@
+"""Packages that not everybody has: which extra of ours brings them, and the sentence for it.
+
+The core needs Keras and NumPy, and what Keras itself brings; a module that needs more says so
+before it imports it. Importing this needs neither of them.
+"""
+
+import importlib.util
+import sys
+
+from tf_bdecay.errors import BadInput
+
+# Module -> the package that has it. setup.py has their ranges.
+TRAIN = {
+    "PIL": "pillow",
+    "absl": "absl-py",
+    "importlib_resources": "importlib_resources",
+    "matplotlib": "matplotlib",
+    "ml_collections": "ml_collections",
+    "pandas": "pandas",
+    "pyarrow": "pyarrow",
+    "rich": "rich",
+    "scipy": "scipy",
+    "sklearn": "scikit-learn",
+    "tensorboard": "tensorboard",
+    "tensorflow_datasets": "tensorflow-datasets",
+}
+_BACKENDS = {"tensorflow": "tensorflow"}
+
+
+class MissingPackage(ModuleNotFoundError, BadInput):
+    """A package that is not installed: one sentence that names it and the extra that brings it."""
+
+
+def check(what, *modules):
+    """Raises `MissingPackage` unless all modules can be imported; imports none.
+
+    Args:
+        what: needs them, to begin the sentence: "tf_bdecay.Trainer".
+        *modules: names of modules, of the tables above.
+    """
+    missing = [name for name in modules if not _is_there(name)]
+    if not missing:
+        return
+    packages = ", ".join({**TRAIN, **_BACKENDS}[name] for name in missing)
+    install = "pip install 'tf_bdecay[train]'"
+    if "tensorflow" in missing:
+        install = "pip install 'tf_bdecay[cpu]', or [gpu] or [tpu] where there is one"
+    are = "is" if len(missing) == 1 else "are"
+    raise MissingPackage(
+        f"{what} needs {packages}, which {are} not installed: {install}.", name=missing[0]
+    )
+
+
+def _is_there(name):
+    if name in sys.modules:
+        return sys.modules[name] is not None
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):  # a finder's own objection
+        return False

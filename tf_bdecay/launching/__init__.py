@@ -1,0 +1,1 @@
+"""Many worker processes on one machine: `tf-bdecay launch`, tools/launch.py."""

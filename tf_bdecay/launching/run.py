@@ -1,0 +1,114 @@
+"""The command: flags -> many worker processes that train -> the first failure's exit code."""
+
+import os
+import sys
+
+from absl import flags
+
+from tf_bdecay import outcome
+from tf_bdecay.distribution import cluster
+from tf_bdecay.errors import BadInput, require, unknown
+from tf_bdecay.launching import processes
+
+PROGRAM = "tf-bdecay launch"
+TRAIN = (sys.executable, "-P", "-m", "tf_bdecay", "train")
+_OURS = ("strategy", "workers", "worker_index", "logical_devices")
+_FLAGS = (
+    (flags.DEFINE_integer, "workers", 2, "how many processes (2)"),
+    (flags.DEFINE_integer, "restarts", 0, "how often to start again after a loss (0)"),
+    (flags.DEFINE_float, "grace", 60.0, "seconds for the others to end by themselves (60)"),
+    (flags.DEFINE_boolean, "traceback", False, "of an error, before its sentence"),
+)
+_HELP = ("--help", "-help", "-h", "--helpshort", "--helpfull", "-?")
+
+_PAGE = """\
+Starts the training command as many worker processes on this machine, and shows their logs apart.
+
+  {program} --workers=2 -- --config.model.width=16 --config.epochs=2
+  {program} --workers=2 --restarts=3 -- --config=cifar10_resnet18:adaptive
+
+Flags, with their defaults at the end
+{flags}
+
+What stands behind `--` goes to every worker, with --strategy=multi_worker and a TF_CONFIG of free
+ports. The first worker that fails gives its exit code: the others are ended, by SIGKILL where they
+do not go within --grace seconds. Where a worker was killed or lost (not where the input was bad, or
+the run was told to stop) all start again, at most --restarts times, and go on from the newest
+checkpoint. SIGINT, SIGTERM and SIGHUP are handed on once to every worker, which then saves and
+ends. Exit codes: 0 all done, 128 + n a worker ended by signal n, else those of the workers. Workers
+get SIGTERM where the launcher itself is killed."""
+
+
+def main(arguments=None, program=PROGRAM, train=TRAIN):
+    """Runs the command line.
+
+    Args:
+        arguments: list of strings, without the program's name; those of the process if None.
+        program: that name, with which its sentences begin.
+        train: the training command, a list of strings.
+
+    Returns:
+        The exit code: that of the first worker that failed, 2 for input that cannot be used.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    before, behind = _split(arguments)
+    ending = outcome.Ending(program, "--traceback" in before)
+
+    def body():
+        if any(argument in _HELP for argument in before):
+            print(_PAGE.format(program=program, flags=_columns()))
+            return outcome.DONE
+        values = _parsed(before, program)
+        _check(values, behind, program)
+        command = [*train, "--strategy=multi_worker", *behind]
+        return processes.run(command, values.workers, values.grace, values.restarts)
+
+    with outcome.steady_streams(ending):
+        return ending.call(body)
+
+
+def _split(arguments):
+    """What stands before and behind `--`."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:end], arguments[end + 1 :]
+
+
+def _columns():
+    return "\n".join(f"  {f'--{name}':14} {text}" for _, name, _, text in _FLAGS)
+
+
+def _parsed(arguments, program):
+    """The flags before `--`."""
+    values = flags.FlagValues()
+    for define, name, default, text in _FLAGS:
+        define(name, default, text, flag_values=values)
+    try:
+        rest = values([program, *arguments])[1:]
+    except flags.UnrecognizedFlagError as error:
+        valid = [f"--{name}" for name in (*(name for _, name, _, _ in _FLAGS), "help")]
+        raise unknown("flag", f"--{error.flagname}", valid) from error
+    except (flags.Error, ValueError) as error:
+        raise BadInput(f"{str(error).rstrip('.')}.") from error
+    require(
+        not rest,
+        f"{program} takes the training command's flags behind `--`. Received: {' '.join(rest)}",
+    )
+    return values
+
+
+def _check(values, behind, program):
+    """Raises `BadInput` for what cannot be run."""
+    require(values.workers >= 1, f"--workers must be >= 1. Received: {values.workers}")
+    require(values.restarts >= 0, f"--restarts must be >= 0. Received: {values.restarts}")
+    require(values.grace > 0, f"--grace must be > 0. Received: {values.grace}")
+    require(
+        cluster.VARIABLE not in os.environ,
+        f"{program} writes {cluster.VARIABLE} for its workers, and it is set already: unset it, or "
+        "start the training command with --strategy=multi_worker itself.",
+    )
+    for argument in behind:
+        name = argument.lstrip("-").partition("=")[0]
+        require(
+            name not in _OURS,
+            f"--{name} is {program}'s to say to the workers: leave it out behind `--`.",
+        )

@@ -1,0 +1,1 @@
+"""`tf-bdecay train` and main.py: a run from the command line."""
