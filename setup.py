@@ -44,8 +44,10 @@ EXTRAS = {
     # Layers to map over the batches of `tf_bdecay.data`; nothing here imports them.
     "augment": ["keras-cv>=0.9,<0.10"],
     "jax": ["jax>=0.10,<0.11"],
+    "docs": ["mkdocs-material>=9.8,<10", "mkdocstrings[python]>=1.0,<2"],
 }
 EXTRAS["dev"] = [
+    *EXTRAS["docs"],
     *EXTRAS["jax"],
     "hypothesis>=6.100,<7",
     "mypy>=1.15,<3",

@@ -1,8 +1,11 @@
 """What docs/ names in the repository is there."""
 
 import ast
+import os
 import pathlib
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -87,6 +90,17 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
     names = {}
     for block in BLOCK.findall(page.read_text()):
         exec(compile(block, _name(page), "exec"), names)
+
+
+def test_the_site_is_built_without_a_warning(tmp_path):
+    pytest.importorskip("mkdocs", reason="the extra docs has it")
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict"]
+    command += ["-f", str(ROOT / "tools/documentation/mkdocs.yml"), "-d", str(tmp_path / "site")]
+    quiet = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1200, env=quiet)
+    assert done.returncode == 0 and not done.stderr, done.stdout + done.stderr
+    page = (tmp_path / "site" / "api" / "optimizers" / "index.html").read_text()
+    assert "trust_clip" in page and "decays outside the trust ratio" in page
 
 
 def test_pages_have_code():
