@@ -107,7 +107,8 @@ def test_pages_have_code():
     named = {_name(page) for page in WITH_CODE}
     how_to = {_name(page) for page in PAGES if page.parent.name == "how_to"}
     assert {"index.md", "how_to/own_model.md"} <= named
-    assert how_to - named <= {"how_to/resume.md"}  # of commands alone
+    of_commands = {f"how_to/{name}.md" for name in ("experiments", "resume", "speed")}
+    assert how_to - named <= of_commands
 
 
 def test_every_page_is_in_the_navigation():
@@ -127,6 +128,21 @@ def test_what_the_reference_names_is_there():
         module, _, last = name.rpartition(".")
         path = ROOT / (name.replace(".", "/") + ".py")
         assert path.is_file() or last in _defined(module.replace(".", "/") + ".py"), name
+
+
+def _flags(page, table):
+    """Names of the flags of a page's table."""
+    text = (ROOT / "docs" / "how_to" / page).read_text().split(f"| flag | {table} |")[1]
+    return set(re.findall(r"--(\w+)", text.split("\n\n")[0]))
+
+
+def test_the_tables_have_every_flag_and_no_other():
+    from tf_bdecay.sharpness_command import flags
+    from tf_bdecay.training import command_line
+
+    trains = {flag.name for flag in command_line.FLAGS} | {"config", "help"}
+    assert _flags("experiments.md", "meaning") == trains
+    assert _flags("sharpness.md", "meaning (default)") == set(flags._NAMES)
 
 
 def test_there_are_pages():

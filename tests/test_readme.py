@@ -13,15 +13,8 @@ def test_the_snippets_run_one_after_the_other(capsys, tmp_path, monkeypatch):
     for snippet in snippets:
         exec(compile(snippet, "README.md", "exec"), names)
     printed = capsys.readouterr().out
-    for part in (
-        "1 gamma-beta pairs",
-        "beta decay on in",
-        "Trace of the Hessian",
-        "in by 10, out by 1/10",
-    ):
+    for part in ("1 gamma-beta pairs", "beta decay on in", "Connectivity sharpness"):
         assert part in printed
-    assert len(names["top"].eigenvalues) == 3 and names["trainer"].micro_batch_size == 64
-    assert "sharpness/C" in names["model"].history.history
 
 
 def test_the_files_it_names_are_there():
@@ -35,11 +28,3 @@ def test_every_make_target_it_names_is_there():
     makefile = (ROOT / "Makefile").read_text()
     for target in set(re.findall(r"`?make ([a-z-]+)", README)):
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
-
-
-def test_its_table_has_every_flag_and_no_other():
-    from tf_bdecay.training import command_line
-
-    table = README.split("## Experiments")[1].split("| flag | meaning |")[1].split("\n\n")[0]
-    named = set(re.findall(r"--(\w+)", table))
-    assert named == {flag.name for flag in command_line.FLAGS} | {"config", "help"}
