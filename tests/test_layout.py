@@ -23,7 +23,15 @@ STOREYS = (
     ("optim", "models", "sharpness", "distribution"),
     ("callbacks",),
     ("training",),
-    ("planning", "sharpness_command", "training_command", "launching", "outcome", "commands"),
+    (
+        "planning",
+        "sharpness_command",
+        "training_command",
+        "launching",
+        "comparing",
+        "outcome",
+        "commands",
+    ),
     ("__main__",),
 )
 UPWARD = {
@@ -57,6 +65,7 @@ NOT_OF_A_MODULE = {
     "test_launch.py": "tools/launch.py",
     "test_layout.py": "this file",
     "test_main.py": "main.py",
+    "test_types.py": "what type checkers see",
     "test_readme.py": "README.md",
     "sharpness_command/test_endings.py": "the command in processes of its own",
     "layers/test_ghost_batch_norm_tensorflow.py": "what JAX's tests must not import",
