@@ -19,7 +19,7 @@ TORCH := .venv-torch
 PINS := $(if $(findstring tpu,$(EXTRAS)),,-c constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all parity parity-curvature parity-models types lint clean
+.PHONY: help setup train test test-all parity parity-curvature parity-models types test-matrix lint clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -68,6 +68,9 @@ parity-models: $(INSTALLED) $(TORCH)/installed  ## compare the ImageNet networks
 types: $(INSTALLED)  ## check README's lines with mypy and pyright
 	$(BIN)/python -m pip install -qq basedpyright
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest tests/test_types.py
+
+test-matrix: $(INSTALLED)  ## try other Pythons, Keras, TensorFlow, NumPy: docs/matrix.md (an hour)
+	$(BIN)/python tools/matrix.py
 
 lint: $(INSTALLED)  ## style alone
 	$(BIN)/ruff check .
