@@ -19,7 +19,7 @@ TORCH := .venv-torch
 PINS := $(if $(findstring tpu,$(EXTRAS)),,-c constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all parity parity-curvature parity-models types docs lint clean
+.PHONY: help setup train test test-all parity parity-curvature parity-models types docs test-matrix lint clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -71,6 +71,9 @@ types: $(INSTALLED)  ## check README's lines with mypy and pyright
 
 docs: $(INSTALLED)  ## build the documentation's site into build/docs; warnings are errors
 	NO_MKDOCS_2_WARNING=1 PATH="$(abspath $(BIN)):$$PATH" $(BIN)/mkdocs build --quiet -f tools/documentation/mkdocs.yml
+
+test-matrix: $(INSTALLED)  ## try other Pythons, Keras, TensorFlow, NumPy: docs/matrix.md (an hour)
+	$(BIN)/python tools/matrix.py
 
 lint: $(INSTALLED)  ## style alone
 	$(BIN)/ruff check .

@@ -50,6 +50,7 @@ def test_it_lists_its_commands_and_says_its_version(site, tmp_path):
         (["train", "--confg=x"], "tf-bdecay train: Unknown flag '--confg'"),
         (["train", "--config=cifar10"], "tf-bdecay train: Unknown config file 'cifar10': did you"),
         (["sharpness"], "tf-bdecay sharpness: Say what to measure"),
+        (["compare", "run"], "tf-bdecay compare: Name two runs or more. Received: 1"),
         (["launch", "--workers=0"], "tf-bdecay launch: --workers must be >= 1"),
     ],
 )
@@ -59,7 +60,7 @@ def test_what_is_wrong_is_one_sentence_and_code_2(site, tmp_path, arguments, sai
     assert done.returncode == 2 and line.startswith(said) and done.stdout == ""
 
 
-@pytest.mark.parametrize("name", ["train", "sharpness", "launch"])
+@pytest.mark.parametrize("name", ["train", "sharpness", "compare", "launch"])
 def test_help_needs_no_tensorflow(site, tmp_path, name):
     code = "import atexit, sys\natexit.register(lambda: print('tensorflow' in sys.modules))\n"
     done = call(site, tmp_path, name, "--help", code=code + MAIN)

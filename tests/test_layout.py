@@ -32,7 +32,15 @@ STOREYS = (
     ("optim", "models", "sharpness", "distribution"),
     ("callbacks",),
     ("training",),
-    ("planning", "sharpness_command", "training_command", "launching", "outcome", "commands"),
+    (
+        "planning",
+        "sharpness_command",
+        "training_command",
+        "launching",
+        "comparing",
+        "outcome",
+        "commands",
+    ),
     ("__main__",),
 )
 UPWARD = {

@@ -11,12 +11,14 @@ from tf_bdecay.distribution import signals
 from tf_bdecay.errors import unknown
 
 PROGRAM = "tf-bdecay"
+_NAMES = ("train", "sharpness", "compare", "launch", "--help", "--version")
 
 _PAGE = """\
 Large-batch training for Keras: LAMB with adaptive beta decay, and the sharpness of networks.
 
   tf-bdecay train --help      trains a network and reports what was measured
   tf-bdecay sharpness --help  measures the sharpness of a trained network
+  tf-bdecay compare --help    shows runs in one picture and one table
   tf-bdecay launch --help     trains by many worker processes on this machine
   tf-bdecay --version"""
 
@@ -32,6 +34,8 @@ def main(arguments=None):
         end(*train(rest, f"{PROGRAM} train"))
     elif name == "sharpness":
         end(sharpness(rest, f"{PROGRAM} sharpness"))
+    elif name == "compare":
+        end(compare(rest, f"{PROGRAM} compare"))
     elif name == "launch":
         end(launch(rest, f"{PROGRAM} launch"))
     ending = outcome.Ending(PROGRAM)
@@ -49,7 +53,7 @@ def _about(name):
     elif name == "--version":
         print(f"tf_bdecay {__version__}")
     else:
-        raise unknown("command", name, ["train", "sharpness", "launch", "--help", "--version"])
+        raise unknown("command", name, _NAMES)
     return outcome.DONE
 
 
@@ -81,6 +85,17 @@ def sharpness(arguments, program):
         from tf_bdecay.sharpness_command import run
 
         return run.main(arguments, stop=stop, program=program)
+
+
+def compare(arguments, program):
+    """Compares. Arguments as of `train`; returns the exit code."""
+    needed = ("absl", "matplotlib", "ml_collections", "pandas", "rich")
+    code = _lacks(program, "Comparing", *needed)
+    if code is not None:
+        return code
+    from tf_bdecay.comparing import run
+
+    return run.main(arguments, program)
 
 
 def launch(arguments, program, *command):

@@ -15,8 +15,8 @@ from tf_bdecay.gradient_noise import in_words, sentence
 BETA_MOVED = 1e-4
 
 # Okabe and Ito's colours, which the colour-blind tell from each other too, without the yellow.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#777777")
-_STYLES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 2)))
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#777777")
+STYLES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 2)))
 
 
 def root_mean_square(arrays):
@@ -203,20 +203,20 @@ def _evaluations(axis, name, epochs, result):
     """Loss or accuracy of training and of evaluation by epoch, and of the test at the end."""
     factor = 100 if name == "accuracy" else 1
     two = f"test_{name}_precise" in result  # a network without normalization has one evaluation
-    axis.plot(epochs["epoch"], factor * epochs[name], color=_COLOURS[0], label="training")
+    axis.plot(epochs["epoch"], factor * epochs[name], color=COLOURS[0], label="training")
     for column in epochs.columns:
         split, _, statistics = column.partition(f"_{name}")
         if split not in ("test", "validation") or column == split:
             continue
         seen = epochs.dropna(subset=[column])
         kind = f", {statistics.strip('_') or 'moving'} statistics" if two else ""
-        style = dict(color=_COLOURS[1], marker="." if len(seen) < 20 else "")
+        style = dict(color=COLOURS[1], marker="." if len(seen) < 20 else "")
         if statistics == "_average":
-            kind, style["color"], style["linestyle"] = ", averaged weights", _COLOURS[3], "--"
+            kind, style["color"], style["linestyle"] = ", averaged weights", COLOURS[3], "--"
         axis.plot(seen["epoch"], factor * seen[column], label=split + kind, **style)
     end = factor * result[f"test_{name}"]
     label = "test at the end" + ", moving statistics" * two
-    style = dict(color=_COLOURS[2], marker="*", markersize=11, linestyle="", zorder=3)
+    style = dict(color=COLOURS[2], marker="*", markersize=11, linestyle="", zorder=3)
     axis.plot([epochs["epoch"].iloc[-1]], [end], label=label, clip_on=False, **style)
     axis.set(xlabel="epoch")
     axis.grid(alpha=0.25)
@@ -228,7 +228,7 @@ def _evaluations(axis, name, epochs, result):
 def _decaying(axis, layers):
     """The share of layers whose beta decays, over updates."""
     on = 100 * layers.groupby("update")["decay_on"].mean()
-    axis.plot(on.index, on.to_numpy(), color=_COLOURS[0])
+    axis.plot(on.index, on.to_numpy(), color=COLOURS[0])
     axis.set(xlabel="update", ylabel="layers with beta decay on (%)", ylim=(-2, 102))
     axis.grid(alpha=0.25)
 
@@ -242,7 +242,7 @@ def _ratios(axis, layers, names, threshold):
         for j, name in enumerate(members):
             rows = layers[layers["layer"] == name]
             shown = rows["r"].replace([0.0, math.inf], math.nan)  # a logarithm has neither
-            style = dict(color=_COLOURS[i % len(_COLOURS)], linestyle=_STYLES[j % len(_STYLES)])
+            style = dict(color=COLOURS[i % len(COLOURS)], linestyle=STYLES[j % len(STYLES)])
             axis.plot(rows["update"], shown, linewidth=1.3, label=name, **style)
     if threshold and math.isfinite(threshold):
         label = f"R = {threshold:g}: decay at and above"

@@ -1,0 +1,37 @@
+"""Folders of runs, small, with the files that a run writes."""
+
+import json
+
+import numpy as np
+import pandas as pd
+
+LAYERS = ("a", "b", "c")
+
+
+def run(path, seed=0, variant="adaptive", epochs=3, per_epoch=4, layers=True, finished=True):
+    """Writes a run's folder; returns its data frames of metrics and of layers."""
+    path.mkdir(parents=True)
+    config = {"experiment": "made", "variant": variant, "seed": seed, "decay": {"beta": 1.0}}
+    (path / "config.json").write_text(json.dumps(config))
+    epoch = np.arange(1, epochs + 1)
+    metrics = pd.DataFrame(
+        {
+            "epoch": epoch,
+            "update": per_epoch * epoch,
+            "loss": 1.0 / (epoch + seed),
+            "test_accuracy": 0.5 + 0.1 * epoch,
+            "test_accuracy_precise": 0.6 + 0.1 * epoch,
+        }
+    )
+    metrics.to_csv(path / "metrics.csv", index=False)
+    rng = np.random.default_rng(seed)
+    rows = [
+        dict(update=update, layer=layer, r=rng.uniform(0.01, 1), decay_on=int(rng.integers(2)))
+        for update in range(1, per_epoch * epochs + 1)
+        for layer in LAYERS
+    ]
+    if layers:
+        pd.DataFrame(rows).to_csv(path / "layers.csv", index=False)
+    if finished:
+        (path / "result.json").write_text(json.dumps({"test_loss": 0.25}))
+    return metrics, pd.DataFrame(rows)

@@ -1,0 +1,48 @@
+"""The command: a picture, a table, one sentence for what is wrong."""
+
+import pytest
+
+from tests.comparing import made
+from tf_bdecay.comparing import run
+
+
+@pytest.fixture
+def two(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made.run(tmp_path / "one")
+    made.run(tmp_path / "two", seed=1)
+    return ["one", "two"]
+
+
+def test_it_writes_the_picture_and_prints_the_table(two, tmp_path, capsys):
+    assert run.main([*two, "--out=both.png"]) == 0
+    assert (tmp_path / "both.png").read_bytes().startswith(b"\x89PNG")
+    printed = capsys.readouterr().out
+    assert "evaluated by" in printed and "test, precise" in printed
+    assert printed.rstrip().endswith("The picture is both.png.")
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["one"], "Name two runs or more"),
+        (["one", "two", "--outt=x.png"], "did you mean '--out'"),
+        (["one", "two", "--out=x.jpg"], "--out must end in .png. Received: 'x.jpg'"),
+    ],
+)
+def test_bad_input_is_one_sentence(two, tmp_path, arguments, said, capsys):
+    before = set(tmp_path.iterdir())
+    assert run.main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("tf-bdecay compare: ") and said in line
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_a_picture_that_cannot_be_written_is_a_failure(two, capsys):
+    assert run.main([*two, "--out=gone/both.png"]) == 1
+    assert "The comparison stops: " in capsys.readouterr().err
+
+
+def test_help_is_a_page(capsys):
+    assert run.main(["--help"], "prog") == 0
+    assert "  prog runs/* --out=all.png" in capsys.readouterr().out

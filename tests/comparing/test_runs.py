@@ -1,0 +1,72 @@
+"""What is read of runs, and what the table says of them."""
+
+import pytest
+
+from tests.comparing import made
+from tf_bdecay.comparing import runs
+from tf_bdecay.errors import BadInput
+
+
+def test_the_table_has_what_differs_and_what_came_out(tmp_path):
+    _, layers = made.run(tmp_path / "one")
+    made.run(tmp_path / "two", seed=1, variant="none", layers=False, finished=False)
+    columns, rows = runs.rows(runs.read([tmp_path / "one", tmp_path / "two"]))
+    one, two = (dict(zip(columns, row, strict=True)) for row in rows)
+    assert "decay.beta" not in columns and "experiment" not in columns
+    assert (one["run"], one["variant"], one["seed"]) == ("one", "adaptive", "0")
+    assert (one["epochs"], one["updates"], one["test loss"]) == ("3", "12", "0.2500")
+    assert (one["accuracy"], one["evaluated by"]) == ("90.00%", "test, precise")
+    last = layers[layers["update"] == 12]["r"].median()
+    assert one["r at the end"] == f"{last:.3g}"
+    assert one["decay on"] == f"{layers['decay_on'].mean():.1%}"
+    assert two["run"] == "two (not finished)"
+    assert (two["test loss"], two["decay on"], two["r at the end"]) == ("-", "-", "-")
+
+
+def test_a_key_that_one_run_lacks_is_a_difference(tmp_path):
+    made.run(tmp_path / "one")
+    made.run(tmp_path / "two")
+    read = runs.read([tmp_path / "one", tmp_path / "two"])
+    assert runs.differences(read) == {}
+    read[1].config["model.frozen"] = "beta"
+    assert runs.differences(read) == {"model.frozen": [None, "beta"]}
+
+
+def test_folders_named_alike_are_called_by_their_paths(tmp_path):
+    paths = [tmp_path / "x" / "run", tmp_path / "y" / "run"]
+    for path in paths:
+        made.run(path)
+    assert [run.name for run in runs.read(paths)] == [str(path) for path in paths]
+
+
+def test_updates_become_epochs(tmp_path):
+    made.run(tmp_path / "one", per_epoch=4)
+    made.run(tmp_path / "two", per_epoch=7)
+    read = runs.read([tmp_path / "one", tmp_path / "two"])
+    assert [run.updates_per_epoch for run in read] == [4, 7]
+
+
+@pytest.mark.parametrize(
+    "paths, said",
+    [
+        (["one"], "Name two runs or more. Received: 1"),
+        (["one", "one"], "is named twice"),
+        (["one", "nothing"], "nothing is no run's folder: it has no config.json"),
+        (["one", "x" * 4000], "is no run's folder"),
+        (["one", "begun"], "has no epoch that has ended yet"),
+        (["one", "strange"], "metrics.csv is no table of a run: it lacks loss"),
+        (["one", "broken"], "config.json is damaged"),
+        (["one", "lost"], "metrics.csv cannot be read"),
+    ],
+)
+def test_what_is_no_run_is_a_sentence(tmp_path, monkeypatch, paths, said):
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "begun", "strange", "broken", "lost"):
+        made.run(tmp_path / name)
+    (tmp_path / "begun" / "metrics.csv").write_text("epoch,update,loss\n")
+    (tmp_path / "strange" / "metrics.csv").write_text("epoch,update\n1,2\n")
+    (tmp_path / "broken" / "config.json").write_text("{")
+    (tmp_path / "lost" / "metrics.csv").unlink()
+    with pytest.raises(BadInput) as caught:
+        runs.read(paths)
+    assert said in str(caught.value) and "\n" not in str(caught.value)

@@ -1,0 +1,1 @@
+"""`tf-bdecay compare`: runs side by side, in one picture and one table."""

@@ -1,0 +1,69 @@
+"""Runs in one picture: loss, accuracy, r and decay over epochs, and the result table below."""
+
+import math
+
+from matplotlib.figure import Figure
+
+from tf_bdecay.comparing.runs import rows, width
+from tf_bdecay.training.report import COLOURS, STYLES
+
+_ROW, _LETTER = 0.32, 0.08  # inches of the table
+
+
+def draw(runs):
+    """The figure: a colour and line style a run.
+
+    Args:
+        runs: list of `Run`.
+    """
+    columns, table = rows(runs)
+    layered = [run for run in runs if len(run.layers)]
+    below = _ROW * (len(runs) + 2)
+    wide = max(14, _LETTER * width(columns, table, apart=2))
+    figure = Figure(figsize=(wide, (9 if layered else 5) + below), layout="constrained")
+    upper, lower = figure.subfigures(2, 1, height_ratios=(9 if layered else 5, below))
+    axes = upper.subplots(2 if layered else 1, 2)
+    loss, accuracy, *more = axes.flat
+    for i, run in enumerate(runs):
+        style = dict(
+            color=COLOURS[i % len(COLOURS)],
+            linestyle=STYLES[i // len(COLOURS) % len(STYLES)],
+            marker="." if len(run.metrics) < 2 else "",
+        )
+        loss.plot(run.metrics["epoch"], run.metrics["loss"], label=run.name, **style)
+        if run.evaluation:
+            seen = run.metrics.dropna(subset=[run.evaluation])
+            accuracy.plot(seen["epoch"], 100 * seen[run.evaluation], **style)
+        if len(run.layers):
+            _layers(*more, run, style)
+    loss.set(ylabel="training loss", yscale="log")
+    accuracy.set(ylabel="accuracy, evaluated as the table says (%)")
+    if layered:
+        more[0].set(ylabel="r = C(beta) / C(gamma): median and quartiles of layers", yscale="log")
+        more[1].set(ylabel="layers with beta decay on (%)", ylim=(-2, 102))
+    for axis in axes.flat:
+        axis.set(xlabel="epoch")
+        axis.grid(alpha=0.25)
+    upper.legend(loc="outside upper center", ncols=min(len(runs), 4), frameon=False)
+    _table(lower.subplots(), columns, table)
+    return figure
+
+
+def _layers(ratio, share, run, style):
+    """r of a run's layers, in the middle and where half of them are, and how many decay."""
+    positive = run.layers["r"].replace([0.0, math.inf], math.nan)  # a logarithm has neither
+    r = positive.groupby(run.layers["update"])
+    middle = r.median()
+    epochs = middle.index / run.updates_per_epoch
+    ratio.plot(epochs, middle, **style)
+    ratio.fill_between(epochs, r.quantile(0.25), r.quantile(0.75), color=style["color"], alpha=0.15)
+    share.plot(epochs, 100 * run.layers.groupby("update")["decay_on"].mean(), **style)
+
+
+def _table(axis, columns, table):
+    axis.axis("off")
+    drawn = axis.table(table, colLabels=columns, loc="center", cellLoc="center")
+    drawn.auto_set_font_size(False)
+    drawn.set_fontsize(8)
+    drawn.auto_set_column_width(range(len(columns)))
+    drawn.scale(1, 1.4)

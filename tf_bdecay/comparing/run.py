@@ -1,0 +1,95 @@
+"""The command: folders of runs -> one picture and one table."""
+
+import sys
+
+from absl import flags
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from tf_bdecay import outcome
+from tf_bdecay.comparing import picture, runs
+from tf_bdecay.errors import BadInput, require, unknown
+from tf_bdecay.storage.files import atomic_write
+
+PROGRAM = "tf-bdecay compare"
+_FLAGS = (
+    (flags.DEFINE_string, "out", "comparison.png", "the picture (comparison.png)"),
+    (flags.DEFINE_boolean, "traceback", False, "of an error, before its sentence"),
+)
+_HELP = ("--help", "-help", "-h", "--helpshort", "--helpfull", "-?")
+_PAGE = """\
+Compares runs: one picture of their curves and of r, and a table of what they came to.
+
+  {program} runs/digits_resnet18-adaptive-seed0 runs/digits_resnet18-no_bias-seed0
+  {program} runs/* --out=all.png
+
+Flags, with their defaults at the end
+{flags}
+
+The table has the keys of the config in which the runs differ. Accuracy is the last evaluation of
+the training: of the test images, with precise statistics where the run has them. r is the median of
+the normalization layers. Runs that are not finished are compared as far as they are.
+
+Exit codes: 0 done, 1 the picture could not be written, 2 input that cannot be used."""
+
+
+def main(arguments=None, program=PROGRAM):
+    """Runs the command line.
+
+    Args:
+        arguments: list of strings, without the program's name; those of the process if None.
+        program: that name, with which its sentences begin.
+
+    Returns:
+        The exit code.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    ending = outcome.Ending(program, "--traceback" in arguments)
+    ending.what = "The comparison"
+
+    def body():
+        if any(argument in _HELP for argument in arguments):
+            lines = "\n".join(f"  {f'--{name}':14} {text}" for _, name, _, text in _FLAGS)
+            print(_PAGE.format(program=program, flags=lines))
+            return outcome.DONE
+        paths, out = _parsed(arguments, program)
+        read = runs.read(paths)
+        figure = picture.draw(read)
+        atomic_write(out, lambda file: figure.savefig(file, format="png", dpi=110))
+        _show(*runs.rows(read))
+        print(f"The picture is {out}.")
+        return outcome.DONE
+
+    with outcome.steady_streams(ending) as lost, outcome.ends_at_signals(ending):
+        code = ending.call(body)
+    return ending.unless_unread(code, lost)
+
+
+def _parsed(arguments, program):
+    """The paths of the runs, and of the picture."""
+    values = flags.FlagValues()
+    values.set_gnu_getopt()  # flags may stand behind the runs
+    for define, name, default, text in _FLAGS:
+        define(name, default, text, flag_values=values)
+    try:
+        paths = values([program, *arguments])[1:]
+    except flags.UnrecognizedFlagError as error:
+        valid = [f"--{name}" for name in (*(name for _, name, _, _ in _FLAGS), "help")]
+        raise unknown("flag", f"--{error.flagname}", valid) from error
+    except (flags.Error, ValueError) as error:
+        raise BadInput(f"{str(error).rstrip('.')}.") from error
+    require(
+        values.out.lower().endswith(".png"), f"--out must end in .png. Received: {values.out!r}"
+    )
+    return paths, values.out
+
+
+def _show(columns, rows):
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in columns:
+        table.add_column(name, no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    width = 2 + runs.width(columns, rows, apart=3)  # as wide as its table
+    Console(width=max(width, 80), highlight=False).print(table)

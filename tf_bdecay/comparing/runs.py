@@ -1,0 +1,154 @@
+"""What a run's folder says of it: its config, its curves and, once it is finished, its result."""
+
+import math
+import pathlib
+from typing import NamedTuple
+
+import pandas as pd
+
+from tf_bdecay.errors import BadInput, first_line, require
+from tf_bdecay.storage.files import read_json
+from tf_bdecay.training.config import flatten
+
+# The evaluation that a run is compared by, the likelier first: "precise" has no lag.
+EVALUATIONS = (
+    "test_accuracy_precise",
+    "test_accuracy",
+    "validation_accuracy_precise",
+    "validation_accuracy",
+)
+_METRICS, _LAYERS = {"epoch", "update", "loss"}, {"update", "layer", "r", "decay_on"}
+
+
+class Run(NamedTuple):
+    """A run, finished or not.
+
+    Attributes:
+        name: what it is called here.
+        config: dict of dotted path to value.
+        metrics: data frame, a row an epoch; none of an epoch that has not ended.
+        layers: data frame, a row an update and normalization layer; perhaps none.
+        result: dict, as in result.json; None while the run is not finished.
+    """
+
+    name: str
+    config: dict
+    metrics: pd.DataFrame
+    layers: pd.DataFrame
+    result: dict | None
+
+    @property
+    def evaluation(self):
+        """The column of `metrics` with the accuracy to compare by; None where there is none."""
+        return next((name for name in EVALUATIONS if name in self.metrics), None)
+
+    @property
+    def updates_per_epoch(self):
+        """By which updates become epochs, so that runs of several batch sizes are alike."""
+        last = self.metrics.iloc[-1]
+        return last["update"] / last["epoch"]
+
+
+def read(paths):
+    """Reads runs.
+
+    Args:
+        paths: of their folders, two or more.
+
+    Returns:
+        List of `Run`, named by their folders, or by the paths where folders are named alike.
+
+    Raises:
+        BadInput: fewer than two, one twice, or a folder that is no run's or is damaged.
+    """
+    require(len(paths) >= 2, f"Name two runs or more. Received: {len(paths)}")
+    resolved = [pathlib.Path(path).resolve() for path in paths]
+    for path, one in zip(paths, resolved, strict=True):
+        require(resolved.count(one) == 1, f"The run {path} is named twice: name each once.")
+    folders = [path.name for path in resolved]
+    names = folders if len(set(folders)) == len(folders) else list(map(str, paths))
+    return [_read(path, name) for path, name in zip(paths, names, strict=True)]
+
+
+def _read(path, name):
+    path = pathlib.Path(path)
+    try:
+        there = (path / "config.json").is_file()
+    except OSError:  # too long a name, or no permission
+        there = False
+    require(there, f"{path} is no run's folder: it has no config.json. Name one that has.")
+    config = flatten(read_json(path / "config.json", dict))
+    metrics = _table(path / "metrics.csv", _METRICS)
+    require(len(metrics), f"{path} has no epoch that has ended yet: wait for its first.")
+    layers = _table(path / "layers.csv", _LAYERS, needed=False)
+    file = path / "result.json"
+    result = read_json(file, dict) if file.is_file() else None
+    return Run(name, config, metrics, layers, result)
+
+
+def _table(path, columns, needed=True):
+    """A data frame of a CSV file that has columns; without rows where it is not needed."""
+    if not path.is_file() and not needed:
+        return pd.DataFrame(columns=sorted(columns))
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:  # of pandas, too
+        raise BadInput(f"{path} cannot be read: {first_line(error)}.") from error
+    lacking = sorted(columns - set(table.columns))
+    require(not lacking, f"{path} is no table of a run: it lacks {', '.join(lacking)}.")
+    return table
+
+
+def differences(runs):
+    """Dict of a config's key to its value in each run, of keys in which they differ."""
+    keys = dict.fromkeys(key for run in runs for key in run.config)
+    found = {key: [run.config.get(key) for run in runs] for key in keys}
+    return {key: values for key, values in found.items() if any(v != values[0] for v in values)}
+
+
+def rows(runs):
+    """The result table.
+
+    Args:
+        runs: list of `Run`.
+
+    Returns:
+        (columns, rows): names, and a list of words for each run; "-" for what a run has not.
+    """
+    columns = ["run", *differences(runs), "epochs", "updates"]
+    columns += ["accuracy", "evaluated by", "test loss", "decay on", "r at the end"]
+    return columns, [_row(run, runs) for run in runs]
+
+
+def _row(run, runs):
+    result, last = run.result or {}, run.metrics.iloc[-1]
+    accuracy = run.metrics[run.evaluation].dropna() if run.evaluation else ()
+    loss = result.get("test_loss_precise", result.get("test_loss"))
+    on = run.layers["decay_on"].mean() if len(run.layers) else math.nan
+    ratio = end_ratio(run)
+    return [
+        run.name if run.result else f"{run.name} (not finished)",
+        *(_word(run.config.get(key)) for key in differences(runs)),
+        f"{int(last['epoch'])}",
+        f"{int(last['update']):,}",
+        f"{accuracy.iloc[-1]:.2%}" if len(accuracy) else "-",
+        run.evaluation.replace("_accuracy", "").replace("_", ", ") if len(accuracy) else "-",
+        f"{loss:.4f}" if isinstance(loss, float) else "-",
+        "-" if math.isnan(on) else f"{on:.1%}",
+        "-" if math.isnan(ratio) else f"{ratio:.3g}",
+    ]
+
+
+def width(columns, rows, apart):
+    """The characters of a table's line, columns so many apart."""
+    return sum(max(map(len, cells)) + apart for cells in zip(columns, *rows, strict=True))
+
+
+def end_ratio(run):
+    """The median of r over layers at the last update that was written; NaN for none."""
+    last = run.layers[run.layers["update"] == run.layers["update"].max()]
+    return float(last["r"].median()) if len(last) else math.nan
+
+
+def _word(value):
+    return "-" if value is None else f"{value:g}" if isinstance(value, float) else f"{value}"

@@ -1,0 +1,1 @@
+"""Environments of other Pythons and versions, and what ran in them: tools/matrix.py."""
