@@ -4,7 +4,7 @@
 
 The job says `arguments` of main.py, `workdir`, `data_dir`, and `measure`: None, or dict of
 `examples`, `m`, `probes`. What was measured goes to `measures.json` in the workdir. Under
-KERAS_BACKEND=jax another loop trains, which measures nothing: what it takes is in `jax_run.main`.
+KERAS_BACKEND=jax another loop trains, which measures nothing: what it takes is in `loop.main`.
 """
 
 import json
@@ -21,9 +21,9 @@ def main(path):
     """Returns the exit code of main.py; that of success means that all is measured too."""
     job = json.loads(pathlib.Path(path).read_text())
     if os.environ["KERAS_BACKEND"] == "jax":
-        from tools.reproducing import jax_run
+        from tools.reproducing.on_jax import loop
 
-        return jax_run.main(job)
+        return loop.main(job)
     import main as trainer
 
     workdir = pathlib.Path(job["workdir"])

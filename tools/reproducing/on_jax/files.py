@@ -11,7 +11,7 @@ from tf_bdecay.errors import BadInput
 from tf_bdecay.roles import kinds_of
 from tf_bdecay.storage.files import atomic_write
 from tf_bdecay.storage.tables import Table
-from tools.reproducing.jax_step import State
+from tools.reproducing.on_jax.step import State
 
 
 def save(path, state, epoch):
@@ -76,7 +76,7 @@ class Rows:
 
     Args:
         folder: of the run.
-        run: the `jax_build.Run`.
+        run: the `building.Run`.
         epoch: epochs done; rows beyond are dropped.
     """
 

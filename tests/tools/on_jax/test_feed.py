@@ -1,4 +1,4 @@
-"""tools/reproducing/jax_data.py: the very batches of the TensorFlow path."""
+"""tools/reproducing/on_jax/feed.py: the very batches of the TensorFlow path."""
 
 import itertools
 
@@ -7,7 +7,7 @@ import pytest
 
 from tf_bdecay import data
 from tf_bdecay.data.image_set import Augmentation, ImageSet, Split
-from tools.reproducing import jax_data
+from tools.reproducing.on_jax import feed
 
 
 @pytest.fixture(scope="module")
@@ -23,32 +23,32 @@ def images():
 
 @pytest.mark.parametrize("augment", [True, False])
 def test_batches_are_those_of_the_tensorflow_path(images, augment):
-    pixels = jax_data.pixels(images)
+    pixels = feed.pixels(images)
     theirs = iter(data.training_batches(images, 16, seed=5, augment=augment))
     for epoch in (0, 1):
-        choices = jax_data.choices(images, 16, 5, epoch, augment)
+        choices = feed.choices(images, 16, 5, epoch, augment)
         assert choices.examples.shape == (3, 16)
         for chosen, (x, y) in zip(zip(*choices, strict=True), theirs, strict=False):
-            ours, labels = jax_data.batch(pixels, jax_data.Choices(*chosen), 2)
-            ours = jax_data.standardise(ours, images.mean, images.deviation)
+            ours, labels = feed.batch(pixels, feed.Choices(*chosen), 2)
+            ours = feed.standardise(ours, images.mean, images.deviation)
             np.testing.assert_array_equal(labels, y)
             np.testing.assert_allclose(ours, x, rtol=1e-6, atol=1e-6)
 
 
 def test_a_split_is_cut_and_what_fills_it_up_does_not_count(images):
-    found = jax_data.examples(images.test, 10)
+    found = feed.examples(images.test, 10)
     assert found.images.shape == (3, 10, 6, 5, 3)
     counted = np.asarray(found.counts)
     assert counted.sum() == 23
     np.testing.assert_array_equal(np.asarray(found.images)[counted], images.test.images)
     np.testing.assert_array_equal(np.asarray(found.labels)[counted], images.test.labels)
-    assert jax_data.examples(images.test, 100).images.shape[:2] == (1, 23)
+    assert feed.examples(images.test, 100).images.shape[:2] == (1, 23)
 
 
 def test_epochs_follow_one_another_as_there(images):
     """The first batch of epoch 3 is the tenth of the stream."""
     x, _ = next(itertools.islice(iter(data.training_batches(images, 16, seed=5)), 9, 10))
-    chosen = (part[0] for part in jax_data.choices(images, 16, 5, 3))
-    ours, _ = jax_data.batch(jax_data.pixels(images), jax_data.Choices(*chosen), 2)
-    ours = jax_data.standardise(ours, images.mean, images.deviation)
+    chosen = (part[0] for part in feed.choices(images, 16, 5, 3))
+    ours, _ = feed.batch(feed.pixels(images), feed.Choices(*chosen), 2)
+    ours = feed.standardise(ours, images.mean, images.deviation)
     np.testing.assert_allclose(ours, x, rtol=1e-6, atol=1e-6)

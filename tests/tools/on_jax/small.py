@@ -1,6 +1,6 @@
 """A small run for tests of the loop under JAX, and its first updates under either backend.
 
-python tests/tools/jax_small.py OPTIMIZER OUT.npz UPDATES     without TensorFlow, in float64
+python tests/tools/small.py OPTIMIZER OUT.npz UPDATES     without TensorFlow, in float64
 """
 
 import sys
@@ -47,18 +47,18 @@ def weights(model, optimizer):
 def _main(optimizer, out, updates):
     import jax
 
-    from tools.reproducing import jax_build, jax_data
+    from tools.reproducing.on_jax import building, feed
 
     jax.config.update("jax_enable_x64", True)
     keras.config.set_floatx("float64")
     parts.make_model = network
     chosen = config(optimizer)
     chosen.precision = "float64"
-    jax_build.TAKEN["precision"] = ("float64",)
-    run = jax_build.build(chosen)
-    state, pixels = run.steps.state(), jax_data.pixels(run.images)
+    building.TAKEN["precision"] = ("float64",)
+    run = building.build(chosen)
+    state, pixels = run.steps.state(), feed.pixels(run.images)
     for epoch in range(updates // run.size.updates_per_epoch):
-        choices = jax_data.choices(run.images, chosen.batch_size, chosen.seed, epoch)
+        choices = feed.choices(run.images, chosen.batch_size, chosen.seed, epoch)
         state, _ = run.steps.epoch(state, pixels, choices)
     run.steps.give_back(state)
     np.savez(out, **weights(run.model, run.optimizer))

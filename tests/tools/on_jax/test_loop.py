@@ -1,4 +1,4 @@
-"""tools/reproducing/jax_run.py and jax_step.py, under JAX; jax_files.py by the way."""
+"""tools/reproducing/on_jax/loop.py and step.py, under JAX; files.py by the way."""
 
 import json
 import time
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.tools import jax_small
+from tests.tools.on_jax import small
 from tf_bdecay.errors import BadInput
 from tf_bdecay.training import config as checks
 from tf_bdecay.training import parts
@@ -19,20 +19,20 @@ pytestmark = [
     pytest.mark.skipif(keras.backend.backend() != "jax", reason="the loop is JAX's"),
 ]
 if keras.backend.backend() == "jax":
-    from tools.reproducing import jax_build, jax_data, jax_files, jax_run
+    from tools.reproducing.on_jax import building, feed, files, loop
 
 
 @pytest.fixture(scope="module")
 def run():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts, "make_model", jax_small.network)
-        return jax_build.build(jax_small.config(epochs=3, max_skipped_updates=5))
+        patch.setattr(parts, "make_model", small.network)
+        return building.build(small.config(epochs=3, max_skipped_updates=5))
 
 
 @pytest.fixture(scope="module")
 def start(run):
     """The state before any update, as NumPy arrays."""
-    return jax_files.State(*([np.asarray(v) for v in group] for group in run.steps.state()))
+    return files.State(*([np.asarray(v) for v in group] for group in run.steps.state()))
 
 
 def train(run, start, folder, **arguments):
@@ -40,7 +40,7 @@ def train(run, start, folder, **arguments):
     run.steps.give_back(start)
     workdir = Workdir(folder, checks.flatten(run.config))
     with workdir.lock():
-        return jax_run.train(run, workdir, **arguments)
+        return loop.train(run, workdir, **arguments)
 
 
 def test_a_run_that_is_stopped_goes_on_to_the_bit(run, start, tmp_path, capsys):
@@ -50,7 +50,7 @@ def test_a_run_that_is_stopped_goes_on_to_the_bit(run, start, tmp_path, capsys):
     assert not (tmp_path / "cut" / "result.json").exists()
     again = train(run, start, tmp_path / "cut")
     assert again == whole == json.loads((tmp_path / "cut" / "result.json").read_text())
-    assert whole["updates"] == 9 and whole["unmeasured"] == jax_run.UNMEASURED
+    assert whole["updates"] == 9 and whole["unmeasured"] == loop.UNMEASURED
     with (
         np.load(tmp_path / "whole/checkpoint.npz") as a,
         np.load(tmp_path / "cut/checkpoint.npz") as b,
@@ -68,28 +68,28 @@ def test_a_run_that_is_stopped_goes_on_to_the_bit(run, start, tmp_path, capsys):
 
 def test_a_checkpoint_that_is_damaged_or_of_another_run_is_refused(run, start, tmp_path):
     path = tmp_path / "checkpoint.npz"
-    jax_files.save(path, start, 2)
-    found, epoch = jax_files.load(path, start)
+    files.save(path, start, 2)
+    found, epoch = files.load(path, start)
     assert epoch == 2
     np.testing.assert_array_equal(found.trainable[0], start.trainable[0])
     with pytest.raises(BadInput, match="variables of another run"):
-        jax_files.load(path, start._replace(kept=start.kept[1:]))
+        files.load(path, start._replace(kept=start.kept[1:]))
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(BadInput, match="is damaged"):
-        jax_files.load(path, start)
+        files.load(path, start)
 
 
 def epoch_of(run, number=0):
-    return jax_run.choices_of(run, number)
+    return loop.choices_of(run, number)
 
 
 @pytest.mark.slow
 def test_half_precision_keeps_weights_in_float32(run, start, monkeypatch):
-    monkeypatch.setattr(parts, "make_model", jax_small.network)
-    half = jax_build.build(jax_small.config(precision="mixed_bfloat16"))
+    monkeypatch.setattr(parts, "make_model", small.network)
+    half = building.build(small.config(precision="mixed_bfloat16"))
     assert half.model.get_layer("conv1").compute_dtype == "bfloat16"
     run.steps.give_back(start)
-    pixels, chosen = jax_data.pixels(run.images), epoch_of(run)
+    pixels, chosen = feed.pixels(run.images), epoch_of(run)
     (state, told), (exact, wanted) = (
         one.steps.epoch(one.steps.state(), pixels, chosen) for one in (half, run)
     )
@@ -104,14 +104,14 @@ def test_an_update_that_is_skipped_changes_nothing_and_too_many_stop_the_run(run
     lost = run.steps.state()
     lost.trainable[0] = lost.trainable[0] * np.nan
     kept = [np.asarray(v) for v in lost.kept]
-    state, told = run.steps.epoch(lost, jax_data.pixels(run.images), epoch_of(run))
+    state, told = run.steps.epoch(lost, feed.pixels(run.images), epoch_of(run))
     np.testing.assert_array_equal(told["skipped_in_a_row"], [1, 2, 3])
     for group, before in ((state.kept, kept), (state.trainable[1:], start.trainable[1:])):
         for new, old in zip(group, before, strict=True):
             np.testing.assert_array_equal(new, old)
     assert int(run.steps.read(state, "iterations")) == 0
     bad = start._replace(trainable=[start.trainable[0] * np.nan, *start.trainable[1:]])
-    with pytest.raises(jax_run.Diverged, match="5 updates in a row, the last of them update 5:"):
+    with pytest.raises(loop.Diverged, match="5 updates in a row, the last of them update 5:"):
         train(run, bad, tmp_path / "lost")
     assert len(pd.read_csv(tmp_path / "lost/metrics.csv")) == 2
 
@@ -120,8 +120,8 @@ def test_an_evaluation_is_of_the_examples_that_count_by_the_statistics_given(run
     """A batch that does not divide the split; against the network itself."""
     run.steps.give_back(start)
     state, split = run.steps.state(), run.images.test
-    found = run.steps.evaluate(state.trainable, state.kept, jax_data.examples(split, 100))
-    x = jax_data.standardise(split.images, run.images.mean, run.images.deviation)
+    found = run.steps.evaluate(state.trainable, state.kept, feed.examples(split, 100))
+    x = feed.standardise(split.images, run.images.mean, run.images.deviation)
     logits = np.asarray(run.model(x, training=False), "float64")
     logits -= logits.max(1, keepdims=True)
     chosen = logits[np.arange(len(split)), split.labels]
@@ -134,13 +134,13 @@ def test_an_evaluation_is_of_the_examples_that_count_by_the_statistics_given(run
 def test_precise_statistics_are_means_over_the_batches(run, start):
     """Of the first layer, whose inputs are the images."""
     run.steps.give_back(start)
-    state, pixels, chosen = run.steps.state(), jax_data.pixels(run.images), epoch_of(run)
+    state, pixels, chosen = run.steps.state(), feed.pixels(run.images), epoch_of(run)
     found = run.steps.statistics(state, pixels, chosen)
     convolution = run.model.get_layer("conv1")
     means, variances = [], []
     for parts_of in zip(*chosen, strict=True):
-        images, _ = jax_data.batch(pixels, jax_data.Choices(*parts_of), 1)
-        x = jax_data.standardise(images, run.images.mean, run.images.deviation)
+        images, _ = feed.batch(pixels, feed.Choices(*parts_of), 1)
+        x = feed.standardise(images, run.images.mean, run.images.deviation)
         ghosts = np.asarray(convolution(x), "float64").reshape(14, -1, 4)
         means.append(ghosts.mean(1).mean(0))
         variances.append(ghosts.var(1).mean(0))

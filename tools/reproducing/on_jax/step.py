@@ -9,7 +9,7 @@ from jax import numpy as jnp
 
 from tf_bdecay.callbacks.statistics import no_momentum
 from tf_bdecay.training.losses import SmoothedCrossentropy
-from tools.reproducing import jax_data
+from tools.reproducing.on_jax import feed
 
 # Of the optimizer's state, what is kept of every update of an epoch.
 _TOLD = ("sensitivity", "bias_ratio", "decay_on", "skipped_in_a_row")
@@ -149,11 +149,11 @@ class Steps:
 
     def _batch(self, pixels, choices):
         padding = self.image_set.augmentation.padding
-        images, labels = jax_data.batch(pixels, choices, padding)
+        images, labels = feed.batch(pixels, choices, padding)
         return self._standardised(images), labels
 
     def _standardised(self, images):
-        return jax_data.standardise(images, self.image_set.mean, self.image_set.deviation)
+        return feed.standardise(images, self.image_set.mean, self.image_set.deviation)
 
     def _of(self, values, name):
         """A part of the optimizer's state."""

@@ -16,7 +16,8 @@ from tf_bdecay.storage.files import json_ready, write_json
 from tf_bdecay.training import command_line, keys, parts, report
 from tf_bdecay.training import config as checks
 from tf_bdecay.training.workdir import Workdir, not_finite
-from tools.reproducing import jax_build, jax_data, jax_files, runs
+from tools.reproducing import runs
+from tools.reproducing.on_jax import building, feed, files
 
 PAUSED = 5  # exit code of a run that its time was up for
 UNMEASURED = "Sharpness is measured by TensorFlow alone: this run, under JAX, has no measures."
@@ -36,7 +37,7 @@ def main(job):
     Returns:
         The exit code: those of main.py, and `PAUSED`.
     """
-    ending = outcome.Ending("jax_run.py")
+    ending = outcome.Ending("on_jax/loop.py")
     return ending.call(_main, job, ending)
 
 
@@ -53,7 +54,7 @@ def _main(job, ending):
         if config.precision == "float32":
             exact = "tensorfloat32" if job["tf32"] else "highest"
             jax.config.update("jax_default_matmul_precision", exact)
-        run = jax_build.build(config, options.data_dir)
+        run = building.build(config, options.data_dir)
         try:
             with workdir.lock(print):
                 result = train(run, workdir, job["until"], job["tf32"])
@@ -72,7 +73,7 @@ def train(run, workdir, until=None, tf32=False):
     """Trains from the checkpoint on, where there is one, to the end or until the time is up.
 
     Args:
-        run: from `jax_build.build`.
+        run: from `building.build`.
         workdir: its `Workdir`.
         until: the `time.time()` by which to save and stop, between epochs; None for no limit. One
             epoch is always done.
@@ -89,19 +90,19 @@ def train(run, workdir, until=None, tf32=False):
     checkpoint, config, steps = workdir.path / "checkpoint.npz", run.config, run.steps
     state, first = steps.state(), 0
     if checkpoint.exists():
-        state, first = jax_files.load(checkpoint, state)
+        state, first = files.load(checkpoint, state)
         state = jax.device_put(state)
     device = jax.devices()[0].device_kind
     begin = {"epoch": first, "update": first * run.size.updates_per_epoch}
     workdir.open({"backend": "jax", "device": device, "tf32": tf32, "from": begin})
-    rows = jax_files.Rows(workdir.path, run, first)
+    rows = files.Rows(workdir.path, run, first)
     evaluation = Evaluation(run)
 
     def save(epoch):
         rows.flush()
-        jax_files.save(checkpoint, state, epoch)
+        files.save(checkpoint, state, epoch)
 
-    pixels, choices = jax_data.pixels(run.images), choices_of(run, first)
+    pixels, choices = feed.pixels(run.images), choices_of(run, first)
     pace = Pace(config.epochs - first)
     with signals.deferred("saving after the running epoch") as request:
         for epoch in range(first, config.epochs):
@@ -148,7 +149,7 @@ class Evaluation:
         if "evaluation_statistics" not in run.config:
             return
         batches = parts.statistics_batches(run.config, run.size)
-        self._pixels = jax_data.pixels(run.images)
+        self._pixels = feed.pixels(run.images)
         self._first = jax.tree.map(lambda a: a[:batches], choices_of(run, 0))
 
     def __call__(self, state, split, precise):
@@ -162,7 +163,7 @@ class Evaluation:
         run, kept = self._run, state.kept
         if split not in self._examples:
             size = run.config.evaluation_batch_size
-            self._examples[split] = jax_data.examples(run.images.split(split), size)
+            self._examples[split] = feed.examples(run.images.split(split), size)
         if precise:
             kept = run.steps.statistics(state, self._pixels, self._first)
         found = run.steps.evaluate(state.trainable, kept, self._examples[split])
@@ -202,7 +203,7 @@ class Pace:
 def choices_of(run, epoch):
     """The `Choices` of an epoch of a run."""
     config = run.config
-    return jax_data.choices(run.images, config.batch_size, config.seed, epoch, config.data.augment)
+    return feed.choices(run.images, config.batch_size, config.seed, epoch, config.data.augment)
 
 
 def _check_finite(run, epoch, told, rows):

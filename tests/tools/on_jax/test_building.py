@@ -1,4 +1,4 @@
-"""tools/reproducing/jax_build.py: what the loop under JAX has, and that it is main.py's run."""
+"""What the loop under JAX has, and that it is main.py's run: on_jax/building.py."""
 
 import itertools
 import os
@@ -10,13 +10,14 @@ import keras
 import numpy as np
 import pytest
 
-from tests.tools import jax_small
+from tests.tools.on_jax import small
 from tf_bdecay import data
 from tf_bdecay.errors import BadInput
 from tf_bdecay.training import experiment, parts
-from tools.reproducing import initial_weights, jax_build
+from tools.reproducing import initial_weights
+from tools.reproducing.on_jax import building
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 )
 def test_what_the_loop_has_not_is_one_sentence(key, value):
     with pytest.raises(BadInput, match=rf"config\.{key} must be .* Received: {value}"):
-        jax_build.build(jax_small.config(**{key: value}))
+        building.build(small.config(**{key: value}))
 
 
 @pytest.mark.parametrize("optimizer", ["lamb", pytest.param("sgd", marks=pytest.mark.slow)])
@@ -39,21 +40,21 @@ def test_updates_are_those_of_main_and_need_no_tensorflow(optimizer, tmp_path, m
     """In float64, where no rounding is amplified; two epochs, in another process."""
     out, updates = tmp_path / "jax.npz", 6
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax"}
-    script = str(ROOT / "tests/tools/jax_small.py")
+    script = str(ROOT / "tests/tools/on_jax/small.py")
     child = subprocess.Popen(
         [sys.executable, script, optimizer, out, str(updates)], env=environment
     )
     keras.config.set_floatx("float64")
-    monkeypatch.setattr(parts, "make_model", jax_small.network)
-    config = jax_small.config(optimizer)
+    monkeypatch.setattr(parts, "make_model", small.network)
+    config = small.config(optimizer)
     config.precision = "float64"
     with initial_weights.of_tensorflow():
         made = experiment.build(config)
     batches = data.training_batches(made.images, config.batch_size, config.seed)
-    before = jax_small.weights(made.trainer, made.trainer.optimizer)
+    before = small.weights(made.trainer, made.trainer.optimizer)
     for x, y in itertools.islice(batches, updates):
         made.trainer.train_on_batch(x, y)
-    theirs = jax_small.weights(made.trainer, made.trainer.optimizer)
+    theirs = small.weights(made.trainer, made.trainer.optimizer)
     assert child.wait(timeout=1200) == 0
     with np.load(out) as ours:
         assert set(ours.files) == theirs.keys() and len(theirs) > 15

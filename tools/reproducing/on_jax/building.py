@@ -9,7 +9,8 @@ from tf_bdecay import data
 from tf_bdecay.errors import require
 from tf_bdecay.training import config as checks
 from tf_bdecay.training import parts
-from tools.reproducing import initial_weights, jax_step
+from tools.reproducing import initial_weights
+from tools.reproducing.on_jax import step
 
 # What the loop does not have: key -> the values that it takes.
 TAKEN = {
@@ -41,7 +42,7 @@ class Run:
     schedule: object
     model: keras.Model
     optimizer: object
-    steps: jax_step.Steps
+    steps: step.Steps
 
     @property
     def precise(self):
@@ -105,5 +106,5 @@ def build(config, data_dir=None, images=None):
     initial_weights.check(model)
     optimizer = parts.make_optimizer(config, schedule)
     optimizer.build(model)
-    steps = jax_step.Steps(model, optimizer, images, config.label_smoothing)
+    steps = step.Steps(model, optimizer, images, config.label_smoothing)
     return Run(config, images, size, schedule, model, optimizer, steps)
