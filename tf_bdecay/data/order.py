@@ -9,7 +9,7 @@ from tf_bdecay.errors import require
 ALGORITHM = "philox"
 
 # What a key is for: keys of different purposes are independent.
-ORDER, SHIFT, FLIP, CROP = range(4)
+ORDER, SHIFT, FLIP, CROP, OPERATIONS, MIX = range(6)
 
 WHOLE = (0, 1)  # the part that is the whole batch
 
@@ -20,7 +20,7 @@ def key(seed, epoch, purpose):
     Args:
         seed: int.
         epoch: int64 scalar.
-        purpose: `ORDER`, `SHIFT`, `FLIP` or `CROP`.
+        purpose: `ORDER`, `SHIFT`, `FLIP`, `CROP`, `OPERATIONS` or `MIX`.
 
     Returns:
         An int64 [2], for TensorFlow's stateless operations.

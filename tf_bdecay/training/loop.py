@@ -7,7 +7,7 @@ from tf_bdecay.callbacks import AveragedWeights, PreciseStatistics
 from tf_bdecay.callbacks.statistics import has_statistics
 from tf_bdecay.distribution import sharding, strategies
 from tf_bdecay.optim.base import unwrapped
-from tf_bdecay.training import parts, resume
+from tf_bdecay.training import datasets, parts, resume
 
 
 class EndedEarly(RuntimeError):
@@ -114,6 +114,7 @@ def _training_batches(experiment, update):
             remainder=config.data.remainder,
             augment=config.data.augment,
             part=part,
+            strong=datasets.strong_augmentation(config),
         )
 
     return sharding.distributed(experiment.strategy, make, endless=True)
