@@ -27,8 +27,23 @@ def key(seed, epoch, purpose):
     """
     import tensorflow as tf
 
-    base = tf.constant([seed, purpose], tf.int64)
-    return tf.random.experimental.stateless_fold_in(base, epoch, alg=ALGORITHM)
+    return folded(tf.constant([seed, purpose], tf.int64), epoch)
+
+
+def folded(own, number):
+    """The key of what has a number, below a key.
+
+    Args:
+        own: int64 [2], a key.
+        number: int, or integer scalar.
+
+    Returns:
+        An int64 [2]; keys of two numbers are independent, and so are those of two keys.
+    """
+    import tensorflow as tf
+
+    number = tf.cast(number, tf.int64)
+    return tf.random.experimental.stateless_fold_in(own, number, alg=ALGORITHM)
 
 
 def epoch_order(num_examples, seed, epoch):

@@ -91,8 +91,9 @@ class StrongAugmentation:
         """What is done, for a report."""
         found = []
         if self.operations is not None:
-            what = f"{self.operations} operation{'s' * (self.operations > 1)}"
-            found.append(f"RandAugment ({what} a picture, magnitude {self.magnitude:g})")
+            what = f"{self.operations} operation{'s' * (self.operations > 1)} a picture"
+            by = "".join(f", by {name} {version}" for name, version in self.versions().items())
+            found.append(f"RandAugment ({what}, magnitude {self.magnitude:g}{by})")
         mixing = [
             f"{name} (alpha {alpha:g})"
             for name, alpha in (("MixUp", self.mixup), ("CutMix", self.cutmix))
