@@ -18,8 +18,10 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from main import main
+from tests.training.small import network
 from tf_bdecay import outcome
 from tf_bdecay.storage import checkpoints
+from tf_bdecay.training import parts
 from tools.kills.compare import differences
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -374,6 +376,23 @@ def test_micro_batches_and_mixed_precision_train(tmp_path, changes, capsys):
     assert np.isfinite(result["test_loss"]) and result["skipped_updates"] <= 4
 
 
+def test_pictures_are_mixed_and_it_is_said_and_recorded(tmp_path, capsys, monkeypatch):
+    """With micro-batches, in half precision, of a network of two convolutions."""
+    monkeypatch.setattr(parts, "make_model", lambda *_: network())
+    path = tmp_path / "run"
+    changes = ["--config.data.mixup=0.2", "--config.data.cutmix=1", "--config.label_smoothing=0.1"]
+    changes += ["--config.precision=mixed_bfloat16", "--config.micro_batch_size=224"]
+    command = [f"--workdir={path}", *TINY, *changes, "--config.epochs=2"]
+    for arguments in ([*command, "--dry_run"], command):
+        assert main(arguments) == 0
+        said = capsys.readouterr().out
+        assert "augmentation   MixUp (alpha 0.2) or CutMix (alpha 1) of two pictures each" in said
+    result = json.loads((path / "result.json").read_text())
+    assert result["updates"] == 6 and np.isfinite(result["test_loss"])
+    config = json.loads((path / "config.json").read_text())
+    assert (config["data.mixup"], config["data.cutmix"]) == (0.2, 1.0)
+
+
 def test_dry_run_describes_and_leaves_no_workdir(tmp_path, capsys):
     path = tmp_path / "dry"
     assert main(["--dry_run", f"--workdir={path}", *TINY]) == 0
@@ -405,6 +424,9 @@ def test_dry_run_describes_and_leaves_no_workdir(tmp_path, capsys):
             ["--config.steps_per_execution=2"],
             "config.steps_per_execution=2 must divide the updates of an epoch",
         ),
+        (["--config.data.randaugment=2"], "the digits are grey: leave it out"),
+        (["--config.data.mixup=0"], "config.data.mixup must be a number > 0, in float32"),
+        (["--config.data.cutmixes=1"], "did you mean 'data.cutmix'?"),
         (["--config.model.frozen=beta"], "no such pair"),
         (
             [f"{DIGITS}:beta_frozen", "--config.model.frozen=none"],

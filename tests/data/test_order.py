@@ -5,7 +5,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tf_bdecay.data.order import CROP, FLIP, ORDER, SHIFT, epoch_order, key
+from tf_bdecay.data.order import CROP, FLIP, ORDER, SHIFT, epoch_order, folded, key
 
 
 @settings(deadline=None, max_examples=30)
@@ -42,3 +42,13 @@ def test_purposes_seeds_and_epochs_have_keys_of_their_own():
         for purpose in (ORDER, SHIFT, FLIP, CROP)
     }
     assert len(keys) == 64
+
+
+def test_numbers_below_a_key_have_keys_of_their_own():
+    """Of epoch 0 and number 1 another than of epoch 1 and number 0."""
+    keys = {
+        tuple(folded(key(0, tf.constant(epoch, tf.int64), ORDER), number).numpy())
+        for epoch in range(5)
+        for number in range(5)
+    }
+    assert len(keys) == 25

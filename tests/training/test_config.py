@@ -43,6 +43,10 @@ def test_the_papers_config_passes():
         ("label_smoothing", 1.0),
         ("label_smoothing", math.nan),
         ("data.validation", 1.0),
+        ("data.randaugment", 0),
+        ("data.randaugment_magnitude", 1.1),
+        ("data.mixup", 0.0),
+        ("data.cutmix", -1.0),
         ("model.ghost_batch_size", 0),
         ("model.width", 0),
         ("model.bn_epsilon", 0.0),
@@ -206,6 +210,16 @@ def test_sharpness_aware_numbers_need_their_kind(changes, parts):
     refuse(config, *parts)
     config.sharpness_aware.update({"kind": "asam", "rho": 0.5, "eta": 0.1})
     checks.check(config)
+
+
+def test_a_magnitude_needs_operations_and_these_need_colours():
+    config = resnet()
+    config.data.randaugment_magnitude = 0.5
+    refuse(config, "no meaning without config.data.randaugment", "Received: 0.5")
+    config.data.randaugment = 2
+    checks.check(config)
+    config.data.name = "digits"
+    refuse(config, "config.data.randaugment changes colours, and the digits are grey")
 
 
 def test_warmup_longer_than_the_run():

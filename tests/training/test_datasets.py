@@ -6,6 +6,7 @@ import pytest
 from configs import digits_resnet18, imagenet_tiny
 from tests.data.pictures.in_memory import write_folders
 from tf_bdecay import data
+from tf_bdecay.data.strong import StrongAugmentation
 from tf_bdecay.errors import BadInput
 from tf_bdecay.training import config as checks
 from tf_bdecay.training import datasets
@@ -51,3 +52,15 @@ def test_no_source_and_what_is_not_of_pictures(source):
     config.data.shorter = 47
     with pytest.raises(BadInput, match="config.data.shorter must be at least config.data.size=48"):
         checks.check(config)
+
+
+def test_stronger_augmentation_is_that_of_the_config(source):
+    config = config_of(source)
+    assert datasets.strong_augmentation(config) == StrongAugmentation()
+    config.data.randaugment, config.data.cutmix = 3, 1.0
+    found = datasets.strong_augmentation(config)
+    assert found == StrongAugmentation(operations=3, magnitude=0.3, cutmix=1.0)
+    config.data.randaugment_magnitude, config.data.mixup = 0.0, 0.2
+    found = datasets.strong_augmentation(config)
+    assert (found.magnitude, found.mixup) == (0.0, 0.2)
+    datasets.load(config)  # to which it is nothing

@@ -53,6 +53,12 @@ def test_a_batch_that_is_larger_than_the_set_is_refused():
         experiment.build(config_of(batch_size=4096))
 
 
+def test_the_description_says_how_pictures_are_mixed(small):
+    mixed = experiment.describe(experiment.build(config_of(**{"data.mixup": 0.2})))
+    assert "augmentation   MixUp (alpha 0.2) of two pictures each; training accuracy is" in mixed
+    assert "augmentation " not in experiment.describe(experiment.build(config_of()))
+
+
 def test_the_description_names_what_was_resolved():
     config = config_of(**{"micro_batch_size": 32, "precision": "mixed_bfloat16"})
     text = experiment.describe(experiment.build(config))

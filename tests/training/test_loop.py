@@ -121,8 +121,12 @@ def test_what_a_kill_leaves_goes_on_to_the_same_bits(uninterrupted, moment):
         {"steps_per_execution": 2, "log.checkpoint_updates": 3},
         {"decay.source": "probe", "decay.probe_every": 3, "decay.probe_examples": 64},
         {"sharpness_aware.kind": "asam", "ema.momentum": 0.5},
+        {
+            **{"data.mixup": 0.2, "data.cutmix": 1.0, "label_smoothing": 0.1},
+            **{"decay.source": "probe", "decay.probe_every": 3, "decay.probe_examples": 64},
+        },
     ],
-    ids=["several steps an execution", "probe", "asam and an average"],
+    ids=["several steps an execution", "probe", "asam and an average", "mixed, and a probe"],
 )
 def test_other_ways_to_train_go_on_too(tmp_path, changes):
     path = tmp_path / "uninterrupted"

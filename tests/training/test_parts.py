@@ -60,6 +60,22 @@ def test_a_kept_remainder_must_be_whole_ghost_batches(replicas, rest_fits):
             parts.run_size(config, images(count), replicas)
 
 
+@pytest.mark.parametrize("replicas, refused", [(1, False), (2, True)])
+def test_pictures_that_are_mixed_must_be_in_one_replicas_part(replicas, refused):
+    config = digits_resnet18.get_config()
+    config.model.ghost_batch_size, config.batch_size, config.data.mixup = 1, 6, 0.2
+    if not refused:
+        parts.run_size(config, images(20), replicas)
+        return
+    strategy = types.SimpleNamespace(num_replicas_in_sync=replicas)
+    with pytest.raises(BadInput, match="pictures that are mixed=2 must divide config.batch_size"):
+        parts.check_strategy(config, strategy)
+    config.batch_size, config.data.remainder = 8, "keep"
+    parts.check_strategy(config, strategy)
+    with pytest.raises(BadInput, match="last batch of an epoch.* or config.data.remainder=drop"):
+        parts.run_size(config, images(22), replicas)
+
+
 def test_updates_an_execution_must_divide_an_epoch():
     config = digits_resnet18.get_config()
     config.steps_per_execution = 2

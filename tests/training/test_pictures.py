@@ -79,14 +79,23 @@ def test_the_pictures_that_are_shown_first_are_the_first_of_training(source):
     assert len(loop.first_pictures(made, 99)[1]) == 16  # a batch
 
 
-def test_a_run_that_is_cut_off_goes_on_to_the_same_weights(source, tmp_path):
-    config = config_of(source)
+MIXED = {"data.mixup": 0.2, "data.cutmix": 1.0, "label_smoothing": 0.1}
+STRONG = {**MIXED, "data.randaugment": 2}
+
+
+@pytest.mark.parametrize("changes", [{}, STRONG], ids=["crops", "RandAugment, MixUp and CutMix"])
+def test_a_run_that_is_cut_off_goes_on_to_the_same_weights(source, tmp_path, changes):
+    if "data.randaugment" in changes:
+        pytest.importorskip("keras_cv", reason="keras-cv is not installed")
+    config = config_of(source, **changes)
     made, result = train(config, tmp_path / "run")
     assert result["updates"] == 6 and np.isfinite(result["test_loss"])
     with Image.open(tmp_path / "run" / "training.png") as sheet:
         assert min(sheet.size) > 400
     record = json.loads((tmp_path / "run" / "pictures.json").read_text())
     assert record["classes"] == ["a", "b", "c"] and record["number of train pictures"] == 34
+    (start,) = json.loads((tmp_path / "run" / "versions.json").read_text())
+    assert ("keras-cv" in start) == ("data.randaugment" in changes)
 
     cut = tmp_path / "cut"
     shutil.copytree(tmp_path / "run", cut)
@@ -119,7 +128,8 @@ def test_a_damaged_picture_is_named_or_left_out(source, tmp_path, on_error):
 
 
 @pytest.mark.slow
-def test_two_replicas_and_two_workers_are_one_device(source, tmp_path):
+@pytest.mark.parametrize("changes", [{}, MIXED], ids=["crops", "MixUp and CutMix"])
+def test_two_replicas_and_two_workers_are_one_device(source, tmp_path, changes):
     """The commands of a user, each in processes of its own: every epoch's batch is the same.
 
     The first rate is 0, so that two epochs see the first weights; later ones differ by rounding,
@@ -133,6 +143,7 @@ def test_two_replicas_and_two_workers_are_one_device(source, tmp_path):
         "--config.model.width=16",
         "--config.model.ghost_batch_size=16",
         "--config.epochs=3",
+        *(f"--config.{key}={value}" for key, value in changes.items()),
     ]
     commands = {
         "one": ["main.py", *config],

@@ -67,3 +67,10 @@ def test_a_run_leaves_the_pictures_of_its_test_images(finished):
     for name in ("confusion.png", "mistakes.png"):
         with Image.open(path / name) as picture:
             assert min(picture.size) > 400
+
+
+def test_a_label_that_is_mixed_names_both_classes():
+    assert predictions._words(np.int64(1), ("cat", "dog")) == "dog"
+    mixed = np.array([0.25, 0.0, 0.75])
+    assert predictions._words(mixed, ("cat", "dog", "eel")) == "75% eel\n25% cat"
+    assert predictions._words(np.array([0.0, 1.0]), ("cat", "dog")) == "dog"

@@ -9,7 +9,7 @@ from tf_bdecay.errors import require
 ALGORITHM = "philox"
 
 # What a key is for: keys of different purposes are independent.
-ORDER, SHIFT, FLIP, CROP = range(4)
+ORDER, SHIFT, FLIP, CROP, OPERATIONS, MIX = range(6)
 
 WHOLE = (0, 1)  # the part that is the whole batch
 
@@ -20,15 +20,30 @@ def key(seed, epoch, purpose):
     Args:
         seed: int.
         epoch: int64 scalar.
-        purpose: `ORDER`, `SHIFT`, `FLIP` or `CROP`.
+        purpose: `ORDER`, `SHIFT`, `FLIP`, `CROP`, `OPERATIONS` or `MIX`.
 
     Returns:
         An int64 [2], for TensorFlow's stateless operations.
     """
     import tensorflow as tf
 
-    base = tf.constant([seed, purpose], tf.int64)
-    return tf.random.experimental.stateless_fold_in(base, epoch, alg=ALGORITHM)
+    return folded(tf.constant([seed, purpose], tf.int64), epoch)
+
+
+def folded(own, number):
+    """The key of what has a number, below a key.
+
+    Args:
+        own: int64 [2], a key.
+        number: int, or integer scalar.
+
+    Returns:
+        An int64 [2]; keys of two numbers are independent, and so are those of two keys.
+    """
+    import tensorflow as tf
+
+    number = tf.cast(number, tf.int64)
+    return tf.random.experimental.stateless_fold_in(own, number, alg=ALGORITHM)
 
 
 def epoch_order(num_examples, seed, epoch):

@@ -192,6 +192,7 @@ def _check_together(flat):
         f"out, or use normalization=ghost. Received: config.micro_batch_size={micro}",
     )
     _check_pictures(flat)
+    _check_randaugment(flat)
     _check_precision(flat)
     _check_sharpness_aware(flat)
     require(
@@ -228,6 +229,21 @@ def _check_pictures(flat):
     require(
         shorter is None or shorter >= size,
         f"config.data.shorter must be at least config.data.size={size}. Received: {shorter}",
+    )
+
+
+def _check_randaugment(flat):
+    """No magnitude of what is not done, no colours of what is grey."""
+    operations, magnitude = flat["data.randaugment"], flat["data.randaugment_magnitude"]
+    require(
+        magnitude is None or operations is not None,
+        "config.data.randaugment_magnitude has no meaning without config.data.randaugment, the "
+        f"number of operations: set that, or leave it out. Received: {magnitude}",
+    )
+    require(
+        operations is None or flat["data.name"] != "digits",
+        "config.data.randaugment changes colours, and the digits are grey: leave it out. "
+        f"Received: {operations}",
     )
 
 

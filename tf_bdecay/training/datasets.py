@@ -2,8 +2,14 @@
 
 from tf_bdecay import data
 from tf_bdecay.data.pictures import loading
+from tf_bdecay.data.strong import MAGNITUDE, StrongAugmentation
 from tf_bdecay.errors import require
 from tf_bdecay.training.config import flatten
+
+_OF_BATCHES = (
+    *("name", "augment", "remainder"),
+    *("randaugment", "randaugment_magnitude", "mixup", "cutmix"),
+)
 
 
 def load(config, data_dir=None, download=False):
@@ -42,6 +48,7 @@ def pictures(flat, data_dir=None, download=False):
     """
     start = "data."
     said = {p.removeprefix(start): value for p, value in flat.items() if p.startswith(start)}
+    said = {name: value for name, value in said.items() if name not in _OF_BATCHES}
     require(
         said["source"] is not None,
         "Which pictures to train on? Set --config.data.source=PATH, a folder of class folders or "
@@ -51,6 +58,20 @@ def pictures(flat, data_dir=None, download=False):
         not data_dir and not download,
         "Pictures are where config.data.source says: leave --data_dir and --download out.",
     )
-    for name in ("name", "augment", "remainder"):  # of the batches
-        said.pop(name)
     return loading.load(seed=flat["seed"], **said)
+
+
+def strong_augmentation(config):
+    """The `StrongAugmentation` of a config's training batches.
+
+    Args:
+        config: a ConfigDict that passed `config.check`.
+    """
+    said = config.data
+    magnitude = said.randaugment_magnitude
+    return StrongAugmentation(
+        operations=said.randaugment,
+        magnitude=MAGNITUDE if magnitude is None else magnitude,
+        mixup=said.mixup,
+        cutmix=said.cutmix,
+    )

@@ -60,6 +60,8 @@ def build(config, strategy=None, data_dir=None, download=False, images=None):
     parts.check_strategy(config, strategy)
     if images is None:
         images = datasets.load(config, data_dir, download)
+    strong = datasets.strong_augmentation(config)
+    strong.check_pictures(images.name, images.image_shape[-1])
     size = parts.run_size(config, images, strategies.replicas(strategy))
     schedule = parts.make_schedule(config, size)
     keras.utils.set_random_seed(config.seed)
@@ -94,11 +96,13 @@ def describe(experiment):
     config, size, images = experiment.config, experiment.size, experiment.images
     shape = "x".join(map(str, images.image_shape))
     replicas = strategies.replicas(experiment.strategy)
+    strong = datasets.strong_augmentation(config).words()
     lines = {
         "experiment": f"{config.experiment}, variant {config.variant}, seed {config.seed}",
         "data": f"{images.name}: {size.images:,} images to train on, {len(images.test):,} to test "
         f"on, {shape}, {images.num_classes} classes; epochs are evaluated on {size.split}",
         **({"pictures": images.words()} if config.data.name == "pictures" else {}),
+        **({"augmentation": strong} if strong else {}),
         "model": f"{config.model.name}, width {config.model.width}: "
         f"{parts.trainable_parameters(experiment.model):,} trainable parameters",
         "batch": f"{config.batch_size:,} images on {replicas} replica{'s' * (replicas > 1)}"

@@ -72,6 +72,14 @@ ALWAYS = {
         None, "images of a fixed permutation to train on; unset: all", optional=True
     ),
     "data.augment": flag(True, "random crops and flips; shifts by a pixel (digits)"),
+    "data.randaugment": count(
+        None, "operations of RandAugment on a picture; unset: none", optional=True
+    ),
+    "data.randaugment_magnitude": number(
+        None, "how strong they are, 0 to 1; unset: 0.3", most=1, optional=True
+    ),
+    "data.mixup": number(None, "alpha of MixUp; unset: none", above=0, optional=True),
+    "data.cutmix": number(None, "alpha of CutMix; unset: none", above=0, optional=True),
     "data.remainder": choice("drop", "an epoch's last, smaller batch", "drop", "keep"),
     "data.validation": number(0.0, "share of the training images set aside", below=1),
     "finetune.frozen": Key(

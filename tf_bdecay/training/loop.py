@@ -7,7 +7,7 @@ from tf_bdecay.callbacks import AveragedWeights, PreciseStatistics
 from tf_bdecay.callbacks.statistics import has_statistics
 from tf_bdecay.distribution import sharding, strategies
 from tf_bdecay.optim.base import unwrapped
-from tf_bdecay.training import parts, resume
+from tf_bdecay.training import datasets, parts, resume
 
 
 class EndedEarly(RuntimeError):
@@ -136,6 +136,7 @@ def _of_config(experiment, batch_size, update, part):
         remainder=config.data.remainder,
         augment=config.data.augment,
         part=part,
+        strong=datasets.strong_augmentation(config),
     )
 
 

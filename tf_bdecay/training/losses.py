@@ -2,12 +2,14 @@
 
 import keras
 
+from tf_bdecay.training.metrics import is_soft
+
 
 @keras.saving.register_keras_serializable("tf_bdecay")
 class SmoothedCrossentropy(keras.losses.Loss):
-    """Cross-entropy of logits against integer labels, with label smoothing.
+    """Cross-entropy of logits against classes, or shares of classes, with label smoothing.
 
-        target = (1 - s) onehot(y) + s / classes
+        target = (1 - s) y + s / classes,    y = onehot(class), or the shares, which sum to one
 
     Args:
         label_smoothing: s in [0, 1); the paper states none, so 0.
@@ -21,15 +23,17 @@ class SmoothedCrossentropy(keras.losses.Loss):
         self.label_smoothing = label_smoothing
 
     def call(self, y_true, y_pred):
-        """Loss of each example: labels [n] or [n, 1] and logits [n, classes] to [n]."""
-        labels = keras.ops.reshape(y_true, keras.ops.shape(y_pred)[:-1])
-        if not self.label_smoothing:
-            return keras.losses.sparse_categorical_crossentropy(labels, y_pred, from_logits=True)
+        """Loss of each example: [n] of labels [n], [n, 1] or [n, classes] and logits."""
+        shares = y_true
+        if not is_soft(y_true, y_pred):
+            labels = keras.ops.reshape(y_true, keras.ops.shape(y_pred)[:-1])
+            if not self.label_smoothing:
+                return keras.losses.sparse_categorical_crossentropy(
+                    labels, y_pred, from_logits=True
+                )
+            shares = keras.ops.one_hot(labels, y_pred.shape[-1])
         return keras.losses.categorical_crossentropy(
-            keras.ops.one_hot(labels, y_pred.shape[-1]),
-            y_pred,
-            from_logits=True,
-            label_smoothing=self.label_smoothing,
+            shares, y_pred, from_logits=True, label_smoothing=self.label_smoothing
         )
 
     def get_config(self):

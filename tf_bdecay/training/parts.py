@@ -14,7 +14,7 @@ from tf_bdecay import data, decay, models, patterns
 from tf_bdecay.batches import check_cut, check_divides
 from tf_bdecay.errors import BadInput, first_line, require
 from tf_bdecay.schedules import LinearWarmupCosine, for_batch
-from tf_bdecay.training import finetuning
+from tf_bdecay.training import datasets, finetuning, metrics
 from tf_bdecay.training.config import CUT_NAMES, flatten, ghost_batch_size, nested
 
 _OPTIMIZERS = {
@@ -87,6 +87,7 @@ def check_strategy(config, strategy):
 def _check_cut(config, replicas, batch, name=CUT_NAMES[0], otherwise=""):
     ghost, names = ghost_batch_size(flatten(config)), (name, *CUT_NAMES[1:])
     check_cut(batch, replicas, config.micro_batch_size, ghost, names, otherwise)
+    datasets.strong_augmentation(config).check_parts(name, batch, replicas, otherwise)
 
 
 def run_size(config, images, replicas=1):
@@ -240,16 +241,10 @@ def has_top5(images):
 
 def make_metrics(images):
     """The metrics of a run, new ones: accuracy, and top-5 accuracy where it says anything."""
-    found = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+    found = [keras.metrics.MeanMetricWrapper(metrics.accuracy, name="accuracy")]
     if has_top5(images):
-        found.append(keras.metrics.MeanMetricWrapper(_top5, name="top5_accuracy"))
+        found.append(keras.metrics.MeanMetricWrapper(metrics.top5_accuracy, name="top5_accuracy"))
     return found
-
-
-def _top5(y_true, y_pred):
-    """TensorFlow's operation takes float32 alone."""
-    y_pred = keras.ops.cast(y_pred, "float32")
-    return keras.metrics.sparse_top_k_categorical_accuracy(y_true, y_pred, k=5)
 
 
 def make_sharpness_aware(config):

@@ -61,7 +61,7 @@ def draw_training(path, pictures, names, title):
     Args:
         path, title: as of `draw_confusion`.
         pictures: float32 [n, height, width, channels] in [0, 1].
-        names: of their classes.
+        names: of their classes, a line each where there are several.
     """
     rows = math.ceil(len(pictures) / _SHEET_COLUMNS)
     figure = Figure(figsize=(14, 1.0 + 1.95 * rows), layout="constrained")
@@ -73,7 +73,7 @@ def draw_training(path, pictures, names, title):
         axis.set_axis_off()
     for axis, picture, name in zip(axes, pictures, names, strict=False):
         _show(axis, picture)
-        axis.set_title(_short(name), fontsize=9)
+        axis.set_title("\n".join(map(_short, name.split("\n"))), fontsize=9)
     _save(figure, path)
 
 

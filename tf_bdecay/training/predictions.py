@@ -120,8 +120,18 @@ def draw_training(experiment, folder, title):
     with data.named_failures(images):
         x, labels = (np.asarray(part) for part in loop.first_pictures(experiment, SHOWN))
     pictures = _pixels(x, images.mean, images.deviation)
-    names = [class_names(images)[label] for label in labels]
+    names = [_words(label, class_names(images)) for label in labels]
     prediction_pictures.draw_training(folder / "training.png", pictures, names, title)
+
+
+def _words(label, names):
+    """The class of a label; of one that is mixed, a line for each of the two and its share."""
+    if np.ndim(label) == 0:
+        return names[label]
+    first, second, *_ = np.argsort(-label, kind="stable")
+    if label[first] > 0.995:
+        return names[first]
+    return "\n".join(f"{label[i]:.0%} {names[i]}" for i in (first, second))
 
 
 def _pixels(x, mean, deviation):

@@ -12,6 +12,7 @@ from tf_bdecay.optim.base import unwrapped
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.files import json_ready, write_json
 from tf_bdecay.training import (
+    datasets,
     evaluation,
     finetuning,
     initial,
@@ -80,6 +81,7 @@ def _train(experiment, workdir, console, deterministic, source):
         if start.update:
             workdir.check_deterministic(deterministic, say)
         record = {"strategy": strategies.name(strategy), "deterministic": deterministic}
+        record |= datasets.strong_augmentation(experiment.config).versions()
         of_files = experiment.config.data.name == "pictures"
         if of_files:
             workdir.check_pictures(experiment.images.record(), bool(start.update))

@@ -198,6 +198,7 @@ def export(options, workdir, images=None):
 def _started(options, command, listener, source):
     """The strategy, and the images where many workers have compared them."""
     from tf_bdecay.distribution import strategies
+    from tf_bdecay.training import datasets
 
     name, cluster = options.strategy, command.cluster
     if name == "auto":
@@ -209,6 +210,8 @@ def _started(options, command, listener, source):
         flat = checks.flatten(options.config)
         weights = source.digest if source else None
         more = {"deterministic": options.deterministic, "hash of the weights to start": weights}
+        of_batches = datasets.strong_augmentation(options.config).versions()
+        more |= {f"version of {name}": version for name, version in of_batches.items()}
         mine = workers.facts(flat, **more)
         workers.rendezvous(cluster, listener, mine, options.start_timeout)
         sentence = f"TensorFlow did not connect the workers in {options.start_timeout:g} s."

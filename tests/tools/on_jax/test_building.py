@@ -28,6 +28,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
         ("ema.momentum", 0.9),
         ("micro_batch_size", 32),
         ("data.remainder", "keep"),
+        ("data.mixup", 0.2),
+        ("data.cutmix", 1.0),
     ],
 )
 def test_what_the_loop_has_not_is_one_sentence(key, value):

@@ -12,14 +12,18 @@ from tf_bdecay.batches import bounds, updates_per_epoch
 from tf_bdecay.data.augment import standardise
 from tf_bdecay.data.crops import AREA, crop_draws, evaluation_picture, training_picture
 from tf_bdecay.data.order import epoch_order, examples_of
+from tf_bdecay.data.randaugment import operation_draws, randaugment
 from tf_bdecay.errors import BadInput
 
+BUFFERED = 1  # batches made ahead
 
-def training_batches(picture_set, batch_size, seed, start_update, remainder, augment, part):
-    """Shuffled batches of random crops, epoch after epoch without end.
 
-    Arguments, checked already, and result are those of `pipeline.training_batches`; `part` is
-    never None. `augment=False` gives the middle of each picture, as evaluation has it.
+def training_batches(picture_set, batch_size, seed, start_update, remainder, augment, part, strong):
+    """Shuffled batches of random crops, epoch after epoch without end, none made ahead.
+
+    Arguments, checked already, and result are those of `pipeline.training_batches`; `part` and
+    `strong` are never None, and nothing is mixed yet. `augment=False` gives the middle of each
+    picture, as evaluation has it.
     """
     count = len(picture_set.train)
     per_epoch = updates_per_epoch(count, batch_size, remainder)
@@ -47,7 +51,11 @@ def training_batches(picture_set, batch_size, seed, start_update, remainder, aug
             uniforms, coin = crop_draws(seed, epoch, index)
             flip = coin & picture_set.flip
             picture = training_picture(content(index), uniforms, flip, picture_set.size, area)
-        return _rounded(picture), tf.gather(labels, index)
+        picture = _rounded(picture)
+        if strong.operations is not None:
+            uniforms = operation_draws(seed, epoch, index, strong.operations)
+            picture = randaugment(picture, uniforms, strong.magnitude)
+        return picture, tf.gather(labels, index)
 
     epochs = tf.data.Dataset.counter(first_epoch)
     if per_epoch * batch_size <= count:  # all batches are of one size
@@ -82,7 +90,7 @@ def evaluation_batches(picture_set, split_name, batch_size, part):
     begin, end = bounds(size, *part)
     batches = _parallel(starts.flat_map(of_batch), example).batch(end - begin, count % size == 0)
     batches = batches.apply(tf.data.experimental.assert_cardinality(-(-count // size)))
-    return _standardised(batches, picture_set)
+    return _standardised(batches, picture_set).prefetch(BUFFERED)
 
 
 def middles(picture_set, split, chosen):
@@ -134,7 +142,5 @@ def _parallel(dataset, example):
 
 
 def _standardised(batches, picture_set):
-    """Batches as floats, one ahead of the network."""
-    return batches.map(
-        lambda x, y: (standardise(x, picture_set.mean, picture_set.deviation), y)
-    ).prefetch(1)
+    """Batches as floats."""
+    return batches.map(lambda x, y: (standardise(x, picture_set.mean, picture_set.deviation), y))

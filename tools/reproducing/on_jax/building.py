@@ -19,6 +19,9 @@ TAKEN = {
     "ema.momentum": (None,),
     "micro_batch_size": (None,),
     "data.remainder": ("drop",),
+    "data.randaugment": (None,),
+    "data.mixup": (None,),
+    "data.cutmix": (None,),
     "decay.source": (None, "update"),
 }
 

@@ -1,0 +1,43 @@
+"""The accuracies of every run, against labels that are classes, or shares of classes.
+
+Of a mixed picture the label is soft, and an accuracy is the share of it that the prediction has:
+
+    sum_c y_c [c is predicted]
+
+as MixUp's authors count it. Of a label that is one class alone this is the usual accuracy.
+"""
+
+import keras
+
+
+def accuracy(y_true, y_pred):
+    """The share of a label that the most probable class has.
+
+    Args:
+        y_true: classes [n], or [n, 1], or shares of classes [n, classes].
+        y_pred: logits [n, classes].
+
+    Returns:
+        float [n].
+    """
+    if not is_soft(y_true, y_pred):
+        return keras.metrics.sparse_categorical_accuracy(y_true, y_pred)
+    return _share(y_true, keras.ops.argmax(y_pred, axis=-1)[..., None])
+
+
+def top5_accuracy(y_true, y_pred):
+    """The share of a label that the five most probable classes have; as `accuracy`."""
+    y_pred = keras.ops.cast(y_pred, "float32")  # TensorFlow's operation takes no other
+    if not is_soft(y_true, y_pred):
+        return keras.metrics.sparse_top_k_categorical_accuracy(y_true, y_pred, k=5)
+    return _share(y_true, keras.ops.top_k(y_pred, 5)[1])
+
+
+def is_soft(y_true, y_pred):
+    """Whether labels are shares of the classes of logits, not classes, by their shapes."""
+    return len(y_true.shape) == len(y_pred.shape) and y_true.shape[-1] == y_pred.shape[-1] > 1
+
+
+def _share(labels, classes):
+    """What labels [n, classes] have of some classes [n, k], in sum: [n]."""
+    return keras.ops.sum(keras.ops.take_along_axis(labels, classes, axis=-1), axis=-1)
