@@ -1,6 +1,7 @@
 """What docs/ names in the repository is there."""
 
 import ast
+import json
 import os
 import pathlib
 import re
@@ -13,6 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "docs" / "method.md").read_text()
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 BLOCK = re.compile(r"```python\n(.*?)```", flags=re.DOTALL)
+NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
 WITH_CODE = [page for page in PAGES if BLOCK.search(page.read_text())]
 
 # `folder/file.py` or `folder/file.py: name, Class.method`
@@ -101,6 +103,30 @@ def test_the_site_is_built_without_a_warning(tmp_path):
     assert done.returncode == 0 and not done.stderr, done.stdout + done.stderr
     page = (tmp_path / "site" / "api" / "optimizers" / "index.html").read_text()
     assert "trust_clip" in page and "decays outside the trust ratio" in page
+
+
+def _cells(notebook):
+    cells = json.loads(notebook.read_text())["cells"]
+    return [cell for cell in cells if cell["cell_type"] == "code"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_code_of_a_notebook_runs(notebook, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    names = {}
+    for number, cell in enumerate(_cells(notebook)):
+        exec(compile("".join(cell["source"]), f"{notebook.name}: {number}", "exec"), names)
+
+
+def test_notebooks_show_what_their_code_gave():
+    assert len(NOTEBOOKS) == 3
+    for notebook in NOTEBOOKS:
+        outputs = [output for cell in _cells(notebook) for output in cell["outputs"]]
+        kinds = {kind for output in outputs for kind in output.get("data", {})}
+        assert "image/png" in kinds and len(outputs) > 2, notebook
+        assert "error" not in {output["output_type"] for output in outputs}, notebook
 
 
 def test_pages_have_code():

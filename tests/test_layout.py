@@ -23,6 +23,7 @@ STOREYS = (
         "extras",
         "lazy",
         "patterns",
+        "plain_text",
         "quirks",
         "keras_private",
         "sensitivity",

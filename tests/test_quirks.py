@@ -31,7 +31,7 @@ def test_stderr_is_silent_within_and_heard_again(capfd):
 
 def test_the_loggers_level_is_put_back():
     before = tf.get_logger().level
-    with quirks.silent_vectorized_map():
+    with quirks.silent_tracing():
         assert tf.get_logger().level == 40
     assert tf.get_logger().level == before
 

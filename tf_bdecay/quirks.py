@@ -45,11 +45,13 @@ def silent_stderr():
 
 
 @contextlib.contextmanager
-def silent_vectorized_map():
-    """Silences what `tf.vectorized_map` says of operations that it has no converter for.
+def silent_tracing():
+    """Silences what TensorFlow says while functions are traced.
 
-    Symptom: a warning for every convolution whose gradients by example take a loop. Seen in
-    TensorFlow 2.19 to 2.21. Way round: TensorFlow's logger reports errors alone meanwhile.
+    Symptom: a warning for every convolution whose gradients by example take a loop, as
+    `tf.vectorized_map` has no converter for it; and one that a function is traced again and again,
+    where functions of other measures and networks are each traced once. Seen in TensorFlow 2.19 to
+    2.21. Way round: TensorFlow's logger reports errors alone meanwhile.
     """
     import tensorflow as tf
 

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import logging
 import os
 import pathlib
 import subprocess
@@ -339,3 +340,17 @@ def test_replicas_share_the_examples_and_change_nothing(replicas):
         expected, found = (np.array(f, "float64") for f in (figures, several[name]))
         scale = np.nanmax(np.abs(expected))
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * scale, err_msg=name)
+
+
+def test_nothing_is_logged_that_is_no_users_business():
+    said, logger = [], tf.get_logger()
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())
+    logger.addHandler(handler)
+    try:
+        for _ in range(6):  # TensorFlow takes functions of six networks for one
+            model = convolutional()
+            sharpness.connectivity(model, LOSS, examples_for(model))
+    finally:
+        logger.removeHandler(handler)
+    assert said == []

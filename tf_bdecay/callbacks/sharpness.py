@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import keras
 
-from tf_bdecay import extras, quirks
+from tf_bdecay import extras
 from tf_bdecay.errors import BadInput, check_count, check_flag
 from tf_bdecay.sharpness import registry
 
@@ -90,9 +90,8 @@ class SharpnessCallback(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Checks whatever can be checked, before anything is trained."""
-        with quirks.silent_vectorized_map():
-            for measure in self.measures:
-                measure.check(self.model, self.loss, self.data, self.options)
+        for measure in self.measures:
+            measure.check(self.model, self.loss, self.data, self.options)
         self._files = None
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -119,8 +118,7 @@ class SharpnessCallback(keras.callbacks.Callback):
         for measure in self.measures:
             start = time.perf_counter()
             try:
-                with quirks.silent_vectorized_map():
-                    result = measure.run(self.model, self.loss, self.data, self.options)
+                result = measure.run(self.model, self.loss, self.data, self.options)
                 results[measure.name] = plain_result(result, time.perf_counter() - start)
                 totals[f"sharpness/{measure.name}"] = result.total
             except Exception as error:  # whatever it is, the training is worth more

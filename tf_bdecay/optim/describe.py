@@ -1,12 +1,12 @@
 """A table of what the optimizer will do with every variable, before it does it."""
 
-import io
 from typing import NamedTuple
 
 from tf_bdecay import keras_private
 from tf_bdecay.optim.arguments import check_roles, multipliers
 from tf_bdecay.optim.base import DecayByRole, unwrapped
 from tf_bdecay.optim.lamb import Lamb
+from tf_bdecay.plain_text import rendered
 from tf_bdecay.roles import roles_of
 
 
@@ -44,7 +44,6 @@ class Description(NamedTuple):
 
     def __str__(self):
         from rich import box
-        from rich.console import Console
         from rich.table import Table
 
         table = Table(box=box.SIMPLE_HEAD, title=self.policy, title_justify="left")
@@ -59,11 +58,8 @@ class Description(NamedTuple):
             adapted = "yes" if row.adapted else "no"
             rate = [f"x{row.rate:g}"] if rated else []
             table.add_row(row.variable, shape, row.role, row.partner, decay, now, adapted, *rate)
-        page = io.StringIO()
         width = 80 + 2 * max((len(row.variable) for row in self.rows), default=0)
-        Console(file=page, width=width).print(table)
-        lines = [line.rstrip() for line in page.getvalue().splitlines()]
-        return "\n".join([*lines, self._summary()])
+        return f"{rendered(table, width=width)}\n{self._summary()}"
 
     def _summary(self):
         count = {}

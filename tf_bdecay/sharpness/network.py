@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
-from tf_bdecay import keras_private
+from tf_bdecay import keras_private, quirks
 from tf_bdecay.errors import BadInput, check_flag, require
 from tf_bdecay.layers import fused
 from tf_bdecay.roles import Roles, roles_of
@@ -161,7 +161,7 @@ class Network:
         def of_chunk(chunk):
             weights = np.where(np.arange(size) < chunk.kept, 1 / size, 0.0)
             more = arguments(chunk) if callable(arguments) else arguments
-            with inputs.naming_shapes(chunk.x, chunk.y):
+            with quirks.silent_tracing(), inputs.naming_shapes(chunk.x, chunk.y):
                 return function(chunk.x, chunk.y, tf.constant(weights), *more)
 
         for chunk in stream.chunks(size, start):

@@ -2,13 +2,13 @@
 
 import dataclasses
 import functools
-import io
 import json
 
 import numpy as np
 
 from tf_bdecay import extras
 from tf_bdecay.errors import unknown
+from tf_bdecay.plain_text import rendered
 from tf_bdecay.sharpness.partition import Partition
 
 _LEVELS = ("variable", "layer", "kind")
@@ -139,7 +139,7 @@ class Result:
         )
 
     def __str__(self):
-        return f"{self.title}\n{_printed(self.tables())}"
+        return f"{self.title}\n{rendered(*self.tables(), width=160)}"
 
     def tables(self):
         """Two `rich` tables, by kind and by layer."""
@@ -252,11 +252,3 @@ def _with_error(value, error):
 def _number(value):
     """A float that JSON has, or None."""
     return float(value) if np.isfinite(value) else None
-
-
-def _printed(tables):
-    from rich.console import Console, Group
-
-    page = io.StringIO()
-    Console(file=page, width=160).print(Group(*tables))
-    return "\n".join(line.rstrip() for line in page.getvalue().splitlines())

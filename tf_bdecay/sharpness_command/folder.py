@@ -8,7 +8,6 @@ partial/        finished measures, partial sums  layers.png         share by lay
 
 import contextlib
 import hashlib
-import io
 import json
 import pathlib
 import shutil
@@ -17,6 +16,7 @@ import numpy as np
 from rich.console import Console
 
 from tf_bdecay.errors import BadInput, require
+from tf_bdecay.plain_text import rendered
 from tf_bdecay.sharpness import plain_result
 from tf_bdecay.storage.files import atomic_write, locked, versions, write_json
 
@@ -260,13 +260,10 @@ def show(result, console=None):
     console.print()
     for each in result["measures"].values():
         _say(console, each["title"])
-    page = io.StringIO()
     # A line that is longer than the screen is wrapped by it; a cell cut short would be lost.
-    wide = Console(file=page, width=max(console.width, _LEAST_WIDTH))
-    for table in plain_result.tables(result["measures"]):
-        wide.print(table)
-    for line in page.getvalue().splitlines():
-        _say(console, line.rstrip())
+    width = max(console.width, _LEAST_WIDTH)
+    for line in rendered(*plain_result.tables(result["measures"]), width=width).splitlines():
+        _say(console, line)
 
 
 def _say(console, line):

@@ -125,7 +125,7 @@ def measure_all(loaded, options, folder, console, stop):
     from tf_bdecay.training.progress import Display  # which loads TensorFlow
 
     results = {}
-    with quirks.silent_vectorized_map(), Display(console, LINE_SECONDS) as display:
+    with Display(console, LINE_SECONDS) as display:
         for line in _introduction(loaded):
             display.say(line)
         for measure in options.measures:

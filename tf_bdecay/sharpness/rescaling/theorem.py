@@ -1,13 +1,13 @@
 """Theorem 3.1 as a table: every measure before and after a unit of a network is rescaled."""
 
 import dataclasses
-import io
 from collections.abc import Sequence
 
 import numpy as np
 
 from tf_bdecay import extras
 from tf_bdecay.errors import require, unknown
+from tf_bdecay.plain_text import rendered
 from tf_bdecay.sharpness.ascent import perturbation
 from tf_bdecay.sharpness.connectivity_sharpness import connectivity
 from tf_bdecay.sharpness.curvature.eigenvalue import hessian_top_eigenvalue
@@ -70,7 +70,6 @@ class Invariance:
 
     def __str__(self):
         from rich import box
-        from rich.console import Console
         from rich.table import Table
 
         title = f"unit {self.unit} of {self.layer}: in by {self.c:g}, out by 1/{self.c:g} (eq. 9)"
@@ -79,9 +78,7 @@ class Invariance:
             theory = "the same" if row.invariant else "not invariant"
             numbers = f"{row.before:.6g}", f"{row.after:.6g}", f"{row.ratio:.6g}"
             table.add_row(row.measure, *numbers, theory)
-        page = io.StringIO()
-        Console(file=page, width=100).print(title, table)
-        return "\n".join(line.rstrip() for line in page.getvalue().splitlines())
+        return rendered(title, table, width=100)
 
 
 def invariance(
