@@ -34,11 +34,11 @@ EXTRAS = {
     "cpu": ["tensorflow>=2.21,<2.22"],
     "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
     "tpu": ["tensorflow-tpu>=2.20,<2.22"],  # untried
-    # Layers to map over the batches of `tf_bdecay.data`; nothing here imports them.
-    "augment": ["keras-cv>=0.9,<0.10"],
+    "augment": ["keras-cv>=0.9,<0.10"],  # RandAugment's operations on pixels
     "jax": ["jax>=0.10,<0.11"],
 }
 EXTRAS["dev"] = [
+    *EXTRAS["augment"],
     *EXTRAS["jax"],
     "hypothesis>=6.100,<7",
     "optax>=0.2.8,<0.3",
