@@ -41,12 +41,12 @@ EXTRAS = {
     "cpu": ["tensorflow>=2.19,<2.22", *TRAIN],
     "gpu": ["tensorflow[and-cuda]>=2.19,<2.22", *TRAIN],
     "tpu": ["tensorflow-tpu>=2.20,<2.22", *TRAIN],  # untried
-    # Layers to map over the batches of `tf_bdecay.data`; nothing here imports them.
-    "augment": ["keras-cv>=0.9,<0.10"],
+    "augment": ["keras-cv>=0.9,<0.10"],  # RandAugment's operations on pixels
     "jax": ["jax>=0.7,<0.13"],
     "docs": ["mkdocs-material>=9.8,<10", "mkdocstrings[python]>=1.0,<2"],
 }
 EXTRAS["dev"] = [
+    *EXTRAS["augment"],
     *EXTRAS["docs"],
     *EXTRAS["jax"],
     "hypothesis>=6.100,<7",

@@ -21,6 +21,7 @@ FACTORS = {
     "normalization": ("ghost", "batch"),
     "ascent": ("no_ascent", "sam", "asam"),
     "average": ("no_average", "average"),
+    "mixing": ("no_mixing", "mixed"),
 }
 
 # Pairs of values that end with exit code 2, and what the sentence says.
@@ -155,6 +156,8 @@ def command(row, folder, workdir):
         said["sharpness_aware.kind"] = row["ascent"]
     if row["average"] == "average":
         said["ema.momentum"] = 0.5
+    if row["mixing"] == "mixed":
+        said |= {"data.mixup": 0.2, "data.cutmix": 1.0}
     if row["execution"] != "plain":
         said[row["execution"]] = {"jit_compile": "true", "steps_per_execution": 3}[row["execution"]]
     flags = [f"--config.{key}={value}" for key, value in said.items()]

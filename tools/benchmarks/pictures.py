@@ -4,6 +4,7 @@ The pictures are scikit-learn's two photographs in `COUNT` parts of about 500 x 
 JPEGs in class folders: as large as ImageNet's. What is timed is as in `input`.
 """
 
+import importlib.util
 import pathlib
 
 import keras
@@ -13,6 +14,7 @@ import tensorflow as tf
 from tf_bdecay import data
 from tf_bdecay.data.crops import crop_draws, decode_box, random_box
 from tf_bdecay.data.pictures import loading, picture_set
+from tf_bdecay.data.strong import MAGNITUDE, StrongAugmentation
 
 COUNT, SIZE, QUALITY = 512, 224, 92
 MEAN, DEVIATION = picture_set.MEAN, picture_set.DEVIATION
@@ -39,10 +41,21 @@ def write(folder):
 def streams(folder, batch):
     """Dict of a name to an endless stream of batches."""
     images = loading.load(str(folder), SIZE, held_out=1 / 64)
+    strong = {"MixUp": StrongAugmentation(mixup=0.2), "CutMix": StrongAugmentation(cutmix=1.0)}
+    theirs = {}
+    if importlib.util.find_spec("keras_cv"):
+        strong["RandAugment"] = StrongAugmentation(operations=2)
+        theirs["keras-cv's RandAugment"] = _keras_cv(images, batch)
+    ours = {
+        f"training_batches, {name}": data.training_batches(images, batch, seed=0, strong=asked)
+        for name, asked in strong.items()
+    }
     return {
         "Keras' data set and layers": _keras(folder, batch),
         "tf.data, whole pictures": _whole(folder, batch),
         "training_batches": data.training_batches(images, batch, seed=0),
+        **ours,
+        **theirs,
         "limit: decode and crop": _decoded(folder, batch),
     }
 
@@ -70,6 +83,20 @@ def _keras(folder, batch):
         .map(lambda x, y: (layers(x, training=True), y), num_parallel_calls=tf.data.AUTOTUNE)
         .prefetch(tf.data.AUTOTUNE)
     )
+
+
+def _keras_cv(images, batch):
+    """The crops of `training_batches`, and its layer on each batch of them."""
+    from keras_cv import layers
+
+    layer = layers.RandAugment((0, 255), augmentations_per_image=2, magnitude=MAGNITUDE)
+    deviation, mean = 255 * np.float32(DEVIATION), 255 * np.float32(MEAN)
+
+    def augment(x, y):
+        return (layer(x * deviation + mean) - mean) / deviation, y
+
+    batches = data.training_batches(images, batch, seed=0)
+    return batches.map(augment, num_parallel_calls=tf.data.AUTOTUNE).prefetch(1)
 
 
 def _whole(folder, batch):
