@@ -14,7 +14,7 @@ def test_the_table_has_what_differs_and_what_came_out(tmp_path):
     one, two = (dict(zip(columns, row, strict=True)) for row in rows)
     assert "decay.beta" not in columns and "experiment" not in columns
     assert (one["run"], one["variant"], one["seed"]) == ("one", "adaptive", "0")
-    assert (one["epochs"], one["updates"], one["test loss"]) == ("3", "12", "0.2500")
+    assert (one["epochs done"], one["updates"], one["test loss"]) == ("3", "12", "0.2500")
     assert (one["accuracy"], one["evaluated by"]) == ("90.00%", "test, precise")
     last = layers[layers["update"] == 12]["r"].median()
     assert one["r at the end"] == f"{last:.3g}"
@@ -23,13 +23,13 @@ def test_the_table_has_what_differs_and_what_came_out(tmp_path):
     assert (two["test loss"], two["decay on"], two["r at the end"]) == ("-", "-", "-")
 
 
-def test_a_key_that_one_run_lacks_is_a_difference(tmp_path):
+def test_keys_in_which_runs_differ_are_those_that_all_have(tmp_path):
     made.run(tmp_path / "one")
     made.run(tmp_path / "two")
     read = runs.read([tmp_path / "one", tmp_path / "two"])
     assert runs.differences(read) == {}
-    read[1].config["model.frozen"] = "beta"
-    assert runs.differences(read) == {"model.frozen": [None, "beta"]}
+    read[1].config.update({"decay.policy": "none", "decay.beta": 2.0})
+    assert runs.differences(read) == {"decay.beta": [1.0, 2.0]}
 
 
 def test_folders_named_alike_are_called_by_their_paths(tmp_path):

@@ -28,7 +28,7 @@ def draw(runs):
         style = dict(
             color=COLOURS[i % len(COLOURS)],
             linestyle=STYLES[i // len(COLOURS) % len(STYLES)],
-            marker="." if len(run.metrics) < 2 else "",
+            marker="." if len(run.metrics) < 20 else "",
         )
         loss.plot(run.metrics["epoch"], run.metrics["loss"], label=run.name, **style)
         if run.evaluation:

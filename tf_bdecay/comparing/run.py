@@ -27,9 +27,10 @@ Compares runs: one picture of their curves and of r, and a table of what they ca
 Flags, with their defaults at the end
 {flags}
 
-The table has the keys of the config in which the runs differ. Accuracy is the last evaluation of
-the training: of the test images, with precise statistics where the run has them. r is the median of
-the normalization layers. Runs that are not finished are compared as far as they are.
+The table has the keys of the config that all runs have and in which they differ. Accuracy is the
+last evaluation of the training: of the test images, with precise statistics where the run has them.
+r is the median of the normalization layers. Runs that are not finished are compared as far as they
+are.
 
 Exit codes: 0 done, 1 the picture could not be written, 2 input that cannot be used."""
 

@@ -100,9 +100,12 @@ def _table(path, columns, needed=True):
 
 
 def differences(runs):
-    """Dict of a config's key to its value in each run, of keys in which they differ."""
-    keys = dict.fromkeys(key for run in runs for key in run.config)
-    found = {key: [run.config.get(key) for run in runs] for key in keys}
+    """Dict of a config's key to its value in each run, of keys in which they differ.
+
+    A key that not every run has goes with another in which they differ, such as decay.policy.
+    """
+    keys = [key for key in runs[0].config if all(key in run.config for run in runs)]
+    found = {key: [run.config[key] for run in runs] for key in keys}
     return {key: values for key, values in found.items() if any(v != values[0] for v in values)}
 
 
@@ -115,7 +118,7 @@ def rows(runs):
     Returns:
         (columns, rows): names, and a list of words for each run; "-" for what a run has not.
     """
-    columns = ["run", *differences(runs), "epochs", "updates"]
+    columns = ["run", *differences(runs), "epochs done", "updates"]
     columns += ["accuracy", "evaluated by", "test loss", "decay on", "r at the end"]
     return columns, [_row(run, runs) for run in runs]
 
@@ -128,7 +131,7 @@ def _row(run, runs):
     ratio = end_ratio(run)
     return [
         run.name if run.result else f"{run.name} (not finished)",
-        *(_word(run.config.get(key)) for key in differences(runs)),
+        *(_word(run.config[key]) for key in differences(runs)),
         f"{int(last['epoch'])}",
         f"{int(last['update']):,}",
         f"{accuracy.iloc[-1]:.2%}" if len(accuracy) else "-",
