@@ -44,6 +44,7 @@ def test_every_measure_is_what_its_function_gives(files, tmp_path, capsys):
         "eigenvalue": sharpness.hessian_top_eigenvalue(model, loss(), data),
         "spectrum": sharpness.hessian_spectrum(model, loss(), data, steps=5),
         "fisher_rao": sharpness.fisher_rao(model, loss(), data),
+        "tangent": sharpness.connectivity_tangent_trace(model, loss(), data),
         "sam": sharpness.perturbation(model, loss(), data, kind="sam"),
         "asam": sharpness.perturbation(model, loss(), data, kind="asam"),
     }

@@ -8,12 +8,14 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
 import pytest
 
 from tf_bdecay.errors import BadInput
+from tf_bdecay.storage.files import locked
 from tools.reproducing import (
     beyond,
     claims,
@@ -368,7 +370,7 @@ def begin(*arguments):
 
 
 @pytest.mark.slow
-def test_a_run_that_is_stopped_goes_on_and_nobody_else_takes_it(tmp_path, monkeypatch):
+def test_a_run_that_is_stopped_goes_on(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path / "aside"))
     (tmp_path / "aside").mkdir()
     command = ["figure4", "--scale=smoke", f"--out={tmp_path}"]
@@ -378,19 +380,30 @@ def test_a_run_that_is_stopped_goes_on_and_nobody_else_takes_it(tmp_path, monkey
         time.sleep(0.1)
         configs = tmp_path.glob("aside/reproduce-*/*/run/checkpoints/*.npz")
     assert saved is not None, first.communicate()
-    other = reproduce(*command, "--minutes=0.0001")
-    assert other.returncode == 0 and "are still missing" in other.stdout
     first.send_signal(signal.SIGTERM)
     _, error = first.communicate(timeout=1200)
     assert first.returncode == 143 and "run the same command again" in error
-    (job,) = tmp_path.glob("aside/reproduce-*/*/job.json")  # its run ended before it did
-    for line in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+    aside = str(tmp_path / "aside").encode()
+    for line in pathlib.Path("/proc").glob("[0-9]*/cmdline"):  # its run ended before it did
         with contextlib.suppress(OSError):
-            assert str(job).encode() not in line.read_bytes()
+            assert aside not in line.read_bytes()
+    finished = len(store.Store(tmp_path / "smoke").read().results)
     done = reproduce(*command)
-    assert done.returncode == 0 and "3 runs are needed, 3 are missing." in done.stdout, done.stdout
+    assert done.returncode == 0 and f"{3 - finished} are missing." in done.stdout, done.stdout
     assert len(store.Store(tmp_path / "smoke").read().results) == 3, done.stdout
     assert not list(tmp_path.glob("aside/reproduce-*/*"))
+
+
+def test_a_run_that_is_under_way_elsewhere_is_left_to_that(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "aside"))
+    run, said = runs.resolve(wanted.Arm("digits"), SMOKE, 0), []
+    made = runner.Runner(store.Store(tmp_path), say=said.append)
+    folder = tmp_path / "aside" / f"reproduce-{os.getuid()}" / run.key
+    folder.mkdir(parents=True)
+    with locked(folder, "held by the test"):
+        assert made.do([run]) == [run]
+    assert len(said) == 1 and "is under way in another process" in said[0]
+    assert sorted(path.name for path in folder.iterdir()) == [".lock"]  # nothing was begun
 
 
 @pytest.mark.slow
