@@ -86,7 +86,7 @@ ALWAYS = {
     "log.summaries_every": count(10, "updates between TensorBoard summaries"),
     "log.variables": flag(False, "norm and C_m of every variable by epoch, in variables.csv"),
     "log.gradient_noise_scale": flag(
-        False, "how large a batch pays, from micro-batches or replicas, which it needs"
+        False, "how large a batch pays; needs micro-batches or replicas"
     ),
     "log.evaluate_every": count(1, "epochs between evaluations"),
     "log.checkpoint_every": count(1, "epochs between checkpoints"),
