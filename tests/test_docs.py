@@ -133,7 +133,7 @@ def test_pages_have_code():
     named = {_name(page) for page in WITH_CODE}
     how_to = {_name(page) for page in PAGES if page.parent.name == "how_to"}
     assert {"index.md", "how_to/own_model.md"} <= named
-    of_commands = {f"how_to/{name}.md" for name in ("experiments", "resume", "speed")}
+    of_commands = {f"how_to/{name}.md" for name in ("experiments", "speed")}
     assert how_to - named <= of_commands
 
 

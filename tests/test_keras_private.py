@@ -291,3 +291,50 @@ def test_metrics_are_built_once_under_a_strategy_without_a_batch():
     variables = [id(v) for v in model.metrics_variables]
     model.fit(batches, validation_data=batches, verbose=0)
     assert [id(v) for v in model.metrics_variables] == variables
+
+
+@pytest.mark.any_backend
+def test_all_variables_are_built_from_shapes_alone_and_nothing_is_trained():
+    def models():
+        model = keras.Sequential([layers.Dense(3), layers.Dropout(0.5), layers.Dense(2)])
+        model.compile("adam", "mse", metrics=["mae"])
+        return model
+
+    x, y = np.ones((4, 5), "float32"), np.ones((4, 2), "float32")
+    built, trained = models(), models()
+    trained.train_on_batch(x, y)
+    keras_private.build_all(built, (x, y))
+
+    def shapes(model):
+        every = [*model.variables, *model.optimizer.variables, *model.metrics_variables]
+        return [(v.name, tuple(v.shape)) for v in every]
+
+    assert [s for _, s in shapes(built)] == [s for _, s in shapes(trained)]
+    assert not any(np.any(v.numpy()) for v in built.metrics_variables)
+    assert int(built.optimizer.iterations.numpy()) == 0
+    before = shapes(built)
+    keras_private.build_all(built, (x, y))
+    built.train_on_batch(x, y)
+    assert shapes(built) == before
+
+
+@pytest.mark.any_backend
+def test_a_callback_can_say_where_fit_starts():
+    class Starts(keras.callbacks.Callback):
+        def __init__(self, epoch):
+            super().__init__()
+            self.epoch, self.seen = epoch, []
+
+        def on_train_begin(self, logs=None):
+            keras_private.start_at(self.model, self.epoch)
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.seen.append(epoch)
+
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    for start, initial, seen in ((2, 0, [2, 3]), (None, 1, [1, 2, 3]), (4, 0, []), (None, 0, 4)):
+        callback = Starts(start)
+        x = np.ones((2, 2))
+        model.fit(x, x[:, :1], epochs=4, initial_epoch=initial, verbose=0, callbacks=[callback])
+        assert callback.seen == (seen if isinstance(seen, list) else [*range(seen)])

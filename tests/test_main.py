@@ -339,9 +339,12 @@ def test_a_plan_is_on_paper_and_leaves_no_workdir(tmp_path, capsys, monkeypatch)
     monkeypatch.chdir(tmp_path)
     config = "--config=configs/cifar10_resnet18.py"  # no data is needed for it
     arguments = ["--plan", "--devices=1,512", "--memory_gb=16", "--flops=2e13"]
+    arguments.append("--noise_scale=9728")
     assert main([config, "--config.model.width=16", *arguments]) == 0
     page = capsys.readouterr().out
-    for part in ("1,200 updates of 8,192 images", "512 devices: replicas=512 x ", "on paper"):
+    worth = "an update at 8,192 is worth 0.60 of eight at 1,024."
+    updates = "1,200 updates of 8,192 images"
+    for part in (updates, "512 devices: replicas=512 x ", "on paper", worth):
         assert part in page
     assert list(tmp_path.iterdir()) == []
 
@@ -351,6 +354,8 @@ def test_a_plan_is_on_paper_and_leaves_no_workdir(tmp_path, capsys, monkeypatch)
     [
         ("--devices=four", "--devices of plan mode must be counts of devices"),
         ("--memory_gb=0", "--memory_gb must be a number > 0. Received: 0.0"),
+        ("--noise_scale=0", "--noise_scale must be a number of images > 0"),
+        ("--noise_scale=no/run", "Received: no/run, which has no result.json"),
     ],
 )
 def test_hardware_that_cannot_be_is_refused(argument, sentence, capsys):

@@ -125,6 +125,28 @@ def build_metrics(model, x, y, y_pred):
         model._compile_metrics.build(y, y_pred)
 
 
+def build_all(model, batch):
+    """Makes all variables of a compiled model, its metrics and its optimizer, from shapes alone.
+
+    Keras does so for itself when `fit` begins under JAX or a strategy, and at the first step else.
+
+    Args:
+        model: the compiled model.
+        batch: (x,), (x, y) or (x, y, sample_weight), structures of arrays.
+    """
+    strategy = getattr(model, "distribute_strategy", None)
+    with contextlib.nullcontext() if strategy is None else strategy.scope():
+        model._symbolic_build(data_batch=batch)
+
+
+def start_at(model, epoch):
+    """Makes the `fit` that begins start at an epoch; None for where its caller says.
+
+    For a callback's `on_train_begin`, as Keras' BackupAndRestore does it. It stays set.
+    """
+    model._initial_epoch = epoch
+
+
 def build_loss(model, y, sample_weight=None):
     """Makes the metrics of a compiled model's losses, which else its first loss would make.
 

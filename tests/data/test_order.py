@@ -5,7 +5,16 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tf_bdecay.data.order import CROP, FLIP, ORDER, SHIFT, epoch_order, folded, key
+from tf_bdecay.data.order import (
+    CROP,
+    FLIP,
+    ORDER,
+    SHIFT,
+    epoch_order,
+    folded,
+    key,
+    permutation,
+)
 
 
 @settings(deadline=None, max_examples=30)
@@ -17,6 +26,19 @@ from tf_bdecay.data.order import CROP, FLIP, ORDER, SHIFT, epoch_order, folded, 
 def test_an_epoch_visits_every_example_once(count, seed, epoch):
     order = epoch_order(count, seed, tf.constant(epoch, tf.int64)).numpy()
     np.testing.assert_array_equal(np.sort(order), np.arange(count))
+
+
+@given(st.integers(1, 300), st.integers(0, 2**32 - 1), st.integers(0, 2**40))
+def test_a_permutation_without_tensorflow_visits_every_example_once(count, seed, epoch):
+    np.testing.assert_array_equal(np.sort(permutation(count, seed, epoch)), np.arange(count))
+
+
+def test_permutations_differ_by_seed_and_epoch_and_are_uniform():
+    orders = {tuple(permutation(50, seed, epoch)) for seed in range(5) for epoch in range(5)}
+    assert len(orders) == 25
+    first = [permutation(4, 7, epoch)[0] for epoch in range(4000)]
+    counts = np.bincount(first, minlength=4)
+    assert abs(counts - 1000).max() < 5 * np.sqrt(4000 * 3 / 16)  # five standard deviations
 
 
 def test_orders_of_seeds_and_epochs_differ():

@@ -108,6 +108,7 @@ def test_plan_counts_devices_and_takes_their_speed():
         (["--plan", "--dry_run"], "--plan runs nothing and takes no --dry_run"),
         (["--plan", "--strategy=mirrored"], "--plan runs nothing and takes no --strategy"),
         (["--bandwidth_gbps=10"], "--bandwidth_gbps is of a plan on paper: add --plan"),
+        (["--noise_scale=runs/a"], "--noise_scale is of a plan on paper: add --plan"),
         (["--strategy=mirrored", "--devices=1..4"], "counts devices, which only --plan does"),
     ],
 )

@@ -203,6 +203,12 @@ class GradientNoiseScale(keras.callbacks.Callback):
         """Where a run that is cut off must go on from: a dict of name to number."""
         return self._meter.state()
 
+    get_state = state
+
+    def set_state(self, state):
+        """Goes on from what `get_state` gave, once `fit` has begun."""
+        self._meter.assign(state)
+
     def _leads(self):
         from tf_bdecay.distribution import sharding
 

@@ -2,6 +2,8 @@
 
 import numbers
 
+import numpy as np
+
 from tf_bdecay.batches import bounds
 from tf_bdecay.errors import require
 
@@ -62,6 +64,23 @@ def epoch_order(num_examples, seed, epoch):
     return tf.random.experimental.stateless_shuffle(
         tf.range(num_examples, dtype=tf.int64), key(seed, epoch, ORDER), alg=ALGORITHM
     )
+
+
+def permutation(num_examples, seed, epoch):
+    """The order of an epoch without TensorFlow, another than `epoch_order`'s.
+
+    The examples by the size of their 64-bit draws from Philox, whose stream NumPy keeps.
+
+    Args:
+        num_examples: n.
+        seed: int in [0, 2^32).
+        epoch: int, from 0.
+
+    Returns:
+        An int64 [n], a permutation of 0, ..., n - 1.
+    """
+    drawn = np.random.Philox(key=np.array([seed, epoch], "uint64")).random_raw(num_examples)
+    return np.argsort(drawn, kind="stable").astype("int64")
 
 
 def examples_of(order, update, batch_size, part):

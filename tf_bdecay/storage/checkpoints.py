@@ -178,7 +178,7 @@ def read(path):
     require(
         meta["format"] == FORMAT,
         f"The checkpoint {path} is of format {meta['format']} and this version of tf_bdecay reads "
-        f"format {FORMAT}: go on with the version that wrote it, or choose another --workdir.",
+        f"format {FORMAT}: go on with the version that wrote it, or begin in another folder.",
     )
     return arrays, meta
 
@@ -259,7 +259,7 @@ def read_newest(folder, warn, check=lambda path, meta: None):
         raise BadInput(
             f"None of the {len(bad)} checkpoints in {folder} can be read, of which the newest: "
             f"{bad[0][1].rstrip('.')}; put a complete one back, or start from the beginning in "
-            "another --workdir."
+            "another folder."
         )
     return None
 
