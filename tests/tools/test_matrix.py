@@ -51,6 +51,7 @@ def test_the_page_says_what_ran_failed_and_was_not_there(tmp_path):
     absent = dict(date="2026-01-03", versions={}, steps={}, error="no Python 3.14 here")
     order = ["ran", "absent"]
     page.keep(tmp_path, "absent", absent, order, "`tests/x.py`")
+    assert "* ran: not tried yet" in (tmp_path / "matrix.md").read_text()
     page.keep(tmp_path, "ran", ran, order, "`tests/x.py`")
     text = (tmp_path / "matrix.md").read_text()
     lines = text.splitlines()

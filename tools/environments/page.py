@@ -24,11 +24,12 @@ TensorFlow on GPUs and TPUs (extras `gpu` and `tpu`).
 """
 
 
-def page(results, tests):
+def page(results, order, tests):
     """The page.
 
     Args:
         results: dict of a row's name to its result, as `tools/matrix.py` keeps them.
+        order: names of all rows.
         tests: what runs of the tests, in words.
     """
     rows, notes = [], []
@@ -45,6 +46,7 @@ def page(results, tests):
         rows.append(f"| {' | '.join([name, python, *versions, *steps, result['date']])} |")
         if result["error"]:
             notes.append(f"* {name} could not be installed: {result['error']}")
+    notes += [f"* {name}: not tried yet" for name in order if name not in results]
     return _PAGE.format(
         tests=tests,
         packages=" | ".join(PACKAGES),
@@ -69,4 +71,4 @@ def keep(folder, name, result, order, tests):
     results[name] = result
     results = {name: results[name] for name in order if name in results}
     path.write_text(json.dumps(results, indent=1) + "\n")
-    (folder / "matrix.md").write_text(page(results, tests))
+    (folder / "matrix.md").write_text(page(results, order, tests))
