@@ -7,11 +7,13 @@ from tf_bdecay.batches import updates_per_epoch
 from tf_bdecay.data.catalog import load
 from tf_bdecay.data.image_set import Augmentation, ImageSet, Split
 from tf_bdecay.data.pictures.picture_set import named_failures
+from tf_bdecay.data.strong import StrongAugmentation
 
 __all__ = [
     "Augmentation",
     "ImageSet",
     "Split",
+    "StrongAugmentation",
     "evaluation_batches",
     "load",
     "named_failures",
