@@ -20,8 +20,8 @@ FACTORS = {
     "optimizer": ("lamb", "sgd"),
     "normalization": ("ghost", "batch"),
     "ascent": ("no_ascent", "sam", "asam"),
-    "average": ("no_average", "average"),
     "mixing": ("no_mixing", "mixed"),
+    "average": ("no_average", "average"),
 }
 
 # Pairs of values that end with exit code 2, and what the sentence says.

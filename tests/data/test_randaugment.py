@@ -1,6 +1,8 @@
 """RandAugment: keras-cv's operations with our draws, beside its layers with its own."""
 
 import functools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -147,6 +149,25 @@ def test_each_picture_is_varied_by_itself():
     contents[:] = [contents[0]] * len(contents)
     ((x, _),) = take(training_batches(copies, 11, 0, augment=False, strong=STRONG), 1)
     assert len({one.tobytes() for one in x}) > 8
+
+
+DETERMINISTIC = """
+import tensorflow as tf
+tf.config.experimental.enable_op_determinism()
+from tests.data.sets import image_set_of
+from tf_bdecay.data import StrongAugmentation, training_batches
+batches = training_batches(image_set_of(), 10, 0, strong=StrongAugmentation(2, mixup=1.0))
+print("batch", next(iter(batches))[0].shape)
+"""
+
+
+@pytest.mark.slow
+def test_it_works_where_operations_are_deterministic():
+    """In a process of its own: keras-cv's layers ask for a generator without a seed."""
+    done = subprocess.run(
+        [sys.executable, "-c", DETERMINISTIC], capture_output=True, text=True, timeout=300
+    )
+    assert done.stdout.strip() == "batch (10, 6, 5, 3)", done.stderr
 
 
 @pytest.mark.slow
