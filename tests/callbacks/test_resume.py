@@ -28,7 +28,7 @@ from tests.callbacks.resumed import (
     network,
     optimizers,
 )
-from tf_bdecay.callbacks import Resume
+from tf_bdecay.callbacks import DecayLog, Resume
 from tf_bdecay.errors import BadInput
 from tf_bdecay.storage import checkpoints
 
@@ -335,6 +335,22 @@ def test_two_processes_do_not_share_a_folder(adam, tmp_path):
     finally:
         other.communicate()
     program(tmp_path, 2)
+
+
+def test_the_decay_log_of_an_epoch_is_of_all_of_it(tmp_path):
+    program = Program(compiled("lamb"))
+
+    def log(name):
+        return [DecayLog(tmp_path / f"{name} log", show=False)]
+
+    whole = program(tmp_path / "whole", callbacks=log("whole"))
+    program(tmp_path / "cut", BATCHES + EVERY, callbacks=log("cut"))
+    program(tmp_path / "cut", 2, callbacks=log("cut"))
+    assert_same(whole, program(tmp_path / "cut", callbacks=log("cut")))
+    assert 0 < whole[1].history["decay_on_fraction"][1] < 1
+    for name in ("layers.csv", "variables.csv"):
+        found = [(tmp_path / f"{run} log" / name).read_text() for run in ("whole", "cut")]
+        assert found[0] == found[1]
 
 
 @needs_tensorflow

@@ -120,3 +120,10 @@ def test_arrays_that_change_in_place_are_seen():
     (state,), found = kept.snapshot()
     assert set(state) == {"weights"}
     np.testing.assert_array_equal(*found.values(), np.ones(3))
+
+
+def test_a_state_that_is_no_json_is_refused_before_training():
+    callback = Own()
+    callback.get_state = lambda: {"weights": np.zeros(2)}
+    with pytest.raises(BadInput, match="Own.get_state must return JSON values"):
+        run_state.Kept([callback]).begin()

@@ -114,6 +114,16 @@ class DecayLog(keras.callbacks.Callback):
             begin = "\n" if self.params.get("verbose") in (1, "auto") else ""  # after the bar
             print(f"{begin}Epoch {epoch + 1}: {line(decision, found, before)}")
 
+    def get_state(self):
+        """What the epoch in progress began with, for `Resume`."""
+        names = ("done", "updates", "skipped_updates", "decay_on_updates")
+        return {name: np.asarray(self._before[name]).tolist() for name in names}
+
+    def set_state(self, state):
+        """Counts an epoch from where it began, not from where a run goes on in it."""
+        on = np.array(state["decay_on_updates"])
+        self._before = {**state, "decay_on_updates": on}
+
     def _fetched(self):
         if hasattr(self.model, "jax_state_sync"):  # JAX's state is the train function's meanwhile
             self.model.jax_state_sync()

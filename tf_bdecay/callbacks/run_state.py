@@ -3,6 +3,7 @@
 Labels are owner and position: names are not the same in a second model of one process.
 """
 
+import json
 import math
 import numbers
 from copy import deepcopy
@@ -10,7 +11,7 @@ from copy import deepcopy
 import keras
 import numpy as np
 
-from tf_bdecay.errors import require, shown
+from tf_bdecay.errors import BadInput, first_line, require, shown
 from tf_bdecay.storage import checkpoints
 
 _METRIC, _COPIES, _CALLBACK = "metric/", "copies/", "callback/"
@@ -106,8 +107,15 @@ class Kept:
         self._before, self._names = [], [set() for _ in self._callbacks]
 
     def begin(self):
-        """Looks at them when all of them have begun."""
+        """Looks at them when all of them have begun.
+
+        Raises:
+            BadInput: what one says of its state is not JSON.
+        """
         self._before = [deepcopy(_plain(c)) for c in self._callbacks]
+        for callback in self._callbacks:
+            if hasattr(callback, "get_state"):
+                _check_json(callback)
 
     def names(self):
         """Their classes."""
@@ -164,6 +172,16 @@ def _assign_copies(model, variable, values):
         values = [total, *(np.zeros_like(total) for _ in copies[1:])]
     for copy, value in zip(copies, values, strict=True):
         copy.assign(value)
+
+
+def _check_json(callback):
+    try:
+        json.dumps(callback.get_state())
+    except (TypeError, ValueError) as error:
+        raise BadInput(
+            f"{type(callback).__name__}.get_state must return JSON values, such as numbers and "
+            f"lists ({first_line(error)})."
+        ) from error
 
 
 def _plain(callback):
