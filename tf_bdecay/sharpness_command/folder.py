@@ -262,7 +262,7 @@ def show(result, console=None):
         _say(console, each["title"])
     # A line that is longer than the screen is wrapped by it; a cell cut short would be lost.
     width = max(console.width, _LEAST_WIDTH)
-    for line in rendered(*plain_result.tables(result["measures"]), width=width).splitlines():
+    for line in rendered(*plain_result.tables(result["measures"]), width=width).split("\n"):
         _say(console, line)
 
 
