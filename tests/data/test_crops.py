@@ -1,6 +1,7 @@
 """Crops against their definition, torchvision's in plain Python, and against Pillow's pixels."""
 
 import io
+import itertools
 import math
 
 import numpy as np
@@ -255,3 +256,12 @@ def test_pictures_of_all_sizes_and_codings_make_one_batch():
 def test_sizes_and_ranges_that_are_none_are_refused(call, sentence):
     with pytest.raises(BadInput, match=sentence):
         call()
+
+
+def test_no_picture_is_cropped_in_an_epoch_as_another_in_another():
+    found = {}
+    for seed, epoch, index in itertools.product((0, 1), range(6), range(6)):
+        numbers = (tf.constant(n, tf.int64) for n in (epoch, index))
+        uniforms, _ = crops.crop_draws(seed, *numbers)
+        found[seed, epoch, index] = uniforms.numpy().tobytes()
+    assert len(set(found.values())) == len(found) == 72
