@@ -62,6 +62,9 @@ def test_bounds_of_tensors_are_those_of_ints():
         (dict(batch=8192, replicas=4, micro_batch=2048, ghost_batch=32), 2048),
         (dict(batch=96, replicas=3, micro_batch=16, ghost_batch=16), 32),
         (dict(batch=7, replicas=7, micro_batch=1), 1),
+        (dict(batch=16, replicas=4, ghost_batch=8), 4),
+        (dict(batch=512, replicas=64, ghost_batch=32), 8),
+        (dict(batch=6, replicas=6, ghost_batch=6), 1),
     ],
 )
 def test_what_can_be_cut(cut, share):
@@ -98,9 +101,19 @@ def test_what_can_be_cut(cut, share):
             "batch_size = 128",
         ),
         (
-            dict(batch=16, replicas=4, ghost_batch=8),
+            dict(batch=16, replicas=4, micro_batch=4, ghost_batch=8),
             "replicas=4 x ghost_batch_size=8 must divide batch_size: use a multiple of 32, such as "
             "32. Received: batch_size=16",
+        ),
+        (
+            dict(batch=24, replicas=6, ghost_batch=16),
+            "replicas=6 x ghost_batch_size=16 must divide batch_size: use a multiple of 96, such "
+            "as 96. Received: batch_size=24",
+        ),
+        (
+            dict(batch=16, replicas=4, ghost_batch=6),
+            "replicas=4 x ghost_batch_size=6 must divide batch_size: use a multiple of 24, such as "
+            "24. Received: batch_size=16",
         ),
         (dict(batch=0), "Batch_size must not be empty. Received: batch_size=0"),
     ],

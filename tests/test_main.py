@@ -532,6 +532,20 @@ def test_a_run_of_nan_without_skipping_is_no_success(tmp_path, capsys):
 
 
 @pytest.mark.slow
+def test_replicas_share_the_ghost_batches_that_one_device_has(tmp_path):
+    found = []
+    for name, more in (("one", []), ("four", ["--strategy=mirrored", "--logical_devices=4"])):
+        path = tmp_path / name
+        run = [f"--workdir={path}", *TINY, "--config.batch_size=32", "--config.epochs=1", *more]
+        process = start(*run)  # ghost batches of 32: a replica has 8 of them
+        _, error = process.communicate(timeout=600)
+        assert process.returncode == 0, error
+        found.append(pd.read_csv(path / "metrics.csv"))
+    for name in ("loss", "test_loss_precise"):
+        np.testing.assert_allclose(found[0][name], found[1][name], rtol=0.02, err_msg=name)
+
+
+@pytest.mark.slow
 def test_two_replicas_measure_what_one_device_does(finished, tmp_path):
     path = tmp_path / "mirrored"
     arguments = ["--strategy=mirrored", "--logical_devices=2", "--config.epochs=4"]

@@ -1,6 +1,7 @@
 """How data are cut: an epoch into batches; these into replicas, micro-batches and ghost batches.
 
     B = n K m,    m = j g        n replicas, K micro-batches of m examples, ghost batches of g
+    B = n m,      g = k m        where k neighbouring replicas hold a ghost batch, and k divides n
 
 Everything that asks whether one size divides another asks here, and gets one sentence.
 """
@@ -60,6 +61,17 @@ def bounds(examples, index, count):
     return examples * index // count, examples * (index + 1) // count
 
 
+def share_ghost_batches(part, replicas, ghost_batch):
+    """Whether neighbouring replicas hold ghost batches together, each a part smaller than one.
+
+    Args:
+        part: B / n >= 1, examples of a replica.
+        replicas: n.
+        ghost_batch: g.
+    """
+    return part < ghost_batch and ghost_batch % part == 0 and replicas % (ghost_batch // part) == 0
+
+
 def check_cut(batch, replicas=1, micro_batch=None, ghost_batch=1, names=NAMES, otherwise=""):
     """Checks that a global batch can be cut into replicas, micro-batches and ghost batches.
 
@@ -81,8 +93,11 @@ def check_cut(batch, replicas=1, micro_batch=None, ghost_batch=1, names=NAMES, o
         BadInput: a size does not divide another.
     """
     batch_name, micro_name, ghost_name = names
+    share, rest = divmod(batch, replicas)
+    whole = micro_batch is None and share and not rest
+    if whole and share_ghost_batches(share, replicas, ghost_batch):
+        return share
     check_divides({"replicas": replicas, ghost_name: ghost_batch}, batch_name, batch, otherwise)
-    share = batch // replicas
     if micro_batch is not None:
         check_divides({ghost_name: ghost_batch}, micro_name, micro_batch)
         whole = batch_name if replicas == 1 else f"a replica's part of {batch_name}"

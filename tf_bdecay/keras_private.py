@@ -5,6 +5,7 @@ import contextlib
 import keras
 import numpy as np
 from keras.src.backend import compute_output_spec, get_keras_mask, set_keras_mask
+from keras.src.backend.common.symbolic_scope import in_symbolic_scope as _in_symbolic_scope
 from keras.src.losses.loss import apply_mask
 from keras.src.models.functional import Functional, functional_like_constructor
 
@@ -49,6 +50,11 @@ def nodes_of(graph):
 def calls_of(layer):
     """The nodes of all symbolic calls of a layer, in whatever graph; none where it is not built."""
     return list(getattr(layer, "_inbound_nodes", ()))
+
+
+def only_shapes():
+    """Whether layers are being called to find out shapes alone: no number is computed."""
+    return _in_symbolic_scope()
 
 
 def has_mask(tensor):

@@ -100,7 +100,13 @@ def test_nothing_fits():
         formulas.cut(TASK, COSTS, 8, 4700)
 
 
-@pytest.mark.parametrize("devices", [3, 5, 32, 64, 128])
+@pytest.mark.parametrize("devices, part", [(32, 2), (64, 1)])
+@pytest.mark.parametrize("limit", [None, 1e9])
+def test_neighbours_share_ghost_batches_that_are_not_cut(devices, part, limit):
+    assert formulas.cut(TASK, COSTS, devices, limit) == (part, 1)
+
+
+@pytest.mark.parametrize("devices", [3, 5, 128])
 def test_nothing_divides(devices):
     sentence = (
         f"replicas={devices} x config.model.ghost_batch_size=4 must divide config.batch_size:"

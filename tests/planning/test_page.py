@@ -26,15 +26,15 @@ def page_of(config, devices, **hardware):
 
 def test_the_plan_of_the_paper_s_run():
     text, rows = page_of(
-        cifar10_resnet18.get_config(), "1..4096", memory_gb=16, bandwidth_gbps=1.25, flops=2e13
+        cifar10_resnet18.get_config(), "1..16384", memory_gb=16, bandwidth_gbps=1.25, flops=2e13
     )
-    assert [row.devices for row in rows] == [2**i for i in range(13)]
+    assert [row.devices for row in rows] == [2**i for i in range(15)]
     assert {(row.updates, row.warmup_updates, row.peak) for row in rows[:9]} == {(1200, 360, 0.04)}
     assert (rows[0].micro_batch, rows[0].micro_batches) == (2048, 4)
-    assert [bool(row.reason) for row in rows] == [False] * 9 + [True] * 4
+    assert [bool(row.reason) for row in rows] == [False] * 14 + [True]
     assert "on paper" in text and "strong scaling" in text
     assert "It stops scaling at 32 devices: twice as many would be only 1.22 times as fast" in text
-    assert "512 devices: replicas=512 x config.model.ghost_batch_size=32 must divide" in text
+    assert "16384 devices: replicas=16384 x config.model.ghost_batch_size=32 must divide" in text
     assert text.count("yes") == 7 and "38,504" in text
 
 

@@ -9,6 +9,7 @@ from keras import ops
 from tf_bdecay.batches import divided
 from tf_bdecay.errors import check_count, check_number, require, unknown
 from tf_bdecay.layers import fused, normalize
+from tf_bdecay.layers.neighbours import around
 
 PARTIAL = ("error", "smaller")
 
@@ -20,8 +21,10 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
     In training, each `ghost_batch_size` consecutive examples are normalized by their own mean and
     biased variance, over examples and positions, channel by channel:
     `y = gamma (x - mean) / sqrt(variance + epsilon) + beta`. So a batch of 8192 keeps the noise,
-    and the regularisation, of batches of 32. The ghost batches of a replica are of that replica's
-    share of the batch.
+    and the regularisation, of batches of 32. Replicas hold consecutive parts of a batch: where a
+    part is smaller than a ghost batch, of a size known before the graph runs, and neighbours hold
+    whole ones together, these tell each other their statistics (two numbers a channel), and ghost
+    batches are those of one device.
 
     The moving statistics take one momentum step a call, from the means over the ghost batches of
     their means and of their variances (weighted by examples, where one is smaller); replicas
@@ -119,10 +122,16 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
         self.compute_mask(inputs, mask)
         if not (training and self.trainable):
             return super().call(inputs, training=False)
-        inputs = self._checked(inputs)
         ghost, axis = self.ghost_batch_size, self._channel_axis
+        neighbours = around(inputs.shape[0], ghost)
+        if neighbours is None:
+            inputs = self._checked(inputs)
         parameters = inputs, self.gamma, self.beta, ghost
-        if self.partial == "smaller":
+        if neighbours is not None:
+            outputs, mean, variance = normalize.ghost_normalize(
+                *parameters, axis, self.epsilon, neighbours
+            )
+        elif self.partial == "smaller":
             outputs, mean, variance = normalize.ghost_normalize_with_remainder(
                 *parameters, axis, self.epsilon
             )

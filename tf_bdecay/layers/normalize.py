@@ -10,7 +10,8 @@ and backward, from the gradients g of y, g_m of the mean and g_v of the variance
     dbeta = sum g      dgamma = r sum g (x - mean)
     dx = gamma r g + (2 g_v - gamma r^2 dgamma) / M (x - mean) + (g_m - gamma r dbeta) / M
 
-so that x and three numbers a channel and ghost batch are all that is kept in between.
+so that x and three numbers a channel and ghost batch are all that is kept in between. Of a ghost
+batch that several replicas hold, M and all sums are of the whole.
 """
 
 import math
@@ -18,7 +19,7 @@ import math
 from keras import backend, ops
 
 
-def normalize_groups(x, gamma, beta, epsilon):
+def normalize_groups(x, gamma, beta, epsilon, neighbours=None):
     """Normalizes every group by its own statistics: y = gamma (x - mean) / sqrt(var + eps) + beta.
 
     The variance is the mean square of x - mean, as E[x^2] - mean^2 loses its digits where the mean
@@ -32,6 +33,7 @@ def normalize_groups(x, gamma, beta, epsilon):
         gamma: tensor [channels], or None for 1.
         beta: tensor [channels], or None for 0.
         epsilon: float >= 0, added to the variance.
+        neighbours: the `Neighbours` of whose group x, [1, ...], is a part; None where x is whole.
 
     Returns:
         y as x in shape and dtype, then mean and (biased) variance, both [groups, channels]; these
@@ -51,6 +53,9 @@ def normalize_groups(x, gamma, beta, epsilon):
         count = _count(x, axes, dtype)
         mean = ops.sum(wide, axis=axes, keepdims=True) / count
         variance = ops.sum(ops.square(wide - mean), axis=axes, keepdims=True) / count
+        if neighbours:
+            mean, variance = neighbours.moments(mean, variance)
+            count = count * neighbours.number
         r = ops.rsqrt(variance + epsilon)
         y = (wide - mean) * (gamma * r)
         y = y + shift[0] if shift else y
@@ -64,8 +69,12 @@ def normalize_groups(x, gamma, beta, epsilon):
             g, centred = ops.cast(g, dtype), ops.cast(x, dtype) - mean
             dbeta = ops.sum(g, axis=axes, keepdims=True)
             dgamma = r * ops.sum(g * centred, axis=axes, keepdims=True)
-            slope = (2 * g_variance - gamma * r * r * dgamma) / count
-            offset = (g_mean - gamma * r * dbeta) / count
+            sums = dgamma, dbeta, g_mean, g_variance
+            whole_dgamma, whole_dbeta, g_mean, g_variance = (
+                neighbours.sums(*sums) if neighbours else sums
+            )
+            slope = (2 * g_variance - gamma * r * r * whole_dgamma) / count
+            offset = (g_mean - gamma * r * whole_dbeta) / count
             dx = ops.cast(gamma * r * g + slope * centred + offset, narrow)
             # Of each group so far; the parameters are shared by all groups.
             dgamma = ops.sum(dgamma, axis=0, keepdims=True)
@@ -78,7 +87,7 @@ def normalize_groups(x, gamma, beta, epsilon):
     return y, ops.squeeze(mean, axes), ops.squeeze(variance, axes)
 
 
-def ghost_normalize(x, gamma, beta, ghost, axis, epsilon):
+def ghost_normalize(x, gamma, beta, ghost, axis, epsilon, neighbours=None):
     """Normalizes each `ghost` consecutive examples by their own statistics.
 
     Args:
@@ -88,14 +97,16 @@ def ghost_normalize(x, gamma, beta, ghost, axis, epsilon):
         ghost: int, examples in a ghost batch.
         axis: int >= 1, the axis of x that holds the channels.
         epsilon: float >= 0, added to the variance.
+        neighbours: the `Neighbours` that hold a ghost batch together with x, which is then a part
+            of one; None where x is whole ones.
 
     Returns:
         y as x in shape and dtype, then the means over the ghost batches of their means and of
         their biased variances, both [channels], float32 or float64.
     """
-    number = ops.shape(x)[0] // ghost
-    groups = _grouped(x, number, ghost, axis)
-    y, mean, variance = normalize_groups(groups, gamma, beta, epsilon)
+    number, size = (1, x.shape[0]) if neighbours else (ops.shape(x)[0] // ghost, ghost)
+    groups = _grouped(x, number, size, axis)
+    y, mean, variance = normalize_groups(groups, gamma, beta, epsilon, neighbours)
     # Sums, as ops.mean computes in float32 under JAX whatever comes in.
     number = ops.cast(number, mean.dtype)
     mean, variance = ops.sum(mean, axis=0) / number, ops.sum(variance, axis=0) / number

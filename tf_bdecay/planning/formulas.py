@@ -216,7 +216,9 @@ def cut(task, costs, devices, limit=None):
         BadInput: nothing divides, or nothing fits.
     """
     share = check_cut(task.batch, devices, task.micro_batch, task.ghost, CUT_NAMES)
-    parts = [share // task.micro_batch] if task.micro_batch else divisors(share // task.ghost)
+    # Less than a ghost batch, which neighbours share, cannot be cut any further.
+    most = max(share // task.ghost, 1)
+    parts = [share // task.micro_batch] if task.micro_batch else divisors(most)
     needs = {k: memory(costs, share // k, k, task.passes).total for k in parts}
     for k, need in needs.items():
         if limit is None or need <= limit:

@@ -246,7 +246,9 @@ def _caption(config, task, hardware):
         if rate.get("base_batch") and rate.peak is None
         else "as config.learning_rate.peak sets it"
     )
-    whole = f"whole ghost batches of {task.ghost}" if task.ghost > 1 else "whole images"
+    whole = "whole images"
+    if task.ghost > 1:
+        whole = f"whole ghost batches of {task.ghost} (or, with K = 1, a part of one)"
     lines = [
         "All of this is on paper: formulas, nothing was run. MB and GB are 10^6 and 10^9 bytes. "
         "They assume:",

@@ -16,6 +16,7 @@ from tf_bdecay import keras_private
 from tf_bdecay.distribution.strategies import own_copy
 from tf_bdecay.errors import check_count, require, shown
 from tf_bdecay.gradient_noise import estimates
+from tf_bdecay.layers import GhostBatchNormalization
 from tf_bdecay.optim.base import DecayByRole, unwrapped
 from tf_bdecay.storage.files import fits
 from tf_bdecay.training.loss_shares import loss_shares
@@ -125,6 +126,7 @@ class NoiseMeter:
         if size is None:
             keras_private.build_loss(trainer, *data[1:])
             check_shares(loss_shares(trainer, data, examples, 1)[0])
+            _check_whole_ghost_batches(trainer, data)
             square = squared_norm(gradients, trainer.trainable_variables)
         n = tf.cast(examples, "float32")
         part = n if size is None else tf.constant(size, "float32")
@@ -206,6 +208,19 @@ def check(trainer):
         "the optimizer, which reduces it: compile with one of tf_bdecay that has "
         f"gradient_norms=True. Received: {type(optimizer).__name__}, {replicas} replicas",
     )
+
+
+def _check_whole_ghost_batches(trainer, data):
+    """Raises `BadInput` where replicas share ghost batches: none has a gradient of its examples."""
+    part = next(t for t in keras.tree.flatten(data) if t is not None).shape[0]
+    for layer in keras_private.layers_of(trainer):
+        ghost = layer.ghost_batch_size if isinstance(layer, GhostBatchNormalization) else 1
+        require(
+            not (part and layer.trainable and part < ghost),
+            "GradientNoiseScale compares the gradients of what each replica has, and here "
+            f"neighbours share ghost batches: use ghost batches of at most {part}, or leave it "
+            f"out. Received: {layer.name}.ghost_batch_size={ghost}, {part} examples a replica",
+        )
 
 
 def check_shares(shares):

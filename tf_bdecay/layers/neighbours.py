@@ -1,0 +1,87 @@
+"""Ghost batches larger than what a replica has: neighbouring replicas share their statistics.
+
+Replicas hold consecutive parts of a batch, so k neighbours hold a ghost batch of k parts. Each
+tells the others two numbers a channel, and four for the gradient; of parts of equal size
+
+    mean = 1/k sum_i mean_i        variance = 1/k sum_i (variance_i + (mean_i - mean)^2)
+"""
+
+import contextlib
+import threading
+
+import keras
+
+from tf_bdecay import keras_private
+from tf_bdecay.batches import share_ghost_batches
+
+_local = threading.local()  # replicas are threads
+
+
+@contextlib.contextmanager
+def not_asked():
+    """A context in which every replica has whole batches: where all of them compute the same."""
+    outer = getattr(_local, "not_asked", False)
+    _local.not_asked = True
+    try:
+        yield
+    finally:
+        _local.not_asked = outer
+
+
+def around(part, ghost):
+    """The `Neighbours` that hold a ghost batch together, or None where each replica has whole ones.
+
+    Args:
+        part: examples that this replica has of the batch; None where only the running graph knows.
+        ghost: int, examples in a ghost batch.
+    """
+    if keras.backend.backend() != "tensorflow" or getattr(_local, "not_asked", False):
+        return None
+    import tensorflow as tf
+
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    outside = tf.distribute.in_cross_replica_context() and not keras_private.only_shapes()
+    if outside or not part or not share_ghost_batches(part, replicas, ghost):
+        return None
+    return Neighbours(ghost // part)
+
+
+class Neighbours:
+    """The k replicas that hold a ghost batch together.
+
+    Args:
+        number: k, which divides the number of replicas.
+    """
+
+    def __init__(self, number):
+        self.number = number
+
+    def moments(self, mean, variance):
+        """Mean and biased variance of the whole, of those of this replica's part."""
+        import tensorflow as tf
+
+        means, variances = tf.unstack(self._of_each(tf.stack([mean, variance])), axis=1)
+        mean = tf.reduce_mean(means, 0)
+        return mean, tf.reduce_mean(variances + tf.square(means - mean), 0)
+
+    def sums(self, *parts):
+        """The sums over the neighbours of tensors of one shape."""
+        import tensorflow as tf
+
+        return tf.unstack(tf.reduce_sum(self._of_each(tf.stack(parts)), 0))
+
+    def _of_each(self, own):
+        """[k, ...]: what each of the neighbours calls `own`, in order.
+
+        A sum over replicas of what each puts into its own row, as its gradient is known for every
+        strategy, and its shape to TPUs.
+        """
+        import tensorflow as tf
+
+        context = tf.distribute.get_replica_context()
+        if context is None:  # Keras finds out shapes here
+            return tf.stack([own] * self.number)
+        place, replicas = context.replica_id_in_sync_group, context.num_replicas_in_sync
+        here = tf.one_hot(place, replicas, dtype=own.dtype)
+        rows = context.all_reduce("SUM", tf.tensordot(here, own, axes=0))
+        return tf.reshape(rows, (-1, self.number, *own.shape))[place // self.number]
