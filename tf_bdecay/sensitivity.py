@@ -4,6 +4,7 @@ The sensitivity of the loss to cutting the connection of parameter i is, to firs
 gradient with respect to the connection c at c = 1 (eq. 7): `dl/dc_i = dl/dtheta_i * theta_i`.
 """
 
+import numpy as np
 from keras import ops
 
 
@@ -52,3 +53,22 @@ def bias_ratio(c_beta, c_gamma):
     quotient = ops.divide(c_beta, ops.where(nothing, ops.ones_like(c_gamma), c_gamma))
     ratio = ops.where(nothing, ops.full_like(c_gamma, float("inf")), quotient)
     return ops.where(ops.equal(c_beta, 0), ops.zeros_like(c_beta), ratio)
+
+
+def bias_ratio_error(c_beta, c_gamma, error_beta, error_gamma, covariance):
+    """Standard error of r = C(beta) / C(gamma), both means over the same examples.
+
+        se(r)^2 = (se(beta)^2 - 2 r cov + r^2 se(gamma)^2) / C(gamma)^2     (the delta method)
+
+    Args:
+        c_beta, c_gamma: float64 arrays [layers], as in `bias_ratio`.
+        error_beta, error_gamma: float64 arrays [layers], standard errors of these.
+        covariance: float64 array [layers], of the two means.
+
+    Returns:
+        float64 array [layers]; NaN where C(gamma) is 0 or an error is not known.
+    """
+    gamma = np.where(c_gamma == 0, np.nan, c_gamma)
+    r = c_beta / gamma
+    square = error_beta**2 - 2 * r * covariance + (r * error_gamma) ** 2
+    return np.sqrt(np.maximum(square, 0)) / gamma

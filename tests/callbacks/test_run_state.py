@@ -38,6 +38,39 @@ def test_everything_that_training_changes_is_in_it():
     assert float(model.get_metrics_result()["loss"]) == pytest.approx(history["loss"][0])
 
 
+class Two(keras.Model):
+    """A network with an optimizer for each of its parts, as a GAN has them."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.other = keras.layers.Dense(2), keras.layers.Dense(2)
+        self.one.build((None, 3))
+        self.other.build((None, 3))
+        self.built = True
+        self.more = {"other": keras.optimizers.Adam()}
+
+    def call(self, x):
+        return self.one(x) + self.other(x)
+
+
+def test_further_optimizers_are_in_it():
+    model = Two()
+    model.compile("adam", "mse")
+    model.optimizer.build(model.one.trainable_variables)
+    with pytest.raises(BadInput, match="attribute 'more', which must be built before `fit`"):
+        run_state.snapshot(model, metrics=False)
+    further = model.more["other"]
+    further.build(model.other.trainable_variables)
+    before = run_state.snapshot(model, metrics=False)
+    own = [label for label in before if "more" in label]
+    assert len(own) == len(further.variables) > 4
+    for variable in further.variables:
+        variable.assign(variable + 1)
+    run_state.assign("there", before, model)
+    for label, array in run_state.snapshot(model, metrics=False).items():
+        np.testing.assert_array_equal(array, before[label])
+
+
 def test_metrics_only_where_they_were_asked_for():
     model = built()
     found = run_state.snapshot(model, metrics=False)

@@ -190,6 +190,38 @@ def test_ratio_is_that_of_the_shares(double):
     assert ratio == pytest.approx(beta / gamma, rel=1e-6)
 
 
+@pytest.mark.parametrize("per_example", [True, False])
+def test_errors_of_the_ratio_are_those_of_a_jackknife(double, per_example):
+    """The delta method's error is the jackknife's to first order in 1 / n."""
+    model, count, m = convolutional(), 60, 1 if per_example else 2
+    x, y = examples_for(model, count)
+    arguments = {} if per_example else {"batch_size": m}
+    result = connectivity(model, crossentropy, (x, y), per_example=per_example, **arguments)
+    rows = []
+    for i in range(0, count, m):
+        part = x[i : i + m], y[i : i + m]
+        c = connectivity(model, crossentropy, part, per_example=per_example, **arguments)
+        rows.append(
+            [c.by_variable[getattr(model.get_layer("norm"), v).path] for v in ("beta", "gamma")]
+        )
+    betas, gammas = np.array(rows).T
+    left_out = (betas.sum() - betas) / (gammas.sum() - gammas)
+    n = len(rows)
+    jackknife = np.sqrt((n - 1) / n * np.square(left_out - left_out.mean()).sum())
+    (error,) = result.bias_ratio_errors.values()
+    assert error == pytest.approx(jackknife, rel=0.1)
+    independent = np.hypot(betas.std() / betas.mean(), gammas.std() / gammas.mean())
+    independent *= betas.mean() / gammas.mean() / n**0.5
+    assert abs(independent - jackknife) > 0.1 * jackknife  # so the covariance is seen
+
+
+def test_one_example_has_no_error_of_the_ratio():
+    model = convolutional()
+    x, y = examples_for(model, 1)
+    (error,) = connectivity(model, crossentropy, (x, y)).bias_ratio_errors.values()
+    assert np.isnan(error)
+
+
 def test_equals_what_the_optimizer_sees_in_an_update():
     model = convolutional(GhostBatchNormalization, ghost_batch_size=4)
     x, y = examples_for(model, 12)

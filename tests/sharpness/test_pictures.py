@@ -45,7 +45,13 @@ def results(request):
     spectrum = dict(nodes=[np.array([-1.0, 0.1, 3.0])], weights=[np.array([0.1, 0.8, 0.1])])
     results = {
         "C": ConnectivityResult(
-            **common, shares=shares, gradients=[], bias_ratio=ratios, per_example=True, batch_size=1
+            **common,
+            shares=shares,
+            gradients=[],
+            bias_ratio=ratios,
+            bias_ratio_errors={layer: 0.1 * r for layer, r in ratios.items()},
+            per_example=True,
+            batch_size=1,
         ),
         "trace": TraceResult(
             **common, shares=samples.mean(0) - 0.5, probes=3, tolerance=None, samples=samples
@@ -102,7 +108,7 @@ def test_the_bars_of_a_layer_are_its_kinds(results):
 
 def test_r_of_0_and_infinity_are_shown_at_the_ends():
     r = {"none": 0.0, "small": 1e-4, "at R": 0.1, "large": 3.0, "endless": math.inf}
-    figure = pictures.ratio(r, "r", CAPTION)
+    figure = pictures.ratio(r, "r", dict.fromkeys(r), CAPTION)
     (axis,) = figure.axes
     points = [line for line in axis.lines if line.get_marker() == "o"]
     x = [float(np.ravel(p.get_xdata())[0]) for p in points]
@@ -111,6 +117,19 @@ def test_r_of_0_and_infinity_are_shown_at_the_ends():
     assert hollow == [True, False, False, False, True]
     assert "3 of 5 at or above R" in figure._suptitle.get_text()
     assert {"0", "inf", "R = 0.1"} <= {t.get_text() for t in axis.texts}
+
+
+def test_errors_of_r_are_drawn_and_written():
+    r = {"sure": 0.0951, "vague": 0.3, "unknown": 0.7, "endless": math.inf}
+    errors = {"sure": 0.0012, "vague": 0.11, "unknown": None, "endless": None}
+    figure = pictures.ratio(r, "r", errors, CAPTION)
+    (axis,) = figure.axes
+    bars = {line.get_ydata()[0]: line.get_xdata() for line in axis.lines if line.get_zorder() == 3}
+    assert list(bars) == [0, 1]
+    np.testing.assert_allclose(bars[1], [0.19, 0.41])
+    texts = {t.get_text() for t in axis.texts}
+    assert {"0.0951 ±0.0012", "0.30 ±0.11", "0.7", "inf"} <= texts
+    assert "bars: standard error" in figure._suptitle.get_text().replace("\n", " ")
 
 
 def test_the_largest_layers_are_marked(results):

@@ -19,7 +19,10 @@ def test_a_plain_result_is_its_result_and_keeps_an_infinite_r():
     data = np.ones((3, 4), "float32") * [1, 2, 3, 5], np.zeros(3, int)
     result = sharpness.connectivity(model, crossentropy, data)
     made = plain_result(result, 1.0)
-    assert list(ratios({"C": made})[0].values()) == [math.inf]
+    values, _, errors = ratios({"C": made})
+    assert (list(values.values()), list(errors.values())) == ([math.inf], [None])
     rows = frame("C", made)
     np.testing.assert_array_equal(rows["value"], result.to_pandas()["value"])
+    del made["bias_ratio_errors"]  # as of before there were any
+    assert list(ratios({"C": made})[2].values()) == [None]
     pictures.png(pictures.all_of({"C": made}, "")["ratio.png"])

@@ -75,6 +75,19 @@ def test_pairs_that_share_a_layer_are_printed_too():
     assert "norm/1" in text and "0.125" in text and "norm/2" in text
 
 
+def test_ratios_have_as_many_digits_as_their_errors_leave():
+    def cell(r, error):
+        text = str(result(bias_ratio={"norm": r}, bias_ratio_errors={"norm": error}))
+        (row,) = [line for line in text.splitlines() if line.split()[:1] == ["norm"]]
+        return row.split("%")[1].strip()
+
+    assert cell(0.31234, 0.0123) == "0.312 ±0.012"
+    assert cell(0.095, 0.3) == "0.10 ±0.30" or cell(0.095, 0.3) == "0.09 ±0.30"
+    assert cell(12.3, 45.0) == "12 ±45"
+    assert cell(0.5, np.nan) == cell(0.5, 0.0) == "0.5"
+    assert cell(np.inf, np.nan) == "inf"
+
+
 def test_nothing_sharp_prints():
     assert "Total" in str(result(np.zeros(5), bias_ratio={}))
     assert result(np.zeros(5)).to_pandas()["share"].isna().all()

@@ -20,7 +20,7 @@ class Resume(keras.callbacks.Callback):
         model.fit(data, epochs=10, validation_data=(x_val, y_val), callbacks=[resume])
 
     Run again after a kill at any moment, the same program goes on from the newest checkpoint, in
-    the middle of an epoch too: weights, statistics, optimizer, loss scale, seeds of dropout, the
+    the middle of an epoch too: weights, statistics, optimizers, loss scale, seeds of dropout, the
     metrics of the epoch, History and the order of the examples are those of a run that was never
     stopped, to the bit (on one CPU, and wherever TensorFlow or JAX repeat themselves). Run again
     after its end it trains no more, or what is left to a larger number of `epochs`.
@@ -53,6 +53,7 @@ class Resume(keras.callbacks.Callback):
     Raises:
         BadInput: an argument out of range; when `fit` begins, data that are not of `data`, a folder
             that cannot be used or is of another run, checkpoints of which none can be read, a
+            further optimizer of the model that is not built, a
             number of updates that `steps_per_execution` does not divide, or many workers.
     """
 
@@ -135,6 +136,7 @@ class Resume(keras.callbacks.Callback):
         run_folder.lock(self.folder)
         try:
             keras_private.build_all(self.model, self._source.example)
+            run_state.further_optimizers(self.model)  # refused now, not at the first checkpoint
             start = self._restore()
         except BaseException:
             run_folder.unlock(self.folder)

@@ -11,6 +11,7 @@ from copy import deepcopy
 import keras
 import numpy as np
 
+from tf_bdecay import keras_private
 from tf_bdecay.errors import BadInput, first_line, require, shown
 from tf_bdecay.storage import checkpoints
 
@@ -18,9 +19,32 @@ _METRIC, _COPIES, _CALLBACK = "metric/", "copies/", "callback/"
 
 
 def variables_of(model):
-    """The variables of a built model and its optimizer, by label: seeds, slots, scales and all."""
+    """The variables of a built model and its optimizers, by label: seeds, slots, scales and all."""
     owners = {"model": model.variables, "optimizer": model.optimizer.variables}
+    owners |= {f"{name} optimizer": o.variables for name, o in further_optimizers(model).items()}
     return {f"{o}/{i:04d}": v for o, own in owners.items() for i, v in enumerate(own)}
+
+
+def further_optimizers(model):
+    """Optimizers that a model, or one inside it, has besides its own, as a GAN does: dict by name.
+
+    Raises:
+        BadInput: one that is not built: nobody but the user's `train_step` knows of what.
+    """
+    found = {}
+    for i, layer in enumerate(keras_private.layers_of(model)):
+        for name, value in vars(layer).items():
+            held = value.values() if isinstance(value, dict) else value
+            for j, one in enumerate(held if isinstance(value, (dict, list, tuple)) else [value]):
+                if isinstance(one, keras.optimizers.Optimizer) and one is not model.optimizer:
+                    require(
+                        one.built,
+                        f"Resume keeps the state of the optimizer in {layer.name!r}, attribute "
+                        f"{name!r}, which must be built before `fit`: call its "
+                        "build(variables) with those that it trains. Received: one that is not",
+                    )
+                    found[f"{i} {name} {j}"] = one
+    return found
 
 
 def snapshot(model, metrics):

@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras import tree
 
 from tf_bdecay.errors import check_count, check_flag, check_number, require
-from tf_bdecay.sensitivity import bias_ratio, connection_sensitivity, l1_norms
+from tf_bdecay.sensitivity import bias_ratio, bias_ratio_error, connection_sensitivity, l1_norms
 from tf_bdecay.sharpness import inputs
 from tf_bdecay.sharpness.memory import examples_that_fit, single_examples
 from tf_bdecay.sharpness.network import Network, NotFinite
@@ -98,10 +98,12 @@ def connectivity(
     size = _chunk(network, stream, per_example, batch, examples_at_once, memory_gb)
     measure = _of_examples if per_example else _of_batches
     found = measure(network, stream, size, batch_size, session)
+    ratio, errors = _bias_ratios(network.roles, found, found.pop("covariances"))
     return ConnectivityResult(
         partition=network.partition,
         training=training,
-        bias_ratio=_bias_ratios(network.roles, found["shares"]),
+        bias_ratio=ratio,
+        bias_ratio_errors=errors,
         per_example=per_example,
         **found,
     )
@@ -130,25 +132,31 @@ def _chunk(network, stream, per_example, batch, given, memory_gb):
 
 def _of_examples(network, stream, size, batch_size, session):
     """C: sums of each example's C, and of its square for the standard error, by group."""
-    loss, (gradients, c, squares) = network.mean(
-        examples_kernel, stream, size, session=session, key="C"
+    loss, (gradients, c, squares, products) = network.mean(
+        examples_kernel, stream, size, session=session, key="C with r"
     )
     n = stream.examples
     mean, square = c.numpy(), squares.numpy()
-    variance = np.maximum(square - mean**2, 0) / (n - 1) if n > 1 else np.full_like(mean, np.nan)
+    of_means = 1 / (n - 1) if n > 1 else np.nan
+    betas, gammas = _pairs(network.roles)
     return dict(
         loss=loss,
         gradients=gradients,
         shares=mean[: len(network.variables)],
-        errors=np.sqrt(variance),
+        errors=np.sqrt(np.maximum(square - mean**2, 0) * of_means),
+        covariances=(products.numpy() - mean[betas] * mean[gammas]) * of_means,
         examples=n,
         batch_size=1,
     )
 
 
 def examples_kernel(network, x, y, weights):
-    """Weighted sums over examples of loss, gradient, C and its square, for `Network.mean`."""
+    """Weighted sums over examples for `Network.mean`.
+
+    Of the loss; of gradient, C, its square, and C(beta) C(gamma) of every pair.
+    """
     matrix = network.partition.matrix
+    betas, gammas = _pairs(network.roles)
 
     def one(example):
         x, y = tree.map_structure(lambda t: t[tf.newaxis], example)
@@ -160,11 +168,13 @@ def examples_kernel(network, x, y, weights):
 
     values, gradients, c = map_over_examples(one, (x, y))
     groups = tf.matmul(c, matrix)
+    products = tf.gather(c, betas, axis=1) * tf.gather(c, gammas, axis=1)
     weights = tf.convert_to_tensor(weights)
     return tf.reduce_sum(values * tf.cast(weights, values.dtype)), (
         [tf.tensordot(tf.cast(weights, g.dtype), g, 1) for g in gradients],
         tf.linalg.matvec(groups, weights, transpose_a=True),
         tf.linalg.matvec(tf.square(groups), weights, transpose_a=True),
+        tf.linalg.matvec(products, weights, transpose_a=True),
     )
 
 
@@ -209,12 +219,14 @@ def _of_batches(network, stream, size, batch_size, session):
         )
         gradients = [g / len(rows) for g in gradients]
     rows, count = np.stack(rows), len(rows)
+    betas, gammas = (rows[:, which] - rows[:, which].mean(0) for which in _pairs(network.roles))
     deviation = (rows @ network.partition.matrix).std(0, ddof=1) if count > 1 else np.nan
     return dict(
         loss=float(np.mean(losses)),
         gradients=gradients,
         shares=rows.mean(0),
         errors=np.broadcast_to(deviation / count**0.5, len(network.partition.groups)),
+        covariances=(betas * gammas).sum(0) / (count * (count - 1) if count > 1 else np.nan),
         examples=count * batch_size,
         batch_size=batch_size,
         left_out=left_out,
@@ -244,9 +256,20 @@ def _norms(network, gradients):
     return np.array([keras.ops.convert_to_numpy(norm) for norm in norms], "float64")
 
 
-def _bias_ratios(roles, c):
-    """r of every normalization layer, in float32 as in the optimizer: both decide alike."""
-    betas = c[[pair.beta for pair in roles.pairs]].astype("float32")
-    gammas = c[[pair.gamma for pair in roles.pairs]].astype("float32")
-    ratios = np.asarray(bias_ratio(betas, gammas))
-    return {pair.layer: float(r) for pair, r in zip(roles.pairs, ratios, strict=True)}
+def _pairs(roles):
+    """Indices of the betas and of the gammas of all normalization layers."""
+    betas, gammas = ([getattr(pair, which) for pair in roles.pairs] for which in ("beta", "gamma"))
+    return np.array(betas, "int32"), np.array(gammas, "int32")
+
+
+def _bias_ratios(roles, found, covariances):
+    """r of every normalization layer, and its standard errors.
+
+    The r are in float32 as in the optimizer: both decide alike.
+    """
+    betas, gammas = _pairs(roles)
+    c, errors = found["shares"], found["errors"]
+    ratios = np.asarray(bias_ratio(c[betas].astype("float32"), c[gammas].astype("float32")))
+    errors = bias_ratio_error(c[betas], c[gammas], errors[betas], errors[gammas], covariances)
+    layers = [pair.layer for pair in roles.pairs]
+    return tuple(dict(zip(layers, map(float, each), strict=True)) for each in (ratios, errors))

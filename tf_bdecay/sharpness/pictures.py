@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from tf_bdecay.sharpness import drawing
 from tf_bdecay.sharpness.plain_result import THRESHOLD, by_kind_and_layer, heading, ratios
+from tf_bdecay.sharpness.result import ratio_text
 
 _COLORS = {
     "Conv": "#4c78a8",
@@ -79,30 +80,37 @@ def connectivity(result, caption):
     return figure
 
 
-def ratio(r, name, caption, threshold=THRESHOLD):
+def ratio(r, name, errors, caption, threshold=THRESHOLD):
     """r of every normalization layer beside the line R, on a logarithmic axis.
 
     Args:
         r: dict of layer to r; 0 and infinity are shown at the ends.
         name: what the r is called.
+        errors: dict of layer to the standard error of r, or None.
         caption: text below.
         threshold: R.
     """
     names, values = list(r), np.array(list(r.values()))
+    spread = np.array([errors[k] or 0.0 for k in names])
     figure, axis = drawing.by_layer(names, 9, caption)
-    usual = values[(values > 0) & np.isfinite(values)]
-    low = min([*usual, threshold]) / 3
-    high = max([*usual, threshold]) * 2
+    usual = (values > 0) & np.isfinite(values)
+    low = min([*values[usual], threshold]) / 3
+    high = max([*(values + spread)[usual], threshold]) * 2
     shown = np.clip(values, low, high)
     above = values >= threshold
     axis.set_xscale("log")
     for row, value in enumerate(shown):
         color = _ACCENT if above[row] else "#4c78a8"
-        usual = 0 < values[row] < math.inf
-        axis.plot([low, value], [row, row], color=color, linewidth=1.2, alpha=0.5)
-        axis.plot(value, row, "o", color=color, markersize=6, mfc=color if usual else "white")
+        reach = value
+        axis.plot([low, value], [row, row], color=color, linewidth=1.2, alpha=0.3)
+        if usual[row] and spread[row]:
+            ends = np.clip([value - spread[row], value + spread[row]], low, high)
+            axis.plot(ends, [row, row], color="#333333", linewidth=1.4, zorder=3)
+            reach = ends[1]
+        axis.plot(value, row, "o", color=color, markersize=6, mfc=color if usual[row] else "white")
         box = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"}
-        drawing.beside(axis, f"{values[row]:.2g}", value, row, points=7, bbox=box)
+        text = ratio_text(values[row], errors[names[row]])
+        drawing.beside(axis, text, reach, row, points=7, bbox=box)
     axis.axvline(threshold, color="black", linestyle="--", linewidth=1, zorder=1)
     axis.annotate(
         f"R = {threshold:g}",
@@ -113,13 +121,13 @@ def ratio(r, name, caption, threshold=THRESHOLD):
         ha="center",
         fontsize=9,
     )
-    axis.set_xlim(low / 1.15, high * 1.4)
+    axis.set_xlim(low / 1.15, high * 2)
     drawing.plain_ticks(axis, low, high)
     axis.set_xlabel(f"{name} = C(beta) / C(gamma); hollow: 0 or infinite, which no logarithm has")
     drawing.head(
         figure,
         f"{name} by normalization layer: {above.sum()} of {len(names)} at or above R (red), "
-        "where beta would decay",
+        f"where beta would decay{'; bars: standard error' if spread.any() else ''}",
     )
     return figure
 

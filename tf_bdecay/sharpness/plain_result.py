@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from tf_bdecay import extras
+from tf_bdecay.sharpness.result import ratio_text
 
 THRESHOLD = 0.1  # R of the paper
 
@@ -46,14 +47,14 @@ def is_complete(value):
     if not isinstance(value, dict):
         return False
     words = [value.get("title"), value.get("measure")]
-    ratio = value.get("bias_ratio", {})
+    ratio, errors = value.get("bias_ratio", {}), value.get("bias_ratio_errors", {})
     levels = [value.get(f"by_{level}") for level in ("variable", "layer", "kind")]
     return (
         all(isinstance(word, str) for word in words)
         and isinstance(value.get("training"), bool)
         and _is_number(value.get("total"))
-        and isinstance(ratio, dict)
-        and all(map(_is_number, ratio.values()))
+        and all(isinstance(each, dict) for each in (ratio, errors))
+        and all(map(_is_number, [*ratio.values(), *errors.values()]))
         and ("bias_ratio" in value or value["measure"] not in ("C", "C_m"))
         and all(isinstance(level, dict) and all(map(_is_cell, level.values())) for level in levels)
     )
@@ -100,7 +101,8 @@ def ratios(results):
         results: dict of measure to plain result.
 
     Returns:
-        (dict of layer to r, which may be infinite; heading), or None.
+        (dict of layer to r, which may be infinite; heading; dict of layer to the standard error of
+        r or None), or None.
     """
     for name in ("C", "C_m"):  # the r of reports is of C
         found = results.get(name)
@@ -108,7 +110,8 @@ def ratios(results):
             # JSON has no infinity; the only r that is not finite is C(gamma) = 0 < C(beta)
             r = {k: math.inf if v is None else v for k, v in found["bias_ratio"].items()}
             plain = "r" if name == "C" else "r of C_m"
-            return r, "r of training" if found["training"] else plain
+            heading = "r of training" if found["training"] else plain
+            return r, heading, {k: found.get("bias_ratio_errors", {}).get(k) for k in r}
     return None
 
 
@@ -145,13 +148,13 @@ def _table(level, results, r):
     if r:
         table.add_column(r[1], justify="right", no_wrap=True)
     groups = next(iter(results.values()))[f"by_{level}"]
-    ratio = dict(r[0]) if r else {}
+    ratio = {k: ratio_text(value, r[2][k]) for k, value in r[0].items()} if r else {}
     for group in groups:
         cells = [_cell(each[f"by_{level}"][group]) for each in results.values()]
-        more = [f"{ratio.pop(group):.3g}" if group in ratio else ""] if r else []
+        more = [ratio.pop(group, "")] if r else []
         table.add_row(group, *cells, *more, style="bold" if group == "Total" else None)
     for group, value in ratio.items():  # several pairs in one layer have labels of their own
-        table.add_row(group, *[""] * len(results), f"{value:.3g}")
+        table.add_row(group, *[""] * len(results), value)
     return table
 
 

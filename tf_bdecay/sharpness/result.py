@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import math
 
 import numpy as np
 
@@ -210,6 +211,7 @@ class ConnectivityResult(Result):
         per_example: True for C, False for C_m.
         batch_size: m; 1 for C.
         left_out: number of examples that did not fill a mini-batch and were not measured.
+        bias_ratio_errors: dict like `bias_ratio` of standard errors; NaN where there is none.
     """
 
     gradients: list = dataclasses.field(repr=False)
@@ -217,6 +219,7 @@ class ConnectivityResult(Result):
     per_example: bool
     batch_size: int
     left_out: int = 0
+    bias_ratio_errors: dict = dataclasses.field(default_factory=dict)
 
     name = "Connectivity sharpness"
 
@@ -238,11 +241,21 @@ class ConnectivityResult(Result):
             "batch_size": self.batch_size,
             "left_out": self.left_out,
             "bias_ratio": {layer: _number(r) for layer, r in self.bias_ratio.items()},
+            "bias_ratio_errors": {k: _number(e) for k, e in self.bias_ratio_errors.items()},
         }
 
     def _more_columns(self):
         heading = "r of training" if self.training else "r"
-        return {heading: {layer: f"{r:.3g}" for layer, r in self.bias_ratio.items()}}
+        errors = self.bias_ratio_errors
+        return {heading: {k: ratio_text(r, errors.get(k)) for k, r in self.bias_ratio.items()}}
+
+
+def ratio_text(r, error):
+    """An r with its standard error, if that is above 0, to two digits of it."""
+    if error is None or not (np.isfinite(error) and error > 0 and np.isfinite(r)):
+        return f"{r:.3g}"
+    places = max(1 - math.floor(math.log10(error)), 0)
+    return f"{r:.{places}f} ±{error:.{places}f}"
 
 
 def _with_error(value, error):

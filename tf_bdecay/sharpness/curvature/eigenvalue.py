@@ -8,7 +8,8 @@ from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
 from tf_bdecay.errors import check_count, check_number, require
 from tf_bdecay.sharpness.curvature.lanczos import lanczos, ritz
-from tf_bdecay.sharpness.curvature.operator import hessian
+from tf_bdecay.sharpness.curvature.operator import measured
+from tf_bdecay.sharpness.curvature.trace import other_than_hessian
 from tf_bdecay.sharpness.memory import check_vectors
 from tf_bdecay.sharpness.result import Result
 from tf_bdecay.sharpness.session import SILENT
@@ -29,6 +30,7 @@ class EigenvalueResult(Result):
             estimate of them, which rounding leaves a little low.
         tolerance: of a residual, as a fraction of the largest eigenvalue's absolute value.
         products: Hessian-vector products that it took.
+        of: of which matrix: the Hessian, or an operator that was given.
     """
 
     eigenvalues: np.ndarray
@@ -37,6 +39,7 @@ class EigenvalueResult(Result):
     converged: bool
     tolerance: float
     products: int
+    of: str = "Hessian"
 
     symbol, name = "lambda(H)", "Largest eigenvalue of the Hessian"
 
@@ -47,7 +50,8 @@ class EigenvalueResult(Result):
 
     def _remark(self):
         state = "" if self.converged else f", NOT CONVERGED to {self.tolerance:g}"
-        return f"; residual {self.residuals[0]:.2g}{state}, {self.products} products"
+        found = f"; residual {self.residuals[0]:.2g}{state}, {self.products} products"
+        return found + other_than_hessian(self.of)
 
     def _facts(self):
         return {
@@ -93,7 +97,7 @@ def hessian_top_eigenvalue(
     check_number("tolerance", tolerance, above=0)
     check_count("seed", seed, least=0)
     check_count("max_restarts", max_restarts)
-    operator = hessian(model, loss, data, session=session, **arguments)
+    operator = measured(model, loss, data, session=session, **arguments)
     size = operator.shape[0]
     require(
         k <= size,
@@ -123,6 +127,7 @@ def hessian_top_eigenvalue(
         converged=bool((residuals <= 2 * tolerance * max(abs(values[0]), 1e-12)).all()),
         tolerance=tolerance,
         products=operator.products,
+        of=operator.of,
     )
 
 

@@ -17,11 +17,10 @@ from tf_bdecay.sharpness.tape import dense_gradients
 _SAME_LOSS = 1e-4  # relative; sums in another order differ by much less
 
 
-class HessianOperator(LinearOperator):
-    """The symmetric matrix H = d^2 L / dtheta^2, L the mean loss of all examples.
+class OfParameters(LinearOperator):
+    """A matrix between vectors of all parameters.
 
-    Vectors are the trainable variables flattened and joined, in their order. A product reads all
-    examples once and keeps nothing of them.
+    Vectors are the trainable variables flattened and joined, in their order.
 
     Attributes:
         shape: (parameters, parameters).
@@ -29,6 +28,8 @@ class HessianOperator(LinearOperator):
         products: how many vectors were multiplied so far.
         loss: the mean loss; None before the first product.
     """
+
+    of = "Hessian"
 
     def __init__(self, model, network, stream, size, session):
         self.model = model  # the network refers to it weakly
@@ -51,6 +52,20 @@ class HessianOperator(LinearOperator):
         products = np.asarray(left, "float64").reshape(-1) * np.asarray(right).reshape(-1)
         return np.add.reduceat(products, np.concatenate([[0], self._ends[:-1]]))
 
+    def _matmat(self, vectors):
+        return np.stack([self._matvec(column) for column in vectors.T], axis=1)
+
+    def _adjoint(self):
+        return self
+
+
+class HessianOperator(OfParameters):
+    """The symmetric matrix H = d^2 L / dtheta^2, L the mean loss of all examples.
+
+    A product reads all examples once and keeps nothing of them. Attributes are as of
+    `OfParameters`.
+    """
+
     def _matvec(self, vector):
         pieces = [
             tf.constant(piece, v.dtype)
@@ -64,12 +79,6 @@ class HessianOperator(LinearOperator):
         self._session.progress(self.products, None)
         return np.concatenate([p.numpy().reshape(-1) for p in product]).astype(self.dtype)
 
-    def _matmat(self, vectors):
-        return np.stack([self._matvec(column) for column in vectors.T], axis=1)
-
-    def _adjoint(self):
-        return self
-
     def _check_same(self, loss):
         before, self.loss = self.loss, loss
         require(
@@ -78,6 +87,62 @@ class HessianOperator(LinearOperator):
             "measure a data set that repeats itself exactly, without random augmentation and "
             "without shuffling that changes which examples it has.",
         )
+
+
+class GivenOperator(OfParameters):
+    """Somebody's own matrix in place of the Hessian; attributes as of `OfParameters`."""
+
+    of = "operator that was given"
+
+    def __init__(self, given, *arguments):
+        super().__init__(*arguments)
+        require(
+            isinstance(given, LinearOperator) and given.shape == self.shape,
+            "`operator` must be a scipy.sparse.linalg.LinearOperator between vectors of the "
+            f"model's {self.shape[0]} parameters. Received: {type(given).__name__} of shape "
+            f"{getattr(given, 'shape', None)}",
+        )
+        self._given = given
+
+    def _matvec(self, vector):
+        if self.loss is None:
+            self.loss = self.network.mean(_loss_kernel, self.stream, self._size)[0]
+        self.products += 1
+        self._session.progress(self.products, None)
+        return np.asarray(self._given.matvec(vector)).reshape(-1).astype(self.dtype)
+
+
+def measured(model, loss, data, operator=None, **arguments):
+    """What a solver looks at: the Hessian, or the matrix that somebody gives in its place.
+
+    Args:
+        model, loss, data: as in `connectivity`.
+        operator: a symmetric `LinearOperator` between vectors as of `hessian`; None for that.
+        **arguments: as in `hessian`.
+
+    Raises:
+        BadInput: as in `hessian`; an operator of another shape, or one that is not symmetric.
+    """
+    found = hessian(model, loss, data, **arguments)
+    if operator is None:
+        return found
+    found = GivenOperator(operator, model, found.network, found.stream, found._size, found._session)
+    rng = np.random.default_rng(0)
+    left, right = rng.standard_normal((2, found.shape[0])).astype(found.dtype)
+    products = operator.matvec(left), operator.matvec(right)
+    one, other = float(right @ products[0]), float(left @ products[1])
+    scale = np.linalg.norm(products[0]) * np.linalg.norm(right)
+    require(
+        abs(one - other) <= 1e-3 * scale,
+        "`operator` must be symmetric: of two vectors v' A u and u' A v differ. "
+        f"Received: {one:.6g} and {other:.6g}",
+    )
+    return found
+
+
+def _loss_kernel(network, x, y, weights):
+    loss = network.weighted_loss(x, y, weights)
+    return loss, loss
 
 
 def hessian(

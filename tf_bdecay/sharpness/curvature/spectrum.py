@@ -7,8 +7,8 @@ import numpy as np
 
 from tf_bdecay.errors import check_count, check_number
 from tf_bdecay.sharpness.curvature.lanczos import lanczos, ritz
-from tf_bdecay.sharpness.curvature.operator import hessian
-from tf_bdecay.sharpness.curvature.trace import rademacher, sampled
+from tf_bdecay.sharpness.curvature.operator import measured
+from tf_bdecay.sharpness.curvature.trace import other_than_hessian, rademacher, sampled
 from tf_bdecay.sharpness.memory import check_vectors
 from tf_bdecay.sharpness.result import Result
 from tf_bdecay.sharpness.session import SILENT
@@ -22,11 +22,13 @@ class SpectrumResult(Result):
         nodes, weights: lists of float64 [steps] arrays, one a probe: the quadrature's nodes and
             weights, which sum to 1.
         parameters: the size of the Hessian.
+        of: of which matrix: the Hessian, or an operator that was given.
     """
 
     nodes: list = dataclasses.field(repr=False)
     weights: list = dataclasses.field(repr=False)
     parameters: int
+    of: str = "Hessian"
 
     symbol, name = "Tr(H)", "Spectrum of the Hessian, trace"
 
@@ -73,7 +75,8 @@ class SpectrumResult(Result):
 
     def _remark(self):
         low, high = self.extremes
-        return f"; eigenvalues from {low:.4g} to {high:.4g}, {len(self.nodes)} probes"
+        found = f"; eigenvalues from {low:.4g} to {high:.4g}, {len(self.nodes)} probes"
+        return found + other_than_hessian(self.of)
 
     def _facts(self):
         grid, density = self.density()
@@ -121,7 +124,7 @@ def hessian_spectrum(
     check_count("steps", steps)
     check_count("num_probes", num_probes)
     check_count("seed", seed, least=0)
-    operator = hessian(model, loss, data, **arguments)
+    operator = measured(model, loss, data, **arguments)
     steps = min(steps, operator.shape[0])
     what = "Lanczos vectors", "take fewer steps, or "
     check_vectors(steps, operator, what, arguments.get("memory_gb"))
@@ -139,6 +142,7 @@ def hessian_spectrum(
         nodes=[state[f"nodes{i}"] for i in range(num_probes)],
         weights=[state[f"weights{i}"] for i in range(num_probes)],
         parameters=operator.shape[0],
+        of=operator.of,
     )
 
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from tf_bdecay.errors import check_count, check_number
-from tf_bdecay.sharpness.curvature.operator import hessian
+from tf_bdecay.sharpness.curvature.operator import measured
 from tf_bdecay.sharpness.result import Result
 from tf_bdecay.sharpness.session import SILENT
 
@@ -21,11 +21,13 @@ class TraceResult(Result):
         probes: number of probe vectors.
         tolerance: standard error over absolute value that was asked for, or None.
         samples: float64 [probes, variables], <v, H v> of every probe by variable.
+        of: of which matrix: the Hessian, or an operator that was given.
     """
 
     probes: int
     tolerance: float | None
     samples: np.ndarray = dataclasses.field(repr=False)
+    of: str = "Hessian"
 
     symbol, name = "Tr(H)", "Trace of the Hessian"
 
@@ -42,7 +44,7 @@ class TraceResult(Result):
         return math.log(self.total) if self.total > self.standard_error else None
 
     def _remark(self):
-        remark = f"; {self.probes} probes"
+        remark = f"; {self.probes} probes" + other_than_hessian(self.of)
         if not self.converged:
             remark += f", NOT within the tolerance of {self.tolerance:g}"
         return remark + ("" if self.log is not None else "; no logarithm: not clearly above 0")
@@ -73,7 +75,8 @@ def hessian_trace(
             fraction of its absolute value. `num_probes` is then the most.
         session: as in `connectivity`.
         **arguments: `training`, `examples_at_once`, `memory_gb`, `full_precision`, `roles`, as in
-            `hessian`.
+            `hessian`; `operator`, a symmetric `scipy.sparse.linalg.LinearOperator` between vectors
+            of all parameters (a Gauss-Newton matrix, say), to be measured in place of the Hessian.
 
     Returns:
         A `TraceResult`.
@@ -90,7 +93,7 @@ def hessian_trace(
     check_count("seed", seed, least=0)
     if tolerance is not None:
         check_number("tolerance", tolerance, above=0)
-    operator = hessian(model, loss, data, **arguments)
+    operator = measured(model, loss, data, **arguments)
     kept = session.restore("trace") or {"rows": np.zeros((0, len(operator.network.variables)))}
     rows = list(kept["rows"])
     loss_kept = kept.get("loss")
@@ -106,7 +109,13 @@ def hessian_trace(
         probes=len(rows),
         tolerance=tolerance,
         samples=np.array(rows),
+        of=operator.of,
     )
+
+
+def other_than_hessian(of):
+    """What a title says where it was not the Hessian that was measured."""
+    return "" if of == "Hessian" else f", of the {of}"
 
 
 def rademacher(seed, index, operator):
