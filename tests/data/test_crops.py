@@ -221,6 +221,34 @@ def test_evaluation_pictures_are_those_of_pillow(size):
     assert np.abs(found - expected).max() < 1.1
 
 
+def bilinear(pixels, rows, columns):
+    """Each new pixel from the four that are nearest to its centre, in plain NumPy."""
+    height, width = pixels.shape[:2]
+    y = np.clip((np.arange(rows) + 0.5) * height / rows - 0.5, 0, height - 1)
+    x = np.clip((np.arange(columns) + 0.5) * width / columns - 0.5, 0, width - 1)
+    top, left = (np.minimum(np.floor(p).astype(int), n - 1) for p, n in ((y, height), (x, width)))
+    below, right = np.minimum(top + 1, height - 1), np.minimum(left + 1, width - 1)
+    across, down = (x - left)[None, :, None], (y - top)[:, None, None]
+    upper = pixels[top][:, left] * (1 - across) + pixels[top][:, right] * across
+    lower = pixels[below][:, left] * (1 - across) + pixels[below][:, right] * across
+    return upper * (1 - down) + lower * down
+
+
+@pytest.mark.parametrize("size", [(300, 200), (90, 140), (40, 30)])
+def test_without_antialiasing_a_pixel_is_of_its_four_nearest(size):
+    content, whole = coded(picture(*size), "PNG")
+    uniforms, _ = crops.crop_draws(0, tf.constant(1, tf.int64), 0)
+    top, left, rows, columns = box_of(*size, uniforms.numpy())
+    part = np.asarray(whole, float)[top : top + rows, left : left + columns]
+    found = crops.training_picture(content, uniforms, False, 64, antialias=False).numpy()
+    np.testing.assert_allclose(found, bilinear(part, 64, 64), atol=0.02)
+    found = crops.evaluation_picture(content, 64, 48, antialias=False).numpy()
+    tall, wide = (64 * n // min(size) for n in size)
+    expected = bilinear(np.asarray(whole, float), tall, wide)
+    top, left = round((tall - 48) / 2), round((wide - 48) / 2)
+    np.testing.assert_allclose(found, expected[top : top + 48, left : left + 48], atol=0.02)
+
+
 def test_pictures_of_all_sizes_and_codings_make_one_batch():
     contents = [
         coded(picture(20, 31))[0],

@@ -36,9 +36,11 @@ def test_a_known_set_is_that_of_the_config():
 def test_pictures_are_those_of_the_config(source):
     changes = {"data.size": 30, "data.shorter": 40, "data.validation": 0.25, "data.images": 10}
     changes |= {"data.least_area": 0.5, "data.held_out": 0.2, "seed": 4}
+    changes |= {"data.antialias": False}
     found = datasets.load(config_of(source, **changes))
     assert (len(found.train), len(found.validation), len(found.test)) == (6, 2, 2)
     assert (found.size, found.shorter, found.least_area, found.flip) == (30, 40, 0.5, False)
+    assert not found.antialias
     other = datasets.load(config_of(source, **{**changes, "seed": 5}))
     assert other.record() != found.record()
 

@@ -122,7 +122,7 @@ def decode_box(content, choose):
     return tf.ensure_shape(pixels, [None, None, 3])
 
 
-def training_picture(content, uniforms, flip, size=224, area=AREA, aspect=ASPECT):
+def training_picture(content, uniforms, flip, size=224, area=AREA, aspect=ASPECT, antialias=True):
     """A random part of a picture, resized to a square, mirrored left to right where told to.
 
     Args:
@@ -130,6 +130,7 @@ def training_picture(content, uniforms, flip, size=224, area=AREA, aspect=ASPECT
         uniforms, flip: as of `crop_draws`.
         size: pixels a side.
         area, aspect: as in `random_box`.
+        antialias: as in `evaluation_picture`.
 
     Returns:
         float32 [size, size, 3], from 0 to 255.
@@ -139,12 +140,12 @@ def training_picture(content, uniforms, flip, size=224, area=AREA, aspect=ASPECT
     """
     check_count("size", size)
     pixels = decode_box(content, lambda h, w: random_box(h, w, uniforms, area, aspect))
-    pixels = tf.image.resize(pixels, [size, size], "bilinear", antialias=True)
+    pixels = tf.image.resize(pixels, [size, size], "bilinear", antialias=antialias)
     # To choose from both by `tf.where` takes as long as all the rest.
     return tf.raw_ops.Reverse(tensor=pixels, dims=tf.stack([False, flip, False]))
 
 
-def evaluation_picture(content, shorter=256, size=224):
+def evaluation_picture(content, shorter=256, size=224, antialias=True):
     """The middle of a picture whose shorter side is resized to `shorter`.
 
     The longer side becomes floor(shorter longer / shorter side); where an odd number of pixels is
@@ -154,6 +155,8 @@ def evaluation_picture(content, shorter=256, size=224):
         content: string scalar, as of `decode_box`.
         shorter: pixels of the shorter side.
         size: pixels a side of the square from the middle, at most `shorter`.
+        antialias: whether a pixel of a picture that shrinks is a mean of all that it covers, or,
+            faster, of the four nearest alone, as Keras' layers have it.
 
     Returns:
         float32 [size, size, 3], from 0 to 255.
@@ -179,7 +182,7 @@ def evaluation_picture(content, shorter=256, size=224):
         scale=tf.cast(resized / sides, tf.float32),
         translation=-tf.cast(first, tf.float32),
         kernel_type="triangle",
-        antialias=True,
+        antialias=antialias,
     )
     return tf.ensure_shape(made[0], [size, size, 3])
 

@@ -41,6 +41,7 @@ def write(folder):
 def streams(folder, batch):
     """Dict of a name to an endless stream of batches."""
     images = loading.load(str(folder), SIZE, held_out=1 / 64)
+    plain = loading.load(str(folder), SIZE, held_out=1 / 64, antialias=False)
     strong = {"MixUp": StrongAugmentation(mixup=0.2), "CutMix": StrongAugmentation(cutmix=1.0)}
     theirs = {}
     if importlib.util.find_spec("keras_cv"):
@@ -54,6 +55,7 @@ def streams(folder, batch):
         "Keras' data set and layers": _keras(folder, batch),
         "tf.data, whole pictures": _whole(folder, batch),
         "training_batches": data.training_batches(images, batch, seed=0),
+        "training_batches, no antialiasing": data.training_batches(plain, batch, seed=0),
         **ours,
         **theirs,
         "limit: decode and crop": _decoded(folder, batch),

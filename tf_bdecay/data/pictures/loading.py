@@ -28,6 +28,7 @@ def load(
     seed=0,
     least_area=AREA[0],
     flip=True,
+    antialias=True,
     on_error="stop",
 ):
     """Finds pictures at a path, whatever layout they are in.
@@ -49,6 +50,8 @@ def load(
         seed: in [0, 2^32), of what is held out and set aside.
         least_area: in (0, 1], share of a picture's area that a random crop has at least.
         flip: whether half of the training pictures are mirrored left to right.
+        antialias: whether shrinking averages all pixels, as Pillow does, or, faster, the four
+            nearest, as Keras' layers do.
         on_error: "stop", or "skip": decode every picture once, and leave out those that fail.
 
     Returns:
@@ -64,6 +67,7 @@ def load(
     check_count("label_offset", label_offset, least=0)
     require(0 < least_area <= 1, f"`least_area` must be in (0, 1]. Received: {least_area!r}")
     check_flag("flip", flip)
+    check_flag("antialias", antialias)
     if on_error not in ON_ERROR:
         raise unknown("on_error", on_error, ON_ERROR)
     _check_fraction("validation", validation, validation == 0)
@@ -89,6 +93,7 @@ def load(
         validation=kept,
         least_area=least_area,
         flip=flip,
+        antialias=antialias,
         skipped=tuple(skipped),
     )
 

@@ -99,6 +99,7 @@ class PictureSet:
         validation: a `PictureSplit`, or None.
         least_area: share of a picture's area that a random crop has at least.
         flip: whether half of the training pictures are mirrored left to right.
+        antialias: whether shrinking averages all pixels, or the four nearest.
         skipped: (split, sentence) of the pictures left out.
         failures: sentences about pictures that a stream could not read, filled as that happens.
         mean, deviation: by channel, of pixels scaled to [0, 1].
@@ -114,6 +115,7 @@ class PictureSet:
     validation: PictureSplit | None = None
     least_area: float = AREA[0]
     flip: bool = True
+    antialias: bool = True
     skipped: tuple = ()
     failures: list = dataclasses.field(default_factory=list)
     mean: tuple = MEAN

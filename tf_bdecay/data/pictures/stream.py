@@ -46,11 +46,18 @@ def training_batches(picture_set, batch_size, seed, start_update, remainder, aug
 
     def example(epoch, index):
         if not augment:
-            picture = evaluation_picture(content(index), picture_set.shorter, picture_set.size)
+            picture = _middle(content(index), picture_set)
         else:
             uniforms, coin = crop_draws(seed, epoch, index)
             flip = coin & picture_set.flip
-            picture = training_picture(content(index), uniforms, flip, picture_set.size, area)
+            picture = training_picture(
+                content(index),
+                uniforms,
+                flip,
+                picture_set.size,
+                area,
+                antialias=picture_set.antialias,
+            )
         picture = _rounded(picture)
         if strong.operations is not None:
             uniforms = operation_draws(seed, epoch, index, strong.operations)
@@ -83,8 +90,7 @@ def evaluation_batches(picture_set, split_name, batch_size, part):
         return tf.data.Dataset.range(start + begin, start + end)
 
     def example(index):
-        picture = evaluation_picture(content(index), picture_set.shorter, picture_set.size)
-        return _rounded(picture), tf.gather(labels, index)
+        return _rounded(_middle(content(index), picture_set)), tf.gather(labels, index)
 
     # Batches but the last are of one size, and so are this part's.
     begin, end = bounds(size, *part)
@@ -107,11 +113,16 @@ def middles(picture_set, split, chosen):
     content = functools.partial(_content, picture_set, split)
 
     def example(index):
-        return _rounded(evaluation_picture(content(index), picture_set.shorter, picture_set.size))
+        return _rounded(_middle(content(index), picture_set))
 
     indices = tf.data.Dataset.from_tensor_slices(tf.constant(chosen, tf.int64))
     pictures = _parallel(indices, example).batch(len(chosen)).get_single_element()
     return standardise(pictures, picture_set.mean, picture_set.deviation).numpy()
+
+
+def _middle(content, picture_set):
+    """The middle of a picture, as a set has it."""
+    return evaluation_picture(content, picture_set.shorter, picture_set.size, picture_set.antialias)
 
 
 def _content(picture_set, split, index):
