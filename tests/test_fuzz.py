@@ -21,7 +21,7 @@ from tf_bdecay.errors import BadInput
 from tf_bdecay.planning import formulas, worth
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.tables import Table
-from tf_bdecay.training import command_line, keys
+from tf_bdecay.training import command_line, flag_table, help_page, keys
 from tf_bdecay.training import config as configs
 from tf_bdecay.training.workdir import Workdir
 
@@ -45,7 +45,7 @@ VALUES = st.one_of(
 )
 KEYS = st.one_of(st.sampled_from([*DEFAULT]), st.text(string.ascii_letters + "._", max_size=12))
 FLAGS = st.one_of(
-    st.sampled_from([flag.name for flag in command_line.FLAGS]), st.text("abc_-=.", max_size=6)
+    st.sampled_from([flag.name for flag in flag_table.FLAGS]), st.text("abc_-=.", max_size=6)
 )
 CONFIG_SPECS = st.one_of(
     st.sampled_from([f"{configs.DEFAULT_CONFIG}:{name}" for name in keys.POLICIES]), VALUES
@@ -109,8 +109,8 @@ def same(a, b):
 @given(st.lists(ARGUMENTS, max_size=4))
 def test_a_command_line_is_refused_or_meant(arguments):
     try:
-        if command_line.asks_for_help(arguments):
-            assert command_line.help_page(arguments, ROOT)
+        if help_page.asks_for_help(arguments):
+            assert help_page.help_page(arguments, ROOT)
             return
         options = command_line.parse(arguments, ROOT)
         configs.check(options.config)

@@ -116,41 +116,6 @@ def test_flags_of_a_plan_are_refused_where_they_mean_nothing(arguments, sentence
     assert sentence in refused(*arguments)
 
 
-@pytest.mark.parametrize("flag", ["--help", "-h", "--helpfull", "-help"])
-def test_help_is_asked_for(flag):
-    assert command_line.asks_for_help(["--dry_run", flag])
-    assert not command_line.asks_for_help(["--dry_run"])
-
-
-def test_help_has_every_flag_experiment_and_key_and_fits_a_screen():
-    page = command_line.help_page(["--help"], ROOT)
-    for name in (flag.name for flag in command_line.FLAGS):
-        assert f"--{name}" in page
-    for file in (ROOT / "configs").glob("*_*.py"):
-        if not file.stem.startswith("_"):
-            assert f"  {file.stem} " in page
-    for path in config.flatten(config.load(config.DEFAULT_CONFIG, ROOT)):
-        assert f"  {path} = " in page
-    pictures = command_line.help_page(["--config=configs/imagenet_tiny.py", "--help"], ROOT)
-    assert "  data.source = unset" in pictures
-    assert max(map(len, [*page.splitlines(), *pictures.splitlines()])) <= 100
-    assert len(page.splitlines()) < 140
-    assert "alsologtostderr" not in page  # absl's own flags
-
-
-def test_help_shows_the_keys_of_the_config_that_is_named():
-    page = command_line.help_page(["--config=configs/cifar10_resnet18_sgd.py", "--help"], ROOT)
-    assert "optimizer.momentum = 0.9" in page
-    assert "optimizer.trust_clip" not in page
-
-
-def test_help_lists_every_variant():
-    from configs.common import VARIANTS
-
-    page = command_line.help_page(["--help"], ROOT)
-    assert ", ".join(VARIANTS) in page
-
-
 def test_flags_of_weights_that_would_have_no_effect_are_refused():
     assert "--dry_run evaluates nothing" in refused("--dry_run", "--eval_only")
     assert "--dry_run trains nothing and does not go" in refused("--dry_run", "--export=a")

@@ -14,7 +14,7 @@ from tf_bdecay.callbacks import PreciseStatistics
 from tf_bdecay.distribution import signals
 from tf_bdecay.errors import BadInput
 from tf_bdecay.storage import checkpoints
-from tf_bdecay.training import resume
+from tf_bdecay.training import epoch_metrics, resume
 
 
 class Folder(checkpoints.Saver):
@@ -83,18 +83,6 @@ def test_metrics_of_an_epoch_that_has_not_ended_are_in_it_and_of_no_other(made, 
     }  # fmt: skip
 
 
-def test_metrics_are_put_back_also_on_fewer_replicas(made):
-    x, y = digits()
-    made.evaluate(x, y, verbose=0)
-    arrays, before = resume.snapshot(made), made.get_metrics_result()
-    made.reset_metrics()
-    resume.assign(made, arrays)
-    assert made.get_metrics_result() == before
-    halves = {label: np.concatenate([a / 2, a / 2]) for label, a in arrays.items()}
-    resume.assign(made, halves)
-    assert made.get_metrics_result() == before
-
-
 def test_a_checkpoint_without_a_metric_of_today_goes_on_with_zeros_for_it(made, tmp_path):
     fit(made, tmp_path, epochs=1, every_updates=2)
     path = tmp_path / "update_00000002.npz"
@@ -153,7 +141,7 @@ def test_a_stock_model_of_keras_resumes_inside_an_epoch_to_the_same_bits(tmp_pat
     shutil.copy(tmp_path / "expected" / "update_00000007.npz", tmp_path / "cut")
     start = resume.restore(tmp_path / "cut", resumed, say=print)
     assert (start.update, start.epoch) == (7, 1)
-    metrics = resume.RestoresMetrics(start.metrics)
+    metrics = epoch_metrics.Restores(start.metrics)
     second = fit_stock(resumed, tmp_path / "cut", start, 1, 2, [metrics])
     start = resume.restore(tmp_path / "cut", resumed, say=print)
     assert (start.update, start.epoch, start.metrics) == (8, 2, {})

@@ -7,36 +7,18 @@ graph small. Small ghost batches are not worth an op each, XLA unravels the op i
 on a GPU many small kernels would starve it: there `normalize` takes over.
 """
 
-import contextlib
 import math
-import threading
 
 import keras
 from keras import ops
 
 from tf_bdecay import quirks
+from tf_bdecay.layers.plainly import is_plain
 
 AT_ONCE = 16  # ghost batches in the graph, at most
 WORTH_AN_OP = (
     2**17
 )  # elements of a ghost batch; at half as many the closed form takes 0.7 of the time
-
-_local = threading.local()  # replicas are threads
-
-
-@contextlib.contextmanager
-def avoided():
-    """A context in which `applies` says no: forward-mode differentiation cannot follow the loop.
-
-    Not an argument, for Keras hands none of a model's call on to its layers but `training`, and
-    not an attribute of the layers, for others may trace the model at the same time.
-    """
-    outer = getattr(_local, "avoided", False)
-    _local.avoided = True
-    try:
-        yield
-    finally:
-        _local.avoided = outer
 
 
 def applies(x, axis, ghost):
@@ -50,7 +32,7 @@ def applies(x, axis, ghost):
         axis: int >= 1, the axis of the channels.
         ghost: int, examples in a ghost batch.
     """
-    if getattr(_local, "avoided", False):
+    if is_plain():
         return False
     if keras.backend.backend() != "tensorflow" or axis != len(x.shape) - 1:
         return False

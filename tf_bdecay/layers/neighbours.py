@@ -6,26 +6,11 @@ tells the others two numbers a channel, and four for the gradient; of parts of e
     mean = 1/k sum_i mean_i        variance = 1/k sum_i (variance_i + (mean_i - mean)^2)
 """
 
-import contextlib
-import threading
-
 import keras
 
 from tf_bdecay import keras_private
 from tf_bdecay.batches import share_ghost_batches
-
-_local = threading.local()  # replicas are threads
-
-
-@contextlib.contextmanager
-def not_asked():
-    """A context in which every replica has whole batches: where all of them compute the same."""
-    outer = getattr(_local, "not_asked", False)
-    _local.not_asked = True
-    try:
-        yield
-    finally:
-        _local.not_asked = outer
+from tf_bdecay.layers.plainly import is_plain
 
 
 def around(part, ghost):
@@ -35,7 +20,7 @@ def around(part, ghost):
         part: examples that this replica has of the batch; None where only the running graph knows.
         ghost: int, examples in a ghost batch.
     """
-    if keras.backend.backend() != "tensorflow" or getattr(_local, "not_asked", False):
+    if keras.backend.backend() != "tensorflow" or is_plain():
         return None
     import tensorflow as tf
 

@@ -12,7 +12,7 @@ from keras import tree
 
 from tf_bdecay import keras_private, quirks
 from tf_bdecay.errors import BadInput, check_flag, require
-from tf_bdecay.layers import fused, neighbours
+from tf_bdecay.layers.plainly import plainly
 from tf_bdecay.roles import Roles, roles_of
 from tf_bdecay.sharpness import inputs, objective
 from tf_bdecay.sharpness.partition import Partition
@@ -106,8 +106,9 @@ class Network:
         """
         mapping = [] if values is None else list(zip(self.variables, values, strict=True))
         with (
-            fused.avoided(),  # for the Jacobian-vector products of the Fisher-Rao norm
-            neighbours.not_asked(),  # in training mode every replica computes all examples
+            # For the Jacobian-vector products of the Fisher-Rao norm; and in training mode every
+            # replica computes all examples.
+            plainly(),
             _full_precision(self.model) if self.full_precision else contextlib.nullcontext(),
             keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope,
         ):

@@ -1,13 +1,11 @@
-"""The command line of training: one table of flags, from which absl, `Options` and --help come.
+"""The command line of training, from the table of its flags.
 
 Overrides of keys, --config.KEY=VALUE, are ml_collections' flags. What is wrong is a sentence.
 """
 
-import ast
 import dataclasses
 import pathlib
 import re
-from typing import NamedTuple
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
@@ -16,64 +14,9 @@ from tf_bdecay.distribution.cluster import STRATEGIES
 from tf_bdecay.errors import BadInput, require, shown, unknown
 from tf_bdecay.training import config as configs
 from tf_bdecay.training import keys
+from tf_bdecay.training.flag_table import FLAGS, RESUME
 from tf_bdecay.training.key import Key
 
-RESUME = ("auto", "never")
-
-
-class Flag(NamedTuple):
-    """A flag of the training command.
-
-    Attributes:
-        kind: str, int, float or bool.
-        name: without its dashes.
-        default: its value where it is not given.
-        doc: what it means, for `--help`.
-    """
-
-    kind: type
-    name: str
-    default: object
-    doc: str
-
-
-_HELP = ("help", "h", "helpshort", "helpfull", "?")
-
-FLAGS = (
-    Flag(str, "workdir", None, "the run's folder; runs/EXPERIMENT-VARIANT-seedN"),
-    Flag(int, "seed", None, "the same as --config.seed"),
-    Flag(str, "strategy", "none", ", ".join(STRATEGIES) + " (tpu is untried)"),
-    Flag(str, "devices", "", "such as GPU:0,GPU:1; all by default. --plan: 1..4096"),
-    Flag(int, "logical_devices", 0, "cut the CPU into so many, to try mirrored"),
-    Flag(str, "workers", "", "multi_worker: HOST:PORT of each; else TF_CONFIG says it"),
-    Flag(int, "worker_index", None, "which of --workers this process is, from 0"),
-    Flag(float, "start_timeout", 300.0, "seconds to wait for workers that do not come"),
-    Flag(str, "tpu", "", "name or address of a TPU; that of TPU_NAME by default"),
-    Flag(str, "data_dir", None, "folder with the prepared CIFAR sets"),
-    Flag(bool, "download", False, "download the data set where it is missing"),
-    Flag(str, "init_from", None, "weights to start from: a workdir, its checkpoint, FILE.keras"),
-    Flag(bool, "eval_only", False, "evaluate the weights of --workdir, or of --init_from"),
-    Flag(str, "export", None, "write the trained model, for serving, to this new folder"),
-    Flag(
-        str,
-        "resume",
-        "auto",
-        "auto: from the newest checkpoint; never: refuse",
-    ),
-    Flag(
-        bool,
-        "deterministic",
-        False,
-        "turn on TensorFlow's op determinism",
-    ),
-    Flag(bool, "traceback", False, "show the traceback of an error, in place of errors.log"),
-    Flag(bool, "dry_run", False, "print the resolved experiment and stop"),
-    Flag(bool, "plan", False, "print a plan by number of --devices, and stop"),
-    Flag(float, "memory_gb", None, "--plan: memory of a device, in 10^9 bytes"),
-    Flag(float, "bandwidth_gbps", None, "--plan: 10^9 bytes a second it sends"),
-    Flag(float, "flops", None, "--plan: operations a second that it achieves"),
-    Flag(str, "noise_scale", None, "--plan: how large a batch pays: images, or a run's workdir"),
-)
 _HARDWARE = ("memory_gb", "bandwidth_gbps", "flops")
 _OF_A_PLAN = ("plan", "devices", *_HARDWARE, "noise_scale", "seed", "traceback")
 _DEFINE = {
@@ -94,32 +37,6 @@ Options.__doc__ = """What the command line says: the config, its overrides and -
 path of the run's folder, and the value of every other flag under the flag's name."""
 
 
-_PAGE = """\
-Trains a network by Keras' fit with LAMB and adaptive beta decay, and reports what it measured.
-
-  {program}      digits, in minutes on a CPU
-  {program} --config=cifar10_resnet18:beta --data_dir=DIR --config.epochs=20
-  {program} --config=cifar10_resnet18:adaptive --dry_run
-  {program} --init_from=runs/other --config.finetune.frozen=stem,stage1
-  {program} --config=cifar10_resnet18 --plan --memory_gb=16 --flops=2e13
-
-Flags
-{flags}
-
-Experiments, for --config=NAME or NAME:VARIANT, or the path of a file like theirs for NAME
-{files}
-  variants: none, full, no_bias, bias, gamma, beta, adaptive, beta_frozen, gamma_frozen, bn_frozen
-
-Keys of {spec}, set by --config.KEY=VALUE
-{keys}
-
-Exit codes: 0 done, 1 a failure, such as a file that could not be written, 2 input that cannot be
-used, 3 loss, gradients or the result were not finite, 4 another worker was lost or did not come,
-130 interrupted (SIGINT), 143 terminated (SIGTERM, a preemption), 129 hung up (SIGHUP), all three
-after a checkpoint where training had begun; a second signal ends at once. Run the same command
-again to go on."""
-
-
 def parse(arguments, root, program="main.py"):
     """Parses the command line.
 
@@ -135,7 +52,7 @@ def parse(arguments, root, program="main.py"):
     Raises:
         BadInput: an unknown flag, key, config file or variant, or a value of the wrong type.
     """
-    spec, rest = _split_off(arguments)
+    spec, rest = split_off(arguments)
     config = configs.load(spec, root)
     flat = configs.flatten(config)
     _check_keys(rest, flat)
@@ -173,7 +90,7 @@ def parse(arguments, root, program="main.py"):
     )
 
 
-def _split_off(arguments):
+def split_off(arguments):
     """The value of --config, the last one given or the default, and the other arguments."""
     spec, rest, waiting = configs.DEFAULT_CONFIG, [], False
     for argument in arguments:
@@ -347,43 +264,6 @@ def _wrong_type(message, config):
     return BadInput(f"--{name} must be {must}. Received: {shown(value)}")
 
 
-def asks_for_help(arguments):
-    """Whether one of them is --help or a form of it."""
-    return any(a.startswith("-") and a.lstrip("-") in _HELP for a in arguments)
-
-
 def asks_for_traceback(arguments):
     """Whether one of them is --traceback; known before the others are understood."""
     return any(a in ("--traceback", "-traceback", "--traceback=true") for a in arguments)
-
-
-def help_page(arguments, root, program="main.py"):
-    """The text of --help: flags, experiments, and the keys of the experiment that was named.
-
-    Args:
-        arguments: as for `parse`.
-        root, program: as for `parse`.
-
-    Raises:
-        BadInput: an unknown config file or variant.
-    """
-    spec, _ = _split_off([a for a in arguments if not asks_for_help([a])])
-    flat = configs.flatten(configs.load(spec, root))
-    table = keys.table(flat)
-    defaults = {path: "unset" if value is None else value for path, value in flat.items()}
-    return _PAGE.format(
-        flags=_columns([(f"--{flag.name}", flag.doc) for flag in FLAGS], 18),
-        program="python main.py" if program == "main.py" else program,
-        files=_columns([(n, _first_line(f)) for n, f in configs.files(root).items()], 22),
-        spec=spec,
-        keys=_columns([(f"{k} = {defaults[k]}", table[k].doc) for k in flat if k in table], 38),
-    )
-
-
-def _columns(rows, width):
-    return "\n".join(f"  {name:{width}} {text}" for name, text in rows)
-
-
-def _first_line(file):
-    text = ast.get_docstring(ast.parse(file.read_text())) or ""
-    return text.split("\n")[0]

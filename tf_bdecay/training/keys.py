@@ -141,9 +141,7 @@ DATA = {
             0.08, "share of the area that a random crop has at least", above=0, most=1
         ),
         "data.flip": flag(True, "mirror half of the training pictures"),
-        "data.antialias": flag(
-            True, "shrink by means of all pixels; false: of the four nearest, faster"
-        ),
+        "data.antialias": flag(True, "shrink by means of all pixels; false: of 4, faster"),
         "data.label_offset": count(0, "the first class's label, as stored", least=0),
         "data.held_out": number(
             None,

@@ -7,7 +7,7 @@ from tf_bdecay.callbacks import AveragedWeights, PreciseStatistics
 from tf_bdecay.callbacks.statistics import has_statistics
 from tf_bdecay.distribution import sharding, strategies
 from tf_bdecay.optim.base import unwrapped
-from tf_bdecay.training import datasets, parts, resume
+from tf_bdecay.training import datasets, epoch_metrics, parts
 
 
 class EndedEarly(RuntimeError):
@@ -46,7 +46,7 @@ def fit(experiment, start, callbacks):
     epoch = start.epoch
     done = start.update - epoch * per_epoch
     if done:
-        first = [resume.RestoresMetrics(start.metrics), *callbacks]
+        first = [epoch_metrics.Restores(start.metrics), *callbacks]
         if done < per_epoch:
             _epochs(experiment, start.update, epoch, epoch + 1, per_epoch - done, first)
         else:

@@ -9,10 +9,9 @@ by hand, with a data set of ours or one that can start at any update:
     save = resume.Checkpoints(saver, 100, epochs, every_updates=10, start=start)
     left = 100 - start.update % 100  # the rest of an epoch of 100 updates, then the other epochs
     model.fit(batches(start.update), steps_per_epoch=left, initial_epoch=start.epoch,
-              epochs=start.epoch + 1, callbacks=[resume.RestoresMetrics(start.metrics), save])
+              epochs=start.epoch + 1, callbacks=[epoch_metrics.Restores(start.metrics), save])
 
-Inside an epoch a checkpoint holds the metrics so far, too, for each replica: the order in which
-they are added up is in the bits.
+Inside an epoch a checkpoint holds the metrics so far, too: `epoch_metrics`.
 """
 
 import dataclasses
@@ -22,15 +21,14 @@ import time
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from tf_bdecay.distribution import sharding, signals, strategies
 from tf_bdecay.errors import BadInput, require, shown
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.files import fits, is_count
+from tf_bdecay.training import epoch_metrics
 
 FLUSH_SECONDS = 120  # so that TensorBoard shows a long epoch while it runs
-_METRIC = "metric/"
 
 
 def _is_best(value):
@@ -139,14 +137,14 @@ class Checkpoints(CountsUpdates):
         super().on_train_batch_end(batch, logs)
         self.saver.poll()
         if self._asked_to_stop():
-            self._stop(snapshot(self.model))
+            self._stop(epoch_metrics.snapshot(self.model))
         elif self._due():
-            self._save(snapshot(self.model))
+            self._save(epoch_metrics.snapshot(self.model))
         elif time.monotonic() - self._flushed > FLUSH_SECONDS:
             self._flush()
 
     def on_test_begin(self, logs=None):
-        self._metrics = snapshot(self.model)  # evaluation uses the same variables
+        self._metrics = epoch_metrics.snapshot(self.model)  # evaluation uses the same variables
 
     def on_test_batch_end(self, batch, logs=None):
         if self._asked_to_stop():  # no weight changes in an evaluation; it is done again
@@ -237,7 +235,8 @@ def restore(folder, model, say, updates_per_epoch=None, epochs=None):
     if found is None:
         return Position()
     path, arrays, meta = found
-    metrics = {label: arrays.pop(label) for label in list(arrays) if label.startswith(_METRIC)}
+    own = [label for label in arrays if label.startswith(epoch_metrics.PREFIX)]
+    metrics = {label: arrays.pop(label) for label in own}
     metrics = _with_newer(path, metrics, model, say)
     _check_metrics(path, metrics, model)
     checkpoints.assign(path, arrays, checkpoints.state_of(model, model.optimizer))
@@ -258,7 +257,7 @@ def _check(path, meta, per_epoch, epochs):
 
 def _with_newer(path, metrics, model, say):
     """The metrics of an unfinished epoch, with zeros for those that an earlier version had not."""
-    labelled = _labelled(model) if metrics else {}
+    labelled = epoch_metrics.labelled_of(model) if metrics else {}
     names = list(labelled)
     newer = names[len(metrics) :] if sorted(metrics) == sorted(names[: len(metrics)]) else []
     if not newer:
@@ -274,7 +273,7 @@ def _with_newer(path, metrics, model, say):
 
 def _check_metrics(path, metrics, model):
     """Raises `BadInput` for metrics that are not the model's; an epoch that has ended has none."""
-    labelled = _labelled(model) if metrics else {}
+    labelled = epoch_metrics.labelled_of(model) if metrics else {}
     right = set(metrics) == set(labelled) and all(
         len(array.shape) == 1 + len(labelled[label].shape)
         and array.shape[1:] == tuple(labelled[label].shape)
@@ -307,87 +306,3 @@ def _read_newest(folder, strategy, warn, check):
         f"{path} is of update {meta['update']} here and of {chosen[1]} for the leader: {where}",
     )
     return path, arrays, meta
-
-
-def snapshot(model):
-    """Copies the metrics' variables to the host.
-
-    Args:
-        model: a compiled model whose metrics are built.
-
-    Returns:
-        Dict of label to array [replicas, ...].
-    """
-    strategy, labelled = model.distribute_strategy, _labelled(model)
-    if strategies.is_multi_worker(strategy):
-        return _gathered(strategy, labelled)
-    local = strategy.experimental_local_results
-    return {
-        label: np.stack([np.array(copy.numpy()) for copy in local(variable.value)])
-        for label, variable in labelled.items()
-    }
-
-
-def assign(model, metrics):
-    """Assigns to the metrics' variables what `snapshot` copied.
-
-    On another number of replicas the first takes the sum of all: metrics are sums over examples.
-
-    Args:
-        model: as for `snapshot`, of the same metrics.
-        metrics: from `snapshot`.
-    """
-    strategy = model.distribute_strategy
-    local, replicas = strategy.experimental_local_results, strategy.num_replicas_in_sync
-    shared = strategies.is_multi_worker(strategy)
-    own = sharding.own_replicas(strategy) if shared else range(replicas)
-    for label, variable in _labelled(model).items():
-        values = metrics[label]
-        if len(values) != replicas:
-            total = values.sum(axis=0)
-            values = [total, *(np.zeros_like(total) for _ in range(replicas - 1))]
-        for copy, index in zip(local(variable.value), own, strict=True):
-            copy.assign(values[index])
-
-
-class RestoresMetrics(keras.callbacks.Callback):
-    """Puts the metrics of an unfinished epoch back, when `fit` has set them to zero.
-
-    Args:
-        metrics: from `snapshot`.
-    """
-
-    def __init__(self, metrics):
-        super().__init__()
-        self._metrics = metrics
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """Assigns them, once."""
-        if self._metrics:
-            assign(self.model, self._metrics)
-            self._metrics = None
-
-
-def _gathered(strategy, labelled):
-    """The metrics of all workers' replicas, in one reduction that all of them must come to."""
-
-    def own():
-        flat = [tf.reshape(_on_this_replica(v.value), [-1]) for v in labelled.values()]
-        return tf.concat([tf.cast(t, "float64") for t in flat], 0)
-
-    found = sharding.gathered(strategy, own)
-    sizes = [int(np.prod(variable.shape)) for variable in labelled.values()]
-    parts = np.split(found, np.cumsum(sizes)[:-1], axis=1)
-    return {
-        label: part.reshape([-1, *variable.shape]).astype(variable.dtype)
-        for (label, variable), part in zip(labelled.items(), parts, strict=True)
-    }
-
-
-def _on_this_replica(variable):
-    """A variable's value on this replica; read across replicas it would be the sum over all."""
-    return variable.read_value() if hasattr(variable, "read_value") else variable
-
-
-def _labelled(model):
-    return {f"{_METRIC}{i:04d}/{v.name}": v for i, v in enumerate(model.metrics_variables)}

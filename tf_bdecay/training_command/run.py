@@ -8,7 +8,7 @@ from tf_bdecay.distribution import cluster as clusters
 from tf_bdecay.distribution import workers
 from tf_bdecay.errors import BadInput
 from tf_bdecay.planning import formulas, worth
-from tf_bdecay.training import command_line, initial, keys
+from tf_bdecay.training import command_line, help_page, initial, keys
 from tf_bdecay.training import config as checks
 from tf_bdecay.training.workdir import Workdir, check_new_folder, not_finite
 
@@ -60,8 +60,8 @@ class _Command:
 
     def run(self):
         """Does what the arguments say, and returns the exit code."""
-        if command_line.asks_for_help(self.arguments):
-            print(command_line.help_page(self.arguments, checks.ROOT, self.program))
+        if help_page.asks_for_help(self.arguments):
+            print(help_page.help_page(self.arguments, checks.ROOT, self.program))
             return outcome.DONE
         options = command_line.parse(self.arguments, checks.ROOT, self.program)
         checks.check(options.config)

@@ -7,8 +7,8 @@ import numpy as np
 from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
 from tf_bdecay.errors import check_count, check_number, require
+from tf_bdecay.sharpness.curvature.given import measured
 from tf_bdecay.sharpness.curvature.lanczos import lanczos, ritz
-from tf_bdecay.sharpness.curvature.operator import measured
 from tf_bdecay.sharpness.curvature.trace import other_than_hessian
 from tf_bdecay.sharpness.memory import check_vectors
 from tf_bdecay.sharpness.result import Result

@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from tf_bdecay.errors import check_count, check_number
-from tf_bdecay.sharpness.curvature.operator import measured
+from tf_bdecay.sharpness.curvature.given import measured
 from tf_bdecay.sharpness.result import Result
 from tf_bdecay.sharpness.session import SILENT
 

@@ -1,0 +1,97 @@
+"""The metrics of an unfinished epoch, for each replica.
+
+The order in which they are added up is in the bits.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_bdecay.distribution import sharding, strategies
+
+PREFIX = "metric/"
+
+
+def snapshot(model):
+    """Copies the metrics' variables to the host.
+
+    Args:
+        model: a compiled model whose metrics are built.
+
+    Returns:
+        Dict of label to array [replicas, ...].
+    """
+    strategy, labelled = model.distribute_strategy, labelled_of(model)
+    if strategies.is_multi_worker(strategy):
+        return _gathered(strategy, labelled)
+    local = strategy.experimental_local_results
+    return {
+        label: np.stack([np.array(copy.numpy()) for copy in local(variable.value)])
+        for label, variable in labelled.items()
+    }
+
+
+def assign(model, metrics):
+    """Assigns to the metrics' variables what `snapshot` copied.
+
+    On another number of replicas the first takes the sum of all: metrics are sums over examples.
+
+    Args:
+        model: as for `snapshot`, of the same metrics.
+        metrics: from `snapshot`.
+    """
+    strategy = model.distribute_strategy
+    local, replicas = strategy.experimental_local_results, strategy.num_replicas_in_sync
+    shared = strategies.is_multi_worker(strategy)
+    own = sharding.own_replicas(strategy) if shared else range(replicas)
+    for label, variable in labelled_of(model).items():
+        values = metrics[label]
+        if len(values) != replicas:
+            total = values.sum(axis=0)
+            values = [total, *(np.zeros_like(total) for _ in range(replicas - 1))]
+        for copy, index in zip(local(variable.value), own, strict=True):
+            copy.assign(values[index])
+
+
+class Restores(keras.callbacks.Callback):
+    """Puts the metrics of an unfinished epoch back, when `fit` has set them to zero.
+
+    Args:
+        metrics: from `snapshot`.
+    """
+
+    def __init__(self, metrics):
+        super().__init__()
+        self._metrics = metrics
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Assigns them, once."""
+        if self._metrics:
+            assign(self.model, self._metrics)
+            self._metrics = None
+
+
+def labelled_of(model):
+    """Dict of label to variable, of a compiled model's metrics."""
+    return {f"{PREFIX}{i:04d}/{v.name}": v for i, v in enumerate(model.metrics_variables)}
+
+
+def _gathered(strategy, labelled):
+    """The metrics of all workers' replicas, in one reduction that all of them must come to."""
+
+    def own():
+        flat = [tf.reshape(_on_this_replica(v.value), [-1]) for v in labelled.values()]
+        return tf.concat([tf.cast(t, "float64") for t in flat], 0)
+
+    found = sharding.gathered(strategy, own)
+    sizes = [int(np.prod(variable.shape)) for variable in labelled.values()]
+    parts = np.split(found, np.cumsum(sizes)[:-1], axis=1)
+    return {
+        label: part.reshape([-1, *variable.shape]).astype(variable.dtype)
+        for (label, variable), part in zip(labelled.items(), parts, strict=True)
+    }
+
+
+def _on_this_replica(variable):
+    """A variable's value on this replica; read across replicas it would be the sum over all."""
+    return variable.read_value() if hasattr(variable, "read_value") else variable

@@ -1,0 +1,71 @@
+"""--help of training: its flags, the experiments, the keys of the one that was named."""
+
+import ast
+
+from tf_bdecay.training import config as configs
+from tf_bdecay.training import keys
+from tf_bdecay.training.command_line import split_off
+from tf_bdecay.training.flag_table import FLAGS
+
+_HELP = ("help", "h", "helpshort", "helpfull", "?")
+_PAGE = """\
+Trains a network by Keras' fit with LAMB and adaptive beta decay, and reports what it measured.
+
+  {program}      digits, in minutes on a CPU
+  {program} --config=cifar10_resnet18:beta --data_dir=DIR --config.epochs=20
+  {program} --config=cifar10_resnet18:adaptive --dry_run
+  {program} --init_from=runs/other --config.finetune.frozen=stem,stage1
+  {program} --config=cifar10_resnet18 --plan --memory_gb=16 --flops=2e13
+
+Flags
+{flags}
+
+Experiments, for --config=NAME or NAME:VARIANT, or the path of a file like theirs for NAME
+{files}
+  variants: none, full, no_bias, bias, gamma, beta, adaptive, beta_frozen, gamma_frozen, bn_frozen
+
+Keys of {spec}, set by --config.KEY=VALUE
+{keys}
+
+Exit codes: 0 done, 1 a failure, such as a file that could not be written, 2 input that cannot be
+used, 3 loss, gradients or the result were not finite, 4 another worker was lost or did not come,
+130 interrupted (SIGINT), 143 terminated (SIGTERM, a preemption), 129 hung up (SIGHUP), all three
+after a checkpoint where training had begun; a second signal ends at once. Run the same command
+again to go on."""
+
+
+def asks_for_help(arguments):
+    """Whether one of them is --help or a form of it."""
+    return any(a.startswith("-") and a.lstrip("-") in _HELP for a in arguments)
+
+
+def help_page(arguments, root, program="main.py"):
+    """The text of --help: flags, experiments, and the keys of the experiment that was named.
+
+    Args:
+        arguments: as for `parse`.
+        root, program: as for `parse`.
+
+    Raises:
+        BadInput: an unknown config file or variant.
+    """
+    spec, _ = split_off([a for a in arguments if not asks_for_help([a])])
+    flat = configs.flatten(configs.load(spec, root))
+    table = keys.table(flat)
+    defaults = {path: "unset" if value is None else value for path, value in flat.items()}
+    return _PAGE.format(
+        flags=_columns([(f"--{flag.name}", flag.doc) for flag in FLAGS], 18),
+        program="python main.py" if program == "main.py" else program,
+        files=_columns([(n, _first_line(f)) for n, f in configs.files(root).items()], 22),
+        spec=spec,
+        keys=_columns([(f"{k} = {defaults[k]}", table[k].doc) for k in flat if k in table], 38),
+    )
+
+
+def _columns(rows, width):
+    return "\n".join(f"  {name:{width}} {text}" for name, text in rows)
+
+
+def _first_line(file):
+    text = ast.get_docstring(ast.parse(file.read_text())) or ""
+    return text.split("\n")[0]
