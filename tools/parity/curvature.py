@@ -1,8 +1,9 @@
-"""Compares the curvature measures with curvlinops (PyTorch) on the same weights and data.
+"""Compares the curvature measures with others' (PyTorch) on the same weights and data.
 
     make parity-curvature
 
-A product H v, the trace and the largest eigenvalue of a small convolutional network with batch
+A product H v, the trace and the largest eigenvalue, by curvlinops, and the trace of each layer with
+their standard errors, by hessian-eigenthings, of a small convolutional network with batch
 normalization, trained on scikit-learn's digits. PyTorch lives in an environment of its own
 (requirements-torch.txt). Exit code 0: all agree; 1: some differ; 2: the comparison cannot run.
 """
@@ -72,10 +73,15 @@ def ours(model, loss, x, y, vector):
         operator @ vector
         seconds.append(time.perf_counter() - start)
     trace = sharpness.hessian_trace(model, loss, (x, y), num_probes=PROBES)
+    errors = trace.standard_errors("layer")
     top = sharpness.hessian_top_eigenvalue(model, loss, (x, y), tolerance=1e-5)
     return {
         "product": product,
         "trace": np.array([trace.total, trace.standard_error]),
+        **{
+            f"trace/{layer.split('/')[-1]}": np.array([value, errors[layer]])
+            for layer, value in trace.by_layer.items()
+        },
         "eigenvalue": np.array(top.total),
         "seconds": np.median(seconds),
     }
@@ -85,7 +91,7 @@ def theirs(python, model, x, y, vector):
     """The same by curvlinops, in its environment."""
     if not pathlib.Path(python).exists():
         _stop(
-            "curvlinops needs an environment of its own, with the packages of tools/parity/"
+            "The others need an environment of its own, with the packages of tools/parity/"
             f"requirements-torch.txt: run `make parity-curvature`. Received: {python}, not "
             "there."
         )
@@ -100,43 +106,54 @@ def theirs(python, model, x, y, vector):
             text=True,
         )
         if done.returncode:
-            _stop(f"curvlinops did not run in {python}:\n{done.stderr[-2000:]}")
+            _stop(f"The others did not run in {python}:\n{done.stderr[-2000:]}")
         return dict(np.load(found))
 
 
 def compare(mine, other):
     """The table, and whether all agree."""
     product = np.abs(mine["product"] - other["product"]).max() / np.abs(other["product"]).max()
-    errors = np.hypot(mine["trace"][1], other["trace"][1])
-    top = abs(mine["eigenvalue"] / other["eigenvalue"] - 1)
+    estimates = [name for name in mine if name.startswith("trace")]
     rows = [
-        ("H v, largest difference", "", "", f"{product:.1e}", product < PRODUCT),
-        (
-            "Tr(H)",
-            f"{mine['trace'][0]:.4g} +- {mine['trace'][1]:.1g}",
-            f"{other['trace'][0]:.4g} +- {other['trace'][1]:.1g}",
-            f"{abs(mine['trace'][0] - other['trace'][0]) / errors:.1f} standard errors",
-            abs(mine["trace"][0] - other["trace"][0]) < 3 * errors,
+        ("H v, largest difference", "curvlinops", "", "", f"{product:.1e}", product < PRODUCT),
+        _estimates("Tr(H)", "curvlinops", mine["trace"], other["trace"]),
+        *(
+            _estimates(
+                f"Tr(H) {name.removeprefix('trace').removeprefix('/')}".strip(),
+                "hessian-eigenthings",
+                mine[name],
+                other[f"eigenthings_{name}"],
+            )
+            for name in estimates
         ),
-        (
-            "lambda(H)",
-            f"{mine['eigenvalue']:.6g}",
-            f"{other['eigenvalue']:.6g}",
-            f"{top:.1e}",
-            top < EIGENVALUE,
-        ),
+        _eigenvalues("curvlinops", mine["eigenvalue"], other["eigenvalue"]),
+        _eigenvalues("hessian-eigenthings", mine["eigenvalue"], other["eigenthings_eigenvalue"]),
         (
             "ms a product",
+            "curvlinops",
             f"{mine['seconds'] * 1e3:.1f}",
             f"{other['seconds'] * 1e3:.1f}",
             f"{mine['seconds'] / other['seconds']:.2f} of its time",
             True,
         ),
     ]
-    table = Table("measure", "tf_bdecay", "curvlinops", "difference", "agrees")
+    table = Table("measure", "other", "tf_bdecay", "theirs", "difference", "agrees")
     for *cells, agrees in rows:
         table.add_row(*cells, "yes" if agrees else "NO")
     return table, all(row[-1] for row in rows)
+
+
+def _estimates(what, whose, mine, theirs):
+    """A row of two estimates with standard errors."""
+    errors = np.hypot(mine[1], theirs[1])
+    apart = abs(mine[0] - theirs[0]) / errors
+    texts = (f"{value:.4g} +- {error:.1g}" for value, error in (mine, theirs))
+    return what, whose, *texts, f"{apart:.1f} standard errors", apart < 3.5
+
+
+def _eigenvalues(whose, mine, theirs):
+    apart = abs(mine / theirs - 1)
+    return "lambda(H)", whose, f"{mine:.6g}", f"{theirs:.6g}", f"{apart:.1e}", apart < EIGENVALUE
 
 
 def main():

@@ -1,4 +1,6 @@
-"""The curvature of the same network by curvlinops; runs in an environment that has PyTorch.
+"""The curvature of the same network by curvlinops and hessian-eigenthings.
+
+Runs in an environment that has PyTorch.
 
 python curvature_torch.py GIVEN.npz FOUND.npz REPEATS
 """
@@ -9,6 +11,7 @@ import time
 import numpy as np
 import torch
 from curvlinops import HessianLinearOperator
+from hessian_eigenthings import HessianOperator, lanczos, supervised_loss, trace
 from scipy.sparse.linalg import eigsh
 
 
@@ -105,7 +108,33 @@ def main(given, found, repeats):
         trace=np.array([np.mean(samples), np.std(samples, ddof=1) / probes**0.5]),
         eigenvalue=top,
         seconds=np.median(seconds),
+        **eigenthings(model, data, probes),
     )
+
+
+def eigenthings(model, data, probes):
+    """Traces, whole and by layer, and the largest eigenvalue by hessian-eigenthings."""
+
+    def operator(keep=None):
+        loss = supervised_loss(torch.nn.CrossEntropyLoss())
+        return HessianOperator(model, data, loss, param_filter=keep)
+
+    def estimate(of):
+        found = trace(of, num_matvecs=probes, method="hutchinson", seed=0)
+        return np.array([found.estimate, found.stderr])
+
+    layers = dict.fromkeys(name.split("/")[0] for name in model.names)
+    top = lanczos(operator(), k=1, which="LA", max_iter=60, reorthogonalize=True, seed=0)
+    return {
+        "eigenthings_eigenvalue": float(top.eigenvalues[0]),
+        "eigenthings_trace": estimate(operator()),
+        **{
+            f"eigenthings_trace/{layer}": estimate(
+                operator(lambda name, _, layer=layer: name.startswith(f"{layer}_"))
+            )
+            for layer in layers
+        },
+    }
 
 
 if __name__ == "__main__":
