@@ -168,11 +168,17 @@ def table4_added(datasets, tuned):
     for dataset in datasets:
         if all((dataset, name) in tuned for name in (tuning.SMALL, tuning.LARGE)):
             large = tuned[dataset, tuning.LARGE]
-            decayed = large | {"decay.bias": large[_WEIGHT]}  # as Algorithm 1 has it
+            decayed = dict(added(Arm(dataset, overrides=tuple(large.items())), "beta").overrides)
             own[dataset, tuning.SMALL] = tuned[dataset, tuning.SMALL]
             own[dataset, tuning.LARGE] = large
             own |= {(dataset, name): decayed for name in (tuning.BETA, tuning.ADAPTIVE)}
     return table4(datasets, own, ", decay of beta added to the tuned large batch")
+
+
+def added(arm, variant):
+    """An arm without decay of beta, with that of a variant, all else as it was tuned without it."""
+    kernel = dict(arm.overrides)[_WEIGHT]
+    return arm.but(variant=variant, overrides={"decay.bias": kernel})  # as Algorithm 1 has it
 
 
 def scatter(dataset, model):
