@@ -23,6 +23,8 @@ for _number in (signal.SIGHUP, signal.SIGINT):
         default = signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL
         signal.signal(_number, default)
 
+OTHERS_ROWS = 2  # quick rows of a test under another backend than TensorFlow
+
 # The first example of a test traces and compiles: its time says nothing.
 hypothesis.settings.register_profile("no deadline", deadline=None)
 hypothesis.settings.load_profile("no deadline")
@@ -38,16 +40,20 @@ def pytest_ignore_collect(collection_path):
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(config, items):
-    """Rows beyond the quick ones are slow; other backends run what is marked for them."""
-    seen = collections.Counter()
+    """Rows beyond the quick ones are slow; other backends run what is marked for them.
+
+    All rows are quick under TensorFlow where a test does not say otherwise, two under others.
+    """
+    seen, others = collections.Counter(), keras.backend.backend() != "tensorflow"
     for item in items:
-        quick = item.get_closest_marker("quick_rows")
+        marked = item.get_closest_marker("quick_rows")
+        quick = marked.args[0] if marked else OTHERS_ROWS if others else len(items)
         function = item.nodeid.partition("[")[0]
-        if quick and not item.get_closest_marker("slow"):
+        if not item.get_closest_marker("slow"):
             seen[function] += 1
-            if seen[function] > quick.args[0]:
+            if seen[function] > quick:
                 item.add_marker(pytest.mark.slow)
-    if keras.backend.backend() == "tensorflow":
+    if not others:
         return
     kept = [item for item in items if item.get_closest_marker("any_backend")]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])

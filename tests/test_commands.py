@@ -86,7 +86,7 @@ def test_a_config_is_found_by_name_and_by_path(site, tmp_path):
         "def get_config(variant='beta'):\n"
         "    return common.vary(common.lamb('mine'), variant)\n"
     )
-    plan = ["--plan", "--devices=1"]
+    plan = ["--plan", "--devices=1", "--config.model.width=8"]
     for config in ("cifar10_resnet18:beta", "configs/cifar10_resnet18.py", "mine.py:adaptive"):
         done = call(site, tmp_path, "train", f"--config={config}", *plan)
         assert done.returncode == 0, done.stderr

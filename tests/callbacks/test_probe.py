@@ -273,6 +273,7 @@ def test_a_measurement_that_fails_later_keeps_the_decision_and_training_goes_on(
     ],
 )
 @pytest.mark.parametrize("resumed", [False, True])
+@pytest.mark.quick_rows(2)
 def test_what_cannot_be_measured_is_said_before_the_first_update(data, given, sentence, resumed):
     model = compiled()
     if resumed:

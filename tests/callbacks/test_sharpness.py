@@ -223,6 +223,7 @@ X, Y = np.ones((32, 6), "float32"), np.ones((32, 2), "float32")
         ((), (X, Y), dict(log_dir="file/below"), "`log_dir` of SharpnessCallback cannot be used"),
     ],
 )
+@pytest.mark.quick_rows(6)
 def test_what_cannot_be_measured_is_said_before_the_first_update(
     tmp_path, monkeypatch, model, data, arguments, sentence
 ):

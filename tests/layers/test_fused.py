@@ -37,6 +37,7 @@ def with_gradients(kernel, x, gamma, beta, dy):
 @pytest.mark.parametrize(
     "dtype, tolerance", [("float32", 1e-5), ("bfloat16", 2e-2), ("float16", 2e-3)]
 )
+@pytest.mark.quick_rows(8)
 def test_equals_the_closed_form(shape, dtype, tolerance):
     given = tensors(shape, dtype)
     axis = len(shape) - 1

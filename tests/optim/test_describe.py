@@ -81,6 +81,7 @@ def test_what_is_not_given_is_the_compiled_optimizers():
 
 
 @pytest.mark.parametrize("cls", [tf_bdecay.SGD, tf_bdecay.AdamW, tf_bdecay.Lars, tf_bdecay.Lamb])
+@pytest.mark.quick_rows(2)
 def test_another_policy_is_described_with_the_compiled_optimizer(cls):
     model = network()
     model.compile(cls(0.1))

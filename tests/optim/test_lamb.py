@@ -106,6 +106,7 @@ def test_equals_the_oracle(policy, layer_adaptation):
     ],
     ids=str,
 )
+@pytest.mark.quick_rows(2)
 def test_equals_the_oracle_with_options(options):
     names = {
         "bias_correction": "correct",

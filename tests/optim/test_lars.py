@@ -23,6 +23,7 @@ KERNELS = {k for k in problem.SHAPES if k.endswith("kernel")}
     ],
     ids=["kernels", "all, nesterov", "adaptive"],
 )
+@pytest.mark.quick_rows(1)
 def test_equals_the_oracle(policy, numbers, threshold, adaptation, options):
     coefficients = dict(zip(("kernel", "bias", "gamma", "beta"), numbers, strict=True))
     thetas = problem.initial()

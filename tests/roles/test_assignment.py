@@ -109,6 +109,7 @@ def resnet50():
 
 
 @pytest.mark.parametrize("make", [normalizations, adversarial, nested, own_order, resnet50])
+@pytest.mark.quick_rows(2)
 def test_pairs_are_those_of_the_layer_objects(make):
     model = make()
     expected = pairs_by_identity(model)

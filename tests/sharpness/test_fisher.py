@@ -30,6 +30,7 @@ def dense_fisher(model, x, log_probabilities):
 
 
 @pytest.mark.parametrize("make", [dense, convolutional, residual])
+@pytest.mark.quick_rows(2)
 def test_equals_the_dense_matrix_by_variable(double, make):
     model = make()
     x, y = examples_for(model)

@@ -117,6 +117,7 @@ def test_a_trial_is_one_step_and_changes_nothing(name):
         ("msee", lambda x, y: (x, y), "Unknown loss"),
     ],
 )
+@pytest.mark.quick_rows(2)
 def test_a_trial_refuses_what_the_measurement_would(name, loss, change, sentence):
     model = dense()
     with pytest.raises(BadInput, match=sentence):

@@ -76,6 +76,7 @@ def test_structures_are_cut_leaf_by_leaf():
         (tf.data.Dataset.from_tensor_slices((X, Y)).batch(2).take(0), "hold no examples"),
     ],
 )
+@pytest.mark.quick_rows(6)
 def test_data_that_cannot_be_measured_are_refused(data, sentence):
     with pytest.raises(BadInput, match=sentence):
         connectivity(convolutional(), crossentropy, data)

@@ -75,6 +75,7 @@ def batches(*arrays):
 @pytest.mark.parametrize(
     "way", [{}, {"run_eagerly": True}, {"steps_per_execution": 2}, {"jit_compile": True}]
 )
+@pytest.mark.quick_rows(2)
 def test_every_update_gives_what_numpy_finds_however_it_is_run(way):
     made = trainer(**way)
     x, y = data()

@@ -73,6 +73,7 @@ def test_the_average_of_the_weights_is_evaluated_beside_them(small, tmp_path):
 
 @pytest.mark.parametrize("update", [3, 4])
 @pytest.mark.quick_rows(1)
+@pytest.mark.slow
 def test_the_noise_scale_is_the_same_in_a_run_that_goes_on(small, tmp_path, update):
     """From inside an epoch and from its end: the running means are in the checkpoint."""
     changes = {"epochs": 2, "micro_batch_size": 32, "log.checkpoint_updates": 1}

@@ -46,6 +46,7 @@ def expected_update(update, batch_size, remainder="drop"):
 
 @pytest.mark.parametrize("remainder", ["drop", "keep"])
 @pytest.mark.parametrize("start", [0, 2, 4])
+@pytest.mark.quick_rows(2)
 def test_every_batch_is_that_of_seed_epoch_and_index_wherever_the_stream_starts(remainder, start):
     batches = training_batches(PICTURES, 4, SEED, start, remainder)
     for update, (x, y) in enumerate(take(batches, 4), start):
