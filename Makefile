@@ -15,11 +15,12 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 PARITY := .venv-parity
 PARITY_PYTHON ?= python3.11
 TORCH := .venv-torch
+HUB := .venv-hub
 # The TensorFlow of TPUs is a version behind, and so are its companions.
 PINS := $(if $(findstring tpu,$(EXTRAS)),,-c constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all parity parity-curvature parity-models types docs test-matrix lint clean
+.PHONY: help setup train test test-all parity parity-curvature parity-models types docs test-matrix test-models lint clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -59,7 +60,7 @@ $(TORCH)/installed: tools/parity/requirements-torch.txt
 	$(PYTHON) -m pip --python $(TORCH)/bin/python install -qq -r $<
 	touch $@
 
-parity-curvature: $(INSTALLED) $(TORCH)/installed  ## compare the Hessian measures with curvlinops
+parity-curvature: $(INSTALLED) $(TORCH)/installed  ## compare the Hessian measures with curvlinops and hessian-eigenthings
 	$(BIN)/python tools/parity/curvature.py --torch_python=$(TORCH)/bin/python
 
 parity-models: $(INSTALLED) $(TORCH)/installed  ## compare the ImageNet networks with torchvision's and timm's
@@ -75,10 +76,18 @@ docs: $(INSTALLED)  ## build the documentation's site into build/docs; warnings 
 test-matrix: $(INSTALLED)  ## try other Pythons, Keras, TensorFlow, NumPy: docs/matrix.md (an hour)
 	$(BIN)/python tools/matrix.py
 
+# Without their dependencies: of TensorFlow's text operations there is no build for every release.
+$(HUB)/installed: tools/trying/requirements.txt
+	$(BIN)/python -m pip install -qq --no-deps --target $(HUB) -r $<
+	touch $@
+
+test-models: $(INSTALLED) $(HUB)/installed  ## try every feature with models of many kinds: docs/models.md (an hour)
+	PYTHONPATH=$(HUB) $(BIN)/python tools/models.py
+
 lint: $(INSTALLED)  ## style alone
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 clean:  ## remove environments, caches and builds; runs stay
-	rm -rf $(VENV) $(PARITY) $(TORCH) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PARITY) $(TORCH) $(HUB) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

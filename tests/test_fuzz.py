@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
-from tf_bdecay import outcome
+from tf_bdecay import flag_reading, outcome
 from tf_bdecay.distribution import cluster
 from tf_bdecay.errors import BadInput
 from tf_bdecay.planning import formulas, worth
@@ -109,7 +109,7 @@ def same(a, b):
 @given(st.lists(ARGUMENTS, max_size=4))
 def test_a_command_line_is_refused_or_meant(arguments):
     try:
-        if help_page.asks_for_help(arguments):
+        if flag_reading.asks_for_help(arguments):
             assert help_page.help_page(arguments, ROOT)
             return
         options = command_line.parse(arguments, ROOT)

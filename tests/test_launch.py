@@ -41,7 +41,7 @@ def launch(*arguments, **environment):
     "arguments, environment, said",
     [
         (["--workers=0"], {}, "--workers must be >= 1"),
-        (["--workers=x"], {}, "--workers=x"),
+        (["--workers=x"], {}, "--workers must be a whole number. Received: 'x'"),
         (["--wrkers=2"], {}, "wrkers"),
         (["main.py"], {}, "behind `--`. Received: main.py"),
         (["--", "--strategy=none"], {}, "--strategy is launch.py's to say"),

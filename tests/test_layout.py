@@ -28,6 +28,7 @@ STOREYS = (
         "keras_private",
         "sensitivity",
         "gradient_noise",
+        "flag_reading",
     ),
     ("roles", "batches", "decay", "schedules", "layers", "data", "storage"),
     ("optim", "models", "sharpness", "distribution"),

@@ -1,6 +1,7 @@
 """Tables as plain text, wherever they are printed."""
 
 import io
+import math
 
 
 def rendered(*parts, width):
@@ -22,3 +23,11 @@ def rendered(*parts, width):
     for part in parts:
         console.print(part)
     return "\n".join(line.rstrip() for line in page.getvalue().splitlines())
+
+
+def with_error(value, error):
+    """A number with its standard error, to two digits of that; alone where it has none above 0."""
+    if error is None or not (math.isfinite(error) and error > 0 and math.isfinite(value)):
+        return f"{value:.3g}"
+    places = max(1 - math.floor(math.log10(error)), 0)
+    return f"{value:.{places}f} ±{error:.{places}f}"

@@ -2,18 +2,10 @@
 
 import pathlib
 
-import pytest
-
 from tf_bdecay.training import config, help_page
 from tf_bdecay.training.flag_table import FLAGS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-
-
-@pytest.mark.parametrize("flag", ["--help", "-h", "--helpfull", "-help"])
-def test_help_is_asked_for(flag):
-    assert help_page.asks_for_help(["--dry_run", flag])
-    assert not help_page.asks_for_help(["--dry_run"])
 
 
 def test_help_has_every_flag_experiment_and_key_and_fits_a_screen():

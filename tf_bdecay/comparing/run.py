@@ -7,9 +7,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from tf_bdecay import outcome
+from tf_bdecay import flag_reading, outcome
 from tf_bdecay.comparing import picture, runs
-from tf_bdecay.errors import BadInput, require, unknown
+from tf_bdecay.errors import require
 from tf_bdecay.storage.files import atomic_write
 
 PROGRAM = "tf-bdecay compare"
@@ -17,7 +17,6 @@ _FLAGS = (
     (flags.DEFINE_string, "out", "comparison.png", "the picture (comparison.png)"),
     (flags.DEFINE_boolean, "traceback", False, "of an error, before its sentence"),
 )
-_HELP = ("--help", "-help", "-h", "--helpshort", "--helpfull", "-?")
 _PAGE = """\
 Compares runs: one picture of their curves and of r, and a table of what they came to.
 
@@ -50,9 +49,8 @@ def main(arguments=None, program=PROGRAM):
     ending.what = "The comparison"
 
     def body():
-        if any(argument in _HELP for argument in arguments):
-            lines = "\n".join(f"  {f'--{name}':14} {text}" for _, name, _, text in _FLAGS)
-            print(_PAGE.format(program=program, flags=lines))
+        if flag_reading.asks_for_help(arguments):
+            print(_PAGE.format(program=program, flags=flag_reading.lines(_FLAGS)))
             return outcome.DONE
         paths, out = _parsed(arguments, program)
         read = runs.read(paths)
@@ -69,21 +67,10 @@ def main(arguments=None, program=PROGRAM):
 
 def _parsed(arguments, program):
     """The paths of the runs, and of the picture."""
-    values = flags.FlagValues()
-    values.set_gnu_getopt()  # flags may stand behind the runs
-    for define, name, default, text in _FLAGS:
-        define(name, default, text, flag_values=values)
-    try:
-        paths = values([program, *arguments])[1:]
-    except flags.UnrecognizedFlagError as error:
-        valid = [f"--{name}" for name in (*(name for _, name, _, _ in _FLAGS), "help")]
-        raise unknown("flag", f"--{error.flagname}", valid) from error
-    except (flags.Error, ValueError) as error:
-        raise BadInput(f"{str(error).rstrip('.')}.") from error
-    require(
-        values.out.lower().endswith(".png"), f"--out must end in .png. Received: {values.out!r}"
-    )
-    return paths, values.out
+    values, paths = flag_reading.read(_FLAGS, arguments, program)
+    out = values["out"].value
+    require(out.lower().endswith(".png"), f"--out must end in .png. Received: {out!r}")
+    return paths, out
 
 
 def _show(columns, rows):

@@ -5,9 +5,9 @@ import sys
 
 from absl import flags
 
-from tf_bdecay import outcome
+from tf_bdecay import flag_reading, outcome
 from tf_bdecay.distribution import cluster
-from tf_bdecay.errors import BadInput, require, unknown
+from tf_bdecay.errors import require
 from tf_bdecay.launching import processes
 
 PROGRAM = "tf-bdecay launch"
@@ -19,7 +19,6 @@ _FLAGS = (
     (flags.DEFINE_float, "grace", 60.0, "seconds for the others to end by themselves (60)"),
     (flags.DEFINE_boolean, "traceback", False, "of an error, before its sentence"),
 )
-_HELP = ("--help", "-help", "-h", "--helpshort", "--helpfull", "-?")
 
 _PAGE = """\
 Starts the training command as many worker processes on this machine, and shows their logs apart.
@@ -55,13 +54,13 @@ def main(arguments=None, program=PROGRAM, train=TRAIN):
     ending = outcome.Ending(program, "--traceback" in before)
 
     def body():
-        if any(argument in _HELP for argument in before):
-            print(_PAGE.format(program=program, flags=_columns()))
+        if flag_reading.asks_for_help(before):
+            print(_PAGE.format(program=program, flags=flag_reading.lines(_FLAGS)))
             return outcome.DONE
         values = _parsed(before, program)
         _check(values, behind, program)
         command = [*train, "--strategy=multi_worker", *behind]
-        return processes.run(command, values.workers, values.grace, values.restarts)
+        return processes.run(command, *(values[n] for n in ("workers", "grace", "restarts")))
 
     with outcome.steady_streams(ending):
         return ending.call(body)
@@ -73,34 +72,22 @@ def _split(arguments):
     return arguments[:end], arguments[end + 1 :]
 
 
-def _columns():
-    return "\n".join(f"  {f'--{name}':14} {text}" for _, name, _, text in _FLAGS)
-
-
 def _parsed(arguments, program):
-    """The flags before `--`."""
-    values = flags.FlagValues()
-    for define, name, default, text in _FLAGS:
-        define(name, default, text, flag_values=values)
-    try:
-        rest = values([program, *arguments])[1:]
-    except flags.UnrecognizedFlagError as error:
-        valid = [f"--{name}" for name in (*(name for _, name, _, _ in _FLAGS), "help")]
-        raise unknown("flag", f"--{error.flagname}", valid) from error
-    except (flags.Error, ValueError) as error:
-        raise BadInput(f"{str(error).rstrip('.')}.") from error
+    """The flags before `--`: dict of name to value."""
+    values, rest = flag_reading.read(_FLAGS, arguments, program)
     require(
         not rest,
         f"{program} takes the training command's flags behind `--`. Received: {' '.join(rest)}",
     )
-    return values
+    return {name: flag.value for name, flag in values.items()}
 
 
 def _check(values, behind, program):
     """Raises `BadInput` for what cannot be run."""
-    require(values.workers >= 1, f"--workers must be >= 1. Received: {values.workers}")
-    require(values.restarts >= 0, f"--restarts must be >= 0. Received: {values.restarts}")
-    require(values.grace > 0, f"--grace must be > 0. Received: {values.grace}")
+    workers, restarts, grace = (values[n] for n in ("workers", "restarts", "grace"))
+    require(workers >= 1, f"--workers must be >= 1. Received: {workers}")
+    require(restarts >= 0, f"--restarts must be >= 0. Received: {restarts}")
+    require(grace > 0, f"--grace must be > 0. Received: {grace}")
     require(
         cluster.VARIABLE not in os.environ,
         f"{program} writes {cluster.VARIABLE} for its workers, and it is set already: unset it, or "

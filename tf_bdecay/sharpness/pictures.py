@@ -6,9 +6,9 @@ import math
 import numpy as np
 from matplotlib.figure import Figure
 
+from tf_bdecay.plain_text import with_error
 from tf_bdecay.sharpness import drawing
 from tf_bdecay.sharpness.plain_result import THRESHOLD, by_kind_and_layer, heading, ratios
-from tf_bdecay.sharpness.result import ratio_text
 
 _COLORS = {
     "Conv": "#4c78a8",
@@ -109,7 +109,7 @@ def ratio(r, name, errors, caption, threshold=THRESHOLD):
             reach = ends[1]
         axis.plot(value, row, "o", color=color, markersize=6, mfc=color if usual[row] else "white")
         box = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"}
-        text = ratio_text(values[row], errors[names[row]])
+        text = with_error(values[row], errors[names[row]])
         drawing.beside(axis, text, reach, row, points=7, bbox=box)
     axis.axvline(threshold, color="black", linestyle="--", linewidth=1, zorder=1)
     axis.annotate(

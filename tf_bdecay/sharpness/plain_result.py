@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from tf_bdecay import extras
-from tf_bdecay.sharpness.result import ratio_text
+from tf_bdecay.plain_text import with_error
 
 THRESHOLD = 0.1  # R of the paper
 
@@ -148,7 +148,7 @@ def _table(level, results, r):
     if r:
         table.add_column(r[1], justify="right", no_wrap=True)
     groups = next(iter(results.values()))[f"by_{level}"]
-    ratio = {k: ratio_text(value, r[2][k]) for k, value in r[0].items()} if r else {}
+    ratio = {k: with_error(value, r[2][k]) for k, value in r[0].items()} if r else {}
     for group in groups:
         cells = [_cell(each[f"by_{level}"][group]) for each in results.values()]
         more = [ratio.pop(group, "")] if r else []

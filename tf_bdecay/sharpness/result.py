@@ -3,13 +3,12 @@
 import dataclasses
 import functools
 import json
-import math
 
 import numpy as np
 
 from tf_bdecay import extras
 from tf_bdecay.errors import unknown
-from tf_bdecay.plain_text import rendered
+from tf_bdecay.plain_text import rendered, with_error
 from tf_bdecay.sharpness.partition import Partition
 
 _LEVELS = ("variable", "layer", "kind")
@@ -247,15 +246,7 @@ class ConnectivityResult(Result):
     def _more_columns(self):
         heading = "r of training" if self.training else "r"
         errors = self.bias_ratio_errors
-        return {heading: {k: ratio_text(r, errors.get(k)) for k, r in self.bias_ratio.items()}}
-
-
-def ratio_text(r, error):
-    """An r with its standard error, if that is above 0, to two digits of it."""
-    if error is None or not (np.isfinite(error) and error > 0 and np.isfinite(r)):
-        return f"{r:.3g}"
-    places = max(1 - math.floor(math.log10(error)), 0)
-    return f"{r:.{places}f} ±{error:.{places}f}"
+        return {heading: {k: with_error(r, errors.get(k)) for k, r in self.bias_ratio.items()}}
 
 
 def _with_error(value, error):

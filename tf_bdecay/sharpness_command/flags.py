@@ -2,12 +2,12 @@
 
 import dataclasses
 import math
-import re
 
 from absl import flags
 
+from tf_bdecay import flag_reading
 from tf_bdecay.distribution.cluster import STRATEGIES as ALL_STRATEGIES
-from tf_bdecay.errors import BadInput, require, unknown
+from tf_bdecay.errors import require, unknown
 from tf_bdecay.sharpness import registry
 
 PROGRAM = "python -m tf_bdecay.sharpness"
@@ -87,11 +87,9 @@ _FLAGS = (
     (flags.DEFINE_string, "out", None, "folder of the results; sharpness/NAME-DIGEST"),
     (flags.DEFINE_boolean, "traceback", False, "of an error, before its sentence"),
 )
-_OF_NUMBERS = (flags.DEFINE_integer, flags.DEFINE_float)
 _MOST = 10**12  # of whole numbers
 _NAMES = [name for _, name, _, _ in _FLAGS]
 _OPTIONS = [n for n in _NAMES if any(n in m.options for m in registry.MEASURES.values())]
-_HELP = ("help", "h", "helpshort", "helpfull", "?")
 
 # Least values of the options that can be judged before there is a model.
 _LEAST = {
@@ -168,11 +166,6 @@ class Options:
     out: str | None
 
 
-def asks_for_help(arguments):
-    """Whether one of them is --help or a form of it."""
-    return any(a.startswith("-") and a.lstrip("-") in _HELP for a in arguments)
-
-
 def asks_for_traceback(arguments):
     """Whether an error is to be shown with where it came from."""
     said = [a.lstrip("-") for a in arguments if a.startswith("-")]
@@ -185,13 +178,9 @@ def help_page(program=PROGRAM):
     Args:
         program: the name of the command.
     """
-    rows = [(f"--{name}", text) for _, name, _, text in _FLAGS]
     names = [(m.name, m.doc) for m in registry.MEASURES.values()]
-    return _PAGE.format(program=program, flags=_columns(rows, 24), measures=_columns(names, 24))
-
-
-def _columns(rows, width):
-    return "\n".join(f"  {name:{width}} {text}" for name, text in rows)
+    measures = flag_reading.columns(names, 24)
+    return _PAGE.format(program=program, flags=flag_reading.lines(_FLAGS, 24), measures=measures)
 
 
 def parse(arguments, program=PROGRAM):
@@ -208,9 +197,12 @@ def parse(arguments, program=PROGRAM):
         BadInput: an unknown flag, a value of the wrong type or out of range, or flags that do not
             go together.
     """
-    values = {
-        name: flag.value for name, flag in _parsed(arguments, program).items() if name in _NAMES
-    }
+    found, rest = flag_reading.read(_FLAGS, arguments, program)
+    require(
+        not rest,
+        f"{program} takes flags only, such as --model=FILE.keras. Received: {' '.join(rest)}",
+    )
+    values = {name: flag.value for name, flag in found.items()}
     require(
         values["model"],
         "Say what to measure: --model=WORKDIR of tf_bdecay, or --model=FILE.keras.",
@@ -272,45 +264,3 @@ def _check_numbers(values):
             value is None or 0 < value < math.inf,
             f"--{name} must be a number > 0. Received: {value}",
         )
-
-
-def _parsed(arguments, program):
-    """A FlagValues of their own: absl's global flags are of the libraries, by the dozens."""
-    values = flags.FlagValues()
-    for define, name, default, text in _FLAGS:
-        define(name, default, text, flag_values=values)
-    try:
-        rest = values([program, *arguments])[1:]
-    except flags.UnrecognizedFlagError as error:
-        name = error.flagname
-        raise unknown("flag", f"--{name}", [f"--{n}" for n in (*_NAMES, "help")]) from error
-    except flags.IllegalFlagValueError as error:
-        raise _wrong_type(str(error)) from error
-    except (flags.Error, ValueError) as error:  # ValueError: a value after --noFLAG
-        raise BadInput(f"The command line cannot be read: {str(error).rstrip('.')}.") from error
-    numbers = {n for define, n, _, _ in _FLAGS if define in _OF_NUMBERS}
-    for name, value in re.findall(r"^--?(\w+)=(.*)$", "\n".join(arguments), re.MULTILINE):
-        require(  # Python's int reads digits of every script
-            name not in numbers or value.isascii(),
-            f"--{name} must be written in the digits 0 to 9. Received: {value!r}",
-        )
-    require(
-        not rest,
-        f"{program} takes flags only, such as --model=FILE.keras. Received: {' '.join(rest)}",
-    )
-    return {name: values[name] for name in values}
-
-
-def _wrong_type(message):
-    """The error for "flag --NAME=VALUE: why"."""
-    found = re.match(r"flag --([^=]*)=(.*?): ", message, re.DOTALL)
-    if not found:
-        return BadInput(f"The command line cannot be read: {message.rstrip('.')}.")
-    name, value = found.groups()
-    must = {
-        flags.DEFINE_integer: "a whole number",
-        flags.DEFINE_float: "a number",
-        flags.DEFINE_boolean: "true or false",
-    }
-    kind = {n: must.get(define, "something else") for define, n, _, _ in _FLAGS}[name]
-    return BadInput(f"--{name} must be {kind}. Received: {value!r}")

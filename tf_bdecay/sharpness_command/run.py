@@ -4,7 +4,7 @@ import contextlib
 import sys
 import time
 
-from tf_bdecay import extras, outcome, quirks
+from tf_bdecay import extras, flag_reading, outcome, quirks
 from tf_bdecay.distribution import signals
 from tf_bdecay.errors import BadInput
 from tf_bdecay.sharpness.plain_result import plain_result
@@ -41,7 +41,7 @@ def main(arguments=None, console=None, stop=None, program=flags.PROGRAM):
     where = []
 
     def body():
-        if flags.asks_for_help(arguments):
+        if flag_reading.asks_for_help(arguments):
             print(flags.help_page(program))
             return outcome.DONE
         try:

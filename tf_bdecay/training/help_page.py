@@ -2,12 +2,12 @@
 
 import ast
 
+from tf_bdecay import flag_reading
 from tf_bdecay.training import config as configs
 from tf_bdecay.training import keys
 from tf_bdecay.training.command_line import split_off
 from tf_bdecay.training.flag_table import FLAGS
 
-_HELP = ("help", "h", "helpshort", "helpfull", "?")
 _PAGE = """\
 Trains a network by Keras' fit with LAMB and adaptive beta decay, and reports what it measured.
 
@@ -34,11 +34,6 @@ after a checkpoint where training had begun; a second signal ends at once. Run t
 again to go on."""
 
 
-def asks_for_help(arguments):
-    """Whether one of them is --help or a form of it."""
-    return any(a.startswith("-") and a.lstrip("-") in _HELP for a in arguments)
-
-
 def help_page(arguments, root, program="main.py"):
     """The text of --help: flags, experiments, and the keys of the experiment that was named.
 
@@ -49,21 +44,18 @@ def help_page(arguments, root, program="main.py"):
     Raises:
         BadInput: an unknown config file or variant.
     """
-    spec, _ = split_off([a for a in arguments if not asks_for_help([a])])
+    spec, _ = split_off([a for a in arguments if not flag_reading.asks_for_help([a])])
     flat = configs.flatten(configs.load(spec, root))
     table = keys.table(flat)
     defaults = {path: "unset" if value is None else value for path, value in flat.items()}
+    columns = flag_reading.columns
     return _PAGE.format(
-        flags=_columns([(f"--{flag.name}", flag.doc) for flag in FLAGS], 18),
+        flags=columns([(f"--{flag.name}", flag.doc) for flag in FLAGS], 18),
         program="python main.py" if program == "main.py" else program,
-        files=_columns([(n, _first_line(f)) for n, f in configs.files(root).items()], 22),
+        files=columns([(n, _first_line(f)) for n, f in configs.files(root).items()], 22),
         spec=spec,
-        keys=_columns([(f"{k} = {defaults[k]}", table[k].doc) for k in flat if k in table], 38),
+        keys=columns([(f"{k} = {defaults[k]}", table[k].doc) for k in flat if k in table], 38),
     )
-
-
-def _columns(rows, width):
-    return "\n".join(f"  {name:{width}} {text}" for name, text in rows)
 
 
 def _first_line(file):

@@ -3,7 +3,7 @@
 import contextlib
 import json
 
-from tf_bdecay import extras, outcome, quirks
+from tf_bdecay import extras, flag_reading, outcome, quirks
 from tf_bdecay.distribution import cluster as clusters
 from tf_bdecay.distribution import workers
 from tf_bdecay.errors import BadInput
@@ -60,7 +60,7 @@ class _Command:
 
     def run(self):
         """Does what the arguments say, and returns the exit code."""
-        if help_page.asks_for_help(self.arguments):
+        if flag_reading.asks_for_help(self.arguments):
             print(help_page.help_page(self.arguments, checks.ROOT, self.program))
             return outcome.DONE
         options = command_line.parse(self.arguments, checks.ROOT, self.program)

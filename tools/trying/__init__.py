@@ -1,0 +1,1 @@
+"""Models of all kinds, each tried with every feature: docs/models.md."""

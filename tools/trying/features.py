@@ -1,0 +1,198 @@
+"""What is tried on each model: a function of a `Subject` that returns what is worth saying.
+
+Each raises `BadInput` where the package refuses, in a sentence, and anything else where it fails.
+"""
+
+import contextlib
+import pathlib
+import tempfile
+
+import keras
+import numpy as np
+
+import tf_bdecay
+from tf_bdecay import callbacks, decay, keras_private
+from tf_bdecay.errors import BadInput
+
+BATCH = 4
+REPLICAS = 2
+
+
+def policy(model):
+    """Decay of beta switched by r; where no layer has a beta to decay, of kernels alone."""
+    pairs = tf_bdecay.roles_of(model).pairs
+    return decay.AdaptiveBetaDecay() if pairs else decay.NoBiasDecay()
+
+
+def compiled(subject, model=None, optimizer=None, **options):
+    """The subject's model, compiled; without XLA, which takes minutes for the large ones."""
+    model = subject.make() if model is None else model
+    options = {"jit_compile": False, **options}
+
+    def make_optimizer():
+        return optimizer() if optimizer else tf_bdecay.Lamb(0.01, policy(model))
+
+    if subject.compile is not None:
+        subject.compile(model, make_optimizer, subject.loss, **options)
+    else:
+        model.compile(make_optimizer(), subject.loss, **options)
+    return model
+
+
+def fit(subject, model, data=None, epochs=1, **options):
+    """Trains; returns the losses."""
+    if data is None:
+        data, options["batch_size"] = subject.x, BATCH
+        options["y"] = subject.y
+    history = model.fit(data, epochs=epochs, shuffle=False, verbose=0, **options).history
+    assert np.isfinite(history["loss"]).all(), f"losses {history['loss']}"
+    return history["loss"]
+
+
+def moved(model, before):
+    """Checks that training moved every trainable weight but those without a gradient."""
+    changed = [
+        np.any(np.asarray(v) != b) for v, b in zip(model.trainable_variables, before, strict=True)
+    ]
+    assert np.mean(changed) > 0.5, f"{sum(changed)} of {len(changed)} weights moved"
+
+
+def try_fit(subject):
+    """Two epochs, all losses finite, weights that moved, C of every pair above 0."""
+    keras.utils.set_random_seed(0)
+    model = compiled(subject)
+    before = [np.array(v) for v in model.trainable_variables]
+    fit(subject, model, epochs=2)
+    moved(model, before)
+    if not tf_bdecay.roles_of(model).pairs:
+        return "no pairs: NoBiasDecay"
+    decision = model.optimizer.decision()
+    assert np.isfinite(decision.sensitivity).all(), "a C that is not finite"
+    return f"{len(decision.layers)} pairs"
+
+
+def try_describe(subject):
+    """A line for each trainable variable."""
+    model = subject.make()
+    said = str(tf_bdecay.describe(model, policy(model)))
+    lines = [line for line in said.splitlines() if line.strip()]
+    count = len(model.trainable_variables)
+    assert len(lines) >= count, f"{len(lines)} lines for {count} variables"
+    return ""
+
+
+def try_save(subject):
+    """Saved and loaded between two epochs: the weights of a run that goes straight on."""
+    try:
+        goes_on(subject)
+    except Exception:
+        try:
+            goes_on(subject, keras.optimizers.Adam)
+        except Exception as error:
+            return f"no, nor with keras.optimizers.Adam: {type(error).__name__}"
+        raise
+    return ""
+
+
+def goes_on(subject, optimizer=None):
+    """Checks that saving changes nothing."""
+    ends = []
+    for stopped in (False, True):
+        keras.utils.set_random_seed(0)
+        model = compiled(subject, optimizer=optimizer)
+        fit(subject, model)
+        if stopped:
+            with tempfile.TemporaryDirectory() as folder:
+                path = pathlib.Path(folder, "model.keras")
+                model.save(path)
+                model = keras.saving.load_model(path)
+        fit(subject, model)
+        ends.append([np.array(v) for v in model.trainable_variables])
+    for a, b in zip(*ends, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+def try_precision(subject):
+    """mixed_bfloat16."""
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        fit(subject, compiled(subject), epochs=2)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    return ""
+
+
+def try_mirrored(subject):
+    """Two replicas, whose copies stay equal."""
+    import tensorflow as tf
+
+    strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(REPLICAS)])
+    with strategy.scope():
+        model = compiled(subject)
+    fit(subject, model, epochs=2)
+    for variable in model.trainable_variables:
+        first, *others = strategy.experimental_local_results(variable.value)
+        for copy in others:
+            np.testing.assert_array_equal(first.numpy(), copy.numpy(), variable.path)
+    return ""
+
+
+def try_micro_batches(subject):
+    """A `Trainer`, two micro-batches an update; of a model with ghost batches, where need be."""
+    model, said = subject.make(), ""
+    norm = keras.layers.BatchNormalization
+    if any(isinstance(layer, norm) for layer in keras_private.layers_of(model)):
+        with contextlib.suppress(BadInput):  # then the Trainer says what it thinks of it
+            model, said = tf_bdecay.ghostify(model, ghost_batch_size=2), "ghostified"
+    trainer = tf_bdecay.Trainer.of(model)
+    fit(subject, compiled(subject, trainer, micro_batch_size=BATCH // 2), epochs=2)
+    return said
+
+
+def try_sharpness(subject):
+    """C on all examples, of every pair."""
+    keras.utils.set_random_seed(0)
+    found = tf_bdecay.sharpness.connectivity(subject.make(), subject.loss, (subject.x, subject.y))
+    assert np.isfinite(found.shares).all() and found.total > 0, f"C {found.total}"
+    return ""
+
+
+def try_ghostify(subject):
+    """Ghost batches of 2 in place of BatchNormalization, then trained."""
+    model = tf_bdecay.ghostify(subject.make(), ghost_batch_size=2)
+    fit(subject, compiled(subject, model), epochs=2)
+    return ""
+
+
+def try_resume(subject):
+    """Stopped after an epoch and begun anew: the bits of a run that was not stopped."""
+    ends = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, runs in (("straight", [2]), ("stopped", [1, 2])):
+            for epochs in runs:
+                keras.utils.set_random_seed(0)
+                model = compiled(subject)
+                resume = callbacks.Resume(pathlib.Path(folder, name), show=False)
+                data = resume.data(
+                    *(part for part in (subject.x, subject.y) if part is not None),
+                    batch_size=BATCH,
+                    seed=0,
+                )
+                model.fit(data, epochs=epochs, verbose=0, callbacks=[resume])
+            ends.append([np.array(v) for v in model.trainable_variables])
+    for a, b in zip(*ends, strict=True):
+        np.testing.assert_array_equal(a, b)
+    return ""
+
+
+FEATURES = {
+    "fit": try_fit,
+    "describe": try_describe,
+    "save, go on": try_save,
+    "bfloat16": try_precision,
+    "mirrored": try_mirrored,
+    "micro-batches": try_micro_batches,
+    "sharpness": try_sharpness,
+    "ghostify": try_ghostify,
+    "Resume": try_resume,
+}
