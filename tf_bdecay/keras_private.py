@@ -164,13 +164,17 @@ def build_loss(model, y, sample_weight=None):
     if loss is None or loss.built:
         return
 
-    def symbolic(tensor):
+    def symbolic(tensor, shape=None):
         if tensor is None:
             return None
-        return keras.KerasTensor(tensor.shape, keras.backend.standardize_dtype(tensor.dtype))
+        dtype = keras.backend.standardize_dtype(tensor.dtype)
+        return keras.KerasTensor(tensor.shape if shape is None else shape, dtype)
 
     y, sample_weight = keras.tree.map_structure(symbolic, (y, sample_weight))
-    compute_output_spec(loss, y, model.output, sample_weight)
+    # A graph that adds something of one example to a batch has outputs of a batch of 1 for Keras.
+    batch = next((t.shape[0] for t in keras.tree.flatten(y) if t is not None), None)
+    outputs = keras.tree.map_structure(lambda t: symbolic(t, (batch, *t.shape[1:])), model.output)
+    compute_output_spec(loss, y, outputs, sample_weight)
 
 
 class BuiltOnce(keras.Model):

@@ -253,3 +253,25 @@ def test_a_trainer_of_any_kind_of_model():
         assert np.isfinite(trainer.fit(x, y, batch_size=8, verbose=0).history["loss"][0])
     before = sequential(x).numpy()
     assert np.abs(before - tf_bdecay.Trainer.of(sequential)(x).numpy()).max() == 0
+
+
+def test_a_graph_whose_outputs_keras_takes_for_a_batch_of_one():
+    """As it does where something of one example, such as positions, is added to a batch."""
+    x = np.random.default_rng(0).normal(size=(16, 4, 3)).astype("float32")
+    y = np.arange(16) % 2
+    found = []
+    for size in (None, 4):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((4, 3))
+        positions = keras.layers.Embedding(4, 3)(keras.ops.arange(4)[None])
+        added = keras.layers.add([inputs, positions])
+        outputs = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling1D()(added))
+        assert outputs.shape == (1, 2)
+        trainer = tf_bdecay.Trainer(inputs, outputs)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        optimizer = tf_bdecay.Lamb(0.1, decay.NoBiasDecay())
+        trainer.compile(optimizer, loss, micro_batch_size=size, metrics=["accuracy"])
+        trainer.fit(x, y, batch_size=16, epochs=2, verbose=0)
+        found.append(trainer.get_weights())
+    for whole, parts in zip(*found, strict=True):
+        np.testing.assert_allclose(parts, whole, rtol=1e-4, atol=1e-6)

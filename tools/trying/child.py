@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tf_bdecay.errors import BadInput
 from tools.trying import page
-from tools.trying.features import FEATURES, REPLICAS
+from tools.trying.features import FEATURES, REPLICAS, AsKeras
 from tools.trying.subjects import SUBJECTS
 
 
@@ -29,6 +29,8 @@ def _tried(name, feature):
         return page.WORKS, FEATURES[feature](SUBJECTS[name]())
     except BadInput as refusal:
         return page.REFUSED, str(refusal)
+    except AsKeras as failure:
+        return page.KERAS, str(failure)
     except Exception as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         return page.FAILS, f"{type(error).__name__}: {' '.join(lines)[:400]}"

@@ -83,15 +83,27 @@ def try_describe(subject):
 
 def try_save(subject):
     """Saved and loaded between two epochs: the weights of a run that goes straight on."""
+    or_as_keras(lambda optimizer: goes_on(subject, optimizer))
+    return ""
+
+
+class AsKeras(Exception):
+    """What fails fails with an optimizer of Keras, too."""
+
+
+def or_as_keras(try_it):
+    """Calls a function with None, for our optimizer; where that fails, with one of Keras' own."""
     try:
-        goes_on(subject)
+        try_it(None)
+    except BadInput:
+        raise
     except Exception:
         try:
-            goes_on(subject, keras.optimizers.Adam)
+            try_it(keras.optimizers.Adam)
         except Exception as error:
-            return f"no, nor with keras.optimizers.Adam: {type(error).__name__}"
+            lines = str(error).split("\n\n")[0].split("\n")
+            raise AsKeras(f"{type(error).__name__}: {' '.join(lines).strip()[:200]}") from None
         raise
-    return ""
 
 
 def goes_on(subject, optimizer=None):
@@ -116,7 +128,7 @@ def try_precision(subject):
     """mixed_bfloat16."""
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        fit(subject, compiled(subject), epochs=2)
+        or_as_keras(lambda kind: fit(subject, compiled(subject, optimizer=kind), epochs=2))
     finally:
         keras.config.set_dtype_policy("float32")
     return ""

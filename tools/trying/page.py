@@ -3,6 +3,7 @@
 import json
 
 WORKS, REFUSED, FAILS, UNTRIED = "works", "refused", "fails", "untried"
+KERAS = "as Keras"  # it fails with an optimizer of Keras, too
 FEATURES = (
     "fit",
     "describe",
@@ -54,7 +55,8 @@ the last five of keras-hub, built from configurations. Each has `Lamb` with `Ada
 * ghostify: `tf_bdecay.ghostify`, trained
 * Resume: stopped after an epoch and begun anew, as one that was not, to the bit
 
-A number stands for the sentence, below, with which something is refused.
+A number stands for the sentence, below, with which something is refused; "as Keras", for what fails
+with `keras.optimizers.Adam` too, and how.
 
 | model | {features} |
 |---|{columns}

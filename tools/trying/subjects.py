@@ -65,7 +65,7 @@ def application(name):
 
 def _block(x, causal=False):
     y = layers.LayerNormalization()(x)
-    x = layers.add([x, layers.MultiHeadAttention(2, 4, dropout=0.1)(y, y, use_causal_mask=causal)])
+    x = layers.add([x, layers.MultiHeadAttention(2, 4)(y, y, use_causal_mask=causal)])
     y = layers.LayerNormalization()(x)
     return layers.add([x, layers.Dense(8)(layers.Dense(16, activation="gelu")(y))])
 
@@ -304,8 +304,8 @@ SUBJECTS = {
     "multi-output": multi_output,
     "LoRA": lora,
     "int8": int8,
-    "hub Bert": functools.partial(_hub, "Bert", num_heads=2, **_SMALL),
-    "hub GPT2": functools.partial(_hub, "GPT2", num_heads=2, **_SMALL),
+    "hub Bert": functools.partial(_hub, "Bert", num_heads=2, dropout=0, **_SMALL),
+    "hub GPT2": functools.partial(_hub, "GPT2", num_heads=2, dropout=0, **_SMALL),
     "hub Gemma": functools.partial(_hub, "Gemma", head_dim=4, **_GROUPED),
     "hub Llama": functools.partial(_hub, "Llama", **_GROUPED),
     "hub Qwen3": functools.partial(_hub, "Qwen3", head_dim=4, **_GROUPED),
