@@ -127,7 +127,7 @@ def table3(datasets):
     return Table("Table 3: decaying and freezing gamma and beta", rows, notes)
 
 
-def table4(datasets, tuned=None, how=""):
+def table4(datasets, tuned=None, how="", more=()):
     """The primary question: large batch, with fixed and adaptive decay of beta.
 
     Args:
@@ -135,6 +135,7 @@ def table4(datasets, tuned=None, how=""):
         tuned: dict of (data set, row) to overrides, as of `tuning.tuned`, or None for the paper's
             decay and peak. Of a tuned table, rows that have none are left out.
         how: what the title says of the tuning.
+        more: names of other quantities that its rows have.
     """
     arms = {
         tuning.SMALL: ("no_bias", "small", None),
@@ -153,7 +154,7 @@ def table4(datasets, tuned=None, how=""):
                 if (dataset, label) not in tuned:
                     continue
                 arm = arm.but(overrides=tuned[dataset, label])
-            rows[dataset].append(Row(label, arm, number, against))
+            rows[dataset].append(Row(label, arm, number, against, dict.fromkeys(more)))
     return Table(f"Table 4: does decay of beta keep the accuracy{how}", rows)
 
 
@@ -172,7 +173,8 @@ def table4_added(datasets, tuned):
             own[dataset, tuning.SMALL] = tuned[dataset, tuning.SMALL]
             own[dataset, tuning.LARGE] = large
             own |= {(dataset, name): decayed for name in (tuning.BETA, tuning.ADAPTIVE)}
-    return table4(datasets, own, ", decay of beta added to the tuned large batch")
+    how = ", decay of beta added to the tuned large batch"
+    return table4(datasets, own, how, ("C gamma", "C beta", "C Total", "r", "log Tr(H)"))
 
 
 def added(arm, variant):
