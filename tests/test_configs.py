@@ -193,3 +193,28 @@ def test_imagenets_arms_have_the_numbers_of_the_paper(name, variant, batch, upda
 def test_a_misspelt_arm_of_imagenet_names_the_nearest():
     with pytest.raises(BadInput, match="did you mean 'small_batch'"):
         get_config("imagenet_resnet50_d", "small_bach")
+
+
+@pytest.mark.parametrize("variant", ["small_batch", "no_bias", "beta", "adaptive"])
+def test_the_small_experiment_is_what_the_tables_ran(variant):
+    from tools.reproducing import runs, scales
+
+    config = get_config("cifar100_small_resnet18", variant)
+    decay = {"small_batch": "no_bias"}.get(variant, variant)
+    more = {"decay.kernel": 0.8, "learning_rate.base_peak": 0.08}
+    if decay != "no_bias":
+        more["decay.bias"] = 0.8
+    batch = "small" if variant == "small_batch" else "large"
+    arm = runs.Arm("cifar100", variant=decay, batch=batch).but(overrides=more)
+    ran = runs.resolve(arm, scales.get("cpu"), 3)
+    assert runs.key(checks.flatten(config), 3) == ran.key
+
+
+def test_the_recipe_is_one_of_the_arms_that_ran():
+    from configs import cifar100_small_resnet18 as small
+
+    recipe, arm = (small.get_config(v) for v in (small.RECIPE, small.OF_THE_RECIPE))
+    recipe.variant = arm.variant
+    assert recipe.to_dict() == arm.to_dict()
+    with pytest.raises(BadInput, match="small_batch, recipe"):
+        small.get_config("recip")

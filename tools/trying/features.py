@@ -200,7 +200,7 @@ def try_resume(subject):
 FEATURES = {
     "fit": try_fit,
     "describe": try_describe,
-    "save, go on": try_save,
+    "save and go on": try_save,
     "bfloat16": try_precision,
     "mirrored": try_mirrored,
     "micro-batches": try_micro_batches,

@@ -7,7 +7,7 @@ KERAS = "as Keras"  # it fails with an optimizer of Keras, too
 FEATURES = (
     "fit",
     "describe",
-    "save, go on",
+    "save and go on",
     "bfloat16",
     "mirrored",
     "micro-batches",
@@ -48,7 +48,7 @@ the last five of keras-hub, built from configurations. Each has `Lamb` with `Ada
 * fit: two epochs of stock `fit`, losses finite, weights moved; in brackets how many pairs of a
   scale and a shift were found
 * describe: a line for each variable
-* save, go on: saved and loaded between two epochs, as one that was not, to 1e-5
+* save and go on: saved and loaded between two epochs, as one that was not, to 1e-5
 * bfloat16: `mixed_bfloat16`; mirrored: two replicas, copies equal to the bit
 * micro-batches: `tf_bdecay.Trainer`, two an update
 * sharpness: `tf_bdecay.sharpness.connectivity`

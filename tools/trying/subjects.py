@@ -9,6 +9,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+import tf_bdecay
+
 EXAMPLES = 8
 WORDS, LENGTH, CLASSES = 23, 6, 3
 
@@ -229,8 +231,9 @@ class Gan(keras.Model):
 def gan():
     def compile_it(model, make_optimizer, loss, **options):
         first, second = make_optimizer(), make_optimizer()
-        first.build(model.discriminator)
-        second.build(model.generator)
+        for one, part in ((first, model.discriminator), (second, model.generator)):
+            ours = isinstance(one, tf_bdecay.Lamb)
+            one.build(part if ours else part.trainable_variables)
         model.compile(first, second, **options)
 
     return Subject(Gan, numbers(6), compile=compile_it)
