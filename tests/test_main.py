@@ -540,9 +540,10 @@ def test_replicas_share_the_ghost_batches_that_one_device_has(tmp_path):
         process = start(*run)  # ghost batches of 32: a replica has 8 of them
         _, error = process.communicate(timeout=600)
         assert process.returncode == 0, error
-        found.append(pd.read_csv(path / "metrics.csv"))
-    for name in ("loss", "test_loss_precise"):
-        np.testing.assert_allclose(found[0][name], found[1][name], rtol=0.02, err_msg=name)
+        found.append(pd.read_csv(path / "layers.csv").query("update <= 5"))
+    assert len(found[0]) == 5 * 20  # later, rounding has turned a decision of some layer
+    for name in ("C_beta", "C_gamma", "r"):
+        np.testing.assert_allclose(found[0][name], found[1][name], rtol=1e-3, err_msg=name)
 
 
 @pytest.mark.slow

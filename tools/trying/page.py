@@ -82,6 +82,7 @@ def page(results):
             elif not said:
                 cells.append(word)
             else:
+                said = said.split(" Received: ")[0]  # names and addresses of this one
                 number = notes.setdefault((word, said), len(notes) + 1)
                 cells.append(f"{number}" if word == REFUSED else f"**{word}** {number}")
         rows.append(f"| {name} | {' | '.join(cells)} |")
