@@ -71,6 +71,12 @@ def test_what_can_be_cut(cut, share):
     assert batches.check_cut(**cut) == share
 
 
+def test_replicas_share_ghost_batches_only_where_all_batches_are_of_one_size():
+    with pytest.raises(BadInput, match="replicas=4 x ghost_batch_size=8 must divide batch_size"):
+        batches.check_cut(16, replicas=4, ghost_batch=8, shared=False)
+    assert batches.check_cut(64, replicas=4, ghost_batch=8, shared=False) == 16
+
+
 @pytest.mark.parametrize(
     "cut, sentence",
     [

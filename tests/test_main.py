@@ -338,13 +338,13 @@ def test_a_diverging_run_stops_with_code_3_and_keeps_everything(tmp_path, capsys
 def test_a_plan_is_on_paper_and_leaves_no_workdir(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = "--config=configs/cifar10_resnet18.py"  # no data is needed for it
-    arguments = ["--plan", "--devices=1,512", "--memory_gb=16", "--flops=2e13"]
+    arguments = ["--plan", "--devices=1,16384", "--memory_gb=16", "--flops=2e13"]
     arguments.append("--noise_scale=9728")
     assert main([config, "--config.model.width=16", *arguments]) == 0
     page = capsys.readouterr().out
     worth = "an update at 8,192 is worth 0.60 of eight at 1,024."
     updates = "1,200 updates of 8,192 images"
-    for part in (updates, "512 devices: replicas=512 x ", "on paper", worth):
+    for part in (updates, "16384 devices: replicas=16384 x ", "on paper", worth):
         assert part in page
     assert list(tmp_path.iterdir()) == []
 

@@ -72,7 +72,9 @@ def share_ghost_batches(part, replicas, ghost_batch):
     return part < ghost_batch and ghost_batch % part == 0 and replicas % (ghost_batch // part) == 0
 
 
-def check_cut(batch, replicas=1, micro_batch=None, ghost_batch=1, names=NAMES, otherwise=""):
+def check_cut(
+    batch, replicas=1, micro_batch=None, ghost_batch=1, names=NAMES, otherwise="", shared=True
+):
     """Checks that a global batch can be cut into replicas, micro-batches and ghost batches.
 
         >>> check_cut(8192, replicas=4, micro_batch=256, ghost_batch=32)
@@ -85,6 +87,8 @@ def check_cut(batch, replicas=1, micro_batch=None, ghost_batch=1, names=NAMES, o
         ghost_batch: g; 1 for none.
         names: how the caller's settings for B, m and g are called.
         otherwise: what else would help, for the sentence.
+        shared: whether replicas may share ghost batches: where batches are all of one size, which
+            is then known before the graph runs.
 
     Returns:
         B / n, examples of a replica.
@@ -95,7 +99,7 @@ def check_cut(batch, replicas=1, micro_batch=None, ghost_batch=1, names=NAMES, o
     batch_name, micro_name, ghost_name = names
     share, rest = divmod(batch, replicas)
     whole = micro_batch is None and share and not rest
-    if whole and share_ghost_batches(share, replicas, ghost_batch):
+    if shared and whole and share_ghost_batches(share, replicas, ghost_batch):
         return share
     check_divides({"replicas": replicas, ghost_name: ghost_batch}, batch_name, batch, otherwise)
     if micro_batch is not None:

@@ -142,7 +142,8 @@ def test_every_run_of_every_table_is_a_config_that_main_takes(scale):
         for table in (beyond.table6([dataset], tuned), beyond.table7([dataset], tuned)):
             made += [runs.resolve(row.arm, scale, 0) for row in table.rows[dataset]]
     found = {run.key: run.label for run in made}
-    assert len(found) >= len(made) - 2 * len(scale.datasets)  # the bases of tables 6 and 7
+    # The bases of tables 6 and 7, and decay of beta, which the first trials of its search have too.
+    assert len(found) >= len(made) - 4 * len(scale.datasets)
 
 
 def test_a_search_tries_decays_then_peaks_and_baselines_before_all_else(tmp_path):

@@ -86,7 +86,8 @@ def check_strategy(config, strategy):
 
 def _check_cut(config, replicas, batch, name=CUT_NAMES[0], otherwise=""):
     ghost, names = ghost_batch_size(flatten(config)), (name, *CUT_NAMES[1:])
-    check_cut(batch, replicas, config.micro_batch_size, ghost, names, otherwise)
+    shared = config.data.remainder != "keep"  # else the graph learns how large a batch is
+    check_cut(batch, replicas, config.micro_batch_size, ghost, names, otherwise, shared)
     datasets.strong_augmentation(config).check_parts(name, batch, replicas, otherwise)
 
 
