@@ -71,6 +71,18 @@ def test_further_optimizers_are_in_it():
         np.testing.assert_array_equal(array, before[label])
 
 
+def test_a_part_that_was_compiled_and_not_trained_is_no_hindrance():
+    part = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    part.compile("sgd", "mse")
+    model = keras.Sequential([part, keras.layers.Dense(1)])
+    model.build((None, 3))
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    assert run_state.further_optimizers(model) == {}
+    part.optimizer.build(part.trainable_variables)
+    assert [o is part.optimizer for o in run_state.further_optimizers(model).values()] == [True]
+
+
 def test_metrics_only_where_they_were_asked_for():
     model = built()
     found = run_state.snapshot(model, metrics=False)

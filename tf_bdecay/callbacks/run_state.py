@@ -28,22 +28,30 @@ def variables_of(model):
 def further_optimizers(model):
     """Optimizers that a model, or one inside it, has besides its own, as a GAN does: dict by name.
 
+    What a model inside was compiled with and never trained by is left out: `fit` does not use it.
+
     Raises:
         BadInput: one that is not built: nobody but the user's `train_step` knows of what.
     """
-    found = {}
+    found, known = {}, {id(model.optimizer)}
     for i, layer in enumerate(keras_private.layers_of(model)):
-        for name, value in vars(layer).items():
+        own = getattr(layer, "optimizer", None)
+        if own is not None and not own.built:
+            known.add(id(own))
+        # Keras' and TensorFlow's own books, which hold an attribute again, come last.
+        for name, value in sorted(vars(layer).items(), key=lambda item: item[0].startswith("_")):
             held = value.values() if isinstance(value, dict) else value
             for j, one in enumerate(held if isinstance(value, (dict, list, tuple)) else [value]):
-                if isinstance(one, keras.optimizers.Optimizer) and one is not model.optimizer:
-                    require(
-                        one.built,
-                        f"Resume keeps the state of the optimizer in {layer.name!r}, attribute "
-                        f"{name!r}, which must be built before `fit`: call its "
-                        "build(variables) with those that it trains. Received: one that is not",
-                    )
-                    found[f"{i} {name} {j}"] = one
+                if not isinstance(one, keras.optimizers.Optimizer) or id(one) in known:
+                    continue
+                require(
+                    one.built,
+                    f"Resume keeps the state of the optimizer in {layer.name!r}, attribute "
+                    f"{name!r}, which must be built before `fit`: call its build(variables) with "
+                    "those that it trains. Received: one that is not",
+                )
+                known.add(id(one))
+                found[f"{i} {name} {j}"] = one
     return found
 
 
