@@ -134,7 +134,7 @@ class Result:
         """What was measured, in one line."""
         mode = "training" if self.training else "inference"
         return (
-            f"{self.name} {self.symbol}: {_with_error(self.total, self.standard_error)} "
+            f"{self.name} {self.symbol}: {_total(self.total, self.standard_error)} "
             f"({self.examples} examples, {mode} mode, loss {self.loss:.4g}){self._remark()}"
         )
 
@@ -249,7 +249,7 @@ class ConnectivityResult(Result):
         return {heading: {k: with_error(r, errors.get(k)) for k, r in self.bias_ratio.items()}}
 
 
-def _with_error(value, error):
+def _total(value, error):
     return f"{value:.4g} +- {error:.1g}" if np.isfinite(error) else f"{value:.4g}"
 
 

@@ -15,6 +15,11 @@ EXTENSIONS = 3  # values of a decay, and of a peak, beyond those that every sear
 _DECAY = "decay.kernel"
 
 
+def with_decay_of_biases(overrides):
+    """Overrides of an arm with decay of beta: other biases decay as kernels do (Algorithm 1)."""
+    return overrides | {"decay.bias": overrides[_DECAY]}
+
+
 @dataclasses.dataclass(frozen=True)
 class Search:
     """Where an arm looks.
@@ -37,7 +42,7 @@ class Search:
         """The arm at a point of the search."""
         more = {_DECAY: decay, self.peak: peak}
         if self.arm.variant in ("beta", "adaptive"):
-            more["decay.bias"] = decay  # Algorithm 1: other biases decay as kernels do
+            more = with_decay_of_biases(more)
         return self.arm.but(dataset=dataset, overrides=more)
 
     def trials(self, dataset, scale, results):

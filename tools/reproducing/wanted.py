@@ -169,18 +169,12 @@ def table4_added(datasets, tuned):
     for dataset in datasets:
         if all((dataset, name) in tuned for name in (tuning.SMALL, tuning.LARGE)):
             large = tuned[dataset, tuning.LARGE]
-            decayed = dict(added(Arm(dataset, overrides=tuple(large.items())), "beta").overrides)
+            decayed = tuning.with_decay_of_biases(large)
             own[dataset, tuning.SMALL] = tuned[dataset, tuning.SMALL]
             own[dataset, tuning.LARGE] = large
             own |= {(dataset, name): decayed for name in (tuning.BETA, tuning.ADAPTIVE)}
     how = ", decay of beta added to the tuned large batch"
     return table4(datasets, own, how, ("C gamma", "C beta", "C Total", "r", "log Tr(H)"))
-
-
-def added(arm, variant):
-    """An arm without decay of beta, with that of a variant, all else as it was tuned without it."""
-    kernel = dict(arm.overrides)[_WEIGHT]
-    return arm.but(variant=variant, overrides={"decay.bias": kernel})  # as Algorithm 1 has it
 
 
 def scatter(dataset, model):
