@@ -57,6 +57,7 @@ class Oracle:
         correct=True,
         clip=None,
         trust_clip=None,
+        inside=True,
     ):
         self.t += 1
         gradients = {k: np.asarray(g, "float64") for k, g in gradients.items()}
@@ -72,13 +73,17 @@ class Oracle:
             if correct:
                 m_hat = m_hat / -np.expm1(self.t * np.log(b1))
                 v_hat = v_hat / -np.expm1(self.t * np.log(b2))
-            u = m_hat / (np.sqrt(v_hat) + epsilon) + decays[k] * self.theta[k]
+            u, theta = m_hat / (np.sqrt(v_hat) + epsilon), self.theta[k]
+            if inside:
+                u = u + decays[k] * theta
+            else:
+                theta = (1 - rate * decays[k]) * theta
             ratio = 1.0
             if k in self.adapted:
-                n_theta, n_u = np.linalg.norm(self.theta[k]), np.linalg.norm(u)
+                n_theta, n_u = np.linalg.norm(theta), np.linalg.norm(u)
                 ratio = n_theta / n_u if n_theta > 0 and n_u > 0 else 1.0
                 ratio = min(ratio, trust_clip) if trust_clip else ratio
-            new[k] = self.theta[k] - rate * ratio * u
+            new[k] = theta - rate * ratio * u
         self.theta.update(new)
 
     def sgd(self, gradients, rate, momentum=0.9, nesterov=False, coupled=True):

@@ -10,6 +10,7 @@ OPTIMIZERS = {
     "lamb": (tf_bdecay.Lamb, {}),
     "lamb, all adapted": (tf_bdecay.Lamb, {"layer_adaptation": "all", "trust_clip": 10.0}),
     "lamb, uncorrected": (tf_bdecay.Lamb, {"bias_correction": False}),
+    "lamb, decay outside": (tf_bdecay.Lamb, {"decay_in_ratio": False}),
     "sgd": (tf_bdecay.SGD, {}),
     "sgd, nesterov, decoupled": (tf_bdecay.SGD, {"nesterov": True, "coupled": False}),
     "adamw": (tf_bdecay.AdamW, {}),

@@ -81,11 +81,13 @@ ADAPTATIONS = ("kernels", "all", "decayed")
 
 def _every_policy_and_every_adaptation():
     """All pairs; those that are not slow have each policy and each adaptation."""
+    rows = []
     for i, policy in enumerate(POLICIES):
         for j, adaptation in enumerate(ADAPTATIONS):
             quick = i % len(ADAPTATIONS) == j or (policy, adaptation) == ("adaptive", "kernels")
             marks = () if quick else pytest.mark.slow
-            yield pytest.param(policy, adaptation, marks=marks)
+            rows.append(pytest.param(policy, adaptation, marks=marks))
+    return rows
 
 
 @pytest.mark.parametrize("policy, layer_adaptation", _every_policy_and_every_adaptation())
@@ -102,6 +104,7 @@ def test_equals_the_oracle(policy, layer_adaptation):
         {"bias_correction": False},
         {"global_clipnorm": 0.5},
         {"trust_clip": 0.7},
+        {"decay_in_ratio": False},
         {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-3},
     ],
     ids=str,
@@ -112,12 +115,30 @@ def test_equals_the_oracle_with_options(options):
         "bias_correction": "correct",
         "global_clipnorm": "clip",
         "trust_clip": "trust_clip",
+        "decay_in_ratio": "inside",
         "beta_1": "b1",
         "beta_2": "b2",
         "epsilon": "epsilon",
     }
     theirs = {names[k]: v for k, v in options.items()}
     compare("adaptive", "all", "float32", 1e-5, oracle_options=theirs, **options)
+
+
+def test_decay_outside_of_the_ratio_is_keras_lamb():
+    """Keras' own is the oracle: weights after 20 updates, decay of 0.5 on all but beta."""
+    theirs = keras.optimizers.Lamb(0.05, weight_decay=0.5, epsilon=1e-7)
+    theirs.exclude_from_weight_decay(var_names=["beta"])
+    policy = decay.BetaDecay(kernel=0.5, bias=0.5, gamma=0.5, beta=0.0)
+    ours = tf_bdecay.Lamb(0.05, policy, "all", epsilon=1e-7, decay_in_ratio=False)
+    inside = tf_bdecay.Lamb(0.05, policy, "all", epsilon=1e-7)
+    ends = []
+    for optimizer in (theirs, ours, inside):
+        variables = problem.make_variables(problem.initial())
+        for gradient in problem.gradients(20):
+            problem.apply(optimizer, variables, gradient)
+        ends.append(problem.values(variables))
+    assert problem.relative_error(ends[1], ends[0]) < 1e-5
+    assert problem.relative_error(ends[2], ends[0]) > 1e-2
 
 
 @functools.cache

@@ -24,7 +24,8 @@ class Lamb(AdaptedByRole):
     variable.) With the default policy lambda of a beta is 1.0 in an update where r_l >= 0.1, and 0
     where not, r_l = ||g_beta beta||_1 / ||g_gamma gamma||_1 of the same gradient: that is decided
     in `tf_bdecay.optim.step.decide`, and `step.update` is the order of an update.
-    `keras.optimizers.Lamb` decays outside the trust ratio: another optimizer.
+    `keras.optimizers.Lamb` decays outside the trust ratio, which is another optimizer:
+    `Lamb(rate, decay.FullDecay(w), "all", epsilon=1e-7, decay_in_ratio=False)` has its numbers.
 
     Args:
         learning_rate: eta: float, schedule of the number of updates, or callable.
@@ -37,6 +38,8 @@ class Lamb(AdaptedByRole):
         epsilon: added to the root of v, >= 0.
         bias_correction: whether the moments are divided by 1 - beta^t.
         trust_clip: the largest trust ratio; None for none, as in the paper.
+        decay_in_ratio: whether decay is part of u, as in the paper. If not, theta first becomes
+            (1 - eta lambda) theta, and u is a: decoupled, as AdamW's and keras.optimizers.Lamb's.
         global_clipnorm: limit of the norm of all reduced gradients together; None for none, as in
             the paper. The decision is taken before clipping.
         skip_nonfinite: whether an update whose reduced gradients are not all finite leaves
@@ -80,6 +83,7 @@ class Lamb(AdaptedByRole):
         epsilon=1e-6,
         bias_correction=True,
         trust_clip=None,
+        decay_in_ratio=True,
         global_clipnorm=None,
         skip_nonfinite=True,
         roles=None,
@@ -92,6 +96,7 @@ class Lamb(AdaptedByRole):
         check_number("beta_2", beta_2, of="Lamb", below=1)
         check_number("epsilon", epsilon, of="Lamb")
         check_flag("bias_correction", bias_correction, of="Lamb")
+        check_flag("decay_in_ratio", decay_in_ratio, of="Lamb")
         if trust_clip is not None:
             check_number("trust_clip", trust_clip, of="Lamb", above=0)
         super().__init__(
@@ -111,6 +116,7 @@ class Lamb(AdaptedByRole):
         self.epsilon = float(epsilon)
         self.bias_correction = bias_correction
         self.trust_clip = None if trust_clip is None else float(trust_clip)
+        self.decay_in_ratio = decay_in_ratio
 
     @staticmethod
     def default_policy():
@@ -128,7 +134,11 @@ class Lamb(AdaptedByRole):
         m, v = formulas.moments(gradient, *slots, self.beta_1, self.beta_2)
         u = formulas.adam_direction(m, v, self.epsilon, *corrections)
         if decay is not None:
-            u = u + block.spread(decay) * parameter
+            pull = block.spread(decay) * parameter
+            if self.decay_in_ratio:
+                u = u + pull
+            else:
+                parameter = parameter - self.layout.step_sizes(block, learning_rate) * pull
         ratio = self.trust_ratios(block, lambda: self._trust_ratio(block, parameter, u))
         step = self.layout.step_sizes(block, learning_rate, ratio) * u
         return parameter - step, (m, v), ratio
@@ -146,4 +156,5 @@ class Lamb(AdaptedByRole):
             "epsilon": self.epsilon,
             "bias_correction": self.bias_correction,
             "trust_clip": self.trust_clip,
+            "decay_in_ratio": self.decay_in_ratio,
         }

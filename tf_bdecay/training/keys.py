@@ -231,6 +231,7 @@ OPTIMIZERS = {
         "optimizer.bias_correction": flag(True, "divide moments by 1 - beta^t"),
         **_ADAPTATION,
         "optimizer.trust_clip": number(None, "largest trust ratio", above=0, optional=True),
+        "optimizer.decay_in_ratio": flag(True, "decay is part of what the trust ratio scales"),
     },
     "lars": {
         "optimizer.momentum": number(0.9, "of LARS, the rate inside it", below=1),

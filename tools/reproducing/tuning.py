@@ -109,7 +109,14 @@ TREATMENTS = (
     Search(BETA, Arm(_OPEN, variant="beta")),
     Search(ADAPTIVE, Arm(_OPEN, variant="adaptive")),
 )
+# keras.optimizers.Lamb, by the optimizer whose numbers are equal to its (tests/optim/test_lamb.py).
+_KERAS_LAMB = {
+    "optimizer.layer_adaptation": "all",
+    "optimizer.decay_in_ratio": False,
+    "optimizer.epsilon": 1e-7,
+}
 OTHERS = (
+    Search("keras.optimizers.Lamb", Arm(_OPEN, overrides=tuple(_KERAS_LAMB.items()))),
     Search("AdamW", Arm(_OPEN, optimizer="adamw"), peaks=(0.008, 0.004, 0.016)),
     Search("LARS", Arm(_OPEN, optimizer="lars"), (1e-4, 5e-4, 2.5e-3), peaks=(4.0, 2.0, 8.0)),
     Search(
