@@ -4,8 +4,8 @@ from tools.reproducing import tuning
 from tools.reproducing.wanted import Row, Table
 
 _RATES = (
-    "Decay and peak of keras.optimizers.Lamb, AdamW, LARS and SGD are tuned as those of the other arms; all else is at "
-    "the large batch's own."
+    "Decay and peak of keras.optimizers.Lamb, AdamW, LARS and SGD are tuned as those of the other "
+    "arms; all else is at the large batch's own."
 )
 
 
