@@ -78,6 +78,7 @@ def test_a_missing_package_is_a_sentence_that_names_the_extra(site, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_config_is_found_by_name_and_by_path(site, tmp_path):
     """A file of one's own uses what the experiments share, too."""
     own = tmp_path / "mine.py"
@@ -94,6 +95,7 @@ def test_a_config_is_found_by_name_and_by_path(site, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["mine.py"]
 
 
+@pytest.mark.slow
 def test_an_experiment_is_ours_where_another_configs_is_importable(site, tmp_path):
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "__init__.py").write_text("raise RuntimeError")

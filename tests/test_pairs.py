@@ -123,7 +123,7 @@ def test_the_cover_is_small_and_the_same_each_time():
 
 
 @pytest.mark.parametrize("row", CHEAP, ids=_name)
-@pytest.mark.quick_rows(2)
+@pytest.mark.quick_rows(1)
 def test_the_cheapest(row, tmp_path):
     arguments = pairs.command(row, None, tmp_path / "run")
     assert main([f"--strategy={row['strategy']}", *arguments]) == 0

@@ -157,6 +157,7 @@ def test_resuming_between_measurements_equals_not_stopping(tmp_path):
 
 @pytest.mark.parametrize("every, at", [(3, [1, 5, 7, 11, 13, 17, 19]), (4, [1, 5, 9, 13, 17])])
 @pytest.mark.quick_rows(1)
+@pytest.mark.slow
 def test_resuming_between_executions_measures_where_not_stopping_does(tmp_path, every, at):
     """After update 10 one of every 3 is due (9 is inside an execution), one of every 4 is not."""
     probe, data, steps = images(seed=9), images(batches=10), {"steps_per_execution": 2}
@@ -292,6 +293,7 @@ ROOT = SCRIPT.parents[2]
 
 
 @pytest.mark.quick_rows(1)
+@pytest.mark.slow
 def test_two_replicas_decide_and_measure_as_one_device():
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow"}
     done = subprocess.run(

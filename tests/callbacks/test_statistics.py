@@ -171,6 +171,7 @@ def test_what_cannot_be_estimated_is_refused():
 
 
 @pytest.mark.quick_rows(1)
+@pytest.mark.slow
 def test_two_replicas_estimate_what_one_device_does():
     environment = {
         **os.environ, "PYTHONPATH": str(SCRIPT.parents[2]), "KERAS_BACKEND": "tensorflow",

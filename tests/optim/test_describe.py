@@ -214,7 +214,7 @@ def assert_agree(model, n=8):
 
 
 @pytest.mark.parametrize("name", OWN)
-@pytest.mark.quick_rows(4)
+@pytest.mark.quick_rows(2)
 def test_layers_of_ones_own_are_in_fit_what_describe_says(name):
     make, roles = OWN[name]
     rows = assert_agree(with_own(make))

@@ -91,7 +91,7 @@ def _every_policy_and_every_adaptation():
 
 
 @pytest.mark.parametrize("policy, layer_adaptation", _every_policy_and_every_adaptation())
-@pytest.mark.quick_rows(4)
+@pytest.mark.quick_rows(3)
 def test_equals_the_oracle(policy, layer_adaptation):
     if keras.backend.backend() == "tensorflow":  # JAX has no float64 unless told before it starts
         compare(policy, layer_adaptation, "float64", 1e-10)

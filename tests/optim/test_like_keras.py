@@ -127,14 +127,14 @@ def assert_like_keras(name, *, tolerance=1e-3, arguments=None, **how):
     ],
     ids=lambda a: "+".join(a) or "plain",
 )
-@pytest.mark.quick_rows(6)
+@pytest.mark.quick_rows(3)
 def test_arguments(name, arguments):
     assert_like_keras(name, arguments=arguments)
 
 
 @pytest.mark.parametrize("name", ["momentum", "lamb"])
 @pytest.mark.parametrize("frozen", [("dense0", "norm0"), ("norm1",), ("head",)], ids=str)
-@pytest.mark.quick_rows(2)
+@pytest.mark.quick_rows(1)
 def test_layers_frozen_between_fits(name, frozen):
     assert_like_keras(name, frozen=frozen)
 
@@ -158,7 +158,7 @@ def test_an_embedding_of_repeated_tokens():
 
 @pytest.mark.parametrize("name", ["momentum", "lamb"])
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-@pytest.mark.quick_rows(2)
+@pytest.mark.quick_rows(1)
 def test_mixed_precision(name, policy):
     """Half precision rounds either way at a last bit: more updates, more of it."""
     keras.config.set_dtype_policy(policy)

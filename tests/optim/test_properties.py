@@ -36,7 +36,7 @@ def assert_same(found, expected):
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
-@pytest.mark.quick_rows(3)
+@pytest.mark.quick_rows(2)
 def test_a_nonfinite_gradient_changes_nothing_but_the_count(name, poison):
     optimizer, other = (table.make(name, use_ema=True) for _ in "ab")
     first, second = problem.gradients(2)

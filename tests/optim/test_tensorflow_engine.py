@@ -64,7 +64,7 @@ def test_variables_of_one_shape_and_other_rates_are_compiled_apart():
     ],
 )
 @pytest.mark.parametrize("compile_update", [True, False])
-@pytest.mark.quick_rows(5)
+@pytest.mark.quick_rows(3)
 def test_equals_the_engine_of_whole_tensors(options, compile_update):
     optimizer = tf_bdecay.Lamb(0.01, compile_update=compile_update, **options)
     variables = problem.make_variables(problem.initial())

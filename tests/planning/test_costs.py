@@ -111,6 +111,7 @@ def kept_by_tensorflow(model, batch):
     return sum(kept.values()) / batch
 
 
+@pytest.mark.quick_rows(2)
 def test_activations_are_the_tensors_that_the_backward_pass_reads(model):
     # Beyond ours are the logits and a few numbers a channel and ghost batch.
     ours, theirs = costs.kept_bytes(model), kept_by_tensorflow(model, 64)

@@ -77,6 +77,7 @@ def relu_perceptron():
 @given(st.integers(0, 2), st.integers(0, 4), st.floats(-3, 3))
 @pytest.mark.parametrize("per_example", [True, False])
 @pytest.mark.quick_rows(1)
+@pytest.mark.slow
 def test_sharpness_is_invariant_under_reparameterization(per_example, layer, unit, exponent):
     model, data = relu_perceptron()
     start = model.get_weights()

@@ -32,6 +32,7 @@ def test_models_that_cannot_be_measured_are_refused():
     ],
     ids=["shape", "labels"],
 )
+@pytest.mark.quick_rows(2)
 def test_examples_that_the_model_or_the_loss_does_not_take(measure, change, reason):
     model = convolutional()
     with pytest.raises(BadInput, match=f"cannot take these examples .*{reason}"):

@@ -161,7 +161,7 @@ def squares(y, outputs):
     ],
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
-@pytest.mark.quick_rows(6)
+@pytest.mark.quick_rows(3)
 def test_what_compile_takes_has_the_same_value(loss, y, outputs, activation):
     whole, measured = evaluated(loss, y, outputs, activation)
     assert measured == [pytest.approx(whole, rel=1e-5)] * 2

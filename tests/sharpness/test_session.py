@@ -38,7 +38,7 @@ def test_a_silent_one_keeps_nothing_and_asks_for_no_state():
 
 
 @pytest.mark.parametrize("name", registry.MEASURES)
-@pytest.mark.quick_rows(4)
+@pytest.mark.quick_rows(2)
 def test_progress_goes_up_to_its_total_and_states_are_of_arrays(name):
     model = dense()
     data = examples_for(model)

@@ -146,7 +146,7 @@ def recurrent(name):
 
 
 @pytest.mark.parametrize("name", RECURRENT)
-@pytest.mark.quick_rows(2)
+@pytest.mark.quick_rows(1)
 def test_single_examples_behind_a_loop(name):
     model, x, y = recurrent(name)
     expected = []

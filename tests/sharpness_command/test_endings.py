@@ -64,6 +64,7 @@ def test_an_output_without_unicode_gets_all_figures(measured, encoding):
     assert "Total" in printed and "\\u" not in printed
 
 
+@pytest.mark.slow
 def test_a_measurement_goes_on_without_its_terminal(measured, tmp_path):
     """Until all is in the files."""
     command = [*measured[1][:-1], f"--out={tmp_path / 'out'}"]

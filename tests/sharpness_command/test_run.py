@@ -102,7 +102,7 @@ def uninterrupted(tmp_path_factory):
         pytest.param("spectrum: 6 of", signal.SIGINT, ["spectrum: goes"], marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.quick_rows(2)
+@pytest.mark.quick_rows(1)
 def test_the_same_command_goes_on_after_a_signal(
     uninterrupted, tmp_path, capsys, monkeypatch, pattern, number, resumed
 ):

@@ -72,6 +72,7 @@ def test_in_double_precision_to_rounding():
     assert_equal(trained(None, "float64"), trained(16, "float64"), 1e-9)
 
 
+@pytest.mark.slow
 def test_batches_of_unknown_length_and_eager_steps():
     whole = trained(None)
     assert_equal(whole, trained(16, static=False), 1e-4)

@@ -113,6 +113,7 @@ def test_what_is_frozen_stays_to_the_bit_and_all_else_moves():
     np.testing.assert_array_equal(layer(x, training=True), layer(x, training=False))
 
 
+@pytest.mark.slow
 def test_micro_batches_make_the_same_update_of_a_frozen_network():
     _, _, whole = fit("norm_1")
     _, _, cut = fit("norm_1", micro_batch_size=16)

@@ -195,7 +195,7 @@ def fitted(make, compiled, data, trainer=False, micro_batch_size=None):
 
 @pytest.mark.filterwarnings("ignore:Gradients do not exist")
 @pytest.mark.parametrize("make, compiled, data", EVERY)
-@pytest.mark.quick_rows(4)
+@pytest.mark.quick_rows(2)
 def test_trainer_ends_where_keras_does(make, compiled, data):
     start, expected, history = fitted(make, compiled, data)
     assert any((a != b).any() for a, b in zip(start, expected, strict=True))

@@ -107,7 +107,7 @@ def uninterrupted(tmp_path_factory):
 
 
 @pytest.mark.parametrize("moment", PLAIN)
-@pytest.mark.quick_rows(2)
+@pytest.mark.quick_rows(1)
 def test_what_a_kill_leaves_goes_on_to_the_same_bits(uninterrupted, moment):
     path, copies = uninterrupted
     run(copies[moment])
@@ -170,6 +170,7 @@ def test_damaged_checkpoints_are_named_and_the_one_before_is_used(uninterrupted,
     assert differences(uninterrupted[0], unfinished) == []
 
 
+@pytest.mark.slow
 def test_going_on_with_another_determinism_is_said(unfinished):
     pages = [io.StringIO() for _ in range(3)]
     for page, deterministic in zip(pages, (False, True, True), strict=True):
@@ -196,6 +197,7 @@ def test_a_checkpoint_of_another_model_is_refused(unfinished):
         run(unfinished, dropout=0.0)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_cannot_be_written_stops_the_run_or_not(tmp_path):
     def in_the_way(path):
         def act():  # a folder of that name: no rename can take its place
@@ -217,6 +219,7 @@ def test_a_checkpoint_that_cannot_be_written_stops_the_run_or_not(tmp_path):
 
 
 @pytest.mark.quick_rows(1)
+@pytest.mark.slow
 def test_a_fit_that_ends_early_is_not_taken_for_a_success(tmp_path):
     def end():
         raise tf.errors.OutOfRangeError(None, None, "End of sequence")

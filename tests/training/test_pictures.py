@@ -118,6 +118,7 @@ def test_a_run_that_is_cut_off_goes_on_to_the_same_weights(source, tmp_path, cha
 
 
 @pytest.mark.parametrize("on_error", ["stop", "skip"])
+@pytest.mark.quick_rows(1)
 def test_a_damaged_picture_is_named_or_left_out(source, tmp_path, on_error):
     (source / "b" / "1.jpg").write_bytes(jpeg(1)[:200])
     config = config_of(source, **{"data.on_error": on_error})

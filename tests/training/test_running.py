@@ -45,6 +45,7 @@ def test_training_leaves_a_result_once_all_else_is_there(small, tmp_path, monkey
     assert any((a != b).any() for a, b in zip(start, saved, strict=True))
 
 
+@pytest.mark.slow
 def test_the_average_of_the_weights_is_evaluated_beside_them(small, tmp_path):
     """With momentum 0 it is the weights; the final model is that of the weights in any case."""
     config = config_of(**{"ema.momentum": 0.0, "epochs": 2, "data.validation": 0.1})

@@ -22,6 +22,7 @@ def ghost_network():
     return keras.Model(inputs, keras.layers.Flatten()(outputs))
 
 
+@pytest.mark.slow
 def test_in_a_process_that_has_imported_nothing_our_classes_are_known(tmp_path):
     model = ghost_network()
     model.save(tmp_path / "model.keras")

@@ -138,6 +138,7 @@ def on_two_replicas():
         print(made.optimizer.totals()["skipped_updates"], all((a == b).all() for a, b in pairs))
 
 
+@pytest.mark.slow
 def test_on_every_replica_where_one_has_seen_the_fault():
     """In a process of its own: the devices are made at its start."""
     program = "from tests.training.test_skipping import on_two_replicas; on_two_replicas()"

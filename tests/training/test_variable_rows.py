@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pandas as pd
+import pytest
 
 from tests.training.small import digits, trainer
 from tf_bdecay.training.resume import Position
@@ -43,6 +44,7 @@ def test_norms_are_of_the_epochs_end_and_c_is_the_mean_over_its_updates(tmp_path
         np.testing.assert_allclose(own["C_m"], mean, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_epoch_that_is_cut_off_goes_on_where_it_was(tmp_path):
     x, y = digits()
     images = {"batch_size": 64, "shuffle": False, "verbose": 0}

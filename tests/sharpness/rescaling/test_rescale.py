@@ -154,7 +154,7 @@ def sharpness(model, data):
 @settings(max_examples=15)
 @given(st.data(), st.floats(-3, 3))
 @pytest.mark.parametrize("kind", ["plain", "batch", "ghost"])
-@pytest.mark.quick_rows(2)
+@pytest.mark.quick_rows(1)
 def test_theorem_3_1_sharpness_stays(kind, data, exponent):
     model, examples, before = measured(kind)
     start = model.get_weights()

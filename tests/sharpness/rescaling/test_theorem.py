@@ -29,6 +29,7 @@ def network():
 
 @pytest.mark.parametrize("layer, c", [("hidden", 30.0), ("norm", 0.02)])
 @pytest.mark.quick_rows(1)
+@pytest.mark.slow
 def test_connectivity_and_fisher_rao_stay_and_curvature_does_not(double, layer, c):
     model = network()
     x, y = examples_for(model)
