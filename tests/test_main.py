@@ -394,6 +394,11 @@ def test_pictures_are_mixed_and_it_is_said_and_recorded(tmp_path, capsys, monkey
         assert "augmentation   MixUp (alpha 0.2) or CutMix (alpha 1) of two pictures each" in said
     result = json.loads((path / "result.json").read_text())
     assert result["updates"] == 6 and np.isfinite(result["test_loss"])
+    # The loss is of smoothed labels; what can be compared with other runs stands beside it.
+    smoothing = result["test_loss_precise"] - result["test_crossentropy_precise"]
+    assert smoothing != 0 and "test cross-entropy, labels not smoothed" in said
+    header = (path / "metrics.csv").read_text().splitlines()[0].split(",")
+    assert {"crossentropy", "test_crossentropy_precise"} <= set(header)
     config = json.loads((path / "config.json").read_text())
     assert (config["data.mixup"], config["data.cutmix"]) == (0.2, 1.0)
 

@@ -9,6 +9,10 @@ peak of each arm of Table 4, those without decay of beta first), tuning_baseline
 tuning_others (AdamW, LARS, SGD); table4_added (decay of beta added to the tuned large batch),
 table4_tuned (each arm as tuned), table6 and table7, at what tuning found; all: the paper's.
 
+    python tools/reproduce.py table7 --scale=cpu --row="label smoothing 0.1" --row="SAM 0.2"
+
+trains these rows of a table alone; --row=? lists them.
+
 Every finished run is a JSON file in OUT/SCALE/, and is never run again; stopped anywhere, the same
 command goes on.
 
@@ -35,6 +39,7 @@ from tools import commands
 _SCALE = flags.DEFINE_string("scale", "smoke", "paper, cpu or smoke.")
 _SEEDS = flags.DEFINE_integer("seeds", None, "Seeds an arm, 0 to N - 1.")
 _DATASET = flags.DEFINE_string("dataset", None, "One data set alone.")
+_ROWS = flags.DEFINE_multi_string("row", [], "Train one row alone, by its label; may be repeated.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Prepared CIFAR sets.")
 _OUT = flags.DEFINE_string("out", "results", "Folder of results.")
 _JOBS = flags.DEFINE_integer("jobs", 1, "Runs at a time, a core each.")
@@ -68,7 +73,7 @@ def main(rest):
         print(remark, flush=True)
     worker, told, begun = None, set(), set()
     while True:  # a search knows its next runs once the ones before are done
-        wanted, waiting = plan.runs(names, scale, datasets, seeds, results)
+        wanted, waiting = plan.runs(names, scale, datasets, seeds, results, _ROWS.value)
         for sentence in waiting:
             if sentence not in told:
                 print(sentence, flush=True)

@@ -64,6 +64,23 @@ def made_results(folder, arms, accuracy):
     return made
 
 
+def test_rows_are_chosen_by_their_labels(tmp_path):
+    empty = store.Store(tmp_path)
+    chosen, _ = plan.runs(["table4"], SMOKE, ("digits",), 2, empty, ["large batch + adaptive"])
+    assert [(run.seed, run.arm.variant) for run in chosen] == [(0, "adaptive"), (1, "adaptive")]
+    with pytest.raises(BadInput, match="Unknown row 'adaptive': .*large batch \\+ adaptive"):
+        plan.runs(["table4"], SMOKE, ("digits",), 2, empty, ["adaptive"])
+    with pytest.raises(BadInput, match="--row chooses among the rows of a table, and tuning has"):
+        plan.runs(["tuning"], SMOKE, ("digits",), 2, empty, ["adaptive"])
+
+
+def test_the_loss_of_smoothed_labels_is_not_called_crossentropy():
+    plain = {"config": {"label_smoothing": 0.0}, "test_accuracy": 0.5, "test_loss": 1.0}
+    smoothed = {**plain, "config": {"label_smoothing": 0.1}, "test_crossentropy": 0.75}
+    assert tables.quantities(plain)["cross-entropy"] == 1.0
+    assert tables.quantities(smoothed)["cross-entropy"] == 0.75
+
+
 @pytest.mark.parametrize(
     "arguments, said",
     [

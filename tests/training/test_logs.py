@@ -65,7 +65,7 @@ def at(path):
 
 
 def test_the_top5_accuracy_has_columns_of_training_and_evaluation(tmp_path):
-    shown = shown_names("test", precise=True, top5=True)
+    shown = shown_names("test", True, metrics=("accuracy", "top5_accuracy"))
     rows = EpochRows(at(tmp_path / "with"), None, shown, 4, 64)
     assert set(rows.table.columns) > {"top5_accuracy", "test_top5_accuracy_precise", "accuracy"}
     shown = shown_names("test", precise=True)
@@ -80,7 +80,7 @@ def test_a_run_of_a_version_without_top5_accuracy_goes_on(tmp_path):
     old = EpochRows(workdir, None, shown_names("test"), 4, 64)
     old.table.add(epoch=1, update=4, accuracy=0.5)
     old.flush()
-    shown = shown_names("test", top5=True)
+    shown = shown_names("test", metrics=("accuracy", "top5_accuracy"))
     rows = EpochRows(workdir, None, shown, 4, 64, Position(update=6, epoch=1))
     rows.table.add(epoch=2, update=8, accuracy=0.75, top5_accuracy=1.0)
     rows.flush()

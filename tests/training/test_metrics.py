@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tf_bdecay.training.metrics import accuracy, is_soft, top5_accuracy
+from tf_bdecay.training.metrics import accuracy, crossentropy, is_soft, top5_accuracy
 
 pytestmark = pytest.mark.any_backend
 
@@ -33,6 +33,20 @@ def test_of_classes_it_is_the_usual_accuracy(metric, k):
         for part in (slice(0, 32), slice(32, 40)):  # batches of two sizes
             counted.update_state(labels[part], LOGITS[part])
         assert float(counted.result()) == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_crossentropy_is_minus_the_log_of_the_labels_probability():
+    logits = LOGITS.astype("float64")
+    logs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    shares = RNG.dirichlet(np.full(9, 0.3), 40).astype("float32")
+    one_hot = np.eye(9, dtype="float32")[LABELS]
+    for labels, weights in (
+        (LABELS, one_hot), (LABELS[:, None], one_hot), (one_hot, one_hot), (shares, shares),
+    ):  # fmt: skip
+        mean = keras.metrics.MeanMetricWrapper(crossentropy, name="found")
+        for part in (slice(0, 32), slice(32, 40)):
+            mean.update_state(labels[part], LOGITS[part])
+        assert float(mean.result()) == pytest.approx(-(weights * logs).sum(1).mean(), rel=1e-5)
 
 
 def test_what_is_soft_follows_from_shapes():

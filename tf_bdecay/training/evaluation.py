@@ -84,7 +84,12 @@ def _table(found, splits, experiment):
     """The values as a table: a row a split and kind of statistics."""
     smoothing = experiment.config.label_smoothing
     loss = f"loss, targets smoothed by {smoothing:g}" if smoothing else "cross-entropy"
-    columns = {"accuracy": "top-1", "top5_accuracy": "top-5", "loss": loss}
+    columns = {
+        "accuracy": "top-1",
+        "top5_accuracy": "top-5",
+        "loss": loss,
+        "crossentropy": "cross-entropy",
+    }
     shown = {name: title for name, title in columns.items() if f"test_{name}" in found}
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("split", "images", "statistics"):
@@ -96,7 +101,7 @@ def _table(found, splits, experiment):
             if f"{split}_loss{end}" not in found:
                 continue
             values = {name: found[f"{split}_{name}{end}"] for name in shown}
-            cells = [f"{v:.4f}" if name == "loss" else f"{v:.2%}" for name, v in values.items()]
+            cells = [f"{v:.2%}" if "accuracy" in n else f"{v:.4f}" for n, v in values.items()]
             count = f"{len(experiment.images.split(split)):,}"
             table.add_row(split, count, words, *cells)
     return table

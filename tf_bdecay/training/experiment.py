@@ -71,7 +71,7 @@ def build(config, strategy=None, data_dir=None, download=False, images=None):
         trainer.compile(
             optimizer=parts.make_optimizer(config, schedule),
             loss=SmoothedCrossentropy(config.label_smoothing),
-            metrics=parts.make_metrics(images),
+            metrics=parts.make_metrics(config, images),
             steps_per_execution=config.steps_per_execution,
             jit_compile=config.jit_compile,
             micro_batch_size=config.micro_batch_size,

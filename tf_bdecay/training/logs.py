@@ -33,7 +33,13 @@ EPOCH_COLUMNS = (
     "images_per_second",
     "seconds",
 )
-TOP5 = "top5_accuracy"  # the name of its metric
+# What TensorBoard says of loss and metrics; a name comes before those that are part of it.
+_METRICS = {
+    "loss": "loss",
+    "top5_accuracy": "top-5 accuracy",
+    "accuracy": "accuracy",
+    "crossentropy": "cross-entropy, labels not smoothed,",
+}
 _EPOCH = "By epoch, at the number of its last update: {} "
 _ENDS = {
     "_precise": "with precise statistics of normalization layers, re-estimated at these weights.",
@@ -41,8 +47,8 @@ _ENDS = {
 }
 
 
-def shown_names(split, precise=False, average=False, top5=False):
-    """How a run calls what Keras calls `val_loss`, `val_accuracy` and `val_top5_accuracy`.
+def shown_names(split, precise=False, average=False, metrics=("accuracy",)):
+    """How a run calls what Keras calls `val_loss`, `val_accuracy` and so on.
 
         >>> shown_names("test", precise=True)
         {'val_loss': 'test_loss_precise', 'val_accuracy': 'test_accuracy_precise'}
@@ -51,9 +57,9 @@ def shown_names(split, precise=False, average=False, top5=False):
         split: "test" or "validation", what the epochs are evaluated on.
         precise: whether with precise statistics.
         average: whether the average of the weights is evaluated, too.
-        top5: whether the top-5 accuracy is.
+        metrics: names of the run's metrics.
     """
-    end, names = "_precise" * precise, ("loss", "accuracy", *[TOP5] * top5)
+    end, names = "_precise" * precise, ("loss", *metrics)
     averages = {f"val_{name}_average": f"{split}_{name}_average" for name in names if average}
     return {f"val_{name}": f"{split}_{name}{end}" for name in names} | averages
 
@@ -64,9 +70,8 @@ def describe_tag(tag):
         name = tag.removeprefix(EPOCH_TAG)
         if said := noise_scale.describe_tag(name):
             return _EPOCH.format(said)
-        kinds = {"loss": "loss", TOP5: "top-5 accuracy", "accuracy": "accuracy"}
-        what = next((what for kind, what in kinds.items() if kind in name), name)
-        if name in kinds:
+        what = next((what for kind, what in _METRICS.items() if kind in name), name)
+        if name in _METRICS:
             return _EPOCH.format(f"{what} of the training batches, each before its update.")
         ends = (text for end, text in _ENDS.items() if name.endswith(end))
         end = next(ends, "with moving statistics.")
@@ -103,12 +108,13 @@ class EpochRows(CountsUpdates):
         columns = [name.format(**names) for name in EPOCH_COLUMNS]
         after = columns.index(shown["val_accuracy"]) + 1
         columns[after:after] = [name for name in shown.values() if name not in columns]
-        if f"val_{TOP5}" in shown:
-            columns.insert(columns.index("accuracy") + 1, TOP5)
+        more = [m for m in _METRICS if f"val_{m}" in shown and m not in names]
+        after = columns.index("accuracy") + 1
+        columns[after:after] = more
         if noise is not None:
             before = columns.index("images_per_second")
             columns[before:before] = noise_scale.COLUMNS
-        newer = [name for name in columns if TOP5 in name]
+        newer = [name for name in columns if any(m in name for m in more)]
         ended = start.epoch * updates_per_epoch
         self.table = Table(workdir.path / "metrics.csv", columns, after=ended, newer=newer)
         self._speed = Speed(batch_size)

@@ -2,7 +2,7 @@
 
 import keras
 
-from tf_bdecay.training.metrics import is_soft
+from tf_bdecay.training.metrics import crossentropy, is_soft
 
 
 @keras.saving.register_keras_serializable("tf_bdecay")
@@ -24,13 +24,11 @@ class SmoothedCrossentropy(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         """Loss of each example: [n] of labels [n], [n, 1] or [n, classes] and logits."""
+        if not self.label_smoothing:
+            return crossentropy(y_true, y_pred)
         shares = y_true
         if not is_soft(y_true, y_pred):
             labels = keras.ops.reshape(y_true, keras.ops.shape(y_pred)[:-1])
-            if not self.label_smoothing:
-                return keras.losses.sparse_categorical_crossentropy(
-                    labels, y_pred, from_logits=True
-                )
             shares = keras.ops.one_hot(labels, y_pred.shape[-1])
         return keras.losses.categorical_crossentropy(
             shares, y_pred, from_logits=True, label_smoothing=self.label_smoothing

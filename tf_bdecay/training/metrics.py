@@ -1,4 +1,4 @@
-"""The accuracies of every run, against labels that are classes, or shares of classes.
+"""The metrics of every run, against labels that are classes, or shares of classes.
 
 Of a mixed picture the label is soft, and an accuracy is the share of it that the prediction has:
 
@@ -31,6 +31,22 @@ def top5_accuracy(y_true, y_pred):
     if not is_soft(y_true, y_pred):
         return keras.metrics.sparse_top_k_categorical_accuracy(y_true, y_pred, k=5)
     return _share(y_true, keras.ops.top_k(y_pred, 5)[1])
+
+
+def crossentropy(y_true, y_pred):
+    """Cross-entropy of logits, -sum_c y_c log p_c, in nats: the loss where labels are not smoothed.
+
+    Args:
+        y_true, y_pred: as of `accuracy`.
+
+    Returns:
+        float [n].
+    """
+    if is_soft(y_true, y_pred):
+        return keras.losses.categorical_crossentropy(y_true, y_pred, from_logits=True)
+    labels = keras.ops.reshape(y_true, keras.ops.shape(y_pred)[:-1])
+    labels = keras.ops.cast(labels, "int32")  # a metric makes numbers of its own kind of them
+    return keras.losses.sparse_categorical_crossentropy(labels, y_pred, from_logits=True)
 
 
 def is_soft(y_true, y_pred):

@@ -235,17 +235,22 @@ def make_optimizer(config, schedule):
     return optimizer
 
 
-def has_top5(images):
-    """Whether the top-5 accuracy says anything: there are more than five classes."""
-    return images.num_classes > 5
+def metric_names(config, images):
+    """Names of a run's metrics, of functions in `training.metrics`.
+
+    Accuracy; top-5 accuracy where there are more than five classes; cross-entropy where the loss is
+    another, of smoothed labels.
+    """
+    top5, smoothed = images.num_classes > 5, config.label_smoothing > 0
+    return ("accuracy", *["top5_accuracy"] * top5, *["crossentropy"] * smoothed)
 
 
-def make_metrics(images):
-    """The metrics of a run, new ones: accuracy, and top-5 accuracy where it says anything."""
-    found = [keras.metrics.MeanMetricWrapper(metrics.accuracy, name="accuracy")]
-    if has_top5(images):
-        found.append(keras.metrics.MeanMetricWrapper(metrics.top5_accuracy, name="top5_accuracy"))
-    return found
+def make_metrics(config, images):
+    """The metrics of a run, new ones."""
+    return [
+        keras.metrics.MeanMetricWrapper(getattr(metrics, name), name=name)
+        for name in metric_names(config, images)
+    ]
 
 
 def make_sharpness_aware(config):

@@ -110,6 +110,9 @@ def render(result):
             top5 = f"test top-5 accuracy{words}"
             rows.append((top5, f"{result[f'test_top5_accuracy{end}']:.2%}"))
         rows.append((f"test loss{words}", f"{result[f'test_loss{end}']:.4f}"))
+        if f"test_crossentropy{end}" in result:
+            plain = f"test cross-entropy, labels not smoothed{words}"
+            rows.append((plain, f"{result[f'test_crossentropy{end}']:.4f}"))
     rows += [
         ("updates", f"{result['updates']:,}"),
         ("sum of eta", f"{result['learning_rate_sum']:.3f}"),

@@ -152,8 +152,8 @@ def _callbacks(experiment, workdir, start, request, own, console, say):
     precise = evaluates is not None and config.evaluation_statistics == "precise"
     callbacks += [evaluates] * precise
     callbacks += [averages] * (averages is not None)
-    top5 = parts.has_top5(experiment.images)
-    shown = shown_names(size.split, precise, averages is not None, top5)
+    names = parts.metric_names(config, experiment.images)
+    shown = shown_names(size.split, precise, averages is not None, names)
     callbacks += [noise] * (noise is not None)
     callbacks.append(StopDiverged(config.max_skipped_updates, per_epoch, after))
     if leads:

@@ -80,6 +80,11 @@ def table7(datasets, tuned):
                 Row(f"{name}, all else as tuned without", decayed.but(variant=variant), None, both)
                 for name, variant in ((tuning.BETA, "beta"), (tuning.ADAPTIVE, "adaptive"))
             ),
+            Row(
+                "beta decay and label smoothing 0.1",
+                decayed.but(variant="beta", overrides={"label_smoothing": 0.1}),
+                against=both,
+            ),
             *(Row(name, arm, against=both) for name, arm in arms.items()),
             *(
                 Row(label, base.but(overrides=change), against=both)

@@ -1,5 +1,6 @@
 """From names of tables and figures to the runs that they need."""
 
+from tf_bdecay.errors import require, unknown
 from tools.reproducing import beyond, tuning, wanted
 from tools.reproducing.runs import resolve
 
@@ -50,7 +51,7 @@ def tables(name, datasets, tuned):
     return [wanted.table2(first)] if name == "figure4" else []
 
 
-def runs(names, scale, datasets, seeds, results):
+def runs(names, scale, datasets, seeds, results, labels=()):
     """The runs of some tables, each once, and sentences on what cannot be run.
 
     Args:
@@ -59,10 +60,14 @@ def runs(names, scale, datasets, seeds, results):
         datasets: names.
         seeds: number of seeds an arm.
         results: the `Store`, which has the results of tuning.
+        labels: of the rows that are wanted alone; all where it is empty.
 
     Returns:
         (list of `Run`: searches first, then the seeds one by one, so that all arms grow together,
         and the middle batch last; sentences). A search has more runs once these are done.
+
+    Raises:
+        BadInput: a label that no row of these tables has.
     """
     names = [n for name in names for n in ((*_ALL, "table5") if name == "all" else (name,))]
     if "claims" in names:
@@ -77,11 +82,23 @@ def runs(names, scale, datasets, seeds, results):
         if name in _TUNED and not tables(name, datasets, tuned):
             search = "tuning_baselines" if name in ("table4_added", "table7") else "tuning"
             waiting.append(f"{name} waits for its decays and rates: run `{search}` first.")
+    made = [table for name in names for table in tables(name, datasets, tuned)]
+    rows = [row for table in made for of_dataset in table.rows.values() for row in of_dataset]
+    if labels:
+        rows = _labelled(rows, labels, names)
     last = {}
     for seed in range(seeds):
-        for name in names:
-            for table in tables(name, datasets, tuned):
-                for row in (row for rows in table.rows.values() for row in rows):
-                    run = resolve(row.arm, scale, seed)
-                    (last if row.arm.batch == "middle" else found)[run.key] = run
+        for row in rows:
+            run = resolve(row.arm, scale, seed)
+            (last if row.arm.batch == "middle" else found)[run.key] = run
     return list({**found, **last}.values()), waiting
+
+
+def _labelled(rows, labels, names):
+    """The rows that have some labels, each of which is one of theirs."""
+    known = list(dict.fromkeys(row.label for row in rows))
+    require(known, f"--row chooses among the rows of a table, and {', '.join(names)} has none yet.")
+    for label in labels:
+        if label not in known:
+            raise unknown("row", label, known)
+    return [row for row in rows if row.label in labels]

@@ -23,12 +23,14 @@ def results_of(arm, scale, results):
 def quantities(result):
     """Dict of name to number of what tables show of a result.
 
-    Accuracy and cross-entropy are of the averaged weights where a run has averaged them.
+    Accuracy and cross-entropy are of the averaged weights where a run has averaged them. The loss
+    of smoothed labels is no cross-entropy that others could be compared with.
     """
     of = "_average" if "test_accuracy_average" in result else ""
+    smoothed = result["config"].get("label_smoothing")
     found = {
         "accuracy": 100 * result[f"test_accuracy{of}"],
-        "cross-entropy": result[f"test_loss{of}"],
+        "cross-entropy": result[f"test_{'crossentropy' if smoothed else 'loss'}{of}"],
     }
     measures = result.get("measures") or {}
     for name in ("C", "C_m", "FR"):

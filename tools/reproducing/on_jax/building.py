@@ -54,9 +54,10 @@ class Run:
 
     @property
     def shown(self):
-        """Dict of loss and accuracy to what metrics.csv calls those of an epoch's evaluation."""
-        end = "_precise" * self.precise
-        return {name: f"{self.size.split}_{name}{end}" for name in ("loss", "accuracy")}
+        """Dict of loss and metrics to what metrics.csv calls those of an epoch's evaluation."""
+        end, smoothed = "_precise" * self.precise, self.config.label_smoothing > 0
+        names = ("loss", "accuracy", *["crossentropy"] * smoothed)
+        return {name: f"{self.size.split}_{name}{end}" for name in names}
 
 
 def check(config):

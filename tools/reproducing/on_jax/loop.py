@@ -153,7 +153,7 @@ class Evaluation:
         self._first = jax.tree.map(lambda a: a[:batches], choices_of(run, 0))
 
     def __call__(self, state, split, precise):
-        """Dict of loss and accuracy, floats.
+        """Dict of loss and metrics, floats.
 
         Args:
             state: the `State`.

@@ -41,7 +41,9 @@ class Steps:
     def __init__(self, model, optimizer, image_set, label_smoothing=0.0):
         self.model, self.optimizer, self.image_set = model, optimizer, image_set
         self._loss = SmoothedCrossentropy(label_smoothing)
-        self._losses = SmoothedCrossentropy(label_smoothing, reduction=None)
+        self._losses = {"loss": SmoothedCrossentropy(label_smoothing, reduction=None)}
+        if label_smoothing:
+            self._losses["crossentropy"] = SmoothedCrossentropy(reduction=None)
         self._normalizations = [
             layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)
         ]
@@ -132,20 +134,21 @@ class Steps:
         return [jnp.where(finite, new, old) for new, old in zip(means, state.kept, strict=True)]
 
     def _evaluate(self, trainable, kept, examples):
-        """Mean loss and accuracy over `Examples`, by the statistics in `kept`."""
+        """Dict of metric to its mean over `Examples`, by the statistics in `kept`."""
 
         def of_batch(sums, batch):
             x = self._standardised(batch.images)
             logits, _ = self.model.stateless_call(trainable, kept, x, training=False)
             right = jnp.argmax(logits, -1) == batch.labels
-            losses = jnp.where(batch.counts, self._losses(batch.labels, logits), 0.0)
-            more = jnp.sum(losses), jnp.sum(right & batch.counts, dtype="float32")
-            return tuple(a + b for a, b in zip(sums, more, strict=True)), None
+            more = {"accuracy": jnp.sum(right & batch.counts, dtype="float32")}
+            for name, losses in self._losses.items():
+                more[name] = jnp.sum(jnp.where(batch.counts, losses(batch.labels, logits), 0.0))
+            return jax.tree.map(jnp.add, sums, more), None
 
-        zero = jnp.zeros((), self._losses.dtype), jnp.zeros((), "float32")
+        zero = {name: jnp.zeros((), losses.dtype) for name, losses in self._losses.items()}
+        zero["accuracy"] = jnp.zeros((), "float32")
         sums, _ = jax.lax.scan(of_batch, zero, examples)
-        count = jnp.sum(examples.counts)
-        return {"loss": sums[0] / count, "accuracy": sums[1] / count}
+        return jax.tree.map(lambda total: total / jnp.sum(examples.counts), sums)
 
     def _batch(self, pixels, choices):
         padding = self.image_set.augmentation.padding
