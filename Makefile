@@ -16,11 +16,12 @@ PARITY := .venv-parity
 PARITY_PYTHON ?= python3.11
 TORCH := .venv-torch
 HUB := .venv-hub
+MUTANTS := .venv-mutants
 # The TensorFlow of TPUs is a version behind, and so are its companions.
 PINS := $(if $(findstring tpu,$(EXTRAS)),,-c constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all parity parity-curvature parity-models types docs test-matrix test-models lint clean
+.PHONY: help setup train test test-all parity parity-curvature parity-models types docs test-matrix test-models test-mutants lint clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -84,10 +85,19 @@ $(HUB)/installed: tools/trying/requirements.txt
 test-models: $(INSTALLED) $(HUB)/installed  ## try every feature with models of many kinds: docs/models.md (an hour)
 	PYTHONPATH=$(HUB) $(BIN)/python tools/models.py
 
+$(MUTANTS)/installed: tools/mutating/requirements.txt
+	test -x $(MUTANTS)/bin/python || $(PYTHON) -m venv --without-pip $(MUTANTS)
+	$(PYTHON) -m pip --python $(MUTANTS)/bin/python install -qq -r $<
+	touch $@
+
+test-mutants: $(INSTALLED) $(MUTANTS)/installed  ## do tests notice small changes of the core? docs/mutation.md (half an hour)
+	$(MUTANTS)/bin/python -m tools.mutating.draw 330 0 $(MUTANTS)/mutants.json
+	$(BIN)/python tools/mutation.py $(MUTANTS)/mutants.json --jobs=2
+
 lint: $(INSTALLED)  ## style alone
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 clean:  ## remove environments, caches and builds; runs stay
-	rm -rf $(VENV) $(PARITY) $(TORCH) $(HUB) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PARITY) $(TORCH) $(HUB) $(MUTANTS) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from keras import ops
 
+from tf_bdecay.sensitivity import bias_ratio_error
 from tf_bdecay.sharpness import bias_ratio, connection_sensitivity, l1_norms
 
 pytestmark = pytest.mark.any_backend
@@ -63,6 +64,7 @@ def test_norms_add_up_over_any_cut(values, cut):
         (0.0, 3.0, 0.0),
         (3.0, 0.0, np.inf),
         (1.0, 4.0, 0.25),
+        (4.0, 1.0, 4.0),
         (1e-37, 1e-37, 1.0),
     ],
 )
@@ -79,6 +81,34 @@ def test_ratio_against_float64(pair):
     ratio = ops.convert_to_numpy(bias_ratio(*to_tensors(*pair)))
     assert not np.isnan(ratio).any()
     np.testing.assert_allclose(ratio, expected, rtol=1e-6)
+
+
+def test_the_error_of_a_ratio_is_by_its_gradient_and_the_covariance_of_both():
+    """The delta method as it is written for any function: sqrt(g^T S g)."""
+    rng = np.random.default_rng(0)
+    c_beta, c_gamma = rng.uniform(0.1, 3, (2, 6))
+    c_gamma[0] = 1.0
+    examples = rng.normal(size=(6, 2, 50)) * rng.uniform(0.1, 1, (6, 2, 1))
+    examples[:, 1] += 0.5 * examples[:, 0]
+    covariances = np.array([np.cov(pair) for pair in examples])
+    gradients = np.stack([1 / c_gamma, -c_beta / c_gamma**2], axis=1)
+    expected = np.sqrt(np.einsum("li,lij,lj->l", gradients, covariances, gradients))
+    errors = np.sqrt(covariances[:, 0, 0]), np.sqrt(covariances[:, 1, 1])
+    found = bias_ratio_error(c_beta, c_gamma, *errors, covariances[:, 0, 1])
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_the_error_of_a_ratio_is_unknown_where_gamma_has_no_sensitivity():
+    one, nothing = np.ones(2), np.array([0.0, 1.0])
+    found = bias_ratio_error(one, nothing, 0.1 * one, 0.1 * one, 0 * one)
+    assert list(np.isnan(found)) == [True, False]
+
+
+def test_the_error_of_a_ratio_is_not_below_0_by_rounding():
+    """C(beta) is C(gamma) in every example: r is 1 in each, and its error 0."""
+    error = np.array([0.1])
+    found = bias_ratio_error(np.array([0.3]), np.array([0.3]), error, error, error**2 * (1 + 1e-12))
+    assert found == 0
 
 
 @given(positive, positive, st.floats(1e-6, 1e6))

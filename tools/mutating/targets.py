@@ -1,0 +1,57 @@
+"""What is mutated, and the tests that are to notice."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A part of the package and its tests.
+
+    Attributes:
+        name: of the part.
+        modules: paths of its files from the repository's root.
+        tests: paths of files of tests, those first that are quick and likely to notice.
+    """
+
+    name: str
+    modules: tuple
+    tests: tuple
+
+
+def _under(folder, *names):
+    return tuple(f"{folder}/{name}.py" for name in names)
+
+
+_OPTIMIZERS = ("test_formulas", "test_lamb", "test_sgd", "test_lars", "test_adamw")
+TARGETS = (
+    Target("sensitivity", ("tf_bdecay/sensitivity.py",), ("tests/test_sensitivity.py",)),
+    Target(
+        "roles",
+        _under("tf_bdecay/roles", "assignment", "kinds", "owners", "scales"),
+        _under("tests/roles", "test_kinds", "test_owners", "test_scales", "test_assignment"),
+    ),
+    Target(
+        "decay",
+        _under("tf_bdecay/decay", "policies", "by_path"),
+        (
+            *_under("tests/decay", "test_policies", "test_by_path"),
+            *_under("tests/optim", "test_lamb", "test_arguments"),
+        ),
+    ),
+    Target("formulas", ("tf_bdecay/optim/formulas.py",), _under("tests/optim", *_OPTIMIZERS)),
+    Target(
+        "step",
+        ("tf_bdecay/optim/step.py",),
+        _under("tests/optim", "test_step", "test_decision", "test_lamb", "test_properties"),
+    ),
+    Target(
+        "ghost batch norm",
+        _under("tf_bdecay/layers", "ghost_batch_norm", "normalize"),
+        _under(
+            "tests/layers",
+            "test_normalize",
+            "test_ghost_batch_norm",
+            "test_ghost_batch_norm_tensorflow",
+        ),
+    ),
+)

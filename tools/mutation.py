@@ -1,0 +1,195 @@
+"""Mutation testing: do the tests notice a small change of what they test? docs/mutation.md.
+
+    make test-mutants
+    python tools/mutation.py MUTANTS.json --jobs=2      # mutants that tools/mutating/draw.py drew
+
+A mutant is one changed operator, number or condition. It is killed where a test of its part fails,
+or does not end; it survives where all pass; one that cannot be imported counts for nothing. Each is
+tried in a fork of a process that has imported TensorFlow and Keras, so that most end within
+seconds. What was tried is kept: the same command goes on, and tries survivors again.
+Exit codes: 0 at least 90 % are killed, 1 fewer, 2 input that cannot be used.
+"""
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import json
+import os
+import pathlib
+import signal
+import sys
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["KERAS_BACKEND"] = "tensorflow"
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from absl import flags
+
+from tf_bdecay import quirks
+from tf_bdecay.errors import BadInput, require
+from tools import commands
+from tools.mutating import page
+from tools.mutating.targets import TARGETS
+
+_JOBS = flags.DEFINE_integer("jobs", 1, "Mutants tried at a time, a core each.")
+_OUT = flags.DEFINE_string("out", "docs", "Folder of mutation.json and mutation.md.")
+_SECONDS = 600  # after which tests do not end
+_SLOWEST = 3  # times as long as without a mutant is not ending
+_ENOUGH = 0.9
+_NOT_IMPORTED = 100
+_EXITS = {0: page.SURVIVED, _NOT_IMPORTED: page.NO_IMPORT}  # all others: killed
+TESTS = {target.name: target.tests for target in TARGETS}
+
+
+def main(rest):
+    """Tries the mutants of a file; returns the exit code."""
+    require(len(rest) == 2, "Name the file of mutants: tools/mutation.py MUTANTS.json")
+    drawn = _read(rest[1])
+    out = pathlib.Path(_OUT.value)
+    kept = page.read(out)
+    pending = [
+        mutant
+        for mutant in drawn["mutants"]
+        if kept.get(page.key(mutant), {}).get("result", page.SURVIVED) == page.SURVIVED
+    ]
+    limits = _limits({m["target"] for m in pending})
+    forks = (Fork(TESTS[m["target"]], limits[m["target"]], m) for m in pending)
+    for done, fork in enumerate(ended(forks, _JOBS.value), 1):
+        mutant = fork.mutant
+        kept[page.key(mutant)] = page.entry(mutant, fork.word, ROOT)
+        page.write(out, kept, drawn["of"])
+        where = f"{mutant['module']}:{mutant['line']}"
+        print(f"{done}/{len(pending)} {fork.word} in {fork.seconds:.0f} s: {where}", flush=True)
+    killed, counted = page.counts(kept.values())
+    print(f"{killed} of {counted} mutants are killed, {killed / max(counted, 1):.1%}.")
+    return 0 if killed >= _ENOUGH * counted else 1
+
+
+def _read(path):
+    try:
+        drawn = json.loads(pathlib.Path(path).read_text())
+        drawn["of"], drawn["mutants"][0]["source"]
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise BadInput(
+            f"{path} is no file of mutants: tools/mutating/draw.py makes one."
+        ) from error
+    return drawn
+
+
+def _limits(targets):
+    """Dict of target to the seconds that its tests may take, by those without a mutant."""
+    found = {}
+    forks = {Fork(TESTS[name], _SECONDS): name for name in sorted(targets)}
+    for fork in ended(iter(forks), _JOBS.value):
+        name = forks[fork]
+        tests = " ".join(TESTS[name])
+        require(fork.word == page.SURVIVED, f"{tests} fail without a mutant: mend them first.")
+        found[name] = max(_SLOWEST * fork.seconds, 30)
+        print(f"{name}: {fork.seconds:.0f} s without a mutant", flush=True)
+    return found
+
+
+class Fork:
+    """Tests in a fork of this process, with a mutant in place of a module.
+
+    Args:
+        tests: paths of files.
+        limit: seconds after which they count as not ending.
+        mutant: dict of `module` and `source`; None for none.
+
+    Attributes:
+        word: what became of the mutant.
+        seconds: that it took.
+    """
+
+    word, seconds = None, 0.0
+
+    def __init__(self, tests, limit, mutant=None):
+        self.tests, self.limit, self.mutant = tests, limit, mutant
+
+    def start(self):
+        """Forks."""
+        self._begun = time.monotonic()
+        self._pid = os.fork()
+        if self._pid == 0:
+            os._exit(_in_child(self.tests, self.mutant))
+
+    def has_ended(self):
+        """Looks whether the tests have ended; ends them after the limit."""
+        pid, status = os.waitpid(self._pid, os.WNOHANG)
+        self.seconds = time.monotonic() - self._begun
+        if pid:
+            self.word = _EXITS.get(os.waitstatus_to_exitcode(status), page.KILLED)
+        elif self.seconds > self.limit:
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+            self.word = page.KILLED
+        return self.word is not None
+
+
+def ended(forks, jobs):
+    """Starts forks of an iterator, some at a time, and gives each as it ends."""
+    running = []
+    while True:
+        while len(running) < jobs and (fork := next(forks, None)) is not None:
+            fork.start()
+            running.append(fork)
+        if not running:
+            return
+        time.sleep(0.05)
+        for fork in [fork for fork in running if fork.has_ended()]:
+            running.remove(fork)
+            yield fork
+
+
+def _in_child(tests, mutant):
+    """The exit code: pytest's, or another where the mutant cannot be imported."""
+    silent = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(silent, stream)
+    sys.dont_write_bytecode = True
+    os.chdir(ROOT)
+    for name in [n for n in sys.modules if n.split(".")[0] in ("tf_bdecay", "tools", "tests")]:
+        del sys.modules[name]
+    if mutant is not None:
+        name = mutant["module"].removesuffix(".py").replace("/", ".")
+        sys.meta_path.insert(0, _Mutated(name, mutant["source"]))
+        try:
+            importlib.import_module(name)
+        except Exception:
+            return _NOT_IMPORTED
+    import pytest
+
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow"]
+    return int(pytest.main([*options, *tests]))
+
+
+class _Mutated(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
+    """Imports one module of a given source."""
+
+    def __init__(self, name, source):
+        self._name, self._source = name, source
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname != self._name:
+            return None
+        return importlib.util.spec_from_loader(fullname, self)
+
+    def get_filename(self, fullname):
+        return str(ROOT / (fullname.replace(".", "/") + ".py"))
+
+    def get_data(self, path):
+        return self._source.encode()
+
+
+if __name__ == "__main__":
+    quirks.avoid_onednn()
+    import hypothesis  # what the forks have without importing it again
+    import keras
+    import pytest
+    import tensorflow
+
+    del hypothesis, keras, pytest, tensorflow
+    commands.run("mutation.py", main)
