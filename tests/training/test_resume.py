@@ -14,10 +14,11 @@ from tf_bdecay.callbacks import PreciseStatistics
 from tf_bdecay.distribution import signals
 from tf_bdecay.errors import BadInput
 from tf_bdecay.storage import checkpoints
+from tf_bdecay.storage.saver import Saver
 from tf_bdecay.training import epoch_metrics, resume
 
 
-class Folder(checkpoints.Saver):
+class Folder(Saver):
     """A saver that waits for each checkpoint and lists them."""
 
     def __init__(self, folder):

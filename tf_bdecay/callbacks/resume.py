@@ -9,7 +9,7 @@ from tf_bdecay import keras_private
 from tf_bdecay.callbacks import epoch_feeds, epoch_sources, run_folder, run_record, run_state
 from tf_bdecay.data.order import check_seed
 from tf_bdecay.errors import check_count, check_flag, check_number, require
-from tf_bdecay.storage import checkpoints
+from tf_bdecay.storage.saver import Saver
 
 
 class Resume(keras.callbacks.Callback):
@@ -142,7 +142,7 @@ class Resume(keras.callbacks.Callback):
             run_folder.unlock(self.folder)
             raise
         keras_private.start_at(self.model, start)
-        self._saver = checkpoints.Saver(self.folder, self.keep, self.on_error, run_folder.warn)
+        self._saver = Saver(self.folder, self.keep, self.on_error, run_folder.warn)
         self._begun, self._rest, self._saved = False, None, time.monotonic()
 
     def on_epoch_begin(self, epoch, logs=None):

@@ -30,7 +30,6 @@ import os
 import pathlib
 import re
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -262,71 +261,6 @@ def read_newest(folder, warn, check=lambda path, meta: None):
             "another folder."
         )
     return None
-
-
-class Saver:
-    """Writes checkpoints in a thread, one at a time, while training goes on.
-
-    Args:
-        folder: of the checkpoints; None on a worker that writes nothing.
-        keep: how many are kept besides the best.
-        on_error: what a failure to write does: "stop" raises it, "continue" warns.
-        warn: called with a sentence for each failure, with "continue".
-    """
-
-    def __init__(self, folder, keep=1, on_error="stop", warn=print):
-        self.folder, self.keep, self.on_error, self.warn = folder, keep, on_error, warn
-        self._pool = ThreadPoolExecutor(1, "checkpoint")
-        self._running = None
-
-    def save(self, arrays, meta, best=False, flush=()):
-        """Starts to write a checkpoint, when the one before it is written.
-
-        Args:
-            arrays: dict of label to array, that nothing changes any more.
-            meta: dict of JSON values, with "update".
-            best: whether it is the best so far.
-            flush: functions that bring to the disk what belongs before the checkpoint. Where one
-                fails there is no checkpoint.
-        """
-        self.wait()
-        if self.guarded(*flush):
-            arguments = (self.folder, arrays, meta, self.keep, best)
-            self._running = self._pool.submit(save, *arguments)
-
-    def poll(self):
-        """Reports a failure as soon as it is known, without waiting."""
-        if self._running and self._running.done():
-            self.wait()
-
-    def wait(self):
-        """Waits until the checkpoint is on the disk, or has failed."""
-        running, self._running = self._running, None
-        if running:
-            self.guarded(running.result)
-
-    def guarded(self, *functions):
-        """Calls functions that write files, with `on_error` for their failures.
-
-        Returns:
-            Whether all could write.
-        """
-        try:
-            for function in functions:
-                function()
-        except OSError as error:
-            if self.on_error == "stop":
-                raise
-            self.warn(f"Warning: not saved, and training goes on: {error}.")
-            return False
-        return True
-
-    def close(self):
-        """Waits for the last checkpoint; to be called however the run ends."""
-        try:
-            self.wait()
-        finally:
-            self._pool.shutdown()
 
 
 def _update(name):

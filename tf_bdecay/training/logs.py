@@ -1,4 +1,4 @@
-"""What a run leaves behind: a row by epoch, the decisions of every k-th update, and a diverged end.
+"""What a run leaves behind: a row by epoch, and the decisions of every k-th update.
 
 metrics.csv has a row an epoch. layers.csv and TensorBoard have C, r and the decision by layer, the
 learning rate and the trust ratios: the optimizer keeps all of it as state on the device, and one
@@ -8,8 +8,6 @@ fetch every k updates brings it here.
 import math
 import time
 
-import numpy as np
-
 from tf_bdecay.callbacks import decisions, noise_scale
 from tf_bdecay.errors import require, shown
 from tf_bdecay.optim.base import unwrapped
@@ -17,8 +15,9 @@ from tf_bdecay.roles import kinds_of
 from tf_bdecay.storage.events import EPOCH_TAG, Events, cut_back
 from tf_bdecay.storage.files import fits, is_count
 from tf_bdecay.storage.tables import Table
+from tf_bdecay.training.counts_updates import CountsUpdates
 from tf_bdecay.training.progress import Speed
-from tf_bdecay.training.resume import CountsUpdates, Position
+from tf_bdecay.training.resume import Position
 
 EPOCH_COLUMNS = (
     "epoch",
@@ -270,58 +269,6 @@ class UpdateSummaries(CountsUpdates):
                 "C_m by kind": ["^C/"],
             },
         }
-
-
-class Diverged(RuntimeError):
-    """Loss or gradients were not finite for too many updates in a row; `update` is the last."""
-
-    def __init__(self, message, update):
-        super().__init__(message)
-        self.update = update
-
-
-class StopDiverged(CountsUpdates):
-    """Raises `Diverged` after too many skipped updates in a row.
-
-    The optimizer counts them on the device; the counter is fetched every few updates, and when the
-    loss of the update before is not finite: this one's would be waited for.
-
-    Args:
-        limit: how many in a row are too many.
-        updates_per_epoch: to number the updates.
-        after: the number of updates from which this run resumes.
-    """
-
-    def __init__(self, limit, updates_per_epoch, after=0):
-        super().__init__(updates_per_epoch, after)
-        self.limit = limit
-        self._looked = after // limit
-        self._before = 0.0
-
-    def on_train_batch_end(self, batch, logs=None):
-        super().on_train_batch_end(batch, logs)
-        update = self.done
-        loss, self._before = self._before, (logs or {}).get("loss", 0.0)
-        finite = math.isfinite(float(loss))
-        # An execution of several updates may step over a multiple of the limit.
-        if finite and update // self.limit == self._looked and update % self.updates_per_epoch:
-            return
-        self._looked = update // self.limit
-        optimizer = unwrapped(self.model.optimizer)
-        in_a_row = optimizer.totals()["skipped_in_a_row"]
-        if not optimizer.skip_nonfinite and not np.isfinite(optimizer.decision().sensitivity).all():
-            raise Diverged(
-                f"Loss or gradients are not finite at update {update}, and config.optimizer."
-                "skip_nonfinite is off, so the weights are lost: the run stops.",
-                update,
-            )
-        if in_a_row >= self.limit:
-            reached = update - in_a_row + self.limit
-            raise Diverged(
-                f"Loss or gradients were not finite in {self.limit} updates in a row, the last of "
-                f"them update {reached}: the run stops.",
-                reached,
-            )
 
 
 def last_learning_rate(schedule, optimizer):

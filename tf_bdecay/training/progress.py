@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from tf_bdecay.optim.base import unwrapped
-from tf_bdecay.training.resume import CountsUpdates
+from tf_bdecay.training.counts_updates import CountsUpdates
 
 REFRESH_SECONDS = 0.2
 LINE_SECONDS = 2.0

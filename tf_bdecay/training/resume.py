@@ -5,7 +5,7 @@ Nothing here knows of a config or an experiment. `Checkpoints` is a callback for
 by hand, with a data set of ours or one that can start at any update:
 
     start = resume.restore("checkpoints", model, say=print)  # its optimizer and metrics are built
-    saver = checkpoints.Saver("checkpoints", keep=3)
+    saver = Saver("checkpoints", keep=3)
     save = resume.Checkpoints(saver, 100, epochs, every_updates=10, start=start)
     left = 100 - start.update % 100  # the rest of an epoch of 100 updates, then the other epochs
     model.fit(batches(start.update), steps_per_epoch=left, initial_epoch=start.epoch,
@@ -19,7 +19,6 @@ import json
 import pathlib
 import time
 
-import keras
 import numpy as np
 
 from tf_bdecay.distribution import sharding, signals, strategies
@@ -27,6 +26,7 @@ from tf_bdecay.errors import BadInput, require, shown
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.files import fits, is_count
 from tf_bdecay.training import epoch_metrics
+from tf_bdecay.training.counts_updates import CountsUpdates
 
 FLUSH_SECONDS = 120  # so that TensorBoard shows a long epoch while it runs
 
@@ -65,32 +65,6 @@ class Position:
     best: float | None = None
 
 
-class CountsUpdates(keras.callbacks.Callback):
-    """A callback that numbers updates from the beginning of the run.
-
-    `fit` numbers the batches of an epoch from 0, also where it was called in the middle of one.
-
-    Args:
-        updates_per_epoch: of the run.
-        after: updates done when the run resumes.
-    """
-
-    def __init__(self, updates_per_epoch, after=0):
-        super().__init__()
-        self.updates_per_epoch = updates_per_epoch
-        self.after = after
-        self.done = after
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """Finds the first update of this call of `fit` in the epoch."""
-        self._first = max(epoch * self.updates_per_epoch, self.after)
-        self.done = self._first
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Counts the updates done, several at once where an execution has several."""
-        self.done = self._first + batch + 1
-
-
 class Checkpoints(CountsUpdates):
     """Saves by epochs, updates and minutes, at the end, and when a signal asks for it.
 
@@ -99,7 +73,7 @@ class Checkpoints(CountsUpdates):
     epoch's evaluation counts that epoch as ended.
 
     Args:
-        saver: a `checkpoints.Saver`.
+        saver: a `storage.saver.Saver`.
         updates_per_epoch, epochs: of the run.
         every_epochs: epochs between checkpoints.
         every_updates, every_minutes: updates and minutes between checkpoints, too; None for none.

@@ -9,8 +9,8 @@ from tf_bdecay.callbacks import GradientNoiseScale, ProbeDecision
 from tf_bdecay.distribution import sharding, signals, strategies
 from tf_bdecay.distribution.strategies import is_multi_worker
 from tf_bdecay.optim.base import unwrapped
-from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.files import json_ready, write_json
+from tf_bdecay.storage.saver import Saver
 from tf_bdecay.training import (
     datasets,
     evaluation,
@@ -22,7 +22,8 @@ from tf_bdecay.training import (
     report,
     resume,
 )
-from tf_bdecay.training.logs import EpochRows, StopDiverged, UpdateSummaries, shown_names
+from tf_bdecay.training.diverged import StopDiverged
+from tf_bdecay.training.logs import EpochRows, UpdateSummaries, shown_names
 from tf_bdecay.training.progress import ProgressLine
 from tf_bdecay.training.variable_rows import VariableRows
 
@@ -179,7 +180,7 @@ def _callbacks(experiment, workdir, start, request, own, console, say):
         ]
     folder = workdir.checkpoints if leads else None
     last = resume.Checkpoints(
-        checkpoints.Saver(folder, log.checkpoints_kept, log.on_save_error, say),
+        Saver(folder, log.checkpoints_kept, log.on_save_error, say),
         per_epoch,
         config.epochs,
         every_epochs=log.checkpoint_every,

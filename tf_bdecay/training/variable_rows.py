@@ -6,7 +6,8 @@ import numpy as np
 from tf_bdecay.optim.base import unwrapped
 from tf_bdecay.roles import kinds_of
 from tf_bdecay.storage.tables import Table
-from tf_bdecay.training.resume import CountsUpdates, Position
+from tf_bdecay.training.counts_updates import CountsUpdates
+from tf_bdecay.training.resume import Position
 
 COLUMNS = ("epoch", "update", "variable", "kind", "norm", "C_m")
 _SUM = "C_m of variable {}"

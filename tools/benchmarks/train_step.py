@@ -121,7 +121,8 @@ def _ours(width, batch, compiled, silent):
         return model, []
     from rich.console import Console
 
-    from tf_bdecay.training.logs import StopDiverged, UpdateSummaries
+    from tf_bdecay.training.diverged import StopDiverged
+    from tf_bdecay.training.logs import UpdateSummaries
     from tf_bdecay.training.progress import ProgressLine
     from tf_bdecay.training.workdir import Workdir
 

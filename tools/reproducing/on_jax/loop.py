@@ -15,16 +15,13 @@ from tf_bdecay.distribution import signals
 from tf_bdecay.storage.files import json_ready, write_json
 from tf_bdecay.training import command_line, keys, parts, report
 from tf_bdecay.training import config as checks
+from tf_bdecay.training.diverged import Diverged
 from tf_bdecay.training.workdir import Workdir, not_finite
 from tools.reproducing import runs
 from tools.reproducing.on_jax import building, feed, files
 
 PAUSED = 5  # exit code of a run that its time was up for
 UNMEASURED = "Sharpness is measured by TensorFlow alone: this run, under JAX, has no measures."
-
-
-class Diverged(RuntimeError):
-    """Loss or gradients were not finite for too many updates in a row."""
 
 
 def main(job):
@@ -211,20 +208,14 @@ def _check_finite(run, epoch, told, rows):
     limit, before = run.config.max_skipped_updates, epoch * run.size.updates_per_epoch
     too_many = np.flatnonzero(told["skipped_in_a_row"] >= limit)
     lost = np.flatnonzero(~np.isfinite(told["sensitivity"]).all(1))
-    sentence = ""
+    diverged = None
     if len(too_many):
-        sentence = (
-            f"Loss or gradients were not finite in {limit} updates in a row, the last of them "
-            f"update {before + too_many[0] + 1}: the run stops."
-        )
+        diverged = Diverged.in_a_row(limit, before + int(too_many[0]) + 1)
     elif len(lost) and not run.config.optimizer.skip_nonfinite:
-        sentence = (
-            f"Loss or gradients are not finite at update {before + lost[0] + 1}, and config."
-            "optimizer.skip_nonfinite is off, so the weights are lost: the run stops."
-        )
-    if sentence:
+        diverged = Diverged.unskipped(before + int(lost[0]) + 1)
+    if diverged is not None:
         rows.flush()
-        raise Diverged(sentence)
+        raise diverged
 
 
 def _say(run, epoch, told, evaluated, seconds, pace):
