@@ -77,6 +77,7 @@ NOT_OF_A_MODULE = {
     "test_launch.py": "tools/launch.py",
     "test_layout.py": "this file",
     "test_main.py": "main.py",
+    "test_main_before_training.py": "main.py, what it refuses, plans and describes",
     "test_readme.py": "README.md",
     "test_types.py": "what type checkers see",
     "sharpness_command/test_endings.py": "the command in processes of its own",
