@@ -147,9 +147,11 @@ def test_help_is_a_page_on_stdout(capsys):
 
 
 def test_what_is_wrong_on_the_command_line_needs_no_tensorflow():
-    code = "import sys, main; sys.exit(10 * ('tensorflow' in sys.modules) + main.main(['--help']))"
-    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
+    code = "import sys, main; code = main.main([{!r}]); print(code, 'tensorflow' in sys.modules)"
+    for argument, expected in (("--help", 0), ("--config.epohcs=3", 2)):
+        command = [sys.executable, "-c", code.format(argument)]
+        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert run.stdout.splitlines()[-1] == f"{expected} False", run.stderr
 
 
 def test_a_real_process_fails_with_a_clean_stderr(tmp_path):

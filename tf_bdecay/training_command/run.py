@@ -10,7 +10,6 @@ from tf_bdecay.errors import BadInput
 from tf_bdecay.planning import formulas, worth
 from tf_bdecay.training import command_line, help_page, initial, keys
 from tf_bdecay.training import config as checks
-from tf_bdecay.training.diverged import Diverged
 from tf_bdecay.training.workdir import Workdir, check_new_folder, not_finite
 
 FITS = (
@@ -123,7 +122,7 @@ def run(options, command):
     with quirks.silent_stderr():
         import tensorflow as tf
 
-        from tf_bdecay.training import evaluation, experiment, loop, running
+        from tf_bdecay.training import diverged, evaluation, experiment, loop, running
 
         if options.deterministic:
             tf.config.experimental.enable_op_determinism()
@@ -149,7 +148,7 @@ def run(options, command):
             result = running.train(
                 made, workdir, deterministic=options.deterministic, source=source
             )
-    except Diverged as stop:
+    except diverged.Diverged as stop:
         ending.say(f"{stop} {_kept(workdir.path)}")
         return outcome.DIVERGED
     except loop.EndedEarly as error:
