@@ -24,6 +24,27 @@ ALL = [
 ]
 
 
+# docs/method.md: w = 0.01, beta's decay 1.0, R = 0.1; Table 3's decay of gamma 0.01.
+DEFAULTS = [
+    (decay.FullDecay, {"weight": 0.01}),
+    (decay.NoBiasDecay, {"kernel": 0.01}),
+    (decay.BiasDecay, {"kernel": 0.01, "bias": 1.0}),
+    (decay.GammaDecay, {"kernel": 0.01, "bias": 0.0, "gamma": 0.01}),
+    (decay.BetaDecay, {"kernel": 0.01, "bias": 0.01, "gamma": 0.0, "beta": 1.0}),
+    (
+        decay.AdaptiveBetaDecay,
+        {"kernel": 0.01, "bias": 0.01, "gamma": 0.0, "beta": 1.0, "threshold": 0.1},
+    ),
+]
+
+
+@pytest.mark.parametrize("kind, numbers", DEFAULTS)
+@pytest.mark.quick_rows(6)
+def test_defaults_are_the_papers(kind, numbers):
+    config = kind().get_config()
+    assert {name: config[name] for name in numbers} == numbers
+
+
 def role(name, partner=0):
     return VariableRole(0, name, f"layer/{name}", (3,), name, "layer", partner)
 

@@ -17,11 +17,12 @@ def tensor(x):
     return ops.convert_to_tensor(np.asarray(x, "float32"))
 
 
-def test_moments():
+@pytest.mark.parametrize("beta_1, beta_2", [(0.9, 0.99), (0.3, 0.4), (0.0, 0.0)])
+def test_moments(beta_1, beta_2):
     g, m, v = np.random.default_rng(0).normal(size=(3, 50))
-    new_m, new_v = formulas.moments(tensor(g), tensor(m), tensor(v**2), 0.9, 0.99)
-    np.testing.assert_allclose(new_m, 0.9 * m + 0.1 * g, rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(new_v, 0.99 * v**2 + 0.01 * g**2, rtol=1e-5)
+    new_m, new_v = formulas.moments(tensor(g), tensor(m), tensor(v**2), beta_1, beta_2)
+    np.testing.assert_allclose(new_m, beta_1 * m + (1 - beta_1) * g, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(new_v, beta_2 * v**2 + (1 - beta_2) * g**2, rtol=1e-5)
 
 
 @settings(max_examples=50)
