@@ -131,6 +131,7 @@ def test_bad_arguments_are_refused(arguments, sentence):
     [
         (dict(axis=0), (None, 4), "axis 0"),
         (dict(axis=2), (None, 4), "axis 2"),
+        (dict(axis=-2), (None, 4), "axis -2"),
         (dict(), (None,), "axis -1"),
         (dict(), (None, None), "number of channels"),
         (dict(ghost_batch_size=1), (None, 4), "ghost_batch_size=1"),

@@ -52,6 +52,7 @@ TARGETS = (
             "test_normalize",
             "test_ghost_batch_norm",
             "test_ghost_batch_norm_tensorflow",
+            "test_neighbours",
         ),
     ),
 )
