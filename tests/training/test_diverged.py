@@ -5,17 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from tests.training.small import digits, trainer
+from tests.training.small import digits, fit, trainer
 from tf_bdecay.training.diverged import Diverged, StopDiverged
-
-
-def fit(made, callbacks, epochs=3, x=None, **arguments):
-    images, y = digits()
-    images = images if x is None else x
-    return made.fit(
-        images, y, batch_size=64, epochs=epochs, shuffle=False, verbose=0, callbacks=callbacks,
-        **arguments,
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize("limit, per_epoch", [(1, 4), (3, 4), (4, 4), (6, 4), (7, 4)])

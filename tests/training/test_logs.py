@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar import layout_pb2
 
 import tf_bdecay
-from tests.training.small import digits, trainer
+from tests.training.small import digits, fit, trainer
 from tf_bdecay.errors import BadInput
 from tf_bdecay.schedules import PolynomialWarmupDecay
 from tf_bdecay.training.logs import (
@@ -23,15 +23,6 @@ from tf_bdecay.training.logs import (
 )
 from tf_bdecay.training.resume import Position
 from tf_bdecay.training.workdir import Workdir
-
-
-def fit(made, callbacks, epochs=3, x=None, **arguments):
-    images, y = digits()
-    images = images if x is None else x
-    return made.fit(
-        images, y, batch_size=64, epochs=epochs, shuffle=False, verbose=0, callbacks=callbacks,
-        **arguments,
-    )  # fmt: skip
 
 
 def test_a_row_an_epoch_says_what_fit_says(tmp_path):
