@@ -280,3 +280,12 @@ def test_fit_goes_on_after_an_example_that_is_not_finite():
         np.testing.assert_array_equal(a, b)
     model.fit(x, y, batch_size=16, epochs=3, shuffle=False, verbose=0)
     assert np.isfinite(model.evaluate(x, y, verbose=0))
+
+
+def test_replicas_average_moving_statistics_and_nothing_else():
+    layer = GhostBatchNormalization(2)
+    layer.build((None, 3))
+    assert [v.aggregation for v in layer.non_trainable_variables] == ["mean", "mean"]
+    plain = keras.layers.BatchNormalization()
+    plain.build((None, 3))
+    assert layer.gamma.aggregation == plain.gamma.aggregation != "mean"
