@@ -53,8 +53,8 @@ $(PARITY)/installed: tools/parity/requirements.txt
 	$(PYTHON) -m pip --python $(PARITY)/bin/python install -qq -r $<
 	touch $@
 
-parity: $(INSTALLED) $(PARITY)/installed  ## compare with TensorFlow Addons' LAMB and optax.lamb
-	$(BIN)/python tools/parity/run.py --addons_python=$(PARITY)/bin/python
+parity: $(INSTALLED) $(PARITY)/installed $(TORCH)/installed  ## compare with the LAMB of TensorFlow Addons, timm and optax
+	$(BIN)/python tools/parity/run.py --addons_python=$(PARITY)/bin/python --torch_python=$(TORCH)/bin/python
 
 $(TORCH)/installed: tools/parity/requirements-torch.txt
 	test -x $(TORCH)/bin/python || $(PYTHON) -m venv --without-pip $(TORCH)

@@ -1,7 +1,7 @@
 """Settings in which LAMB means the same everywhere, and the parameters and gradients to run.
 
 Decay inside the trust ratio, bias correction, ratio 1 where a norm is 0: that is LAMB of this
-project with a fixed policy, of TensorFlow Addons and of optax. Needs NumPy only.
+project with a fixed policy, of TensorFlow Addons, timm and optax. Needs NumPy only.
 """
 
 import numpy as np

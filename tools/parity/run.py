@@ -1,9 +1,10 @@
-"""Compares tf_bdecay.Lamb with TensorFlow Addons' and optax' LAMB: the change of theta.
+"""Compares tf_bdecay.Lamb with TensorFlow Addons', timm's and optax' LAMB: the change of theta.
 
     make parity
 
-Addons needs TensorFlow 2.15, hence an environment of its own (requirements.txt); optax runs in this
-one, where it is installed. Exit code 0: all agree; 1: some differ; 2: the comparison cannot run.
+Addons needs TensorFlow 2.15 and timm PyTorch, hence environments of their own (requirements.txt and
+requirements-torch.txt); optax runs in this one, where it is installed.
+Exit code 0: all agree; 1: some differ; 2: the comparison cannot run.
 """
 
 import argparse
@@ -27,27 +28,28 @@ from tools.parity import lamb_cases, lamb_here
 TOLERANCE = {"float64": 1e-10, "float32": 2e-5}
 
 
-def addons_results(python):
-    """Changes of theta by Addons' LAMB: a function of case and dtype.
+def results_of(script, python, what):
+    """Changes of theta by another LAMB: a function of case and dtype.
 
     Args:
+        script: name of the program beside this one that runs it.
         python: the interpreter of its environment.
+        what: whose LAMB it is.
 
     Raises:
         SystemExit: with a sentence and exit code 2, where it does not run.
     """
     if not pathlib.Path(python).exists():
         _stop(
-            "TensorFlow Addons needs an environment of its own, with Python 3.11 and the packages "
-            f"of tools/parity/requirements.txt: run `make parity`. Received: {python}, not there."
+            f"{what} needs an environment of its own (tools/parity/requirements*.txt): run `make "
+            f"parity`. Received: {python}, not there."
         )
     with tempfile.TemporaryDirectory() as folder:
-        out = pathlib.Path(folder) / "addons.npz"
-        done = subprocess.run(
-            [python, str(HERE / "lamb_addons.py"), str(out)], capture_output=True, text=True
-        )
+        out = pathlib.Path(folder) / "changes.npz"
+        command = [python, str(HERE / script), str(out)]
+        done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            _stop(f"TensorFlow Addons' LAMB did not run in {python}:\n{done.stderr[-2000:]}")
+            _stop(f"LAMB of {what} did not run in {python}:\n{done.stderr[-2000:]}")
         results = dict(np.load(out))
     return lambda case, dtype: {k: results[f"{dtype}|{case}|{k}"] for k in lamb_cases.SHAPES}
 
@@ -86,7 +88,18 @@ def main():
         default=str(HERE.parents[1] / ".venv-parity/bin/python"),
         help="interpreter of the environment with TensorFlow Addons (default: what make makes)",
     )
-    others = {"tensorflow-addons": addons_results(parser.parse_args().addons_python)}
+    parser.add_argument(
+        "--torch_python",
+        default=str(HERE.parents[1] / ".venv-torch/bin/python"),
+        help="interpreter of the environment with timm (default: what make makes)",
+    )
+    arguments = parser.parse_args()
+    others = {
+        "tensorflow-addons": results_of(
+            "lamb_addons.py", arguments.addons_python, "TensorFlow Addons"
+        ),
+        "timm": results_of("lamb_timm.py", arguments.torch_python, "timm"),
+    }
     if lamb_here.has_optax():
         others["optax"] = lamb_here.optax_changes
     table, agree = compare(others)
