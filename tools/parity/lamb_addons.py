@@ -9,7 +9,6 @@ import sys
 import warnings
 
 import lamb_cases
-import numpy as np
 
 warnings.filterwarnings("ignore")  # Addons' notice that it has ended
 
@@ -43,15 +42,5 @@ def changes(case, dtype):
     return {k: v.numpy() - parameters[k] for k, v in variables.items()}
 
 
-def main():
-    """Runs all cases in both precisions."""
-    results = {}
-    for dtype in ("float64", "float32"):
-        for case in lamb_cases.CASES:
-            for path, change in changes(case, dtype).items():
-                results[f"{dtype}|{case}|{path}"] = change
-    np.savez(sys.argv[1], **results)
-
-
 if __name__ == "__main__":
-    main()
+    lamb_cases.write(sys.argv[1], changes)

@@ -59,6 +59,21 @@ def excluded(case):
     return without_decay, NO_KERNELS if adaptation == "kernels" else ()
 
 
+def write(path, changes):
+    """Writes the changes of all cases in both precisions: "dtype|case|path" in an npz file.
+
+    Args:
+        path: of the file.
+        changes: function of case and dtype: dict of a parameter's path to its change.
+    """
+    results = {}
+    for dtype in ("float64", "float32"):
+        for case in CASES:
+            for name, change in changes(case, dtype).items():
+                results[f"{dtype}|{case}|{name}"] = change
+    np.savez(path, **results)
+
+
 def largest_difference(ours, theirs):
     """Difference of two changes of theta over the largest change, the worst of all variables."""
     return max(

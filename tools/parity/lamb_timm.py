@@ -7,7 +7,6 @@ float32.
 import sys
 
 import lamb_cases
-import numpy as np
 import torch
 from timm.optim import Lamb
 
@@ -36,15 +35,5 @@ def changes(case, dtype):
     return {k: v.detach().numpy() - parameters[k] for k, v in tensors.items()}
 
 
-def main():
-    """Runs all cases in both precisions."""
-    results = {}
-    for dtype in ("float64", "float32"):
-        for case in lamb_cases.CASES:
-            for path, change in changes(case, dtype).items():
-                results[f"{dtype}|{case}|{path}"] = change
-    np.savez(sys.argv[1], **results)
-
-
 if __name__ == "__main__":
-    main()
+    lamb_cases.write(sys.argv[1], changes)
