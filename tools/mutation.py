@@ -5,19 +5,20 @@
 
 A mutant is one changed operator, number or condition. It is killed where a test of its part fails,
 or does not end; it survives where all pass; one that cannot be imported counts for nothing. Each is
-tried in a fork of a process that has imported TensorFlow and Keras, so that most end within
-seconds. What was tried is kept: the same command goes on, and tries survivors again.
+tried in a copy of the package and its tests, by a fork of a process that has imported TensorFlow
+and Keras, so that most end within seconds. What was tried is kept: the same command goes on, and
+tries survivors again.
 Exit codes: 0 at least 90 % are killed, 1 fewer, 2 input that cannot be used.
 """
 
-import importlib.abc
-import importlib.machinery
-import importlib.util
+import importlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import sys
+import tempfile
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -39,6 +40,7 @@ _SECONDS = 600  # after which tests do not end
 _SLOWEST = 3  # times as long as without a mutant is not ending
 _ENOUGH = 0.9
 _NOT_IMPORTED = 100
+_COPIED = ("tf_bdecay", "tests", "tools", "configs")
 _EXITS = {0: page.SURVIVED, _NOT_IMPORTED: page.NO_IMPORT}  # all others: killed
 TESTS = {target.name: target.tests for target in TARGETS}
 
@@ -92,7 +94,7 @@ def _limits(targets):
 
 
 class Fork:
-    """Tests in a fork of this process, with a mutant in place of a module.
+    """Tests in a fork of this process and a folder of its own, with a mutant of a module.
 
     Args:
         tests: paths of files.
@@ -110,11 +112,20 @@ class Fork:
         self.tests, self.limit, self.mutant = tests, limit, mutant
 
     def start(self):
-        """Forks."""
+        """Copies what tests need, puts the mutant there, and forks."""
         self._begun = time.monotonic()
+        self._tree = tempfile.TemporaryDirectory(prefix="mutant-")
+        for name in _COPIED:
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, pathlib.Path(self._tree.name, name), ignore=ignored)
+        shutil.copy(ROOT / "pyproject.toml", self._tree.name)
+        module = None
+        if self.mutant is not None:
+            module = self.mutant["module"]
+            pathlib.Path(self._tree.name, module).write_text(self.mutant["source"])
         self._pid = os.fork()
         if self._pid == 0:
-            os._exit(_in_child(self.tests, self.mutant))
+            os._exit(_in_child(self._tree.name, self.tests, module))
 
     def has_ended(self):
         """Looks whether the tests have ended; ends them after the limit."""
@@ -126,6 +137,8 @@ class Fork:
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
             self.word = page.KILLED
+        if self.word is not None:
+            self._tree.cleanup()
         return self.word is not None
 
 
@@ -144,44 +157,25 @@ def ended(forks, jobs):
             yield fork
 
 
-def _in_child(tests, mutant):
-    """The exit code: pytest's, or another where the mutant cannot be imported."""
+def _in_child(tree, tests, module):
+    """The exit code: pytest's, or another where the mutated module cannot be imported."""
     silent = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(silent, stream)
-    sys.dont_write_bytecode = True
-    os.chdir(ROOT)
+    os.chdir(tree)
+    sys.path[:] = [tree, *(path for path in sys.path if path != str(ROOT))]
+    os.environ["PYTHONPATH"] = tree  # for the processes that tests start
     for name in [n for n in sys.modules if n.split(".")[0] in ("tf_bdecay", "tools", "tests")]:
         del sys.modules[name]
-    if mutant is not None:
-        name = mutant["module"].removesuffix(".py").replace("/", ".")
-        sys.meta_path.insert(0, _Mutated(name, mutant["source"]))
+    if module is not None:
         try:
-            importlib.import_module(name)
+            importlib.import_module(module.removesuffix(".py").replace("/", "."))
         except Exception:
             return _NOT_IMPORTED
     import pytest
 
     options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow"]
     return int(pytest.main([*options, *tests]))
-
-
-class _Mutated(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
-    """Imports one module of a given source."""
-
-    def __init__(self, name, source):
-        self._name, self._source = name, source
-
-    def find_spec(self, fullname, path=None, target=None):
-        if fullname != self._name:
-            return None
-        return importlib.util.spec_from_loader(fullname, self)
-
-    def get_filename(self, fullname):
-        return str(ROOT / (fullname.replace(".", "/") + ".py"))
-
-    def get_data(self, path):
-        return self._source.encode()
 
 
 if __name__ == "__main__":

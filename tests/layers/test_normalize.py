@@ -53,6 +53,17 @@ def plain(x, gamma, beta, ghost, axis, epsilon):
     return ops.reshape(y + ops.reshape(beta, wide), shape), *averages
 
 
+def test_a_remainder_of_one_example_without_positions_has_its_own_values_for_means():
+    x, gamma, beta, _ = problem((5, 3), 1)
+    y, mean, variance = normalize.ghost_normalize_with_remainder(
+        tensor(x), tensor(gamma), tensor(beta), 2, 1, EPSILON
+    )
+    np.testing.assert_allclose(ops.convert_to_numpy(y)[4], beta, rtol=1e-12)
+    np.testing.assert_allclose(mean, x.mean(0), rtol=1e-12)
+    pairs = x[:4].reshape(2, 2, 3)
+    np.testing.assert_allclose(variance, pairs.var(1).sum(0) * 2 / 5, rtol=1e-12)
+
+
 @pytest.mark.parametrize("shape, axis, ghost", CASES)
 def test_outputs_and_statistics(shape, axis, ghost):
     x, gamma, beta, _ = problem(shape, axis)
