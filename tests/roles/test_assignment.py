@@ -1,5 +1,7 @@
 """Roles and pairs, from layer objects and from variables alone."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -159,6 +161,52 @@ def test_neighbours_of_other_shapes_are_no_pair():
         gamma = keras.Variable(np.ones(5, "float32"), name="gamma")
         beta = keras.Variable(np.ones((3, 5), "float32"), name="beta")
     assert not roles_of([gamma, beta]).pairs
+
+
+def loose(*paths):
+    """Variables that no layer owns."""
+    made = []
+    for path in paths:
+        *scopes, leaf = path.split("/")
+        with contextlib.ExitStack() as within:
+            for scope in scopes:
+                within.enter_context(keras.name_scope(scope))
+            made.append(keras.Variable(np.ones(3, "float32"), name=leaf))
+    return made
+
+
+def test_variables_of_no_layer_pair_with_their_neighbours_alone():
+    gamma, beta = loose("deep/norm/gamma", "deep/norm/beta")
+    (pair,) = roles_of([gamma, beta]).pairs
+    assert (pair.layer, pair.gamma, pair.beta) == ("deep/norm", 0, 1)
+    dense = layers.Dense(2)
+    dense.build((None, 3))
+    apart = roles_of([gamma, dense.kernel, beta])
+    assert not apart.pairs and apart.unpaired == [2]
+    (other,) = loose("deep/other/beta")
+    assert not roles_of([gamma, other]).pairs
+
+
+def test_several_pairs_of_one_layer_are_numbered_from_1():
+    variables = loose("two/g", "two/b", "two/h", "two/c", "two/kernel")
+    roles = roles_of(variables, {"two/[gh]": "gamma", "two/[bc]": "beta"})
+    pairs = [(p.layer, p.gamma, p.beta) for p in roles.pairs]
+    assert pairs == [("two/1", 0, 1), ("two/2", 2, 3)]
+    assert [v.layer for v in roles.variables] == ["two"] * 5
+    assert not any(v.overwritten for v in roles.variables)
+
+
+def test_a_scale_deep_in_a_layer_of_other_kernels_is_no_gamma():
+    class Tempered(layers.Dense):
+        def build(self, shape):
+            super().build(shape)
+            self.scale = self.add_weight(shape=(self.units,), name="scale", initializer="ones")
+
+        def call(self, x):
+            return super().call(x) * self.scale
+
+    model = keras.Sequential([keras.Input((4,)), Tempered(3, name="tempered")])
+    assert [v.role for v in roles_of(model).variables] == ["kernel", "bias", "other"]
 
 
 def test_a_frozen_gamma_leaves_beta_unpaired():
