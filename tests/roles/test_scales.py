@@ -109,6 +109,12 @@ def test_scales(name, dtype):
     assert list(scales.roles_by_action(own).values()) == ["gamma"]
 
 
+def test_of_two_channels_a_scale_is_one_and_of_one_channel_it_is_not_known():
+    two, one = (built(SCALES["LayerScale"], (None, 4, n)) for n in (2, 1))
+    assert list(scales.roles_by_action(two).values()) == ["gamma"]
+    assert scales.roles_by_action(one) == {}
+
+
 @pytest.mark.parametrize("name", PAIRS)
 def test_a_shift_beside_a_scale_is_its_beta(name):
     own = built(PAIRS[name])

@@ -8,6 +8,7 @@ from tf_bdecay.storage.files import write_json
 KILLED, SURVIVED, NO_IMPORT = "killed", "survived", "cannot be imported"
 _POLICIES, _FORMULAS = "tf_bdecay/decay/policies.py", "tf_bdecay/optim/formulas.py"
 _GHOST = "tf_bdecay/layers/ghost_batch_norm.py"
+_SCALES = "tf_bdecay/roles/scales.py"
 _ASSIGNMENT = "tf_bdecay/roles/assignment.py"
 _NORMALIZE = "tf_bdecay/layers/normalize.py"
 # Survivors that were looked at: (module, a part of the changed line) -> why no test can tell them.
@@ -20,6 +21,9 @@ LOOKED_AT = {
     (_NORMALIZE, "whole > batch"): "The same by the longer way, with an empty remainder.",
     (_NORMALIZE, "axis + 1 != len(shape)"): "The same: an axis is one of the shape's.",
     (_ASSIGNMENT, 'v.role <= "beta"'): "The same: no role comes before beta in the alphabet.",
+    (_SCALES, "_LARGEST = "): "How much is worth evaluating is a matter of time alone.",
+    (_SCALES, "shape[axis] is channels"): "The same: Python has each small integer once.",
+    (_SCALES, 'is not "tensorflow"'): "The same: Keras' names of backends are there once.",
     (_ASSIGNMENT, "counts[paths[i]] != 1"): "The same: what is there counts at least once.",
     (_ASSIGNMENT, "strict=False"): "The same: both are equally long there.",
     (_ASSIGNMENT, "owners[group[ -1]]"): "The same: a group has one owner.",
