@@ -84,8 +84,8 @@ def text(entries, known):
         "# Do the tests notice?",
         "",
         f"Of the {known:,} mutants that cosmic-ray's operators make of the parts below, "
-        f"{len(entries)} were tried, of those drawn with a fixed seed, each as likely as any other, by "
-        "the quick tests of their part (`make test-mutants`). "
+        f"{len(entries)} were tried, of those drawn with a fixed seed, each as likely as any "
+        "other, by the quick tests of their part (`make test-mutants`). "
         f"{len(entries) - counted} cannot be imported and count for nothing. "
         f"**{killed} of {counted} are killed, {killed / max(counted, 1):.1%}.**",
         "",
