@@ -34,22 +34,19 @@ def places(source):
     return found
 
 
-def mutated(source, name, occurrence):
-    """The source with one mutation."""
-    return mutate_code(source, plugins.get_operator(name)(), occurrence)
-
-
 def main(count, seed, out):
     """Writes the mutants: dicts of target, module, line, operator and source."""
-    known = []
-    for target in TARGETS:
-        for module in target.modules:
-            source = (ROOT / module).read_text()
-            known += [(target.name, module, *place) for place in places(source)]
+    sources = {m: (ROOT / m).read_text() for target in TARGETS for m in target.modules}
+    known = [
+        (target.name, module, *place)
+        for target in TARGETS
+        for module in target.modules
+        for place in places(sources[module])
+    ]
     chosen = sorted(random.Random(seed).sample(known, min(count, len(known))))
     made = []
     for target, module, operator, occurrence, line in chosen:
-        source = mutated((ROOT / module).read_text(), operator, occurrence)
+        source = mutate_code(sources[module], plugins.get_operator(operator)(), occurrence)
         if source is not None:
             made.append(
                 {

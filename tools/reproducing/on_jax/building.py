@@ -55,9 +55,8 @@ class Run:
     @property
     def shown(self):
         """Dict of loss and metrics to what metrics.csv calls those of an epoch's evaluation."""
-        end, smoothed = "_precise" * self.precise, self.config.label_smoothing > 0
-        names = ("loss", "accuracy", *["crossentropy"] * smoothed)
-        return {name: f"{self.size.split}_{name}{end}" for name in names}
+        end = "_precise" * self.precise
+        return {name: f"{self.size.split}_{name}{end}" for name in self.steps.evaluated}
 
 
 def check(config):

@@ -41,9 +41,9 @@ class Steps:
     def __init__(self, model, optimizer, image_set, label_smoothing=0.0):
         self.model, self.optimizer, self.image_set = model, optimizer, image_set
         self._loss = SmoothedCrossentropy(label_smoothing)
-        self._losses = {"loss": SmoothedCrossentropy(label_smoothing, reduction=None)}
-        if label_smoothing:
-            self._losses["crossentropy"] = SmoothedCrossentropy(reduction=None)
+        plain = {"crossentropy": SmoothedCrossentropy(reduction=None)} if label_smoothing else {}
+        self._losses = {"loss": SmoothedCrossentropy(label_smoothing, reduction=None), **plain}
+        self.evaluated = ("loss", "accuracy", *plain)  # names of what `evaluate` gives
         self._normalizations = [
             layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)
         ]

@@ -1,0 +1,152 @@
+"""Tables, figures and claims from results alone: statistics on made data."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from tests.tools.made_results import SMOKE, made_results, result
+from tf_bdecay.errors import BadInput
+from tools.reproducing import claims, figures, page, plan, runs, statistics, store, tables, wanted
+
+
+def test_the_loss_of_smoothed_labels_is_not_called_crossentropy():
+    plain = {"config": {"label_smoothing": 0.0}, "test_accuracy": 0.5, "test_loss": 1.0}
+    smoothed = {**plain, "config": {"label_smoothing": 0.1}, "test_crossentropy": 0.75}
+    assert tables.quantities(plain)["cross-entropy"] == 1.0
+    assert tables.quantities(smoothed)["cross-entropy"] == 0.75
+
+
+def test_a_known_effect_is_found_and_none_not_more_often_than_stated():
+    random = np.random.default_rng(0)
+
+    def found(effect, n=8):
+        a, b = random.normal(effect, 0.5, n), random.normal(0, 0.5, n)
+        return statistics.paired(dict(enumerate(a)), dict(enumerate(b)))
+
+    none = [found(0.0) for _ in range(2000)]
+    assert np.mean([t.p < 0.05 for t in none]) < 0.065
+    assert np.mean([t.low <= 0 <= t.high for t in none]) > 0.935
+    some = np.mean([found(1.0).p < 0.05 for _ in range(1000)])
+    assert some == pytest.approx(statistics.power(1.0, math.sqrt(0.5), 8), abs=0.04)
+    needed = statistics.seeds_needed(1.0, math.sqrt(0.5))
+    assert statistics.power(1.0, math.sqrt(0.5), needed) >= 0.8
+    assert statistics.power(1.0, math.sqrt(0.5), needed - 1) < 0.8
+
+
+def test_holm_holds_its_rate_over_many_claims():
+    assert statistics.holm([0.01, math.nan, 0.04, 0.03]) == pytest.approx(
+        [0.03, math.nan, 0.06, 0.06], nan_ok=True
+    )
+    p = np.random.default_rng(1).uniform(size=(2000, 10))
+    assert np.mean([min(statistics.holm(row)) < 0.05 for row in p]) < 0.065
+
+
+def test_r_squared_has_an_interval_around_it():
+    x = np.arange(9.0)
+    noise = np.random.default_rng(2).normal(size=9)
+    square, low, high = statistics.r_squared(x, x + noise)
+    assert low < square < high <= 1
+    assert square == pytest.approx(np.corrcoef(x, x + noise)[0, 1] ** 2)
+    assert statistics.r_squared(x, 2 * x + 1)[0] == pytest.approx(1)
+    assert math.isnan(statistics.r_squared(x, np.ones(9))[0])
+    with pytest.raises(BadInput, match="three points"):
+        statistics.r_squared(x[:2], x[:2])
+
+
+def test_pages_are_made_of_results_alone_and_judge_by_them(tmp_path):
+    table = wanted.table4(("digits",))
+    lines = table.rows["digits"]
+    gain = {("no_bias", "large"): -0.02, ("beta", "large"): 0.0, ("adaptive", "large"): -0.04}
+    random = np.random.default_rng(3)
+    made = made_results(
+        tmp_path / "smoke",
+        [line.arm for line in lines],
+        lambda arm, seed: 0.9 + gain.get((arm.variant, arm.batch), 0.0) + random.normal(0, 0.002),
+    )
+    pages = tmp_path / "smoke" / "pages"
+    pages.mkdir()
+    (pages / "table7.md").write_text("of results that are gone")
+    before = lines[0].arm.but(overrides={"decay.kernel": 0.5})  # no search tries it now
+    tried = runs.resolve(before, SMOKE, runs.FIRST_TUNING_SEED)
+    made.add(tried, result(tried, 0.7531))
+    page.write(tmp_path, SMOKE, made.read())
+    assert not (pages / "table7.md").exists()
+    text = (tmp_path / "smoke" / "results.md").read_text()
+    assert f"* {tried.label}: 75.31" in text
+    rows = {
+        (row["row"], row["quantity"], row["against"]): row
+        for row in json.loads((pages / "table4.json").read_text())
+    }
+    row = rows["large batch", "accuracy", "small batch"]
+    assert (row["n"], row["pairs"], row["against"]) == (8, 8, "small batch")
+    assert row["low"] < -2 < row["high"] < 0
+    verdicts = {
+        line.split(" | ")[0][2:]: line.rsplit("**", 2)[1]
+        for line in (pages / "claims.md").read_text().splitlines()
+        if line.endswith("** |")
+    }
+    assert verdicts["A large batch loses accuracy (accuracy)"] == claims.SHOWN
+    assert verdicts["A large batch loses accuracy (cross-entropy)"] == claims.NOT_SHOWN  # all 1
+    assert verdicts["Decay of beta wins accuracy back (accuracy)"] == claims.SHOWN
+    assert verdicts["Adaptive decay wins accuracy back (accuracy)"] == claims.CONTRADICTED
+    assert verdicts["Adaptive decay beats fixed decay (accuracy)"] == claims.CONTRADICTED
+    assert verdicts["Decay of beta lowers C(beta) (C beta)"] == claims.NOT_SHOWN
+    assert "80 % power by" in (pages / "table4.md").read_text()
+    assert "not run" in text
+
+
+@pytest.mark.parametrize(
+    "gain, spread, verdict",
+    [(0.0, 0.1, claims.SHOWN), (0.0, 2.0, claims.NOT_SHOWN), (1.5, 0.1, claims.CONTRADICTED)],
+)
+def test_no_difference_is_shown_within_the_margin_alone(tmp_path, gain, spread, verdict):
+    random, made = np.random.default_rng(5), store.Store(tmp_path)
+    table = wanted.table3(("digits",))
+    for row in table.rows["digits"]:
+        for seed in range(6):
+            run = runs.resolve(row.arm, SMOKE, seed)
+            more = gain * (row.label == "gamma frozen") + random.normal(0, spread)
+            made.add(run, result(run, 0.5 + more / 100))
+    judged = claims.judge({"table3": tables.rows(table, SMOKE, made)})
+    found = {row["claim"]: row["verdict"] for row in judged}
+    assert found["Gamma frozen makes no difference"] == verdict
+
+
+def test_correlations_and_costs_are_judged_over_runs():
+    random, made = np.random.default_rng(6), []
+    for i in range(24):
+        accuracy = 0.5 + 0.01 * i
+        log = {
+            "C_m": -accuracy * 9 + random.normal(0, 0.1),
+            "trace": -accuracy * 20,
+            "FR": random.normal(),
+        }
+        measures = {name: {"total": math.exp(v)} for name, v in log.items()}
+        measures["C"] = {"seconds": 1.0}
+        measures["trace"]["seconds"] = 20.0 + random.normal()
+        made.append({"status": store.DONE, "test_accuracy": accuracy, "measures": measures})
+    found = {r["claim"]: r["verdict"] for r in claims.judge({}, [("digits", made)], made)}
+    assert found["C_m correlates with accuracy more than FR"] == claims.SHOWN
+    assert found["Tr(H) correlates with accuracy more than FR"] == claims.SHOWN
+    assert found["C costs 5 times less than Tr(H)"] == claims.SHOWN
+    for result_ in made:
+        result_["measures"]["trace"]["seconds"] = 2.0 + random.normal(0, 0.1)
+    found = {r["claim"]: r["verdict"] for r in claims.judge({}, (), made)}
+    assert found["C costs 5 times less than Tr(H)"] == claims.CONTRADICTED
+
+
+def test_figures_are_drawn_of_what_a_result_keeps(tmp_path):
+    """Norms and C by variable, and the correlation that was put in, are in the picture."""
+    made = store.Store(tmp_path)
+    (table,) = plan.tables("figure2", ("digits",), {})
+    row = table.rows["digits"][0]
+    run = runs.resolve(row.arm, SMOKE, 0)
+    curve = {"epoch": [1.0, 2.0], "norm": [1.0, 2.0], "C_m": [0.1, 0.2]}
+    variables = {f"v{i}": {"kind": k, **curve} for i, k in enumerate(("beta", "gamma", "Conv"))}
+    made.add(run, result(run, 0.5) | {"curves": {"variables": variables}})
+    figure, lacks = figures.DRAWN["figure2"](table, SMOKE, made)
+    assert lacks == ["beta decay 1.0: not run."]
+    drawn = [line.get_ydata().tolist() for axis in figure.axes for line in axis.get_lines()]
+    assert drawn == [[1.0, 2.0], [0.1, 0.2]] * 3
