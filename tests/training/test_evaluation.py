@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+import types
 
 import pytest
 from rich.console import Console
@@ -60,3 +61,18 @@ def test_nothing_is_evaluated_with_a_new_head(finished, tmp_path):
 
 def _quiet():
     return Console(file=io.StringIO())
+
+
+def test_of_smoothed_labels_the_table_fits_a_terminal():
+    names = ("accuracy", "top5_accuracy", "loss", "crossentropy")
+    found = {f"test_{name}{end}": 0.5 for name in names for end in ("", "_precise")}
+    experiment = types.SimpleNamespace(
+        config=types.SimpleNamespace(label_smoothing=0.1),
+        images=types.SimpleNamespace(split=lambda name: range(10_000)),
+    )
+    page = io.StringIO()
+    Console(file=page, width=80).print(evaluation._table(found, ["test"], experiment))
+    rows = [line.split() for line in page.getvalue().splitlines() if "test" in line]
+    shown = ["50.00%", "50.00%", "0.5000", "0.5000"]
+    assert rows == [["test", "10,000", kind, *shown] for kind in ("moving", "precise")]
+    assert "cross-entropy" in page.getvalue() and "statistics" in page.getvalue()

@@ -93,9 +93,9 @@ def _table(found, splits, experiment):
     shown = {name: title for name, title in columns.items() if f"test_{name}" in found}
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("split", "images", "statistics"):
-        table.add_column(name, justify="right" if name == "images" else "left")
-    for title in shown.values():
-        table.add_column(title, justify="right", no_wrap=True)
+        table.add_column(name, justify="right" if name == "images" else "left", no_wrap=True)
+    for name, title in shown.items():  # the title of a smoothed loss may take several lines
+        table.add_column(title, justify="right", no_wrap=name != "loss")
     for split in splits:
         for end, words in _ENDS.items():
             if f"{split}_loss{end}" not in found:
