@@ -4,14 +4,17 @@
     python tools/reproduce.py tuning --scale=cpu --dataset=cifar100 --data_dir=DIR
     python tools/reproduce.py all --scale=smoke
 
-table1 to table4, figure1 to figure7, claims; pages (from results alone); tuning (kernel decay and
+table1 to table5, figure1 to figure7, claims; pages (from results alone); tuning (kernel decay and
 peak of each arm of Table 4, those without decay of beta first), tuning_baselines (of these alone),
 tuning_others (AdamW, LARS, SGD); table4_added (decay of beta added to the tuned large batch),
 table4_tuned (each arm as tuned), table6 and table7, at what tuning found; all: the paper's.
 
     python tools/reproduce.py table7 --scale=cpu --row="label smoothing 0.1" --row="SAM 0.2"
 
-trains these rows of a table alone; --row=? lists them.
+trains these rows of a table alone; --row=? lists them. Table 5 and a column of Table 3 are of
+ImageNet, or at --scale=smoke of any pictures:
+
+    python tools/reproduce.py table5 --scale=paper --source=DIR --strategy=mirrored
 
 Every finished run is a JSON file in OUT/SCALE/, and is never run again; stopped anywhere, the same
 command goes on.
@@ -41,6 +44,9 @@ _SEEDS = flags.DEFINE_integer("seeds", None, "Seeds an arm, 0 to N - 1.")
 _DATASET = flags.DEFINE_string("dataset", None, "One data set alone.")
 _ROWS = flags.DEFINE_multi_string("row", [], "Train one row alone, by its label; may be repeated.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Prepared CIFAR sets.")
+_SOURCE = flags.DEFINE_string("source", None, "ImageNet, as config.data.source of main.py.")
+_STRATEGY = flags.DEFINE_string("strategy", None, "As of main.py, for runs on ImageNet.")
+_MICRO = flags.DEFINE_integer("micro_batch_size", None, "As of main.py's config, likewise.")
 _OUT = flags.DEFINE_string("out", "results", "Folder of results.")
 _JOBS = flags.DEFINE_integer("jobs", 1, "Runs at a time, a core each.")
 _MINUTES = flags.DEFINE_float("minutes", None, "Begin no run after; under JAX stop one, too.")
@@ -61,12 +67,13 @@ def main(rest):
         if name not in plan.NAMES:
             raise unknown("table or figure", name, plan.NAMES)
     _check_numbers()
-    _check_backend(names, plan.MEASURED)
-    datasets = scale.datasets
+    _check_backend(names, plan.MEASURED, scales.IMAGENET)
+    datasets = scale.datasets if _SOURCE.value is None else scale.all_datasets
     if _DATASET.value is not None:
-        if _DATASET.value not in scale.datasets:
-            raise unknown(f"dataset at scale {scale.name}", _DATASET.value, scale.datasets)
+        if _DATASET.value not in scale.all_datasets:
+            raise unknown(f"dataset at scale {scale.name}", _DATASET.value, scale.all_datasets)
         datasets = (_DATASET.value,)
+    pictures = _picture_flags(scales.IMAGENET in datasets)
     seeds = _SEEDS.value or scale.seeds
     results = store.Store(pathlib.Path(_OUT.value, scale.folder)).read()
     for remark in results.remarks:
@@ -91,6 +98,7 @@ def main(rest):
         worker = worker or runner.Runner(
             results,
             _DATA_DIR.value,
+            pictures,
             _JOBS.value,
             _MINUTES.value,
             lambda line: print(line, flush=True),
@@ -104,7 +112,27 @@ def main(rest):
     return 0
 
 
-def _check_backend(names, measured):
+def _picture_flags(imagenet):
+    """Flags of main.py for the runs on ImageNet."""
+    given = {
+        "--config.data.source": _SOURCE.value,
+        "--strategy": _STRATEGY.value,
+        "--config.micro_batch_size": _MICRO.value,
+    }
+    given = [f"{flag}={value}" for flag, value in given.items() if value is not None]
+    require(
+        imagenet or not given,
+        "--source, --strategy and --micro_batch_size are of runs on ImageNet, of which there are "
+        f"none at this --scale and --dataset. Received: {' '.join(given)}",
+    )
+    require(
+        not imagenet or (_SOURCE.value is not None or _DRY_RUN.value),
+        "Where is ImageNet? Set --source=DIR, in any layout that docs/pictures.md lists.",
+    )
+    return given
+
+
+def _check_backend(names, measured, imagenet):
     """Raises `BadInput` for what Keras' backend cannot do."""
     backend = os.environ["KERAS_BACKEND"]
     require(
@@ -114,6 +142,10 @@ def _check_backend(names, measured):
     require(
         backend == "jax" or _PRECISION.value != "tf32",
         "--precision=tf32 needs KERAS_BACKEND=jax: TensorFlow has no such switch here.",
+    )
+    require(
+        backend == "tensorflow" or (_SOURCE.value is None and _DATASET.value != imagenet),
+        f"Runs on {imagenet} need KERAS_BACKEND=tensorflow: leave --source out.",
     )
     without = [name for name in names if name in measured]
     require(

@@ -40,10 +40,24 @@ def test_tables_share_runs_and_those_that_wait_say_so():
     apart = [plan.runs([name], SMOKE, ("digits",), 2, empty)[0] for name in ("table3", "table4")]
     both, _ = plan.runs(["table3", "table4"], SMOKE, ("digits",), 2, empty)
     assert len(both) == sum(map(len, apart)) - 2 * 2  # no bias decay and beta decay, two seeds
-    waits = ("table5", "ImageNet"), ("table7", "`tuning_baselines`"), ("table6", "`tuning`")
+    waits = ("table5", "--source=DIR"), ("table7", "`tuning_baselines`"), ("table6", "`tuning`")
     for name, said in waits:
         none, (sentence,) = plan.runs([name], SMOKE, ("digits",), 2, empty)
         assert none == [] and said in sentence
+
+
+def test_imagenet_has_table_5_and_a_column_of_table_3_alone():
+    paper, empty = scales.get("paper"), store.Store(pathlib.Path("nowhere"))
+    made, waiting = plan.runs(["table3", "table4", "table5"], paper, ("imagenet",), 1, empty)
+    assert waiting == ["table4 is not of imagenet."]
+    assert {(run.arm.model, run.flat["batch_size"], run.flat["epochs"]) for run in made} == {
+        ("resnet50", 32_768, 90),
+        ("resnet50_d", 32_768, 90),
+        ("resnet50_d", 1024, 90),
+    }
+    assert len(made) == 6 + 4 and all(run.pictures for run in made)
+    small, large = (r for r in made if (r.arm.model, r.arm.variant) == ("resnet50_d", "no_bias"))
+    assert small.flat == large.flat | {"batch_size": 1024}  # peak by the square-root rule
 
 
 @pytest.mark.parametrize("scale", scales.SCALES)

@@ -13,7 +13,9 @@ import time
 import pytest
 
 from tests.tools.made_results import SMOKE
+from tf_bdecay import data
 from tf_bdecay.storage.files import locked
+from tools import make_pictures
 from tools.reproducing import runner, runs, scales, store, wanted
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -42,6 +44,8 @@ def reproduce(*arguments, backend="tensorflow"):
         (["table4", "--seed=1"], "did you mean '--seeds'?"),
         (["table4", "--precision=bf16"], "Unknown precision 'bf16'"),
         (["table4", "--precision=tf32"], "--precision=tf32 needs KERAS_BACKEND=jax"),
+        (["table5", "--dataset=imagenet"], "Where is ImageNet? Set --source=DIR"),
+        (["table5", "--scale=cpu", "--source=x"], "of which there are none at this --scale"),
     ],
 )
 @pytest.mark.quick_rows(2)
@@ -57,6 +61,7 @@ def test_what_cannot_be_used_is_one_sentence(arguments, said, backend="tensorflo
     [
         (["tabel4"], "did you mean 'table4'?"),
         (["table3", "table2", "all"], "table2, all needs measures of sharpness"),
+        (["table5", "--source=x"], "Runs on imagenet need KERAS_BACKEND=tensorflow"),
     ],
 )
 def test_under_jax_what_needs_tensorflow_is_one_sentence(arguments, said):
@@ -81,6 +86,25 @@ def test_table4_and_figure1_are_trained_once(tmp_path):
         assert (tmp_path / "smoke" / "pages" / name).stat().st_size > 0
     again = reproduce(*command)
     assert "14 runs are needed, 0 are missing." in again.stdout
+
+
+@pytest.mark.slow
+def test_table5_is_trained_on_pictures_in_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    pictures = tmp_path / "pictures"
+    split = data.load("digits").test
+    make_pictures.write(split, pictures / "train")
+    make_pictures.write(split, pictures / "test", seed=1)
+    command = ["table5", "--scale=smoke", f"--source={pictures}", f"--out={tmp_path}"]
+    done = reproduce(*command, "--micro_batch_size=224", "--row=small batch", "--row=large batch")
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "2 runs are needed, 2 are missing." in done.stdout
+    found = store.Store(tmp_path / "smoke").read().results.values()
+    assert {r["config"]["batch_size"] for r in found} == {64, 448}
+    assert all(r["config"]["data.source"] is None for r in found)  # where they lay is not theirs
+    table = (tmp_path / "smoke" / "pages" / "table5.md").read_text()
+    assert "| small batch | accuracy | 77.16 | 1 |" in table
+    assert "| large batch + adaptive | accuracy | 77.24 | not run" in table, table
 
 
 def begin(*arguments):

@@ -3,6 +3,7 @@
 from tf_bdecay.errors import require, unknown
 from tools.reproducing import beyond, tuning, wanted
 from tools.reproducing.runs import resolve
+from tools.reproducing.scales import IMAGENET
 
 _SCATTERS = {
     "figure1": ("vgg11", 0),
@@ -10,7 +11,10 @@ _SCATTERS = {
     "figure6": ("vgg19_bn", 0),
     "figure7": ("vgg19_bn", 1),
 }
-_NO_IMAGENET = "table5 waits for ImageNet, which the project does not read yet: not run."
+_NO_IMAGENET = (
+    "table5 is of ImageNet, which --source=DIR names, at a scale that has it (paper; smoke for "
+    "any pictures): not run."
+)
 _TUNED = ("table4_added", "table4_tuned", "table6", "table7")
 _ALL = ("table4", "table3", "table1", "table2", *(f"figure{i}" for i in range(1, 8)))
 # Searches that each name stands for.
@@ -32,9 +36,16 @@ def tables(name, datasets, tuned):
         datasets: names.
         tuned: from `tuning.tuned`.
     """
+    if name == "table3":
+        return [wanted.table3(datasets)]
+    if name == "table5":
+        return [wanted.table5()] if IMAGENET in datasets else []
+    datasets = [dataset for dataset in datasets if dataset != IMAGENET]
+    if not datasets:
+        return []
     first = datasets[:1]
-    if name in ("table1", "table2", "table3", "table4"):
-        return [getattr(wanted, name)(datasets if name in ("table3", "table4") else first)]
+    if name in ("table1", "table2", "table4"):
+        return [getattr(wanted, name)(datasets if name == "table4" else first)]
     if name in _TUNED:
         made = {
             "table4_added": lambda: wanted.table4_added(datasets, tuned),
@@ -72,12 +83,17 @@ def runs(names, scale, datasets, seeds, results, labels=()):
     names = [n for name in names for n in ((*_ALL, "table5") if name == "all" else (name,))]
     if "claims" in names:
         names = [*names, *_ALL]
-    waiting = [_NO_IMAGENET] if "table5" in names else []
+    small = [dataset for dataset in datasets if dataset != IMAGENET]
+    waiting = [_NO_IMAGENET] if "table5" in names and IMAGENET not in datasets else []
+    if not small:
+        others = [n for n in names if n not in ("table3", "table5", "claims", "pages")]
+        waiting += [f"{name} is not of {IMAGENET}." for name in others]
+        names = [n for n in names if n not in others]
     found = {}
     for name in names:
         searches = _SEARCHES.get(name, ())
-        found.update({r.key: r for r in tuning.runs(searches, datasets, scale, results)})
-    tuned = tuning.tuned(datasets, scale, results)
+        found.update({r.key: r for r in tuning.runs(searches, small, scale, results)})
+    tuned = tuning.tuned(small, scale, results)
     for name in dict.fromkeys(names):
         if name in _TUNED and not tables(name, datasets, tuned):
             search = "tuning_baselines" if name in ("table4_added", "table7") else "tuning"

@@ -18,6 +18,7 @@ from tf_bdecay.distribution import signals
 from tf_bdecay.errors import BadInput
 from tf_bdecay.launching import processes
 from tf_bdecay.storage.files import json_ready, locked, versions
+from tf_bdecay.training.workdir import FREE
 from tools.reproducing import runs, store
 
 _CHILD = pathlib.Path(__file__).with_name("child.py")
@@ -39,14 +40,17 @@ class Runner:
     Args:
         results: the `Store`.
         data_dir: folder of the prepared sets, or None.
+        pictures: flags of main.py for runs on pictures in files: where these are, and how an
+            update is computed. Such a run has all cores, and its sharpness is not measured.
         jobs: processes at a time, a core each.
         minutes: after which no run is begun, and one under JAX stops, to go on another time; None
             for no limit.
         say: called with a line for a person.
     """
 
-    def __init__(self, results, data_dir=None, jobs=1, minutes=None, say=print):
+    def __init__(self, results, data_dir=None, pictures=(), jobs=1, minutes=None, say=print):
         self.store, self.data_dir, self.jobs, self.say = results, data_dir, jobs, say
+        self.pictures = pictures
         self.jax = _backend() == "jax"
         self.end = None if minutes is None else time.monotonic() + 60 * minutes
         self.stopped = threading.Event()
@@ -126,7 +130,7 @@ class Runner:
             return
         except ValueError:
             left = None
-        if left != run.flat:
+        if left is None or _fixed(left) != _fixed(run.flat):
             shutil.rmtree(workdir)
             self.say(f"{run.label}: an unfinished run of another config, begun anew.")
 
@@ -139,7 +143,7 @@ class Runner:
             "arguments": arguments,
             "workdir": str(workdir),
             "data_dir": self.data_dir,
-            "measure": None if run.tuning else measure,
+            "measure": None if run.tuning or run.pictures else measure,
             "until": None if self.end is None else time.time() + self.end - time.monotonic(),
             "tf32": scale.precision == "tf32",
         }
@@ -153,7 +157,7 @@ class Runner:
                 env={
                     "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{_MEMORY / self.jobs:.2f}",
                     **os.environ,
-                    **_ONE_THREAD,
+                    **({} if run.pictures else _ONE_THREAD),
                     "PYTHONPATH": str(runs.ROOT),
                 },
                 stdout=out,
@@ -195,8 +199,13 @@ class Runner:
             f"--config={run.spec}",
             *(f"--config.{path}={value}" for path, value in flags.items()),
             f"--workdir={workdir}",
-            *([f"--data_dir={self.data_dir}"] if self.data_dir else []),
+            *(self.pictures if run.pictures else ()),
+            *([f"--data_dir={self.data_dir}"] if self.data_dir and not run.pictures else []),
         ]
+
+
+def _fixed(flat):
+    return {path: value for path, value in flat.items() if path not in FREE}
 
 
 def missing(wanted, results):

@@ -9,6 +9,7 @@ from tf_bdecay.storage.files import json_ready
 from tf_bdecay.training import config as checks
 from tf_bdecay.training import keys
 from tools.reproducing import config as config_file
+from tools.reproducing.scales import IMAGENET
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Raised by hand where an update's numbers change beyond rounding: older results are then of another
@@ -66,11 +67,16 @@ class Run:
         return self.seed >= FIRST_TUNING_SEED
 
     @property
+    def pictures(self):
+        """Whether it trains on pictures in files."""
+        return self.arm.dataset == IMAGENET
+
+    @property
     def label(self):
         """What it is called in lists."""
         arm = self.arm
         more = "".join(f" {path.rpartition('.')[2]}={value}" for path, value in arm.overrides)
-        size = self.scale.batches[arm.batch]
+        size = self.flat["batch_size"]
         names = f"{arm.dataset} {arm.model} {arm.optimizer} {arm.variant}"
         return f"{names} b{size}{more} seed {self.seed}"
 
@@ -88,7 +94,10 @@ class Run:
     def images_drawn(self):
         """Images that the run trains on, counted once an epoch."""
         sizes = {"digits": 1438, "cifar10": 50_000, "cifar100": 50_000}
-        return (self.flat["data.images"] or sizes[self.flat["data.name"]]) * self.flat["epochs"]
+        size = self.flat["data.images"] or sizes.get(
+            self.flat["data.name"], self.scale.imagenet_images
+        )
+        return size * self.flat["epochs"]
 
 
 def spec_of(arm):
@@ -99,8 +108,12 @@ def spec_of(arm):
 
 def overrides(arm, scale, seed):
     """Dict of dotted path to value: what the config file does not say."""
-    more = scale.sgd if arm.optimizer == "sgd" else {}
-    found = {**scale.overrides, **more, "batch_size": scale.batches[arm.batch], "seed": seed}
+    if arm.dataset == IMAGENET:
+        found = {**scale.imagenet, "batch_size": scale.imagenet_batches[arm.batch]}
+    else:
+        more = scale.sgd if arm.optimizer == "sgd" else {}
+        found = {**scale.overrides, **more, "batch_size": scale.batches[arm.batch]}
+    found["seed"] = seed
     if arm.optimizer == "sgd":
         found = {k: v for k, v in found.items() if not k.startswith("learning_rate.base")}
     return {**found, **dict(arm.overrides)}

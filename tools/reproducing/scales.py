@@ -6,6 +6,7 @@ from tf_bdecay.errors import unknown
 
 # TensorFloat-32 is not in a config: products of float32 are rounded, and nothing else.
 PRECISIONS = ("float32", "tf32", "mixed_bfloat16")
+IMAGENET = "imagenet"  # pictures in files, by --source: Table 5, and a column of Table 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Scale:
         seeds: of a table, by default.
         words: what it is, for the pages.
         precision: out of `PRECISIONS`, in which layers compute.
+        imagenet_batches, imagenet: `batches` and `overrides` of ImageNet's runs.
+        imagenet_images: to train on.
     """
 
     name: str
@@ -37,6 +40,14 @@ class Scale:
     seeds: int
     words: str
     precision: str = "float32"
+    imagenet_batches: dict = dataclasses.field(default_factory=dict)
+    imagenet: dict = dataclasses.field(default_factory=dict)
+    imagenet_images: int = 0
+
+    @property
+    def all_datasets(self):
+        """`datasets`, and ImageNet where the scale has it."""
+        return (*self.datasets, IMAGENET) if self.imagenet_batches else self.datasets
 
     @property
     def folder(self):
@@ -64,6 +75,8 @@ SCALES = {
             probes=64,
             seeds=3,
             words="the paper's: CIFAR at 32x32, 200 epochs, width 64",
+            imagenet_batches={"small": 1024, "large": 32_768},
+            imagenet_images=1_281_167,
         ),
         Scale(
             "cpu",
@@ -106,6 +119,16 @@ SCALES = {
             seeds=1,
             words="a test of the tool: scikit-learn's digits, width 4, two epochs; its numbers "
             "mean nothing",
+            imagenet_batches={"small": 64, "large": 448},
+            imagenet={
+                "data.size": 32,
+                "data.least_area": 0.35,
+                "model.width": 4,
+                "epochs": 1,
+                "learning_rate.base_batch": 448,
+                "evaluation_batch_size": 64,
+            },
+            imagenet_images=1438,  # tools/make_pictures.py writes so many
         ),
     )
 }
@@ -128,6 +151,7 @@ def get(name, precision="float32"):
     return dataclasses.replace(
         found,
         overrides={**found.overrides, **more},
+        imagenet={**found.imagenet, **more},
         words=f"{found.words}; computed in {precision}",
         precision=precision,
     )
