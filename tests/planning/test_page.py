@@ -15,7 +15,7 @@ from tf_bdecay.training import parts
 
 def page_of(config, devices, **hardware):
     counts, device = formulas.parse_devices(devices), formulas.check_hardware(**hardware)
-    shown, rows = page.run(config, counts, device)
+    shown, rows = page.plan(config, counts, device)
     text = io.StringIO()
     Console(file=text, width=160).print(shown)
     lines = text.getvalue().splitlines()
@@ -95,7 +95,7 @@ def test_a_kept_remainder_must_be_shared_too():
     with pytest.raises(
         BadInput, match="divide the last batch of an epoch of 1438 images: .* = 94$"
     ):
-        page.run(config, [1], formulas.Hardware())
+        page.plan(config, [1], formulas.Hardware())
     config = cifar10_resnet18.get_config()
     config.model.width, config.model.ghost_batch_size, config.data.remainder = 8, 16, "keep"
     text, rows = page_of(config, "1,2")

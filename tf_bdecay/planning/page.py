@@ -42,7 +42,7 @@ class Sizes:
     validation: object = None
 
 
-def run(config, counts, hardware, noise=None):
+def plan(config, counts, hardware, noise=None):
     """The plan of a config on paper: nothing is trained and no data are read.
 
     Args:

@@ -48,6 +48,7 @@ class _Command:
     Attributes:
         program: its name.
         ending: how it ends, an `outcome.Ending`.
+        options: `command_line.Options`, once they are read.
         cluster: the `Cluster` that this process is a worker of, or None.
         trains: whether a run has begun, which goes on without a terminal.
     """
@@ -56,7 +57,12 @@ class _Command:
         self.arguments, self.program = arguments, program
         self.ending = outcome.Ending(program, command_line.asks_for_traceback(arguments))
         self.ending.kept, self.ending.fits = (lambda: "Nothing was begun."), FITS
-        self.cluster, self.trains = None, False
+        self.options, self.cluster, self.trains = None, None, False
+
+    @property
+    def leads(self):
+        """Whether this process is the one that says and writes things."""
+        return self.cluster is None or self.cluster.leads
 
     def run(self):
         """Does what the arguments say, and returns the exit code."""
@@ -68,111 +74,186 @@ class _Command:
         quirks.settle_onednn(quirks.onednn_overruns(options.config.model.width))
         if options.plan:
             return plan(options)
+        self.options = options
         self.cluster = clusters.find(options.strategy, options.workers, options.worker_index)
         try:
-            return run(options, self)
+            return self._run_experiment()
         except workers.WorkerLost as error:
             self.ending.say(f"{error} {_kept(options.workdir)}" if self.trains else str(error))
             return workers.LOST
 
+    def _run_experiment(self):
+        """Describes, evaluates or trains, where that is not done yet; returns the exit code."""
+        listener = self.cluster.bind() if self.cluster else None
+        workdir, source = self._prepared()
+        if workdir and not self.options.eval_only:
+            if workdir.result:
+                return self._already_finished(workdir)
+            self.ending.folder, self.ending.kept = workdir.path, lambda: _kept(workdir.path)
+        made = self._made(listener, source)
+        if self.options.eval_only:
+            return self._evaluated(made, source, workdir)
+        if self.leads:
+            self._describe(made, source)
+        return outcome.DONE if self.options.dry_run else self._trained(made, workdir, source)
 
-def run(options, command):
-    """Describes the experiment or trains it.
+    def _prepared(self):
+        """The `Workdir` and the `initial.Source` of the weights to start from, each None for none.
 
-    Args:
-        options: `command_line.Options`, their config checked.
-        command: the `_Command`.
+        What is wrong with them is said here, before TensorFlow, which takes seconds to import.
+        """
+        options, workdir, source = self.options, None, None
+        if options.export is not None:
+            check_new_folder("--export", options.export)
+        if not options.dry_run and not (options.eval_only and options.init_from is not None):
+            flat = checks.flatten(options.config)
+            defaults = {path: key.default for path, key in keys.table(flat).items()}
+            workdir = Workdir(options.workdir, flat, defaults)
+            if options.resume == "never":
+                workdir.check_new()
+            if options.eval_only:
+                source = initial.find(workdir.path, "--workdir")
+            else:
+                workdir.check_initial(options.init_from)
+        if options.init_from is not None and not (workdir and workdir.begun):
+            source = initial.find(options.init_from)
+        return workdir, source
 
-    Returns:
-        The exit code.
-    """
-    cluster, ending = command.cluster, command.ending
-    workdir = source = None
-    listener = cluster.bind() if cluster else None
-    leads = cluster is None or cluster.leads
-    if options.export is not None:
-        check_new_folder("--export", options.export)
-    if not options.dry_run and not (options.eval_only and options.init_from is not None):
-        flat = checks.flatten(options.config)
-        defaults = {path: key.default for path, key in keys.table(flat).items()}
-        workdir = Workdir(options.workdir, flat, defaults)
-        if options.resume == "never":
-            workdir.check_new()
-        if options.eval_only:
-            source = initial.find(workdir.path, "--workdir")
-        else:
-            workdir.check_initial(options.init_from)
-        if workdir.result and not options.eval_only:
-            accuracy = float(workdir.result["test_accuracy"])
-            wrong = not_finite(workdir.result)
-            if leads:
-                end = f"test accuracy {accuracy:.2%}. Nothing was changed."
-                print(f"{workdir.path} is finished: {end}", flush=True)
-                if options.export is not None and not wrong:
-                    export(options, workdir)
-            return outcome.DIVERGED if wrong else outcome.DONE
-        if not options.eval_only:
-            ending.folder = workdir.path
-            ending.kept = lambda: _kept(workdir.path)
-    if options.init_from is not None and not (workdir and workdir.begun):
-        source = initial.find(options.init_from)
+    def _already_finished(self, workdir):
+        """Says so, and exports what is there; returns the exit code."""
+        wrong = not_finite(workdir.result)
+        accuracy = float(workdir.result["test_accuracy"])
+        self._print(
+            f"{workdir.path} is finished: test accuracy {accuracy:.2%}. Nothing was changed."
+        )
+        if self.options.export is not None and self.leads and not wrong:
+            export(self.options, workdir)
+        return outcome.DIVERGED if wrong else outcome.DONE
 
-    # TensorFlow takes seconds to import, so what can be refused before it is.
-    extras.check("Training", "tensorflow", "tensorboard", "matplotlib", "pandas", "rich")
-    with quirks.silent_stderr():
-        import tensorflow as tf
+    def _made(self, listener, source):
+        """The `Experiment`, on the strategy of all workers; loads TensorFlow."""
+        extras.check("Training", "tensorflow", "tensorboard", "matplotlib", "pandas", "rich")
+        with quirks.silent_stderr():
+            import tensorflow as tf
 
-        from tf_bdecay.training import diverged, evaluation, experiment, loop, running
+            from tf_bdecay.training import experiment
 
-        if options.deterministic:
-            tf.config.experimental.enable_op_determinism()
-    strategy, images = _started(options, command, listener, source)
-    data = (options.data_dir, options.download, images)
-    with workers.peer_errors(cluster):
-        made = experiment.build(options.config, strategy, *data)
-    if options.eval_only:
-        with workers.peer_errors(cluster):
+            if self.options.deterministic:
+                tf.config.experimental.enable_op_determinism()
+        strategy = self._strategy(listener, source)
+        images = self._same_images(strategy) if self.cluster else None
+        data = self.options.data_dir, self.options.download, images
+        with workers.peer_errors(self.cluster):
+            return experiment.build(self.options.config, strategy, *data)
+
+    def _strategy(self, listener, source):
+        """The strategy, once all workers are there and agree."""
+        from tf_bdecay.distribution import strategies
+        from tf_bdecay.training import datasets
+
+        options, name, timeout = self.options, self.options.strategy, self.options.start_timeout
+        if name == "auto":
+            name, why = strategies.choose(options.tpu)
+            self._print(f"--strategy=auto is {name}: {why}.")
+        waits = contextlib.nullcontext()
+        if self.cluster:
+            flat = checks.flatten(options.config)
+            weights = source.digest if source else None
+            more = {"deterministic": options.deterministic, "hash of the weights to start": weights}
+            of_batches = datasets.strong_augmentation(options.config).versions()
+            more |= {f"version of {name}": version for name, version in of_batches.items()}
+            mine = workers.facts(flat, **more)
+            workers.rendezvous(self.cluster, listener, mine, timeout)
+            sentence = f"TensorFlow did not connect the workers in {timeout:g} s."
+            waits = workers.time_limit(timeout, f"{self.program}: {sentence}")
+        with waits, quirks.silent_stderr():
+            return strategies.make(name, options.devices, options.logical_devices, options.tpu)
+
+    def _same_images(self, strategy):
+        """The images, the same on all workers: loaded only now, as TensorFlow reads them, and a
+        strategy of many workers must be made before TensorFlow does anything."""
+        from tf_bdecay.distribution import sharding, strategies
+        from tf_bdecay.training import datasets
+
+        options, images, failed = self.options, None, None
+        try:
+            images = datasets.load(options.config, options.data_dir, options.download)
+            mine = images.record()
+        except BadInput as error:  # the others must hear of it
+            failed, mine = error, {"data": str(error)}
+        if strategies.is_multi_worker(strategy):
+            with workers.peer_errors(self.cluster):
+                content = json.dumps(mine).encode()
+                everyone = range(len(self.cluster.addresses))
+                theirs = {i: sharding.from_worker(strategy, content, i) for i in everyone}
+            said = {i: json.loads(found) for i, found in theirs.items()}
+            sentence = workers.difference(self.cluster, said)
+            if sentence:
+                raise failed or BadInput(sentence)
+        if failed:
+            raise failed
+        return images
+
+    def _evaluated(self, made, source, workdir):
+        """Evaluates the weights; returns the exit code."""
+        with quirks.silent_stderr():
+            from tf_bdecay.training import evaluation
+        with workers.peer_errors(self.cluster):
             found = evaluation.evaluate(made, source, workdir and workdir.path)
         return outcome.DIVERGED if not_finite(found) else outcome.DONE
-    if leads:
+
+    def _describe(self, made, source):
+        """Says what is trained, or would be."""
+        from tf_bdecay.training import experiment
+
         print(experiment.describe(made), flush=True)
-    if options.dry_run:
-        if source and leads:
+        if self.options.dry_run and source:
             print(f"It would start from {initial.load(source, made.model)}.")
-        return outcome.DONE
-    if leads:
-        print(f"workdir        {workdir.path}", flush=True)
-    command.trains = True
-    try:
-        with workers.peer_errors(cluster):
-            result = running.train(
-                made, workdir, deterministic=options.deterministic, source=source
+
+    def _trained(self, made, workdir, source):
+        """Trains, says where the result is, and exports it; returns the exit code."""
+        with quirks.silent_stderr():
+            from tf_bdecay.training import diverged, loop, running
+        self._print(f"workdir        {workdir.path}")
+        self.trains, deterministic = True, self.options.deterministic
+        try:
+            with workers.peer_errors(self.cluster):
+                result = running.train(made, workdir, deterministic=deterministic, source=source)
+        except diverged.Diverged as stop:
+            self.ending.say(f"{stop} {_kept(workdir.path)}")
+            return outcome.DIVERGED
+        except loop.EndedEarly as error:
+            self.ending.say(f"The run stops: {error}. {_kept(workdir.path)}")
+            return outcome.FAILED
+        except KeyboardInterrupt as stop:
+            again = "To go on, run the same command again."
+            kept = (
+                f"{_kept(workdir.path)} {again}" if self.leads else "The leader saved a checkpoint."
             )
-    except diverged.Diverged as stop:
-        ending.say(f"{stop} {_kept(workdir.path)}")
-        return outcome.DIVERGED
-    except loop.EndedEarly as error:
-        ending.say(f"The run stops: {error}. {_kept(workdir.path)}")
-        return outcome.FAILED
-    except KeyboardInterrupt as stop:
-        again = "To go on, run the same command again."
-        kept = f"{_kept(workdir.path)} {again}" if leads else "The leader saved a checkpoint."
-        stop.args = (kept,)
-        raise
-    if leads:
-        print(f"Result, curves, metrics and TensorBoard events are in {workdir.path}")
-        print("  confusion.png: which classes it confuses; mistakes.png: the most confident ones")
-        print(f"  tensorboard --logdir={workdir.tensorboard}", flush=True)
-    wrong = not_finite(result)
-    if wrong:
-        ending.say(f"The result is not finite ({wrong}): the run is no success. It is kept.")
-        return outcome.DIVERGED
-    if options.export is not None:
-        with workers.peer_errors(cluster):
-            if leads:
-                export(options, workdir, made.images)
-            running.wait_for_leader(strategy)
-    return outcome.DONE
+            stop.args = (kept,)
+            raise
+        self._print(
+            f"Result, curves, metrics and TensorBoard events are in {workdir.path}\n"
+            "  confusion.png: which classes it confuses; mistakes.png: the most confident ones\n"
+            f"  tensorboard --logdir={workdir.tensorboard}"
+        )
+        wrong = not_finite(result)
+        if wrong:
+            self.ending.say(
+                f"The result is not finite ({wrong}): the run is no success. It is kept."
+            )
+            return outcome.DIVERGED
+        if self.options.export is not None:
+            with workers.peer_errors(self.cluster):
+                if self.leads:
+                    export(self.options, workdir, made.images)
+                running.wait_for_leader(made.strategy)
+        return outcome.DONE
+
+    def _print(self, text):
+        """Prints, on the leader alone."""
+        if self.leads:
+            print(text, flush=True)
 
 
 def export(options, workdir, images=None):
@@ -195,57 +276,6 @@ def export(options, workdir, images=None):
     )
 
 
-def _started(options, command, listener, source):
-    """The strategy, and the images where many workers have compared them."""
-    from tf_bdecay.distribution import strategies
-    from tf_bdecay.training import datasets
-
-    name, cluster = options.strategy, command.cluster
-    if name == "auto":
-        name, why = strategies.choose(options.tpu)
-        if cluster is None or cluster.leads:
-            print(f"--strategy=auto is {name}: {why}.", flush=True)
-    waits = contextlib.nullcontext()
-    if cluster:
-        flat = checks.flatten(options.config)
-        weights = source.digest if source else None
-        more = {"deterministic": options.deterministic, "hash of the weights to start": weights}
-        of_batches = datasets.strong_augmentation(options.config).versions()
-        more |= {f"version of {name}": version for name, version in of_batches.items()}
-        mine = workers.facts(flat, **more)
-        workers.rendezvous(cluster, listener, mine, options.start_timeout)
-        sentence = f"TensorFlow did not connect the workers in {options.start_timeout:g} s."
-        waits = workers.time_limit(options.start_timeout, f"{command.program}: {sentence}")
-    with waits, quirks.silent_stderr():
-        strategy = strategies.make(name, options.devices, options.logical_devices, options.tpu)
-    return strategy, _same_images(options, cluster, strategy) if cluster else None
-
-
-def _same_images(options, cluster, strategy):
-    """The images, the same on all workers: loaded only now, as TensorFlow reads them, and a
-    strategy of many workers must be made before TensorFlow does anything."""
-    from tf_bdecay.distribution import sharding, strategies
-    from tf_bdecay.training import datasets
-
-    images, failed = None, None
-    try:
-        images = datasets.load(options.config, options.data_dir, options.download)
-        mine = images.record()
-    except BadInput as error:  # the others must hear of it
-        failed, mine = error, {"data": str(error)}
-    if strategies.is_multi_worker(strategy):
-        with workers.peer_errors(cluster):
-            content = json.dumps(mine).encode()
-            everyone = range(len(cluster.addresses))
-            theirs = {i: sharding.from_worker(strategy, content, i) for i in everyone}
-        sentence = workers.difference(cluster, {i: json.loads(f) for i, f in theirs.items()})
-        if sentence:
-            raise failed or BadInput(sentence)
-    if failed:
-        raise failed
-    return images
-
-
 def plan(options):
     """Prints what the experiment would need by number of devices, on paper.
 
@@ -263,8 +293,8 @@ def plan(options):
 
         from tf_bdecay.planning import page
 
-        page, _ = page.run(options.config, counts, hardware, noise)
-    Console(width=160, highlight=False).print(page)  # as wide as its table
+        content, _ = page.plan(options.config, counts, hardware, noise)
+    Console(width=160, highlight=False).print(content)  # as wide as its table
     return 0
 
 
