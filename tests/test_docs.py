@@ -164,7 +164,7 @@ def _flags(page, table):
 
 def test_the_tables_have_every_flag_and_no_other():
     from tf_bdecay.sharpness_command import flags
-    from tf_bdecay.training import flag_table
+    from tf_bdecay.training_command import flag_table
 
     trains = {flag.name for flag in flag_table.FLAGS} | {"config", "help"}
     assert _flags("experiments.md", "meaning") == trains

@@ -21,9 +21,10 @@ from tf_bdecay.errors import BadInput
 from tf_bdecay.planning import formulas, worth
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.tables import Table
-from tf_bdecay.training import command_line, flag_table, help_page, keys
 from tf_bdecay.training import config as configs
+from tf_bdecay.training import keys
 from tf_bdecay.training.workdir import Workdir
+from tf_bdecay.training_command import command_line, flag_table, help_page
 
 ROOT = pathlib.Path(__file__).parents[1]
 DEFAULT = configs.flatten(configs.load(configs.DEFAULT_CONFIG, ROOT))

@@ -7,8 +7,9 @@ import pytest
 
 from configs import cifar10_resnet18, cifar10_resnet18_sgd, cifar10_vgg11
 from tf_bdecay.errors import BadInput
-from tf_bdecay.training import command_line, keys
 from tf_bdecay.training import config as checks
+from tf_bdecay.training import keys
+from tf_bdecay.training_command import command_line
 
 ROOT = pathlib.Path(__file__).parents[2]
 

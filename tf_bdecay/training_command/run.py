@@ -8,9 +8,10 @@ from tf_bdecay.distribution import cluster as clusters
 from tf_bdecay.distribution import workers
 from tf_bdecay.errors import BadInput
 from tf_bdecay.planning import formulas, worth
-from tf_bdecay.training import command_line, help_page, initial, keys
 from tf_bdecay.training import config as checks
+from tf_bdecay.training import initial, keys
 from tf_bdecay.training.workdir import Workdir, check_new_folder, not_finite
+from tf_bdecay.training_command import command_line, help_page
 
 FITS = (
     "Less is needed with a smaller config.micro_batch_size (a multiple of "

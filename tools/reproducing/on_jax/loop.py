@@ -13,10 +13,11 @@ import numpy as np
 from tf_bdecay import outcome
 from tf_bdecay.distribution import signals
 from tf_bdecay.storage.files import json_ready, write_json
-from tf_bdecay.training import command_line, keys, parts, report
 from tf_bdecay.training import config as checks
+from tf_bdecay.training import keys, parts, report
 from tf_bdecay.training.diverged import Diverged
 from tf_bdecay.training.workdir import Workdir, not_finite
+from tf_bdecay.training_command import command_line
 from tools.reproducing import runs
 from tools.reproducing.on_jax import building, feed, files
 

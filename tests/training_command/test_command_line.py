@@ -5,7 +5,8 @@ import pathlib
 import pytest
 
 from tf_bdecay.errors import BadInput
-from tf_bdecay.training import command_line, config
+from tf_bdecay.training import config
+from tf_bdecay.training_command import command_line
 
 ROOT = pathlib.Path(__file__).parents[2]
 

@@ -14,8 +14,8 @@ from tf_bdecay.distribution.cluster import STRATEGIES
 from tf_bdecay.errors import BadInput, require, shown, unknown
 from tf_bdecay.training import config as configs
 from tf_bdecay.training import keys
-from tf_bdecay.training.flag_table import FLAGS, RESUME
 from tf_bdecay.training.key import Key
+from tf_bdecay.training_command.flag_table import FLAGS, RESUME
 
 _HARDWARE = ("memory_gb", "bandwidth_gbps", "flops")
 _OF_A_PLAN = ("plan", "devices", *_HARDWARE, "noise_scale", "seed", "traceback")

@@ -2,8 +2,9 @@
 
 import pathlib
 
-from tf_bdecay.training import config, help_page
-from tf_bdecay.training.flag_table import FLAGS
+from tf_bdecay.training import config
+from tf_bdecay.training_command import help_page
+from tf_bdecay.training_command.flag_table import FLAGS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tf_bdecay.training.flag_table import FLAGS, RESUME
+from tf_bdecay.training_command.flag_table import FLAGS, RESUME
 
 
 def test_names_are_there_once():

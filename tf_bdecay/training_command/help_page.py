@@ -5,8 +5,8 @@ import ast
 from tf_bdecay import flag_reading
 from tf_bdecay.training import config as configs
 from tf_bdecay.training import keys
-from tf_bdecay.training.command_line import split_off
-from tf_bdecay.training.flag_table import FLAGS
+from tf_bdecay.training_command.command_line import split_off
+from tf_bdecay.training_command.flag_table import FLAGS
 
 _PAGE = """\
 Trains a network by Keras' fit with LAMB and adaptive beta decay, and reports what it measured.
