@@ -1,32 +1,32 @@
 """Reading a command's flags from a table: values, other arguments, sentences for what is wrong."""
 
 import pytest
-from absl import flags
 
 from tf_bdecay import flag_reading
 from tf_bdecay.errors import BadInput
+from tf_bdecay.flag_reading import Flag
 
 TABLE = (
-    (flags.DEFINE_string, "name", None, "a name"),
-    (flags.DEFINE_integer, "count", 2, "how many (2)"),
-    (flags.DEFINE_float, "rate", 0.5, "how fast (0.5)"),
-    (flags.DEFINE_boolean, "quiet", False, "say nothing"),
-    (flags.DEFINE_list, "parts", [], "some parts"),
+    Flag(str, "name", None, "a name"),
+    Flag(int, "count", 2, "how many (2)"),
+    Flag(float, "rate", 0.5, "how fast (0.5)"),
+    Flag(bool, "quiet", False, "say nothing"),
+    Flag(list, "parts", [], "some parts"),
+    Flag(int, "of.config", None, "a key", "a whole number >= 1"),
 )
 
 
 def read(*arguments):
     found, rest = flag_reading.read(TABLE, arguments, "prog")
-    return {name: flag.value for name, flag in found.items()}, rest
+    return found.flag_values_dict(), rest
 
 
 def test_defaults_and_values():
-    assert read() == (
-        {"name": None, "count": 2, "rate": 0.5, "quiet": False, "parts": []},
-        [],
-    )
+    defaults = {"name": None, "count": 2, "rate": 0.5, "quiet": False, "parts": []}
+    assert read() == ({**defaults, "of.config": None}, [])
     values, rest = read("--name=a=b", "--count", "3", "--quiet", "--parts=x,y", "one", "two")
-    assert values == {"name": "a=b", "count": 3, "rate": 0.5, "quiet": True, "parts": ["x", "y"]}
+    given = {"name": "a=b", "count": 3, "quiet": True, "parts": ["x", "y"]}
+    assert values == {**defaults, "of.config": None, **given}
     assert rest == ["one", "two"]
 
 
@@ -48,12 +48,16 @@ def test_which_were_given_is_known():
         ("--rate=fast", "--rate must be a number. Received: 'fast'"),
         ("--quiet=perhaps", "--quiet must be true or false. Received: 'perhaps'"),
         ("--count=\uff11\uff12", "--count must be written in the digits 0 to 9."),
+        ("--count \uff11\uff12", "--count must be written in the digits 0 to 9."),
+        ("--rate=1_0", "--rate must be written in the digits 0 to 9. Received: '1_0'"),
+        ("--of.config=many", "--of.config must be a whole number >= 1. Received: 'many'"),
+        ("--name --quiet", "--name needs a value and is followed by another flag: write --name="),
         ("--noquiet=true", "The command line cannot be read: "),
     ],
 )
 def test_what_is_wrong_is_one_sentence(argument, sentence):
     with pytest.raises(BadInput) as error:
-        read(argument)
+        read(*argument.split(" "))
     assert str(error.value).startswith(sentence) and "\n" not in str(error.value)
 
 
@@ -61,6 +65,16 @@ def test_what_is_wrong_is_one_sentence(argument, sentence):
 def test_help_is_asked_for(flag):
     assert flag_reading.asks_for_help(["--count=3", flag])
     assert not flag_reading.asks_for_help(["--count=3", "help"])
+
+
+@pytest.mark.parametrize("flag", ["--traceback", "-traceback", "--traceback=true", "--traceback=1"])
+def test_a_traceback_is_asked_for(flag):
+    assert flag_reading.asks_for_traceback(["--count=3", flag])
+
+
+@pytest.mark.parametrize("argument", ["--traceback=false", "--notraceback", "traceback"])
+def test_no_traceback_is_asked_for(argument):
+    assert not flag_reading.asks_for_traceback(["--count=3", argument])
 
 
 def test_the_lines_of_a_help_page():

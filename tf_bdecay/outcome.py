@@ -1,6 +1,6 @@
 """How a command ends: an exit code and one bounded sentence, whatever happened.
 
-    ending = outcome.Ending("main.py", traceback="--traceback" in arguments)
+    ending = outcome.Ending("main.py", flag_reading.asks_for_traceback(arguments))
     with outcome.steady_streams(ending), outcome.ends_at_signals(ending):
         code = ending.call(body, arguments)  # ending.folder = ... once it is known
 

@@ -38,6 +38,12 @@ def test_bad_input_is_one_sentence(two, tmp_path, arguments, said, capsys):
     assert set(tmp_path.iterdir()) == before
 
 
+def test_a_traceback_that_is_asked_for_comes_before_the_sentence(two, capsys):
+    assert run.main(["one", "--traceback=true"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("Traceback") and "\ntf-bdecay compare: Name two runs" in error
+
+
 def test_a_picture_that_cannot_be_written_is_a_failure(two, capsys):
     assert run.main([*two, "--out=gone/both.png"]) == 1
     assert "The comparison stops: " in capsys.readouterr().err

@@ -25,6 +25,14 @@ def test_bad_input_is_one_sentence_of_the_program(arguments, said, capsys, monke
     assert line.startswith("prog: ") and said in line
 
 
+def test_a_traceback_that_is_asked_for_comes_before_the_sentence(capsys):
+    assert run.main(["--workers=0", "--traceback=true", "--", "--plan"], "prog") == 2
+    error = capsys.readouterr().err
+    assert error.startswith("Traceback") and "\nprog: --workers must be >= 1" in error
+    assert run.main(["--workers=0", "--", "--traceback"], "prog") == 2  # that of the workers
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_help_is_a_page_on_stdout(capsys):
     assert run.main(["--workers=0", "--help"], "prog") == 0
     page = capsys.readouterr().out

@@ -2,7 +2,6 @@
 
 import sys
 
-from absl import flags
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -10,12 +9,13 @@ from rich.table import Table
 from tf_bdecay import flag_reading, outcome
 from tf_bdecay.comparing import picture, runs
 from tf_bdecay.errors import require
+from tf_bdecay.flag_reading import Flag
 from tf_bdecay.storage.files import atomic_write
 
 PROGRAM = "tf-bdecay compare"
 _FLAGS = (
-    (flags.DEFINE_string, "out", "comparison.png", "the picture (comparison.png)"),
-    (flags.DEFINE_boolean, "traceback", False, "of an error, before its sentence"),
+    Flag(str, "out", "comparison.png", "the picture (comparison.png)"),
+    Flag(bool, "traceback", False, "of an error, before its sentence"),
 )
 _PAGE = """\
 Compares runs: one picture of their curves and of r, and a table of what they came to.
@@ -45,7 +45,7 @@ def main(arguments=None, program=PROGRAM):
         The exit code.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    ending = outcome.Ending(program, "--traceback" in arguments)
+    ending = outcome.Ending(program, flag_reading.asks_for_traceback(arguments))
     ending.what = "The comparison"
 
     def body():
@@ -68,7 +68,7 @@ def main(arguments=None, program=PROGRAM):
 def _parsed(arguments, program):
     """The paths of the runs, and of the picture."""
     values, paths = flag_reading.read(_FLAGS, arguments, program)
-    out = values["out"].value
+    out = values.out
     require(out.lower().endswith(".png"), f"--out must end in .png. Received: {out!r}")
     return paths, out
 

@@ -3,21 +3,20 @@
 import os
 import sys
 
-from absl import flags
-
 from tf_bdecay import flag_reading, outcome
 from tf_bdecay.distribution import cluster
 from tf_bdecay.errors import require
+from tf_bdecay.flag_reading import Flag
 from tf_bdecay.launching import processes
 
 PROGRAM = "tf-bdecay launch"
 TRAIN = (sys.executable, "-P", "-m", "tf_bdecay", "train")
 _OURS = ("strategy", "workers", "worker_index", "logical_devices")
 _FLAGS = (
-    (flags.DEFINE_integer, "workers", 2, "how many processes (2)"),
-    (flags.DEFINE_integer, "restarts", 0, "how often to start again after a loss (0)"),
-    (flags.DEFINE_float, "grace", 60.0, "seconds for the others to end by themselves (60)"),
-    (flags.DEFINE_boolean, "traceback", False, "of an error, before its sentence"),
+    Flag(int, "workers", 2, "how many processes (2)"),
+    Flag(int, "restarts", 0, "how often to start again after a loss (0)"),
+    Flag(float, "grace", 60.0, "seconds for the others to end by themselves (60)"),
+    Flag(bool, "traceback", False, "of an error, before its sentence"),
 )
 
 _PAGE = """\
@@ -51,7 +50,7 @@ def main(arguments=None, program=PROGRAM, train=TRAIN):
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     before, behind = _split(arguments)
-    ending = outcome.Ending(program, "--traceback" in before)
+    ending = outcome.Ending(program, flag_reading.asks_for_traceback(before))
 
     def body():
         if flag_reading.asks_for_help(before):
@@ -60,7 +59,7 @@ def main(arguments=None, program=PROGRAM, train=TRAIN):
         values = _parsed(before, program)
         _check(values, behind, program)
         command = [*train, "--strategy=multi_worker", *behind]
-        return processes.run(command, *(values[n] for n in ("workers", "grace", "restarts")))
+        return processes.run(command, values.workers, values.grace, values.restarts)
 
     with outcome.steady_streams(ending):
         return ending.call(body)
@@ -73,21 +72,20 @@ def _split(arguments):
 
 
 def _parsed(arguments, program):
-    """The flags before `--`: dict of name to value."""
+    """The flags before `--`, absl's FlagValues."""
     values, rest = flag_reading.read(_FLAGS, arguments, program)
     require(
         not rest,
         f"{program} takes the training command's flags behind `--`. Received: {' '.join(rest)}",
     )
-    return {name: flag.value for name, flag in values.items()}
+    return values
 
 
 def _check(values, behind, program):
     """Raises `BadInput` for what cannot be run."""
-    workers, restarts, grace = (values[n] for n in ("workers", "restarts", "grace"))
-    require(workers >= 1, f"--workers must be >= 1. Received: {workers}")
-    require(restarts >= 0, f"--restarts must be >= 0. Received: {restarts}")
-    require(grace > 0, f"--grace must be > 0. Received: {grace}")
+    require(values.workers >= 1, f"--workers must be >= 1. Received: {values.workers}")
+    require(values.restarts >= 0, f"--restarts must be >= 0. Received: {values.restarts}")
+    require(values.grace > 0, f"--grace must be > 0. Received: {values.grace}")
     require(
         cluster.VARIABLE not in os.environ,
         f"{program} writes {cluster.VARIABLE} for its workers, and it is set already: unset it, or "

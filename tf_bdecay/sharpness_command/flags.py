@@ -3,11 +3,10 @@
 import dataclasses
 import math
 
-from absl import flags
-
 from tf_bdecay import flag_reading
 from tf_bdecay.distribution.cluster import STRATEGIES as ALL_STRATEGIES
 from tf_bdecay.errors import require, unknown
+from tf_bdecay.flag_reading import Flag
 from tf_bdecay.sharpness import registry
 
 PROGRAM = "python -m tf_bdecay.sharpness"
@@ -18,77 +17,77 @@ STRATEGIES = tuple(name for name in ALL_STRATEGIES if name != "multi_worker")
 BATCH_SIZE = 512  # m of C_m in every table of ours (docs/method.md)
 MOST_EXAMPLES = 10_000  # the same
 
-# How absl defines it, name, default, help. A default of None is said in the help.
+# A default of None is said in the help.
 _FLAGS = (
-    (flags.DEFINE_string, "model", None, "a workdir of tf_bdecay, or a saved model FILE.keras"),
-    (
-        flags.DEFINE_list,
+    Flag(str, "model", None, "a workdir of tf_bdecay, or a saved model FILE.keras"),
+    Flag(
+        list,
         "import",
         [],
         "modules to import first, which register the model's own layers",
     ),
-    (
-        flags.DEFINE_string,
+    Flag(
+        str,
         "data",
         None,
         f"{', '.join(DATA_SETS)}, or FILE.npz with arrays x and y; the workdir's own set",
     ),
-    (flags.DEFINE_string, "data_dir", None, "folder with the prepared CIFAR sets"),
-    (flags.DEFINE_string, "split", None, f"{', '.join(SPLITS)} (train)"),
-    (
-        flags.DEFINE_integer,
+    Flag(str, "data_dir", None, "folder with the prepared CIFAR sets"),
+    Flag(str, "split", None, f"{', '.join(SPLITS)} (train)"),
+    Flag(
+        int,
         "examples",
         None,
         f"the first n of a fixed permutation (seed 0); all, at most {MOST_EXAMPLES:,}",
     ),
-    (
-        flags.DEFINE_string,
+    Flag(
+        str,
         "loss",
         None,
         "name of a Keras loss; the one the model was compiled with",
     ),
-    (
-        flags.DEFINE_boolean,
+    Flag(
+        bool,
         "from_logits",
         None,
         "whether the model gives logits; what the loss says",
     ),
-    (
-        flags.DEFINE_list,
+    Flag(
+        list,
         "measures",
         list(registry.DEFAULT),
         f"some of those below, or all ({','.join(registry.DEFAULT)})",
     ),
-    (flags.DEFINE_integer, "batch_size", None, f"m of C_m ({BATCH_SIZE})"),
-    (
-        flags.DEFINE_boolean,
+    Flag(int, "batch_size", None, f"m of C_m ({BATCH_SIZE})"),
+    Flag(
+        bool,
         "training",
         False,
         "measure C_m in training mode, with the statistics of each mini-batch",
     ),
-    (flags.DEFINE_integer, "probes", None, "of the trace, at most (64)"),
-    (
-        flags.DEFINE_float,
+    Flag(int, "probes", None, "of the trace, at most (64)"),
+    Flag(
+        float,
         "tolerance",
         None,
         "stop the trace at this relative standard error (none)",
     ),
-    (flags.DEFINE_integer, "eigenvalues", None, "how many of the largest (1)"),
-    (flags.DEFINE_float, "eigenvalue_tolerance", None, "residual over eigenvalue (0.001)"),
-    (flags.DEFINE_integer, "steps", None, "Lanczos steps of the spectrum (80)"),
-    (flags.DEFINE_integer, "spectrum_probes", None, "of the spectrum (2)"),
-    (flags.DEFINE_integer, "tangent_probes", None, "of tangent (4)"),
-    (flags.DEFINE_float, "rho", None, "radius of sam (0.05) or asam (0.5)"),
-    (flags.DEFINE_integer, "seed", 0, "of probes and start vectors (0)"),
-    (flags.DEFINE_float, "memory_gb", None, "memory to stay within (a quarter of what is free)"),
-    (flags.DEFINE_string, "strategy", "none", ", ".join(STRATEGIES) + " (tpu is untried)"),
-    (flags.DEFINE_string, "devices", "", "of the strategy, such as GPU:0,GPU:1; all by default"),
-    (flags.DEFINE_integer, "logical_devices", 0, "cut the CPU into so many, to try mirrored"),
-    (flags.DEFINE_string, "out", None, "folder of the results; sharpness/NAME-DIGEST"),
-    (flags.DEFINE_boolean, "traceback", False, "of an error, before its sentence"),
+    Flag(int, "eigenvalues", None, "how many of the largest (1)"),
+    Flag(float, "eigenvalue_tolerance", None, "residual over eigenvalue (0.001)"),
+    Flag(int, "steps", None, "Lanczos steps of the spectrum (80)"),
+    Flag(int, "spectrum_probes", None, "of the spectrum (2)"),
+    Flag(int, "tangent_probes", None, "of tangent (4)"),
+    Flag(float, "rho", None, "radius of sam (0.05) or asam (0.5)"),
+    Flag(int, "seed", 0, "of probes and start vectors (0)"),
+    Flag(float, "memory_gb", None, "memory to stay within (a quarter of what is free)"),
+    Flag(str, "strategy", "none", ", ".join(STRATEGIES) + " (tpu is untried)"),
+    Flag(str, "devices", "", "of the strategy, such as GPU:0,GPU:1; all by default"),
+    Flag(int, "logical_devices", 0, "cut the CPU into so many, to try mirrored"),
+    Flag(str, "out", None, "folder of the results; sharpness/NAME-DIGEST"),
+    Flag(bool, "traceback", False, "of an error, before its sentence"),
 )
 _MOST = 10**12  # of whole numbers
-_NAMES = [name for _, name, _, _ in _FLAGS]
+_NAMES = [flag.name for flag in _FLAGS]
 _OPTIONS = [n for n in _NAMES if any(n in m.options for m in registry.MEASURES.values())]
 
 # Least values of the options that can be judged before there is a model.
@@ -166,12 +165,6 @@ class Options:
     out: str | None
 
 
-def asks_for_traceback(arguments):
-    """Whether an error is to be shown with where it came from."""
-    said = [a.lstrip("-") for a in arguments if a.startswith("-")]
-    return "traceback" in said or "traceback=true" in said
-
-
 def help_page(program=PROGRAM):
     """The text of --help.
 
@@ -202,7 +195,7 @@ def parse(arguments, program=PROGRAM):
         not rest,
         f"{program} takes flags only, such as --model=FILE.keras. Received: {' '.join(rest)}",
     )
-    values = {name: flag.value for name, flag in found.items()}
+    values = found.flag_values_dict()
     require(
         values["model"],
         "Say what to measure: --model=WORKDIR of tf_bdecay, or --model=FILE.keras.",

@@ -35,7 +35,7 @@ def main(arguments=None, console=None, stop=None, program=flags.PROGRAM):
         129 for SIGHUP.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    ending = outcome.Ending(program, flags.asks_for_traceback(arguments))
+    ending = outcome.Ending(program, flag_reading.asks_for_traceback(arguments))
     ending.what, ending.fits = "The measurement", "Give fewer --examples."
     ending.kept = lambda: _KEPT
     where = []

@@ -1,30 +1,22 @@
-"""The command line of training, from the table of its flags.
-
-Overrides of keys, --config.KEY=VALUE, are ml_collections' flags. What is wrong is a sentence.
-"""
+"""The command line of training: its flags, from their table, and overrides of a config's keys."""
 
 import dataclasses
 import pathlib
 import re
 
-from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
+from tf_bdecay import flag_reading
 from tf_bdecay.distribution.cluster import STRATEGIES
-from tf_bdecay.errors import BadInput, require, shown, unknown
+from tf_bdecay.errors import require, shown, unknown
+from tf_bdecay.flag_reading import Flag
 from tf_bdecay.training import config as configs
 from tf_bdecay.training import keys
-from tf_bdecay.training.key import Key
 from tf_bdecay.training_command.flag_table import FLAGS, RESUME
 
 _HARDWARE = ("memory_gb", "bandwidth_gbps", "flops")
 _OF_A_PLAN = ("plan", "devices", *_HARDWARE, "noise_scale", "seed", "traceback")
-_DEFINE = {
-    str: flags.DEFINE_string,
-    int: flags.DEFINE_integer,
-    float: flags.DEFINE_float,
-    bool: flags.DEFINE_boolean,
-}
+_CONFIG = Flag(str, "config", None, "the experiment")  # for its name: `split_off` takes its value
 
 _OPTIONS = [flag for flag in FLAGS if flag.name not in ("workdir", "seed")]
 Options = dataclasses.make_dataclass(
@@ -54,11 +46,16 @@ def parse(arguments, root, program="main.py"):
     """
     spec, rest = split_off(arguments)
     config = configs.load(spec, root)
-    flat = configs.flatten(config)
-    _check_keys(rest, flat)
-    rest = [_negated(argument, flat) for argument in rest]
-    values = _parsed(config, rest, program)
-    _check_values(rest, flat)
+    table = (*FLAGS, _CONFIG, *_overrides(rest, configs.flatten(config)))
+    values, stray = flag_reading.read(table, rest, program)
+    require(
+        not stray,
+        f"{program} takes flags only, such as --workdir=DIR. Received: "
+        f"{shown(' '.join(stray))[1:-1]}",
+    )
+    given = {name: values[name].value for name in values if values[name].present}
+    with config.ignore_type():  # `config.check` says what is wrong
+        config.update_from_flattened_dict(given, "config.")
     if values.strategy not in STRATEGIES:
         raise unknown("strategy", values.strategy, STRATEGIES)
     if values.resume not in RESUME:
@@ -77,7 +74,7 @@ def parse(arguments, root, program="main.py"):
     _check_workers(values)
     _check_weights(values)
     require(
-        values.seed is None or not _given("config.seed", rest) or values.seed == config.seed,
+        values.seed is None or values.seed == given.get("config.seed", values.seed),
         f"--seed={values.seed} and --config.seed={config.seed} set the same thing: give one.",
     )
     if values.seed is not None:
@@ -173,97 +170,33 @@ def _path(workdir):
     return pathlib.Path(workdir)
 
 
-def _given(name, arguments):
-    return any(re.match(rf"--?(no)?{re.escape(name)}(=|$)", a) for a in arguments)
+def _overrides(arguments, flat):
+    """The flags of the keys that are overridden, `--config.KEY=VALUE`.
 
+    Args:
+        arguments: the command line.
+        flat: dict of dotted path to value, the config before it is overridden.
 
-def _check_keys(arguments, flat):
-    """Raises `BadInput` for an override of a key that the config does not have."""
+    Raises:
+        BadInput: a key that the config does not have, or one with a value to negate.
+    """
+    table, found = keys.table(flat), {}
     for argument in arguments:
-        found = re.match(r"--?(?:no)?config\.([^=]*)", argument)
-        if not found or found[1] in flat:
+        override = re.match(r"--?(no)?config\.([^=]*)(=?)", argument)
+        if not override:
             continue
-        inside = [path for path in flat if path.startswith(f"{found[1]}.")]
+        no, path, equals = override.groups()
+        if path not in flat or path not in table:
+            inside = [name for name in flat if name.startswith(f"{path}.")]
+            require(
+                not inside,
+                f"config.{path} is a section: set its keys one by one: {', '.join(inside)}.",
+            )
+            raise configs.misplaced(path, flat)
+        key = table[path]
         require(
-            not inside,
-            f"config.{found[1]} is a section: set its keys one by one: {', '.join(inside)}.",
+            not no or (key.kind is bool and not equals),
+            f"{shown(argument)[1:-1]} negates a value: write --config.{path}=VALUE.",
         )
-        raise configs.misplaced(found[1], flat)
-
-
-def _negated(argument, flat):
-    """`--noconfig.KEY` as what it means, `--config.KEY=false`."""
-    found = re.fullmatch(r"--?noconfig\.([^=]*)(=.*)?", argument, re.DOTALL)
-    if not found:
-        return argument
-    right = keys.table(flat)[found[1]].kind is bool and found[2] is None
-    require(right, f"{shown(argument)[1:-1]} negates a value: write --config.{found[1]}=VALUE.")
-    return f"--config.{found[1]}=false"
-
-
-def _check_values(arguments, flat):
-    """Raises `BadInput` for flags that would take another flag for their value, and for numbers in
-    other digits than ASCII's, which Python would read.
-    """
-    kinds = {flag.name: flag.kind for flag in FLAGS}
-    kinds.update({f"config.{path}": key.kind for path, key in keys.table(flat).items()})
-    for argument, after in zip(arguments, [*arguments, ""][1:], strict=True):
-        name, equals, value = argument.lstrip("-").partition("=")
-        bare = argument.startswith("-") and not equals and kinds.get(name) in (str, int, float)
-        require(
-            not bare or not after.startswith("--"),
-            f"--{name} needs a value and is followed by another flag: write --{name}=VALUE.",
-        )
-        value = value if equals else after
-        numeric = argument.startswith("-") and kinds.get(name) in (int, float)
-        require(
-            not numeric or (value.isascii() and "_" not in value),
-            f"--{name} must be a number in the digits 0 to 9. Received: {shown(value)}",
-        )
-
-
-def _parsed(config, arguments, program):
-    """Parses the flags into a FlagValues of their own, overrides into the config.
-
-    absl's global flags stay out of it: dozens of them come with the libraries.
-    """
-    argv = [program, *arguments]
-    values = flags.FlagValues()
-    for flag in FLAGS:
-        _DEFINE[flag.kind](flag.name, flag.default, flag.doc, flag_values=values)
-    try:
-        config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
-        rest = values(argv)[1:]
-    except flags.UnrecognizedFlagError as error:
-        name = error.flagname
-        raise unknown("flag", f"--{name}", [f"--{n}" for n in (*values, "help")]) from error
-    except flags.IllegalFlagValueError as error:
-        raise _wrong_type(str(error), config) from error
-    except flags.Error as error:
-        raise BadInput(f"The command line cannot be read: {str(error).rstrip('.')}.") from error
-    require(
-        not rest,
-        f"{program} takes flags only, such as --workdir=DIR. Received: "
-        f"{shown(' '.join(rest))[1:-1]}",
-    )
-    return values
-
-
-def _wrong_type(message, config):
-    """The error for "flag --NAME=VALUE: why"."""
-    found = re.match(r"flag --([^=]*)=(.*?): ", message, re.DOTALL)
-    if not found:
-        return BadInput(f"The command line cannot be read: {message}.")
-    name, value = found.groups()
-    if name.startswith("config."):
-        key = keys.table(configs.flatten(config)).get(name.removeprefix("config."))
-    else:
-        flag = next((flag for flag in FLAGS if flag.name == name), None)
-        key = flag and Key(flag.kind, flag.default, flag.doc)
-    must = key.right if key else "something else"
-    return BadInput(f"--{name} must be {must}. Received: {shown(value)}")
-
-
-def asks_for_traceback(arguments):
-    """Whether one of them is --traceback; known before the others are understood."""
-    return any(a in ("--traceback", "-traceback", "--traceback=true") for a in arguments)
+        found[path] = Flag(key.kind, f"config.{path}", None, key.doc, key.right)
+    return found.values()

@@ -1,27 +1,9 @@
 """The table of the training command's flags, from which absl, `Options` and --help come."""
 
-from typing import NamedTuple
-
 from tf_bdecay.distribution.cluster import STRATEGIES
+from tf_bdecay.flag_reading import Flag
 
 RESUME = ("auto", "never")
-
-
-class Flag(NamedTuple):
-    """A flag of the training command.
-
-    Attributes:
-        kind: str, int, float or bool.
-        name: without its dashes.
-        default: its value where it is not given.
-        doc: what it means, for `--help`.
-    """
-
-    kind: type
-    name: str
-    default: object
-    doc: str
-
 
 FLAGS = (
     Flag(str, "workdir", None, "the run's folder; runs/EXPERIMENT-VARIANT-seedN"),

@@ -50,7 +50,7 @@ def help_page(arguments, root, program="main.py"):
     defaults = {path: "unset" if value is None else value for path, value in flat.items()}
     columns = flag_reading.columns
     return _PAGE.format(
-        flags=columns([(f"--{flag.name}", flag.doc) for flag in FLAGS], 18),
+        flags=flag_reading.lines(FLAGS, 18),
         program="python main.py" if program == "main.py" else program,
         files=columns([(n, _first_line(f)) for n, f in configs.files(root).items()], 22),
         spec=spec,

@@ -56,7 +56,7 @@ class _Command:
 
     def __init__(self, arguments, program):
         self.arguments, self.program = arguments, program
-        self.ending = outcome.Ending(program, command_line.asks_for_traceback(arguments))
+        self.ending = outcome.Ending(program, flag_reading.asks_for_traceback(arguments))
         self.ending.kept, self.ending.fits = (lambda: "Nothing was begun."), FITS
         self.options, self.cluster, self.trains = None, None, False
 
