@@ -8,8 +8,9 @@ import pytest
 
 from configs import common
 from tf_bdecay.errors import BadInput
-from tf_bdecay.training import config as checks
 from tf_bdecay.training import parts
+from tf_bdecay.training.config import check
+from tf_bdecay.training.dotted import flatten
 
 ROOT = pathlib.Path(__file__).parents[1]
 FILES = sorted(f.stem for f in (ROOT / "configs").glob("*.py"))
@@ -40,7 +41,7 @@ def test_every_variant_is_a_valid_config_or_a_sentence(name, variant):
             get_config(name, variant)
         return
     config = get_config(name, variant)
-    checks.check(config)
+    check(config)
     assert (config.experiment, config.variant) == (name, variant)
 
 
@@ -155,7 +156,7 @@ def test_the_smaller_rates_are_the_papers():
 @pytest.mark.parametrize("variant", common.VARIANTS)
 def test_the_other_optimizers_have_lambs_schedule_and_their_own_peak(optimizer, peak, variant):
     config = common.vary(getattr(common, optimizer)("mine"), variant)
-    checks.check(config)
+    check(config)
     assert size_of(config).peak == pytest.approx(peak)
     config.batch_size = 512
     assert size_of(config).peak == pytest.approx(peak / 4)
@@ -181,7 +182,7 @@ class ImageNet:
 )
 def test_imagenets_arms_have_the_numbers_of_the_paper(name, variant, batch, updates, peak, beta):
     config = get_config(name, variant)
-    checks.check(config)
+    check(config)
     size = parts.run_size(config, ImageNet)
     assert (config.variant, config.batch_size, config.epochs) == (variant, batch, 90)
     assert size.updates_per_epoch == updates
@@ -207,7 +208,7 @@ def test_the_small_experiment_is_what_the_tables_ran(variant):
     batch = "small" if variant == "small_batch" else "large"
     arm = runs.Arm("cifar100", variant=decay, batch=batch).but(overrides=more)
     ran = runs.resolve(arm, scales.get("cpu"), 3)
-    assert runs.key(checks.flatten(config), 3) == ran.key
+    assert runs.key(flatten(config), 3) == ran.key
 
 
 def test_the_recipe_is_one_of_the_arms_that_ran():

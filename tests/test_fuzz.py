@@ -21,13 +21,14 @@ from tf_bdecay.errors import BadInput
 from tf_bdecay.planning import formulas, worth
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.tables import Table
-from tf_bdecay.training import config as configs
-from tf_bdecay.training import keys
+from tf_bdecay.training import config_file, keys
+from tf_bdecay.training.config import check
+from tf_bdecay.training.dotted import flatten
 from tf_bdecay.training.workdir import Workdir
 from tf_bdecay.training_command import command_line, flag_table, help_page
 
 ROOT = pathlib.Path(__file__).parents[1]
-DEFAULT = configs.flatten(configs.load(configs.DEFAULT_CONFIG, ROOT))
+DEFAULT = flatten(config_file.load(config_file.DEFAULT_CONFIG, ROOT))
 QUICK, WHOLE = 100, 1670  # examples of each of the three tests
 HARD = [
     "", " ", "0", "-0", "1", "-1", "2", "4", "8", "32", "448", "1e3", "0.5", "1e-50", "1e39",
@@ -49,7 +50,7 @@ FLAGS = st.one_of(
     st.sampled_from([flag.name for flag in flag_table.FLAGS]), st.text("abc_-=.", max_size=6)
 )
 CONFIG_SPECS = st.one_of(
-    st.sampled_from([f"{configs.DEFAULT_CONFIG}:{name}" for name in keys.POLICIES]), VALUES
+    st.sampled_from([f"{config_file.DEFAULT_CONFIG}:{name}" for name in keys.POLICIES]), VALUES
 )
 ARGUMENTS = st.one_of(
     st.builds("--config.{}={}".format, KEYS, VALUES),
@@ -114,7 +115,7 @@ def test_a_command_line_is_refused_or_meant(arguments):
             assert help_page.help_page(arguments, ROOT)
             return
         options = command_line.parse(arguments, ROOT)
-        configs.check(options.config)
+        check(options.config)
         if options.plan:
             formulas.parse_devices(options.devices or formulas.DEFAULT_DEVICES)
             formulas.check_hardware(options.memory_gb, options.bandwidth_gbps, options.flops)
@@ -125,7 +126,7 @@ def test_a_command_line_is_refused_or_meant(arguments):
     except BadInput as error:
         sentence_of(error)
         return
-    flat = configs.flatten(options.config)
+    flat = flatten(options.config)
     table = keys.table(flat)
     for argument in arguments:
         name, equals, text = argument.partition("=")
@@ -147,11 +148,11 @@ def test_a_command_line_is_refused_or_meant(arguments):
 @forms
 @given(st.dictionaries(KEYS, JSON, max_size=4), st.sampled_from([*DEFAULT, None]))
 def test_a_config_of_any_values_is_refused_or_can_be_kept(changes, without):
-    config = ConfigDict(configs.load(configs.DEFAULT_CONFIG, ROOT).to_dict())
-    flat = {**configs.flatten(config), **changes}
+    config = ConfigDict(config_file.load(config_file.DEFAULT_CONFIG, ROOT).to_dict())
+    flat = {**flatten(config), **changes}
     flat.pop(without, None)
     try:
-        configs.check(ConfigDict(flat, allow_dotted_keys=True))
+        check(ConfigDict(flat, allow_dotted_keys=True))
     except BadInput as error:
         sentence_of(error)
         return

@@ -7,7 +7,8 @@ import pytest
 from tests.sharpness_command.commands import named_files
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.files import json_ready, write_json
-from tf_bdecay.training import config as configs
+from tf_bdecay.training import config_file
+from tf_bdecay.training.dotted import flatten
 
 
 @pytest.fixture(autouse=True)
@@ -29,12 +30,12 @@ def runs(tmp_path_factory):
     from tf_bdecay.training import experiment  # TensorFlow's; conftests load under JAX too
 
     folder = tmp_path_factory.mktemp("runs")
-    config = configs.load("configs/digits_resnet18.py:no_bias", ".")
+    config = config_file.load("configs/digits_resnet18.py:no_bias", ".")
     config.model = {"name": "vgg11", "width": 2, "logits_initializer": "fan_in"}
     made = experiment.build(config)
     for name in ("begun", "finished"):
         (folder / name).mkdir()
-        write_json(folder / name / "config.json", json_ready(configs.flatten(config)))
+        write_json(folder / name / "config.json", json_ready(flatten(config)))
     arrays = checkpoints.snapshot(checkpoints.state_of(made.trainer, made.trainer.optimizer))
     (folder / "begun" / "checkpoints").mkdir()
     checkpoints.write(folder / "begun" / "checkpoints" / "update_00000007.npz", arrays, {})

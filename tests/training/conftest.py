@@ -13,19 +13,20 @@ def finished(tmp_path_factory):
     """(experiment, path of its workdir, result) of one epoch, with a validation split."""
     # TensorFlow's, which the files for any backend do without.
     from tests.training.small import network
-    from tf_bdecay.training import config as checks
     from tf_bdecay.training import experiment, parts, running
+    from tf_bdecay.training.config import check
+    from tf_bdecay.training.dotted import flatten
     from tf_bdecay.training.workdir import Workdir
 
     path = tmp_path_factory.mktemp("finished") / "run"
     config = digits_resnet18.get_config()
     changes = {"batch_size": 352, "epochs": 1, "model.width": 4, "data.validation": 0.1}
     config.update_from_flattened_dict(changes)
-    checks.check(config)
+    check(config)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parts, "make_model", lambda *_: network())
         made = experiment.build(config)
-    workdir = Workdir(path, checks.flatten(config))
+    workdir = Workdir(path, flatten(config))
     result = running.train(made, workdir, Console(file=io.StringIO(), width=500))
     return made, path, result
 

@@ -1,7 +1,7 @@
 """A config of a small run, for these tests."""
 
 from configs import digits_resnet18
-from tf_bdecay.training import config as checks
+from tf_bdecay.training.config import check
 
 
 def config_of(**changes):
@@ -15,5 +15,5 @@ def config_of(**changes):
         **changes,
     }
     config.update_from_flattened_dict(changes)
-    checks.check(config)
+    check(config)
     return config

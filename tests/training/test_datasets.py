@@ -8,8 +8,8 @@ from tests.data.pictures.in_memory import write_folders
 from tf_bdecay import data
 from tf_bdecay.data.strong import StrongAugmentation
 from tf_bdecay.errors import BadInput
-from tf_bdecay.training import config as checks
 from tf_bdecay.training import datasets
+from tf_bdecay.training.config import check
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_no_source_and_what_is_not_of_pictures(source):
     config = config_of(source)
     config.data.shorter = 47
     with pytest.raises(BadInput, match="config.data.shorter must be at least config.data.size=48"):
-        checks.check(config)
+        check(config)
 
 
 def test_stronger_augmentation_is_that_of_the_config(source):

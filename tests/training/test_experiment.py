@@ -6,8 +6,8 @@ import pytest
 
 from tests.training.made import config_of
 from tf_bdecay.errors import BadInput
-from tf_bdecay.training import config as checks
 from tf_bdecay.training import datasets, experiment
+from tf_bdecay.training.dotted import flatten
 from tf_bdecay.training.trainer import Trainer
 
 
@@ -62,7 +62,7 @@ def test_the_description_says_how_pictures_are_mixed(small):
 def test_the_description_names_what_was_resolved():
     config = config_of(**{"micro_batch_size": 32, "precision": "mixed_bfloat16"})
     text = experiment.describe(experiment.build(config))
-    for path in checks.flatten(config):
+    for path in flatten(config):
         assert f"config.{path} = " in text
     for words in (
         "digits: 1,438 images to train on, 359 to test on, 8x8x1, 10 classes",

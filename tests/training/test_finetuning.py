@@ -9,8 +9,8 @@ from configs import digits_resnet18
 from tests.training.small import digits, network
 from tf_bdecay import models
 from tf_bdecay.errors import BadInput
-from tf_bdecay.training import config as checks
 from tf_bdecay.training import finetuning, parts
+from tf_bdecay.training.config import check
 from tf_bdecay.training.losses import SmoothedCrossentropy
 from tf_bdecay.training.trainer import Trainer
 
@@ -67,7 +67,7 @@ def test_the_config_freezes_and_the_words_say_it():
     config = digits_resnet18.get_config()
     config.model.width = 4
     config.finetune.frozen = "stem,stage1"
-    checks.check(config)
+    check(config)
 
     class Images:
         num_classes, image_shape = 10, (8, 8, 1)

@@ -12,7 +12,7 @@ from tests.training.small import network, values
 from tf_bdecay.errors import BadInput
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.training import initial, parts
-from tf_bdecay.training.config import flatten
+from tf_bdecay.training.dotted import flatten
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import itertools
 import pytest
 
 from tf_bdecay.errors import BadInput
-from tf_bdecay.training import config as checks
 from tf_bdecay.training import keys
+from tf_bdecay.training.dotted import flatten
 
 
 @pytest.mark.parametrize("optimizer", keys.OPTIMIZERS)
@@ -14,7 +14,7 @@ from tf_bdecay.training import keys
 def test_defaults_are_the_keys_of_the_choices_and_right(model, optimizer):
     for schedule, policy in itertools.product(keys.SCHEDULES, keys.POLICIES):
         config = keys.defaults(model=model, optimizer=optimizer, schedule=schedule, policy=policy)
-        flat = checks.flatten(config)
+        flat = flatten(config)
         table = keys.table(flat)
         assert set(flat) == set(table)
         for path, key in table.items():
@@ -26,19 +26,19 @@ def test_defaults_are_the_keys_of_the_choices_and_right(model, optimizer):
 
 @pytest.mark.parametrize("text", ["gamma=0.5,head/.*=2", None])
 def test_rates_by_role_or_path_are_right(text):
-    keys.table(checks.flatten(keys.defaults()))["optimizer.rate_multipliers"].check("here", text)
+    keys.table(flatten(keys.defaults()))["optimizer.rate_multipliers"].check("here", text)
 
 
 @pytest.mark.parametrize("text", ["", "gamma", "gamma=-1", "norm[=1", 0.5])
 def test_rates_of_another_form_are_a_sentence(text):
-    key = keys.table(checks.flatten(keys.defaults()))["optimizer.rate_multipliers"]
+    key = keys.table(flatten(keys.defaults()))["optimizer.rate_multipliers"]
     with pytest.raises(BadInput, match="config.here must be numbers >= 0 by role"):
         key.check("here", text)
 
 
 @pytest.mark.parametrize("data", keys.DATA)
 def test_defaults_are_the_keys_of_the_data(data):
-    flat = checks.flatten(keys.defaults(data=data))
+    flat = flatten(keys.defaults(data=data))
     table = keys.table(flat)
     assert set(flat) == set(table) and flat["data.name"] == data
     for path, key in table.items():
@@ -48,7 +48,7 @@ def test_defaults_are_the_keys_of_the_data(data):
 
 @pytest.mark.parametrize("source", ["", "  ", "a\0b", 3])
 def test_a_source_that_is_no_path_is_a_sentence(source):
-    key = keys.table(checks.flatten(keys.defaults(data="pictures")))["data.source"]
+    key = keys.table(flatten(keys.defaults(data="pictures")))["data.source"]
     with pytest.raises(BadInput, match="config.here must be the path of a folder or file"):
         key.check("here", source)
 

@@ -16,8 +16,9 @@ from tests.training.small import network
 from tf_bdecay.distribution import signals
 from tf_bdecay.errors import BadInput
 from tf_bdecay.storage import checkpoints
-from tf_bdecay.training import config as checks
 from tf_bdecay.training import experiment, loop, parts, running
+from tf_bdecay.training.config import check
+from tf_bdecay.training.dotted import flatten
 from tf_bdecay.training.workdir import Workdir
 from tools.kills.compare import differences
 
@@ -57,7 +58,7 @@ def run(path, before=None, after=None, dropout=0.5, page=None, deterministic=Fal
         **changes,
     }
     config.update_from_flattened_dict(changes)
-    checks.check(config)
+    check(config)
     fit = loop.fit
 
     def watched_fit(made, start, callbacks):
@@ -68,7 +69,7 @@ def run(path, before=None, after=None, dropout=0.5, page=None, deterministic=Fal
         patch.setattr(loop, "fit", watched_fit)
         made = experiment.build(config)
         console = Console(file=page or io.StringIO(), width=500)
-        workdir = Workdir(path, checks.flatten(config))
+        workdir = Workdir(path, flatten(config))
         return running.train(made, workdir, console, deterministic)
 
 

@@ -18,8 +18,9 @@ from configs import imagenet_tiny
 from tests.data.pictures.in_memory import jpeg, write_folders
 from tf_bdecay.errors import BadInput
 from tf_bdecay.layers import GhostBatchNormalization
-from tf_bdecay.training import config as checks
 from tf_bdecay.training import experiment, loop, parts, running
+from tf_bdecay.training.config import check
+from tf_bdecay.training.dotted import flatten
 from tf_bdecay.training.workdir import Workdir
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -59,13 +60,13 @@ def config_of(source, **changes):
             **changes,
         }
     )
-    checks.check(config)
+    check(config)
     return config
 
 
 def train(config, path):
     made = experiment.build(config)
-    workdir, page = Workdir(path, checks.flatten(config)), io.StringIO()
+    workdir, page = Workdir(path, flatten(config)), io.StringIO()
     result = running.train(made, workdir, Console(file=page, width=500))
     return made, result
 

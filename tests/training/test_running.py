@@ -13,15 +13,15 @@ from rich.console import Console
 from tests.training.made import config_of
 from tf_bdecay.errors import BadInput
 from tf_bdecay.storage import events
-from tf_bdecay.training import config as checks
 from tf_bdecay.training import experiment, loop, report, running
+from tf_bdecay.training.dotted import flatten
 from tf_bdecay.training.workdir import Workdir
 from tools.kills.compare import differences
 
 
 def train(made, path):
     page = io.StringIO()
-    workdir = Workdir(path, checks.flatten(made.config))
+    workdir = Workdir(path, flatten(made.config))
     return running.train(made, workdir, Console(file=page, width=500)), page.getvalue()
 
 
@@ -102,6 +102,6 @@ def _no_space(*arguments):
 def test_two_runs_do_not_share_a_workdir(small, tmp_path):
     config = config_of()
     made = experiment.build(config)
-    with Workdir(tmp_path, checks.flatten(config)).lock(), pytest.raises(BadInput):
+    with Workdir(tmp_path, flatten(config)).lock(), pytest.raises(BadInput):
         train(made, tmp_path)
     assert int(made.trainer.optimizer.iterations) == 0

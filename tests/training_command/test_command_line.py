@@ -43,6 +43,19 @@ def test_overrides_reach_the_config_in_any_order_and_form():
         assert made.data.augment is False
 
 
+def test_a_users_own_config_file_works(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from configs import digits_resnet18\n"
+        "def get_config():\n"
+        "    config = digits_resnet18.get_config()\n"
+        "    config.experiment = 'mine'\n"
+        "    return config\n"
+    )
+    options = parse(f"--config={file}", "--config.epochs=2")
+    assert (options.config.experiment, options.config.epochs) == ("mine", 2)
+
+
 def test_an_unset_number_can_be_set():
     assert parse().config.optimizer.trust_clip is None
     assert parse("--config.optimizer.trust_clip=10").config.optimizer.trust_clip == 10.0

@@ -2,7 +2,8 @@
 
 import pathlib
 
-from tf_bdecay.training import config
+from tf_bdecay.training import config_file
+from tf_bdecay.training.dotted import flatten
 from tf_bdecay.training_command import help_page
 from tf_bdecay.training_command.flag_table import FLAGS
 
@@ -16,7 +17,7 @@ def test_help_has_every_flag_experiment_and_key_and_fits_a_screen():
     for file in (ROOT / "configs").glob("*_*.py"):
         if not file.stem.startswith("_"):
             assert f"  {file.stem} " in page
-    for path in config.flatten(config.load(config.DEFAULT_CONFIG, ROOT)):
+    for path in flatten(config_file.load(config_file.DEFAULT_CONFIG, ROOT)):
         assert f"  {path} = " in page
     pictures = help_page.help_page(["--config=configs/imagenet_tiny.py", "--help"], ROOT)
     assert "  data.source = unset" in pictures

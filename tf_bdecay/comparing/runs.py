@@ -8,7 +8,7 @@ import pandas as pd
 
 from tf_bdecay.errors import BadInput, first_line, require
 from tf_bdecay.storage.files import read_json
-from tf_bdecay.training.config import flatten
+from tf_bdecay.training.dotted import flatten
 
 # The evaluation that a run is compared by, the likelier first: "precise" has no lag.
 EVALUATIONS = (

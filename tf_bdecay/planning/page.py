@@ -10,7 +10,8 @@ from tf_bdecay.batches import divisors
 from tf_bdecay.errors import BadInput, require
 from tf_bdecay.planning import costs, formulas, worth
 from tf_bdecay.training import datasets, parts
-from tf_bdecay.training.config import flatten, ghost_batch_size
+from tf_bdecay.training.config import ghost_batch_size
+from tf_bdecay.training.dotted import flatten
 
 MEGA = 10**6
 

@@ -1,137 +1,15 @@
-"""A config: the file that makes it, and the checks of what it then says.
-
-Checked are names, types, ranges, and what does not go together.
+"""The checks of what a config says: names, types, ranges, and what does not go together.
 
 Nothing here needs TensorFlow, so that a wrong value is refused at once. A key for which the chosen
 model, optimizer, schedule or policy has no use is refused too: nothing is silently ignored.
 """
 
-import contextlib
-import importlib.util
-import pathlib
-import re
-import runpy
-import sys
-
-from ml_collections import ConfigDict
-
 from tf_bdecay.batches import check_cut, check_divides
-from tf_bdecay.errors import BadInput, nearest, require, shown, unknown
+from tf_bdecay.errors import BadInput, nearest, require
 from tf_bdecay.training import keys
+from tf_bdecay.training.dotted import flatten
 
-DEFAULT_CONFIG = "configs/digits_resnet18.py"
-# The folder that has configs/: the package itself where it is installed, else the repository.
-PACKAGE = pathlib.Path(__file__).resolve().parents[1]
-ROOT = PACKAGE if (PACKAGE / "configs").is_dir() else PACKAGE.parent
 CUT_NAMES = ("config.batch_size", "config.micro_batch_size", "config.model.ghost_batch_size")
-
-
-def load(spec, root):
-    """The ConfigDict of `NAME`, `FILE`, `NAME:VARIANT` or `FILE:VARIANT`, before any override.
-
-    Args:
-        spec: the name of an experiment in configs/, or the path of a file like those.
-        root: the folder that has configs/.
-
-    Raises:
-        BadInput: no such file or variant, or a file that does not make a config.
-    """
-    path, colon, variant = spec.partition(":")
-    require(variant or not colon, f"--config={spec} names no variant: leave the colon out.")
-    file = _find(path, root)
-    try:
-        with _importable(file, pathlib.Path(root, "configs").resolve()):
-            get_config = runpy.run_path(str(file))["get_config"]
-            config = get_config(variant) if variant else get_config()
-    except BadInput:
-        raise
-    except (Exception, SystemExit) as error:
-        raise BadInput(
-            f"The config file {path} does not make a config: {type(error).__name__}: "
-            f"{shown(str(error))[1:-1]}."
-        ) from error
-    require(
-        isinstance(config, ConfigDict),
-        f"get_config of {path} must return an ml_collections ConfigDict. Received: {shown(config)}",
-    )
-    try:
-        flat = flatten(config)
-    except Exception as error:
-        raise BadInput(f"The config of {path} cannot be read: {type(error).__name__}.") from error
-    keys.table(flat)  # what overrides are looked up in
-    return config
-
-
-def files(root):
-    """Dict of the experiments' names to their paths."""
-    files = sorted(pathlib.Path(root, "configs").glob("*.py"))
-    return {f.stem: f for f in files if f.stem not in ("__init__", "common")}
-
-
-@contextlib.contextmanager
-def _importable(file, folder):
-    """Inside, `from configs import common` of a config file finds configs/, to which in a wheel no
-    path leads. A file of somebody else's may have a `configs` of theirs.
-    """
-    taken = {name: sys.modules[name] for name in sys.modules if name.partition(".")[0] == "configs"}
-    there = "configs" in taken or importlib.util.find_spec("configs") is not None
-    if there and file.parent != folder:
-        yield
-        return
-    for name in taken:
-        del sys.modules[name]
-    spec = importlib.util.spec_from_file_location(
-        "configs", folder / "__init__.py", submodule_search_locations=[str(folder)]
-    )
-    sys.modules["configs"] = importlib.util.module_from_spec(spec)
-    try:
-        yield
-    finally:
-        for name in [name for name in sys.modules if name.partition(".")[0] == "configs"]:
-            del sys.modules[name]
-        sys.modules.update(taken)
-
-
-def _find(path, root):
-    if path in files(root):
-        return files(root)[path].resolve()
-    for file in (pathlib.Path(path), pathlib.Path(root, path)):
-        with contextlib.suppress(OSError, ValueError):  # no name of a file at all
-            if file.is_file():
-                return file.resolve()
-    named = re.fullmatch(r"[\w-]*", path)
-    raise unknown("config file", path, [n if named else f"configs/{n}.py" for n in files(root)])
-
-
-def flatten(config):
-    """Dict of dotted path to value, of a nested dict or a ConfigDict.
-
-    Args:
-        config: the dict; sections are dicts in it.
-
-    Returns:
-        The flat dict, in the config's order.
-    """
-    nested = config.to_dict() if hasattr(config, "to_dict") else config
-    flat = {}
-    for name, value in nested.items():
-        if isinstance(value, dict):
-            flat.update({f"{name}.{key}": v for key, v in flatten(value).items()})
-        else:
-            flat[name] = value
-    return flat
-
-
-def nested(flat):
-    """The nested dict of a flat one, as a config.json has it; undoes `flatten`."""
-    found = {}
-    for path, value in flat.items():
-        *sections, name = path.split(".")
-        section = found
-        for part in sections:
-            section = section.setdefault(part, {})
-        section[name] = value
-    return found
 
 
 def ghost_batch_size(flat):

@@ -4,7 +4,7 @@ from tf_bdecay import data
 from tf_bdecay.data.pictures import loading
 from tf_bdecay.data.strong import MAGNITUDE, StrongAugmentation
 from tf_bdecay.errors import require
-from tf_bdecay.training.config import flatten
+from tf_bdecay.training.dotted import flatten
 
 _OF_BATCHES = (
     *("name", "augment", "remainder"),

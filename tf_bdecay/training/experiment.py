@@ -13,7 +13,7 @@ from tf_bdecay.training import (
     finetuning,
     parts,
 )
-from tf_bdecay.training.config import flatten
+from tf_bdecay.training.dotted import flatten
 from tf_bdecay.training.losses import SmoothedCrossentropy
 from tf_bdecay.training.trainer import Trainer
 

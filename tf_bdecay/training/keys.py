@@ -14,6 +14,7 @@ import math
 from ml_collections import ConfigDict, config_dict
 
 from tf_bdecay.errors import require
+from tf_bdecay.training.dotted import nested
 from tf_bdecay.training.key import (
     NAME,
     Key,
@@ -384,12 +385,8 @@ def defaults(**chosen):
     names = {path: shared[path] for path, (shared, _) in CHOICES.items() if path in shared}
     flat = {**always, **{path: key.default for path, key in names.items()}}
     flat.update({_CHOOSERS[what]: name for what, name in chosen.items()})
-    config = {}
+    values = {}
     for path, key in table(flat).items():
-        *sections, name = path.split(".")
-        section = config
-        for part in sections:
-            section = section.setdefault(part, {})
         value = flat.get(path, key.default)
-        section[name] = config_dict.placeholder(key.kind) if value is None else value
-    return ConfigDict(config)
+        values[path] = config_dict.placeholder(key.kind) if value is None else value
+    return ConfigDict(nested(values))

@@ -15,7 +15,8 @@ from tf_bdecay.batches import check_cut, check_divides
 from tf_bdecay.errors import BadInput, first_line, require
 from tf_bdecay.schedules import LinearWarmupCosine, for_batch
 from tf_bdecay.training import datasets, finetuning, metrics
-from tf_bdecay.training.config import CUT_NAMES, flatten, ghost_batch_size, nested
+from tf_bdecay.training.config import CUT_NAMES, ghost_batch_size
+from tf_bdecay.training.dotted import flatten, nested
 
 _OPTIMIZERS = {
     "lamb": tf_bdecay.Lamb,

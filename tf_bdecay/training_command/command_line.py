@@ -10,8 +10,9 @@ from tf_bdecay import flag_reading
 from tf_bdecay.distribution.cluster import STRATEGIES
 from tf_bdecay.errors import require, shown, unknown
 from tf_bdecay.flag_reading import Flag
-from tf_bdecay.training import config as configs
-from tf_bdecay.training import keys
+from tf_bdecay.training import config_file, keys
+from tf_bdecay.training.config import misplaced
+from tf_bdecay.training.dotted import flatten
 from tf_bdecay.training_command.flag_table import FLAGS, RESUME
 
 _HARDWARE = ("memory_gb", "bandwidth_gbps", "flops")
@@ -45,8 +46,8 @@ def parse(arguments, root, program="main.py"):
         BadInput: an unknown flag, key, config file or variant, or a value of the wrong type.
     """
     spec, rest = split_off(arguments)
-    config = configs.load(spec, root)
-    table = (*FLAGS, _CONFIG, *_overrides(rest, configs.flatten(config)))
+    config = config_file.load(spec, root)
+    table = (*FLAGS, _CONFIG, *_overrides(rest, flatten(config)))
     values, stray = flag_reading.read(table, rest, program)
     require(
         not stray,
@@ -89,7 +90,7 @@ def parse(arguments, root, program="main.py"):
 
 def split_off(arguments):
     """The value of --config, the last one given or the default, and the other arguments."""
-    spec, rest, waiting = configs.DEFAULT_CONFIG, [], False
+    spec, rest, waiting = config_file.DEFAULT_CONFIG, [], False
     for argument in arguments:
         if waiting:
             spec, waiting = argument, False
@@ -100,7 +101,8 @@ def split_off(arguments):
         else:
             rest.append(argument)
     require(
-        not waiting and spec, f"--config needs a file, such as --config={configs.DEFAULT_CONFIG}."
+        not waiting and spec,
+        f"--config needs a file, such as --config={config_file.DEFAULT_CONFIG}.",
     )
     return spec, rest
 
@@ -192,7 +194,7 @@ def _overrides(arguments, flat):
                 not inside,
                 f"config.{path} is a section: set its keys one by one: {', '.join(inside)}.",
             )
-            raise configs.misplaced(path, flat)
+            raise misplaced(path, flat)
         key = table[path]
         require(
             not no or (key.kind is bool and not equals),

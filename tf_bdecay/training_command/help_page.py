@@ -3,8 +3,8 @@
 import ast
 
 from tf_bdecay import flag_reading
-from tf_bdecay.training import config as configs
-from tf_bdecay.training import keys
+from tf_bdecay.training import config_file, keys
+from tf_bdecay.training.dotted import flatten
 from tf_bdecay.training_command.command_line import split_off
 from tf_bdecay.training_command.flag_table import FLAGS
 
@@ -45,14 +45,14 @@ def help_page(arguments, root, program="main.py"):
         BadInput: an unknown config file or variant.
     """
     spec, _ = split_off([a for a in arguments if not flag_reading.asks_for_help([a])])
-    flat = configs.flatten(configs.load(spec, root))
+    flat = flatten(config_file.load(spec, root))
     table = keys.table(flat)
     defaults = {path: "unset" if value is None else value for path, value in flat.items()}
     columns = flag_reading.columns
     return _PAGE.format(
         flags=flag_reading.lines(FLAGS, 18),
         program="python main.py" if program == "main.py" else program,
-        files=columns([(n, _first_line(f)) for n, f in configs.files(root).items()], 22),
+        files=columns([(n, _first_line(f)) for n, f in config_file.files(root).items()], 22),
         spec=spec,
         keys=columns([(f"{k} = {defaults[k]}", table[k].doc) for k in flat if k in table], 38),
     )

@@ -8,8 +8,8 @@ from tf_bdecay.distribution import cluster as clusters
 from tf_bdecay.distribution import workers
 from tf_bdecay.errors import BadInput
 from tf_bdecay.planning import formulas, worth
-from tf_bdecay.training import config as checks
-from tf_bdecay.training import initial, keys
+from tf_bdecay.training import config, config_file, initial, keys
+from tf_bdecay.training.dotted import flatten
 from tf_bdecay.training.workdir import Workdir, check_new_folder, not_finite
 from tf_bdecay.training_command import command_line, help_page
 
@@ -68,10 +68,10 @@ class _Command:
     def run(self):
         """Does what the arguments say, and returns the exit code."""
         if flag_reading.asks_for_help(self.arguments):
-            print(help_page.help_page(self.arguments, checks.ROOT, self.program))
+            print(help_page.help_page(self.arguments, config_file.ROOT, self.program))
             return outcome.DONE
-        options = command_line.parse(self.arguments, checks.ROOT, self.program)
-        checks.check(options.config)
+        options = command_line.parse(self.arguments, config_file.ROOT, self.program)
+        config.check(options.config)
         quirks.settle_onednn(quirks.onednn_overruns(options.config.model.width))
         if options.plan:
             return plan(options)
@@ -107,7 +107,7 @@ class _Command:
         if options.export is not None:
             check_new_folder("--export", options.export)
         if not options.dry_run and not (options.eval_only and options.init_from is not None):
-            flat = checks.flatten(options.config)
+            flat = flatten(options.config)
             defaults = {path: key.default for path, key in keys.table(flat).items()}
             workdir = Workdir(options.workdir, flat, defaults)
             if options.resume == "never":
@@ -158,7 +158,7 @@ class _Command:
             self._print(f"--strategy=auto is {name}: {why}.")
         waits = contextlib.nullcontext()
         if self.cluster:
-            flat = checks.flatten(options.config)
+            flat = flatten(options.config)
             weights = source.digest if source else None
             more = {"deterministic": options.deterministic, "hash of the weights to start": weights}
             of_batches = datasets.strong_augmentation(options.config).versions()

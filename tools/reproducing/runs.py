@@ -6,8 +6,9 @@ import json
 import pathlib
 
 from tf_bdecay.storage.files import json_ready
-from tf_bdecay.training import config as checks
 from tf_bdecay.training import keys
+from tf_bdecay.training.config import check
+from tf_bdecay.training.dotted import flatten
 from tools.reproducing import config as config_file
 from tools.reproducing.scales import IMAGENET
 
@@ -128,8 +129,8 @@ def resolve(arm, scale, seed):
     names = (arm.optimizer, arm.model, arm.dataset, arm.variant)
     config = config_file.get_config("-".join(names))
     config.update_from_flattened_dict(overrides(arm, scale, seed))
-    checks.check(config)
-    flat = json_ready(checks.flatten(config))
+    check(config)
+    flat = json_ready(flatten(config))
     return Run(arm, scale, seed, flat, key(flat, seed))
 
 

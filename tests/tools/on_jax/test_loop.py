@@ -10,8 +10,8 @@ import pytest
 
 from tests.tools.on_jax import small
 from tf_bdecay.errors import BadInput
-from tf_bdecay.training import config as checks
 from tf_bdecay.training import parts
+from tf_bdecay.training.dotted import flatten
 from tf_bdecay.training.workdir import Workdir
 
 pytestmark = [
@@ -38,7 +38,7 @@ def start(run):
 def train(run, start, folder, **arguments):
     """Trains in a folder, from its checkpoint or the start; the result."""
     run.steps.give_back(start)
-    workdir = Workdir(folder, checks.flatten(run.config))
+    workdir = Workdir(folder, flatten(run.config))
     with workdir.lock():
         return loop.train(run, workdir, **arguments)
 

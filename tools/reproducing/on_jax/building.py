@@ -7,8 +7,8 @@ import keras
 
 from tf_bdecay import data
 from tf_bdecay.errors import require
-from tf_bdecay.training import config as checks
 from tf_bdecay.training import parts
+from tf_bdecay.training.dotted import flatten
 from tools.reproducing import initial_weights
 from tools.reproducing.on_jax import step
 
@@ -65,7 +65,7 @@ def check(config):
     Raises:
         BadInput: it has not.
     """
-    flat = checks.flatten(config)
+    flat = flatten(config)
     for key, taken in TAKEN.items():
         words = " or ".join("unset" if value is None else str(value) for value in taken)
         require(
@@ -79,7 +79,7 @@ def build(config, data_dir=None, images=None):
     """Makes data, model and optimizer of a checked config.
 
     Args:
-        config: a ConfigDict that passed `checks.check`.
+        config: a ConfigDict that passed `config.check`.
         data_dir: where prepared data sets are; None for the library's own place.
         images: an `ImageSet`, where it is loaded already.
 

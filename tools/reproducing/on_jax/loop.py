@@ -13,9 +13,10 @@ import numpy as np
 from tf_bdecay import outcome
 from tf_bdecay.distribution import signals
 from tf_bdecay.storage.files import json_ready, write_json
-from tf_bdecay.training import config as checks
 from tf_bdecay.training import keys, parts, report
+from tf_bdecay.training.config import check
 from tf_bdecay.training.diverged import Diverged
+from tf_bdecay.training.dotted import flatten
 from tf_bdecay.training.workdir import Workdir, not_finite
 from tf_bdecay.training_command import command_line
 from tools.reproducing import runs
@@ -42,8 +43,8 @@ def main(job):
 def _main(job, ending):
     options = command_line.parse(job["arguments"], runs.ROOT)
     config = options.config
-    checks.check(config)
-    flat = checks.flatten(config)
+    check(config)
+    flat = flatten(config)
     defaults = {path: key.default for path, key in keys.table(flat).items()}
     workdir = Workdir(options.workdir, flat, defaults)
     result = workdir.result
