@@ -90,7 +90,7 @@ NOT_OF_A_MODULE = {
     "optim/test_fit.py": "every optimizer in Keras' `fit`",
     "optim/test_like_keras.py": "every optimizer beside Keras' own",
     "training/test_pictures.py": "runs on pictures in files, over many modules",
-    "training/test_like_keras.py": "Trainer beside plain Keras, over many modules",
+    "training/step/test_like_keras.py": "Trainer beside plain Keras, over many modules",
     "optim/test_properties.py": "every optimizer through one table of properties",
     "sharpness/test_connectivity_theorems.py": "the paper's theorems, of many layers at once",
     "sharpness/test_package.py": "sharpness/__init__.py",

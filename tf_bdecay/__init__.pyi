@@ -13,7 +13,7 @@ from tf_bdecay.optim import Lars as Lars
 from tf_bdecay.optim import LossScaleOptimizer as LossScaleOptimizer
 from tf_bdecay.optim import describe as describe
 from tf_bdecay.roles import roles_of as roles_of
-from tf_bdecay.training.sharpness_aware import SharpnessAware as SharpnessAware
-from tf_bdecay.training.trainer import Trainer as Trainer
+from tf_bdecay.training.step.sharpness_aware import SharpnessAware as SharpnessAware
+from tf_bdecay.training.step.trainer import Trainer as Trainer
 
 __version__: str

@@ -43,7 +43,7 @@ ANY_BACKEND = (
     "tests/layers/test_conversion.py",
     "tests/optim/test_fit.py",
 )
-TESTS = (*ANY_BACKEND, "tests/training/test_trainer.py")
+TESTS = (*ANY_BACKEND, "tests/training/step/test_trainer.py")
 EXTRAS = ("cpu", "jax")
 SMALL = ("--config.model.width=4", "--config.epochs=1", "--workdir=run")
 MEASURE = ("--model=run", "--measures=C", "--examples=64", "--out=out")

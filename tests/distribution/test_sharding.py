@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.data.sets import image_set_of
-from tests.training.test_accumulation import assert_equal
+from tests.training.step.test_accumulation import assert_equal
 from tf_bdecay import data
 from tf_bdecay.distribution import cluster, sharding, signals, workers
 from tf_bdecay.launching import processes

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 import tf_bdecay
 from tests.training import small
-from tests.training.test_accumulation import trained
+from tests.training.step.test_accumulation import trained
 from tf_bdecay.distribution import cluster, sharding, strategies, workers
 from tf_bdecay.storage import checkpoints
 

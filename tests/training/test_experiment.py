@@ -8,7 +8,7 @@ from tests.training.made import config_of
 from tf_bdecay.errors import BadInput
 from tf_bdecay.training import datasets, experiment
 from tf_bdecay.training.dotted import flatten
-from tf_bdecay.training.trainer import Trainer
+from tf_bdecay.training.step.trainer import Trainer
 
 
 def test_build_makes_all_that_an_update_needs():

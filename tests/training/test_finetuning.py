@@ -12,7 +12,7 @@ from tf_bdecay.errors import BadInput
 from tf_bdecay.training import finetuning, parts
 from tf_bdecay.training.config import check
 from tf_bdecay.training.losses import SmoothedCrossentropy
-from tf_bdecay.training.trainer import Trainer
+from tf_bdecay.training.step.trainer import Trainer
 
 
 @pytest.fixture(scope="module")

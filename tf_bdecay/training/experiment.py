@@ -15,7 +15,7 @@ from tf_bdecay.training import (
 )
 from tf_bdecay.training.dotted import flatten
 from tf_bdecay.training.losses import SmoothedCrossentropy
-from tf_bdecay.training.trainer import Trainer
+from tf_bdecay.training.step.trainer import Trainer
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,7 @@ def load(path, unknown=""):
     Raises:
         BadInput: no file that Keras reads, or one with such a class.
     """
-    for module in ("layers", "optim", "schedules", "training.trainer"):
+    for module in ("layers", "optim", "schedules", "training.step.trainer"):
         __import__(f"tf_bdecay.{module}")  # registers classes that saved models have
     try:
         return keras.models.load_model(path, compile=False)

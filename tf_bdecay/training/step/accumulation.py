@@ -12,8 +12,8 @@ from tf_bdecay.batches import check_divides, divided
 from tf_bdecay.errors import check_count, require
 from tf_bdecay.layers import GhostBatchNormalization
 from tf_bdecay.sharpness.tape import dense_gradients
-from tf_bdecay.training import noise_meter
-from tf_bdecay.training.loss_shares import loss_shares
+from tf_bdecay.training.step import noise_meter
+from tf_bdecay.training.step.loss_shares import loss_shares
 
 
 class Pass(NamedTuple):
@@ -67,12 +67,23 @@ def check(model, micro_batch_size):
         check_divides(ghost, "micro_batch_size", micro_batch_size)
 
 
+def one_pass(trainer, data, steps=None):
+    """The `Pass` over a replica's batch as the trainer was compiled; arguments as of `accumulated`.
+
+    It assigns nothing.
+    """
+    if trainer.micro_batch_size is None:
+        return at_once(trainer, data, steps)
+    squares = trainer.noise_meter is not None
+    return accumulated(trainer, data, trainer.micro_batch_size, steps, squares)
+
+
 def at_once(trainer, data, steps=None):
     """The `Pass` over a whole batch; arguments as of `accumulated`."""
     keras_private.build_loss(trainer, *data[1:])
     state = [*model_state(trainer), *trainer.metrics_variables]
     with _Assignments(trainer.trainable_variables, state, ()) as scope:
-        found = trainer.forward_backward(*data, **scope.moved(steps))
+        found = trainer.forward_backward(*data, moved=scope.moved(steps))
     return Pass(*found, [(v, _value(v, scope)) for v in state if id(v) in scope.assigned])
 
 
@@ -138,7 +149,8 @@ def accumulated(trainer, data, size, steps=None, squares=False):
         carried = zip(chained, values[len(kept) :], strict=True)
         scope = _Assignments(variables, [*averaged, *kept], carried)
         with scope, keras_private.losses_replaced(trainer, lambda i, one: shares[i].of(one, k)):
-            value, y_pred, gradients = trainer.forward_backward(*part, **scope.moved(steps))
+            moved = scope.moved(steps)
+            value, y_pred, gradients = trainer.forward_backward(*part, moved=moved)
         assigned.update(scope.assigned)
         absent.update(i for i, g in enumerate(gradients) if g is None)
         norms = _plus(norms, [noise_meter.squared_norm(gradients, variables)] if squares else [])
@@ -206,8 +218,8 @@ class _Assignments(keras.StatelessScope):
         self.state_mapping.update({id(v): v.value for v in trained})
 
     def moved(self, steps):
-        """The argument of `forward_backward` that moves the weights by some steps, as a dict."""
-        return {} if steps is None else {"moved": self._moved(steps)}
+        """The context of `forward_backward` in which layers have theta + step; None for theta."""
+        return contextlib.nullcontext() if steps is None else self._moved(steps)
 
     @contextlib.contextmanager
     def _moved(self, steps):

@@ -278,7 +278,7 @@ def test_a_batch_without_parts_is_refused(arguments, says):
 def on_replicas():
     done = subprocess.run(
         [sys.executable, str(SCRIPT)], capture_output=True, text=True, timeout=600,
-        env={**os.environ, "PYTHONPATH": str(SCRIPT.parents[2])},
+        env={**os.environ, "PYTHONPATH": str(SCRIPT.parents[3])},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -301,7 +301,7 @@ def test_on_replicas_the_optimizer_must_keep_norms(on_replicas):
 
 
 def test_the_squared_norm_leaves_out_what_is_no_gradient():
-    from tf_bdecay.training.noise_meter import squared_norm
+    from tf_bdecay.training.step.noise_meter import squared_norm
 
     variables = [keras.Variable(np.ones(2), dtype=d) for d in ("float32", "float16", "float32")]
     variables[2].overwrite_with_gradient = True

@@ -17,10 +17,10 @@ import tensorflow as tf
 from keras import tree
 
 from tf_bdecay import keras_private
-from tf_bdecay.errors import BadInput
+from tf_bdecay.errors import BadInput, require
 from tf_bdecay.layers import GhostBatchNormalization
-from tf_bdecay.training import accumulation
-from tf_bdecay.training.loss_shares import is_ours
+from tf_bdecay.training.step import accumulation
+from tf_bdecay.training.step.loss_shares import is_ours
 
 TOLERANCE = {"float64": 1e-8, "float32": 1e-3}  # else 0.05: of the shares of the numbers' norms
 ELEMENTWISE = ("Absolute", "Add", "Cast", "Divide", "Equal", "LogicalAnd", "LogicalOr", "Maximum")
@@ -84,15 +84,20 @@ def check(trainer, data):
     Nothing is changed: no weight, no state, no metric.
 
     Args:
-        trainer: the compiled `Trainer`, with a micro_batch_size.
+        trainer: the compiled `Trainer`.
         data: (x, y, sample_weight), structures of tensors or arrays of one length, or None.
 
     Returns:
         Whether the batch was large enough to be cut, and its gradients finite.
 
     Raises:
-        BadInput: they differ.
+        BadInput: they differ, or the trainer has no micro_batch_size.
     """
+    require(
+        trainer.micro_batch_size is not None,
+        "check_micro_batches needs a trainer compiled with a micro_batch_size. "
+        "Received: micro_batch_size=None",
+    )
     data = tree.map_structure(lambda t: None if t is None else tf.convert_to_tensor(t), data)
     examples = next(t for t in tree.flatten(data) if t is not None).shape[0]
     size = _part(trainer, examples)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 import tf_bdecay
-from tests.training import test_noise_meter as one
+from tests.training.step import test_noise_meter as one
 from tf_bdecay.errors import BadInput
 
 REPLICAS = 2

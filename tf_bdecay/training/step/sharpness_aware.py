@@ -80,7 +80,7 @@ class SharpnessAware:
         return cls(**config)
 
 
-def check(trainer, sharpness_aware):
+def check_aware(trainer, sharpness_aware):
     """Raises `BadInput` for what is no `SharpnessAware`, or a model that it cannot train."""
     if sharpness_aware is None:
         return

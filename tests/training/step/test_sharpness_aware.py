@@ -9,10 +9,11 @@ import pytest
 import tensorflow as tf
 
 import tf_bdecay
-from tests.training import small, test_skipping
+from tests.training import small
+from tests.training.step import test_skipping
 from tf_bdecay import SharpnessAware
 from tf_bdecay.errors import BadInput
-from tf_bdecay.training.sharpness_aware import gradients_above
+from tf_bdecay.training.step.sharpness_aware import gradients_above
 
 KINDS = ("sam", "asam")
 
@@ -289,6 +290,6 @@ def on_two_replicas():
 @pytest.mark.slow
 def test_two_replicas_are_one_device():
     """In a process of its own: the devices are made at its start."""
-    program = "from tests.training.test_sharpness_aware import on_two_replicas; on_two_replicas()"
+    program = "from tests.training.step import test_sharpness_aware as t; t.on_two_replicas()"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.split() == ["skipped", "1", "0"], done.stderr[-2000:]

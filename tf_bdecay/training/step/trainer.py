@@ -13,8 +13,9 @@ from tf_bdecay.errors import require
 from tf_bdecay.optim.base import DecayByRole
 from tf_bdecay.optim.loss_scale import LossScaleOptimizer
 from tf_bdecay.sharpness import loss_gradients_and_sensitivity
-from tf_bdecay.training import accumulation, equivalence, noise_meter, skipping
-from tf_bdecay.training import sharpness_aware as ascent
+from tf_bdecay.training.step import accumulation, equivalence, skipping
+from tf_bdecay.training.step.noise_meter import NoiseMeter
+from tf_bdecay.training.step.sharpness_aware import SharpnessAware, check_aware, gradients_above
 
 
 @keras.saving.register_keras_serializable("tf_bdecay")
@@ -79,7 +80,7 @@ class Trainer(keras_private.BuiltOnce):
         optimizer: str | keras.optimizers.Optimizer = "rmsprop",
         *args,
         micro_batch_size: int | None = None,
-        sharpness_aware: ascent.SharpnessAware | None = None,
+        sharpness_aware: SharpnessAware | None = None,
         **kwargs,
     ):
         """`keras.Model.compile`, how large a batch a replica works on at a time, and SAM.
@@ -101,7 +102,7 @@ class Trainer(keras_private.BuiltOnce):
                 batch, and raises this if it is not (see `check_micro_batches`).
         """
         accumulation.check(self, micro_batch_size)
-        ascent.check(self, sharpness_aware)
+        check_aware(self, sharpness_aware)
         self.micro_batch_size, self.sharpness_aware = micro_batch_size, sharpness_aware
         self.noise_meter = None
         scales = kwargs.get("auto_scale_loss", True) and self.dtype_policy.name == "mixed_float16"
@@ -127,11 +128,6 @@ class Trainer(keras_private.BuiltOnce):
         Raises:
             BadInput: they differ, or the trainer has no micro_batch_size.
         """
-        require(
-            self.micro_batch_size is not None,
-            "check_micro_batches needs a trainer compiled with a micro_batch_size. "
-            "Received: micro_batch_size=None",
-        )
         return equivalence.check(self, (x, y, sample_weight))
 
     def measure_gradient_noise(self, updates):
@@ -150,7 +146,7 @@ class Trainer(keras_private.BuiltOnce):
             BadInput: a batch has no parts whose gradients could be compared.
         """
         if self.noise_meter is None or self.noise_meter.updates != updates:
-            self.noise_meter = noise_meter.NoiseMeter(self, updates)
+            self.noise_meter = NoiseMeter(self, updates)
             if self.train_function is not None:  # made, and perhaps traced, without it
                 self.make_train_function(force=True)
         return self.noise_meter
@@ -179,37 +175,33 @@ class Trainer(keras_private.BuiltOnce):
         Returns:
             Dict of metric to its value over the epoch so far.
         """
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        x, y, sample_weight = data = keras.utils.unpack_x_y_sample_weight(data)
         restore = skipping.restorer(self.optimizer, accumulation.model_state(self))
         square = None
         if self.micro_batch_size is None and self.sharpness_aware is None:
             loss, y_pred, gradients = self.forward_backward(x, y, sample_weight)
         else:
-            loss, y_pred, gradients, state, square = self._pass((x, y, sample_weight))
+            loss, y_pred, gradients, state, square = accumulation.one_pass(self, data)
             if self.sharpness_aware is not None:
-                gradients = ascent.gradients_above(
+                gradients = gradients_above(
                     self.sharpness_aware,
                     self.optimizer,
                     self.trainable_variables,
                     gradients,
-                    lambda steps: self._pass((x, y, sample_weight), steps).gradients,
+                    lambda steps: accumulation.one_pass(self, data, steps).gradients,
                 )
             for variable, value in state:
                 # After the loop: what averages over replicas must not stand inside it.
                 variable.assign(value)
-        count = noise_meter.counter(self.noise_meter, (x, y, sample_weight), gradients, square)
+        meter = self.noise_meter
+        if meter is not None:
+            count = meter.counter(data, gradients, square)
         self.optimizer.apply(gradients, self.trainable_variables)
-        count()
+        if meter is not None:
+            count()
         restore()
         self._track_loss(loss, x)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
-
-    def _pass(self, data, steps=None):
-        """One pass over a replica's batch, which assigns nothing; `steps` as of `accumulated`."""
-        if self.micro_batch_size is None:
-            return accumulation.at_once(self, data, steps)
-        squares = self.noise_meter is not None
-        return accumulation.accumulated(self, data, self.micro_batch_size, steps, squares)
 
     def forward_backward(self, x, y, sample_weight, moved=None):
         """Loss, outputs and gradients (scaled, where the optimizer scales) of one forward pass.
@@ -259,9 +251,7 @@ class Trainer(keras_private.BuiltOnce):
         Raises:
             BadInput: also for a batch that micro-batches do not divide.
         """
-        x = self._shared(x)
-        if validation_data is not None:
-            validation_data = self._shared(validation_data)
+        x, validation_data = self._shared(x), self._shared(validation_data)
         arguments = x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data
         with batches.one_sentence():
             return super().fit(*arguments, *args, **kwargs)
@@ -272,27 +262,30 @@ class Trainer(keras_private.BuiltOnce):
 
     def make_train_function(self, force=False):
         """Keras' own, but under many workers."""
-        if not is_multi_worker(self.distribute_strategy):
-            if self.train_function is None or force:
-                super().make_train_function(force=True)
-                self.train_function = equivalence.checked_first(
-                    self, self._several_steps(self.train_function)
-                )
+        if self.train_function is not None and not force:
             return self.train_function
-        if self.train_function is None or force:
-            self._check_one_step()
+        if is_multi_worker(self.distribute_strategy):
+            require(
+                self.steps_per_execution == 1,
+                f"steps_per_execution={self.steps_per_execution} must be 1 under "
+                "MultiWorkerMirroredStrategy, where the workers agree after every update.",
+            )
             self.train_function = sharding.step_function(self, self.train_step)
+        else:
+            super().make_train_function(force=True)
+            function = self._several_steps(self.train_function)
+            self.train_function = equivalence.checked_first(self, function)
         return self.train_function
 
     def make_test_function(self, force=False):
         """Keras' own, but under many workers."""
-        if not is_multi_worker(self.distribute_strategy):
-            if self.test_function is None or force:
-                super().make_test_function(force=True)
-                self.test_function = self._several_steps(self.test_function)
+        if self.test_function is not None and not force:
             return self.test_function
-        if self.test_function is None or force:
+        if is_multi_worker(self.distribute_strategy):
             self.test_function = sharding.step_function(self, self.test_step, evaluates=True)
+        else:
+            super().make_test_function(force=True)
+            self.test_function = self._several_steps(self.test_function)
         return self.test_function
 
     def _several_steps(self, function):
@@ -302,13 +295,6 @@ class Trainer(keras_private.BuiltOnce):
 
     def _shared(self, data):
         return sharding.cut_for_workers(self.distribute_strategy, data)
-
-    def _check_one_step(self):
-        require(
-            self.steps_per_execution == 1,
-            f"steps_per_execution={self.steps_per_execution} must be 1 under "
-            "MultiWorkerMirroredStrategy, where the workers agree after every update.",
-        )
 
     def _track_loss(self, loss, x):
         """Adds a replica's loss to the mean over examples that `fit` reports."""

@@ -19,7 +19,7 @@ from tf_bdecay.gradient_noise import estimates
 from tf_bdecay.layers import GhostBatchNormalization
 from tf_bdecay.optim.base import DecayByRole, unwrapped
 from tf_bdecay.storage.files import fits
-from tf_bdecay.training.loss_shares import loss_shares
+from tf_bdecay.training.step.loss_shares import loss_shares
 
 _KEPT = {
     "gradient_square": "float32",
@@ -102,7 +102,17 @@ class NoiseMeter:
             variable.assign(tf.cast(state[name], variable.dtype))
 
     def counter(self, data, gradients, square):
-        """`counter`, of this meter."""
+        """Looks at a batch before its update; in a replica context.
+
+        Args:
+            data: (x, y, sample_weight) of this replica's batch.
+            gradients: list of its gradients as the optimizer takes them, None for none.
+            square: mean of the squared norms of its micro-batches' gradients; None where there are
+                no micro-batches.
+
+        Returns:
+            Function to be called after the update, which takes it into the means.
+        """
         parts, scale = self._parts(data, gradients, square)
         optimizer, variables = unwrapped(self.trainer.optimizer), self.trainer.trainable_variables
         before = tf.identity(_own(optimizer.iterations))
@@ -169,22 +179,6 @@ class NoiseMeter:
         measured.assign_add(tf.cast(counts, "int32"))
         left_out.assign_add(tf.cast(tf.logical_and(done, ~usable), "int32"))
         last.assign(tf.cast(tf.round(parts.count), "int32"))
-
-
-def counter(meter, data, gradients, square):
-    """Looks at a batch before its update; in a replica context.
-
-    Args:
-        meter: a `NoiseMeter`, or None.
-        data: (x, y, sample_weight) of this replica's batch.
-        gradients: list of its gradients as the optimizer takes them, None for none.
-        square: mean of the squared norms of its micro-batches' gradients; None where there are no
-            micro-batches.
-
-    Returns:
-        Function to be called after the update, which takes it into the means.
-    """
-    return (lambda: None) if meter is None else meter.counter(data, gradients, square)
 
 
 def check(trainer):

@@ -7,7 +7,7 @@ from keras import layers, ops
 
 import tf_bdecay
 from tf_bdecay.errors import BadInput
-from tf_bdecay.training import equivalence
+from tf_bdecay.training.step import equivalence
 
 X = np.random.default_rng(0).normal(size=(16, 5)).astype("float32")
 Y = np.random.default_rng(1).uniform(0.1, 1, size=(16, 3)).astype("float32")

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import tf_bdecay
 from tf_bdecay.layers import GhostBatchNormalization
-from tf_bdecay.training.trainer import Trainer
+from tf_bdecay.training.step.trainer import Trainer
 
 X = np.random.default_rng(0).normal(size=(32, 4)).astype("float32")
 Y = np.random.default_rng(1).integers(0, 3, 32)
@@ -141,7 +141,7 @@ def on_two_replicas():
 @pytest.mark.slow
 def test_on_every_replica_where_one_has_seen_the_fault():
     """In a process of its own: the devices are made at its start."""
-    program = "from tests.training.test_skipping import on_two_replicas; on_two_replicas()"
+    program = "from tests.training.step.test_skipping import on_two_replicas; on_two_replicas()"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.split() == ["1", "True"] * 2, done.stderr[-2000:]
 

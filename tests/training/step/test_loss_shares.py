@@ -8,7 +8,7 @@ import tensorflow as tf
 import tf_bdecay
 from tf_bdecay import keras_private
 from tf_bdecay.errors import BadInput
-from tf_bdecay.training.loss_shares import Share, loss_shares
+from tf_bdecay.training.step.loss_shares import Share, loss_shares
 
 SIZE, COUNT = 4, 3
 RNG = np.random.default_rng(0)

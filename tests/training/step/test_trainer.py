@@ -9,7 +9,7 @@ import tf_bdecay
 from tests.training.small import digits, network, trainer, values
 from tf_bdecay import decay
 from tf_bdecay.training.losses import SmoothedCrossentropy
-from tf_bdecay.training.trainer import Trainer
+from tf_bdecay.training.step.trainer import Trainer
 
 
 def fitted(make, x, y, sample_weight=None, **arguments):
