@@ -1,21 +1,20 @@
 """What the optimizer decides in anybody's `fit`: `logs`, a line an epoch, CSV, TensorBoard."""
 
 import os
-import pathlib
-import warnings
 
 import keras
 import numpy as np
 
 from tf_bdecay import extras
 from tf_bdecay.callbacks import decisions
-from tf_bdecay.errors import BadInput, check_count, check_flag, first_line, require
+from tf_bdecay.callbacks.update_log import UpdateLog
+from tf_bdecay.errors import check_flag, require
 from tf_bdecay.optim.base import DecayByRole, unwrapped
 from tf_bdecay.roles import kinds_of
 from tf_bdecay.storage.tables import Table
 
 
-class DecayLog(keras.callbacks.Callback):
+class DecayLog(UpdateLog):
     """Tells which betas decay, and why: r, C, decay on or off, trust ratios, norms of gradients.
 
     Everything comes from the optimizer, which has it from its updates: nothing is measured again,
@@ -62,15 +61,11 @@ class DecayLog(keras.callbacks.Callback):
         by_layer: bool = False,
         show: bool = True,
     ):
-        super().__init__()
-        if every is not None:
-            check_count("every", every, of="DecayLog", what="a whole number of updates")
+        super().__init__(log_dir, every, show)
         check_flag("by_layer", by_layer, of="DecayLog")
-        check_flag("show", show, of="DecayLog")
         if log_dir is not None and keras.backend.backend() == "tensorflow":
             extras.check("DecayLog with a log_dir", "tensorboard")
-        self.log_dir = None if log_dir is None else pathlib.Path(log_dir)
-        self.every, self.by_layer, self.show = every, by_layer, show
+        self.by_layer = by_layer
 
     def on_train_begin(self, logs=None):
         """Checks the optimizer."""
@@ -80,27 +75,12 @@ class DecayLog(keras.callbacks.Callback):
             "DecayLog tells of the decisions of an optimizer of tf_bdecay, such as tf_bdecay.Lamb: "
             f"compile the model with one. Received: optimizer={type(optimizer).__name__}",
         )
-        self._optimizer, self._begun, self._files = optimizer, False, None
-        self._leads, self._kinds = _leads(self.model), None
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """Begins to count, once all callbacks have begun, of which one may have restored a run."""
-        if not self._begun:
-            self._begun, self._before = True, self._totals()
-            self._done = self._before["done"]
-            if self.log_dir is not None and self._leads:
-                self._files = _opened(self.log_dir, self._done)
-        self._epoch_start = self._done
-
-    def on_train_batch_end(self, batch, logs=None):
-        """Writes, where it is time."""
-        before, self._done = self._done, self._epoch_start + batch + 1
-        if self.every and self._done // self.every > before // self.every:
-            self._write(self._fetched())
+        self._optimizer, self._files, self._kinds = optimizer, None, None
+        super().on_train_begin(logs)
 
     def on_epoch_end(self, epoch, logs=None):
         """Adds to the logs, writes and prints."""
-        decision = self._fetched()
+        decision = self._found()
         before, self._before = self._before, self._totals()
         found = _of_epoch(decision, before, self._before)
         if not self.every:
@@ -110,9 +90,7 @@ class DecayLog(keras.callbacks.Callback):
             if self.by_layer:
                 values = decisions.scalars(self._optimizer, decision, self._kinds)
                 logs.update({tag: float(value) for tag, value in values.items()})
-        if self.show and self._leads:
-            begin = "\n" if self.params.get("verbose") in (1, "auto") else ""  # after the bar
-            print(f"{begin}Epoch {epoch + 1}: {line(decision, found, before)}")
+        self._say(epoch, line(decision, found, before))
 
     def get_state(self):
         """What the epoch in progress began with, for `Resume`."""
@@ -124,7 +102,14 @@ class DecayLog(keras.callbacks.Callback):
         on = np.array(state["decay_on_updates"])
         self._before = {**state, "decay_on_updates": on}
 
-    def _fetched(self):
+    def _begin(self):
+        self._before = self._totals()
+        return self._before["done"]
+
+    def _open(self):
+        return _Files(self.log_dir, self._done)
+
+    def _found(self):
         if hasattr(self.model, "jax_state_sync"):  # JAX's state is the train function's meanwhile
             self.model.jax_state_sync()
         if self._kinds is None:  # of an optimizer that the first update built
@@ -137,25 +122,8 @@ class DecayLog(keras.callbacks.Callback):
         totals = self._optimizer.totals()
         return {**totals, "done": totals["updates"] + totals["skipped_updates"]}
 
-    def _write(self, decision):
-        if self._files is None:
-            return
-        try:
-            self._files.write(self._done, self._optimizer, decision, self._kinds)
-        except OSError as error:  # a full disk, say: the training is worth more
-            warnings.warn(
-                f"DecayLog could not write after update {self._done}: {first_line(error)}.",
-                stacklevel=2,
-            )
-
-
-def _leads(model):
-    """Whether this process is the one, of those that train a model, that writes and talks."""
-    if keras.backend.backend() != "tensorflow":
-        return True
-    from tf_bdecay.distribution import sharding
-
-    return sharding.is_leader(model.distribute_strategy)
+    def _put(self, decision):
+        self._files.write(self._done, self._optimizer, decision, self._kinds)
 
 
 def _of_epoch(decision, before, after):
@@ -195,21 +163,6 @@ def line(decision, found, before):
         f"({found['decay_on_fraction']:.0%} over the epoch), r {ratio.min():.2g} to "
         f"{ratio.max():.2g}, largest in {decision.layers[int(ratio.argmax())]}{end}"
     ).replace("%", " %")
-
-
-def _opened(folder, done):
-    """The `_Files` of a folder, at so many updates.
-
-    Raises:
-        BadInput: they cannot be written, or are there and not of this callback.
-    """
-    try:
-        return _Files(folder, done)
-    except (OSError, ValueError) as error:
-        raise BadInput(
-            f"`log_dir` of DecayLog cannot be used ({first_line(error)}): name another folder. "
-            f"Received: log_dir={str(folder)!r}"
-        ) from error
 
 
 class _Files:

@@ -1,14 +1,14 @@
 """The gradient noise scale in `fit`: `logs`, a line an epoch, TensorBoard."""
 
 import math
-import pathlib
 import warnings
 from typing import NamedTuple
 
 import keras
 
 from tf_bdecay import gradient_noise
-from tf_bdecay.errors import BadInput, check_count, check_flag, first_line, require
+from tf_bdecay.callbacks.update_log import UpdateLog
+from tf_bdecay.errors import check_count, require
 from tf_bdecay.optim.base import unwrapped
 
 COLUMNS = ("gradient_noise_scale", "gradient_noise", "gradient_square")
@@ -61,7 +61,7 @@ class Estimate(NamedTuple):
         return f"{words}: {gradient_noise.sentence(self.batch, self.noise_scale)}"
 
 
-class GradientNoiseScale(keras.callbacks.Callback):
+class GradientNoiseScale(UpdateLog):
     """Measures beyond which batch more examples stop paying, while a `tf_bdecay.Trainer` trains.
 
         N = S / |G|^2        |G|^2 ~ (B |G_B|^2 - b |G_b|^2) / (B - b)
@@ -113,14 +113,9 @@ class GradientNoiseScale(keras.callbacks.Callback):
     state_lasts = True  # over the ends of epochs
 
     def __init__(self, log_dir="logs/noise", every=None, updates=100, show=True):
-        super().__init__()
-        if every is not None:
-            check_count("every", every, of="GradientNoiseScale", what="a whole number of updates")
+        super().__init__(log_dir, every, show)
         check_count("updates", updates, of="GradientNoiseScale", what="a whole number of updates")
-        check_flag("show", show, of="GradientNoiseScale")
-        self.log_dir = None if log_dir is None else pathlib.Path(log_dir)
-        self.every, self.updates, self.show = every, updates, show
-        self.start = self._meter = self._events = None
+        self.updates, self.start, self._meter = updates, None, None
 
     def on_train_begin(self, logs=None):
         """Refuses what cannot give it, and begins to measure."""
@@ -140,20 +135,11 @@ class GradientNoiseScale(keras.callbacks.Callback):
         if self.start is not None:
             self._meter.assign(self.start)
             self.start = None
-        self._begun = False
-
-    def on_epoch_begin(self, epoch, logs=None):
-        """Begins to count, once all callbacks have begun, of which one may have restored a run."""
-        if not self._begun:
-            self._begun, self._looked = True, False
-            self._done = int(unwrapped(self.model.optimizer).iterations.numpy())
-            if self.log_dir is not None and self._leads() and self._events is None:
-                self._events = _opened(self.log_dir, self._done)
-        self._epoch_start = self._done
+        self._looked = False
+        super().on_train_begin(logs)
 
     def on_train_batch_end(self, batch, logs=None):
         """Refuses a batch without parts, and writes where it is time."""
-        before, self._done = self._done, self._epoch_start + batch + 1
         if not self._looked:  # a host that looks waits for the device
             self._looked = True
             size = self.model.micro_batch_size
@@ -163,8 +149,7 @@ class GradientNoiseScale(keras.callbacks.Callback):
                 "batch is one: compile with a micro_batch_size of at most half the batch. "
                 f"Received: micro_batch_size={size}, a batch of {size}",
             )
-        if self.every and self._done // self.every > before // self.every:
-            self._write(self.estimate())
+        super().on_train_batch_end(batch, logs)
 
     def on_epoch_end(self, epoch, logs=None):
         """Adds to the logs, writes and prints."""
@@ -179,9 +164,7 @@ class GradientNoiseScale(keras.callbacks.Callback):
                 "of weight 0, or a batch of one micro-batch.",
                 stacklevel=2,
             )
-        if self.show and self._leads():
-            begin = "\n" if self.params.get("verbose") in (1, "auto") else ""  # after the bar
-            print(f"{begin}Epoch {epoch + 1}: {found.sentence()}")
+        self._say(epoch, found.sentence())
 
     def estimate(self):
         """The `Estimate` of the updates so far."""
@@ -209,36 +192,21 @@ class GradientNoiseScale(keras.callbacks.Callback):
         """Goes on from what `get_state` gave, once `fit` has begun."""
         self._meter.assign(state)
 
-    def _leads(self):
-        from tf_bdecay.distribution import sharding
+    def _begin(self):
+        return int(unwrapped(self.model.optimizer).iterations.numpy())
 
-        return sharding.is_leader(self.model.distribute_strategy)
+    def _open(self):
+        from tf_bdecay.storage.events import Events  # which needs TensorFlow
 
-    def _write(self, found):
-        if self._events is None or not found.measured:
-            return
-        try:
-            self._events.scalars(self._done, found.scalars(), describe_tag)
-            self._events.flush()
-        except OSError as error:  # a full disk, say: the training is worth more
-            warnings.warn(
-                f"GradientNoiseScale could not write after update {self._done}: "
-                f"{first_line(error)}.",
-                stacklevel=2,
-            )
+        events = Events(self.log_dir)
+        if self._done:
+            events.restarted(self._done)
+        return events
 
+    def _found(self):
+        return self.estimate()
 
-def _opened(folder, done):
-    """The `Events` of a folder, at so many updates."""
-    from tf_bdecay.storage.events import Events  # which needs TensorFlow
-
-    try:
-        events = Events(folder)
-    except OSError as error:
-        raise BadInput(
-            f"`log_dir` of GradientNoiseScale cannot be used ({first_line(error)}): name another "
-            f"folder. Received: log_dir={str(folder)!r}"
-        ) from error
-    if done:
-        events.restarted(done)
-    return events
+    def _put(self, found):
+        if found.measured:
+            self._files.scalars(self._done, found.scalars(), describe_tag)
+            self._files.flush()

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import keras
 
 from tf_bdecay import extras
-from tf_bdecay.errors import BadInput, check_count, check_flag
+from tf_bdecay.callbacks.update_log import unusable
+from tf_bdecay.errors import check_count, check_flag
 from tf_bdecay.sharpness import registry
 
 _COLUMNS = ("epoch", "asked", "measure", "level", "name", "value", "standard_error", "share")
@@ -97,7 +98,12 @@ class SharpnessCallback(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         """Starts the epoch's clock, after the measurement before training if there is one."""
         if self._files is None:
-            self._files = _opened(self.log_dir, epoch)
+            from tf_bdecay.sharpness.inputs import reason  # which needs TensorFlow
+
+            try:
+                self._files = _Files(self.log_dir, after=epoch)
+            except Exception as error:  # whatever a file holds that somebody else wrote
+                raise unusable(self, reason(error)) from error
             if self.before and epoch == 0:
                 self._measure(0, math.nan)
         self._began = time.perf_counter()
@@ -133,23 +139,6 @@ class SharpnessCallback(keras.callbacks.Callback):
 
     def _warn(self, sentence):
         warnings.warn(f"SharpnessCallback: {sentence}", stacklevel=2)
-
-
-def _opened(folder, epoch):
-    """The `_Files` of a folder, before the first update.
-
-    Raises:
-        BadInput: they cannot be written, or are there and not of this callback.
-    """
-    from tf_bdecay.sharpness.inputs import reason
-
-    try:
-        return _Files(folder, after=epoch)
-    except Exception as error:  # whatever a file holds that somebody else wrote
-        raise BadInput(
-            f"`log_dir` of SharpnessCallback cannot be used ({reason(error)}): name another "
-            f"folder. Received: log_dir={str(folder)!r}"
-        ) from error
 
 
 class _Files:
