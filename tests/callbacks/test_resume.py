@@ -370,10 +370,10 @@ def test_the_noise_scale_of_a_trainer_goes_on(tmp_path):
         folder = tmp_path / str(cut)
         if cut:
             program(folder, cut, callbacks=[noise], every_updates=2)
-            trainer.noise_meter.assign({name: 1 for name in noise.state()})
+            trainer.noise_meter.assign({name: 1 for name in noise.get_state()})
             noise = GradientNoiseScale(None, show=False)
         results.append(program(folder, callbacks=[noise], every_updates=2))
-        results[-1][1].history["state"] = noise.state()
+        results[-1][1].history["state"] = noise.get_state()
         trainer.measure_gradient_noise(7)  # and forgets
     assert_same(*results)
 

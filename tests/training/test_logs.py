@@ -94,16 +94,11 @@ def test_a_run_of_a_version_without_top5_accuracy_goes_on(tmp_path):
     ],
 )
 def test_a_state_of_the_rows_that_is_not_their_own_is_one_sentence(tmp_path, state):
-    workdir = Workdir(tmp_path, {})
-
-    def rows(state):
-        start = Position(update=2, callbacks={"EpochRows": state})
-        return EpochRows(workdir, None, shown_names("test"), 4, 64, start)
-
+    rows = EpochRows(Workdir(tmp_path, {}), None, shown_names("test"), 4, 64)
     with pytest.raises(BadInput, match="^The checkpoint is damaged .* Received: {") as error:
-        rows(state)
+        rows.set_state(state)
     assert "\n" not in str(error.value)
-    rows({"decay_on_updates": 3, "seconds": 1})
+    rows.set_state({"decay_on_updates": 3, "seconds": 1})
 
 
 def load(folder):

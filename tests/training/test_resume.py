@@ -105,6 +105,28 @@ def test_a_checkpoint_without_a_metric_of_today_goes_on_with_zeros_for_it(made, 
         resume.restore(tmp_path, made, said.append)
 
 
+class Remembers(keras.callbacks.Callback):
+    given = None
+
+    def get_state(self):
+        return {"updates": 3}
+
+    def set_state(self, state):
+        self.given = state
+
+
+def test_callbacks_are_given_their_states_once_when_all_have_begun(tmp_path):
+    start = resume.Position(2, 0, callbacks={"Remembers": {"updates": 2}, "Other": {}})
+    own, without = Remembers(), keras.callbacks.Callback()
+    save = resume.Checkpoints(Folder(tmp_path), 4, 2, callbacks=[without, own], start=start)
+    assert own.given is None
+    save.on_epoch_begin(0)
+    assert own.given == {"updates": 2}
+    own.given = None
+    save.on_epoch_begin(1)
+    assert own.given is None
+
+
 def stock():
     """A model, an optimizer and metrics of Keras alone, with dropout and normalization."""
     keras.utils.set_random_seed(0)

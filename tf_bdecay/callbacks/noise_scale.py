@@ -92,9 +92,6 @@ class GradientNoiseScale(UpdateLog):
             and calls of `fit` they belong to the trainer, until it is compiled again.
         show: whether the line is printed.
 
-    Attributes:
-        start: from `state`, to go on from when `fit` begins; None for what the trainer has.
-
     Raises:
         BadInput: an argument out of range; when `fit` begins, another model than a `Trainer`, one
             device without micro-batches, SAM, on replicas an optimizer without
@@ -115,7 +112,7 @@ class GradientNoiseScale(UpdateLog):
     def __init__(self, log_dir="logs/noise", every=None, updates=100, show=True):
         super().__init__(log_dir, every, show)
         check_count("updates", updates, of="GradientNoiseScale", what="a whole number of updates")
-        self.updates, self.start, self._meter = updates, None, None
+        self.updates, self._meter = updates, None
 
     def on_train_begin(self, logs=None):
         """Refuses what cannot give it, and begins to measure."""
@@ -132,9 +129,6 @@ class GradientNoiseScale(UpdateLog):
             f"micro_batch_size, and fit that. Received: {type(self.model).__name__}",
         )
         self._meter = self.model.measure_gradient_noise(self.updates)
-        if self.start is not None:
-            self._meter.assign(self.start)
-            self.start = None
         self._looked = False
         super().on_train_begin(logs)
 
@@ -182,11 +176,9 @@ class GradientNoiseScale(UpdateLog):
             *(state[name] for name in ("batch", "measured", "left_out")),
         )
 
-    def state(self):
+    def get_state(self):
         """Where a run that is cut off must go on from: a dict of name to number."""
         return self._meter.state()
-
-    get_state = state
 
     def set_state(self, state):
         """Goes on from what `get_state` gave, once `fit` has begun."""

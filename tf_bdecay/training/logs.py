@@ -91,9 +91,6 @@ class EpochRows(CountsUpdates):
         updates_per_epoch, batch_size: of the run.
         start: the `Position` from which the run resumes.
         noise: the `GradientNoiseScale` whose numbers have columns, None for none.
-
-    Raises:
-        BadInput: what the checkpoint has of this callback is not what `state` gave it.
     """
 
     def __init__(
@@ -117,15 +114,12 @@ class EpochRows(CountsUpdates):
         ended = start.epoch * updates_per_epoch
         self.table = Table(workdir.path / "metrics.csv", columns, after=ended, newer=newer)
         self._speed = Speed(batch_size)
-        self._resumed = _checked(start.callbacks.get(type(self).__name__))
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)
         self._speed.begin_epoch()
-        before, self._resumed = self._resumed, None
-        before = before or {"decay_on_updates": self._decay_on_updates(), "seconds": 0.0}
-        self._began = time.perf_counter() - before["seconds"]
-        self._on_before = before["decay_on_updates"]
+        self._began = time.perf_counter()
+        self._on_before = self._decay_on_updates()
 
     def on_train_batch_end(self, batch, logs=None):
         super().on_train_batch_end(batch, logs)
@@ -147,9 +141,28 @@ class EpochRows(CountsUpdates):
             **logs,
         )
 
-    def state(self):
+    def get_state(self):
         """What the row of an epoch that is cut off in the middle needs from before the cut."""
         return {"decay_on_updates": self._on_before, "seconds": self._seconds()}
+
+    def set_state(self, state):
+        """Goes on from what `get_state` gave, in an epoch that has begun.
+
+        Raises:
+            BadInput: the checkpoint has something else.
+        """
+        shape = {
+            "decay_on_updates": is_count,
+            "seconds": lambda v: fits(v, (int, float)) and v >= 0,
+        }
+        require(
+            fits(state, shape) and len(state) == 2 and state["seconds"] < math.inf,
+            "The checkpoint is damaged or of another version: it must say how many "
+            "decay_on_updates and seconds the unfinished epoch had; choose another --workdir. "
+            f"Received: {shown(state)}",
+        )
+        self._began = time.perf_counter() - state["seconds"]
+        self._on_before = state["decay_on_updates"]
 
     def flush(self):
         """Brings the rows so far to the disk."""
@@ -160,17 +173,6 @@ class EpochRows(CountsUpdates):
 
     def _decay_on_updates(self):
         return int(unwrapped(self.model.optimizer).totals()["decay_on_updates"].sum())
-
-
-def _checked(state):
-    """The state of `EpochRows` as a checkpoint has it, or None; raises `BadInput` for another."""
-    shape = {"decay_on_updates": is_count, "seconds": lambda v: fits(v, (int, float)) and v >= 0}
-    require(
-        state is None or (fits(state, shape) and len(state) == 2 and state["seconds"] < math.inf),
-        "The checkpoint is damaged or of another version: it must say how many decay_on_updates "
-        f"and seconds the unfinished epoch had; choose another --workdir. Received: {shown(state)}",
-    )
-    return state
 
 
 class UpdateSummaries(CountsUpdates):

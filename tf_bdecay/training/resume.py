@@ -77,10 +77,10 @@ class Checkpoints(CountsUpdates):
         updates_per_epoch, epochs: of the run.
         every_epochs: epochs between checkpoints.
         every_updates, every_minutes: updates and minutes between checkpoints, too; None for none.
-        callbacks: the other callbacks; those with `flush` are flushed, those with `state` asked for
-            the JSON value that they resume from inside an epoch, at its end too where
-            `state_lasts`, and those with `restore` give back what they lent the model for an
-            evaluation that is cut off.
+        callbacks: the other callbacks; those with `flush` are flushed, those with `get_state` and
+            `set_state` asked for the JSON value that they resume from inside an epoch, at its end
+            too where `state_lasts`, and given it back once all have begun, and those with `restore`
+            give back what they lent the model for an evaluation that is cut off.
         start: the `Position` from which the run resumes.
         request: a `signals.Request`.
     """
@@ -103,9 +103,16 @@ class Checkpoints(CountsUpdates):
         self.every_epochs, self.every_updates = every_epochs, every_updates
         self.every_minutes = every_minutes
         self.callbacks, self.request = list(callbacks), request or signals.Request()
-        self._best = start.best
+        self._stateful = {type(c).__name__: c for c in self.callbacks if hasattr(c, "get_state")}
+        self._states, self._best = dict(start.callbacks), start.best
         self._saved = (self.after, time.monotonic())
         self._flushed = time.monotonic()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        super().on_epoch_begin(epoch, logs)
+        for name, callback in self._stateful.items():
+            if name in self._states:
+                callback.set_state(self._states.pop(name))
 
     def on_train_batch_end(self, batch, logs=None):
         super().on_train_batch_end(batch, logs)
@@ -164,13 +171,16 @@ class Checkpoints(CountsUpdates):
         if self.saver.folder is None:
             return
         begun = (self.done - 1) // self.updates_per_epoch
-        stateful = [c for c in self.callbacks if hasattr(c, "state")]
-        stateful = [c for c in stateful if not ended or getattr(c, "state_lasts", False)]
+        states = {
+            name: callback.get_state()
+            for name, callback in self._stateful.items()
+            if not ended or getattr(callback, "state_lasts", False)
+        }
         meta = {
             "update": self.done,
             "epoch": begun + 1 if ended else begun,
             "best": self._best,
-            "callbacks": {type(callback).__name__: callback.state() for callback in stateful},
+            "callbacks": states,
         }
         state = checkpoints.state_of(self.model, self.model.optimizer)
         self.saver.save({**checkpoints.snapshot(state), **metrics}, meta, best, self._flushes())

@@ -92,7 +92,8 @@ def _train(experiment, workdir, console, deterministic, source):
             say(f"The first pictures, as the network sees them: {workdir.path / 'training.png'}")
     evaluates = loop.precise_statistics(experiment)
     averages = loop.averaged_weights(experiment, evaluates)
-    noise = _noise_scale(experiment, start)
+    measures_noise = experiment.config.log.gradient_noise_scale
+    noise = GradientNoiseScale(log_dir=None, show=False) if measures_noise else None
     with signals.deferred() as request:
         if shared:
             request = experiment.trainer.agreement = sharding.Agreement(request)
@@ -191,15 +192,6 @@ def _callbacks(experiment, workdir, start, request, own, console, say):
         request=request,
     )
     return [*callbacks, last]
-
-
-def _noise_scale(experiment, start):
-    """The callback that measures the gradient noise scale, None where it was not asked for."""
-    if not experiment.config.log.gradient_noise_scale:
-        return None
-    noise = GradientNoiseScale(log_dir=None, show=False)
-    noise.start = start.callbacks.get(type(noise).__name__)
-    return noise
 
 
 def _page(lines):

@@ -34,15 +34,11 @@ class VariableRows(CountsUpdates):
         super().__init__(updates_per_epoch, start.update)
         ended = start.epoch * updates_per_epoch
         self.table = Table(workdir.path / "variables.csv", COLUMNS, after=ended)
-        self._resumed = start.callbacks.get(type(self).__name__)
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)
-        optimizer = unwrapped(self.model.optimizer)
-        before, self._resumed = self._resumed or {}, None
-        count = len(optimizer.roles)
-        self._sums = np.array([before.get(_SUM.format(i), 0.0) for i in range(count)])
-        self._count = before.get(_COUNT, 0)
+        self._sums = np.zeros(len(unwrapped(self.model.optimizer).roles))
+        self._count = 0
 
     def on_train_batch_end(self, batch, logs=None):
         super().on_train_batch_end(batch, logs)
@@ -64,9 +60,14 @@ class VariableRows(CountsUpdates):
                 C_m=float(f"{mean:.6g}"),
             )
 
-    def state(self):
+    def get_state(self):
         """The sums of an epoch that is cut off in the middle."""
         return {_COUNT: self._count, **{_SUM.format(i): s for i, s in enumerate(self._sums)}}
+
+    def set_state(self, state):
+        """Goes on from what `get_state` gave, in an epoch that has begun."""
+        self._sums = np.array([state.get(_SUM.format(i), 0.0) for i in range(len(self._sums))])
+        self._count = state.get(_COUNT, 0)
 
     def flush(self):
         """Brings the rows so far to the disk."""
