@@ -133,7 +133,8 @@ def test_the_pool_of_the_stem_is_the_largest_of_nine_around_every_other_pixel(si
 def test_a_pooled_shortcut_is_the_mean_of_the_pixels_that_are_there(side):
     inputs = keras.Input((side, side, 3))
     build = blocks.Builder("net", lambda name, **_: keras.layers.Identity(name=name), seed=0)
-    design = residual.Design((1,), residual.bottleneck, residual.deep_stem, pooled_shortcuts=True)
+    parts = residual.bottleneck, residual.deep_stem
+    design = residual.Design("net", (1,), *parts, pooled_shortcuts=True)
     made = residual._shortcut(build, design, inputs, "a", 3, 2)
     model = keras.Model(inputs, made)
     model.get_layer("a_shortcut_conv").kernel.assign(np.eye(3)[None, None])

@@ -19,6 +19,7 @@ class Design:
     """What tells one residual network from another.
 
     Attributes:
+        model: the name of its function in `tf_bdecay.models`, for messages.
         blocks: of each stage. The stages have width, 2, 4, ... times width channels inside their
             blocks; the first block of each but the first stage has stride 2.
         block: `basic_block` or `bottleneck`.
@@ -28,6 +29,7 @@ class Design:
             which else leaves out three positions of four.
     """
 
+    model: str
     blocks: tuple
     block: Callable
     stem: Callable
@@ -36,21 +38,12 @@ class Design:
 
 
 def residual_network(
-    design,
-    model,
-    num_classes,
-    width,
-    input_shape,
-    normalization,
-    zero_last_gamma,
-    name,
-    options,
+    design, num_classes, width, input_shape, normalization, *, zero_last_gamma, name, options
 ):
     """The functional model of a design.
 
     Args:
         design: a `Design`.
-        model: the name of the function that was called, for messages.
         num_classes, width, input_shape, normalization, zero_last_gamma, name: as in
             `tf_bdecay.models.resnet18`.
         options: dict of the fields of `tf_bdecay.models.Options`.
@@ -58,6 +51,7 @@ def residual_network(
     Raises:
         BadInput: as `resnet18`.
     """
+    model = design.model
     shape = check_shapes(model, num_classes, width, input_shape)
     build = Builder(model, normalization, **options)
     require(

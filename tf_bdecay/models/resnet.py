@@ -17,11 +17,11 @@ from tf_bdecay.models.residual import (
 
 STEMS = ("cifar", "imagenet")
 _RESNET18 = {
-    "cifar": Design((2, 2, 2, 2), basic_block, cifar_stem, padding="same"),
-    "imagenet": Design((2, 2, 2, 2), basic_block, imagenet_stem),
+    "cifar": Design("resnet18", (2, 2, 2, 2), basic_block, cifar_stem, padding="same"),
+    "imagenet": Design("resnet18", (2, 2, 2, 2), basic_block, imagenet_stem),
 }
-_RESNET50 = Design((3, 4, 6, 3), bottleneck, imagenet_stem)
-_RESNET50_D = Design((3, 4, 6, 3), bottleneck, deep_stem, pooled_shortcuts=True)
+_RESNET50 = Design("resnet50", (3, 4, 6, 3), bottleneck, imagenet_stem)
+_RESNET50_D = Design("resnet50_d", (3, 4, 6, 3), bottleneck, deep_stem, pooled_shortcuts=True)
 
 
 def resnet18(
@@ -74,14 +74,13 @@ def resnet18(
         raise unknown("stem of resnet18", stem, STEMS)
     return residual_network(
         _RESNET18[stem],
-        "resnet18",
         num_classes,
         width,
         input_shape,
         normalization,
-        zero_last_gamma,
-        name,
-        options,
+        zero_last_gamma=zero_last_gamma,
+        name=name,
+        options=options,
     )
 
 
@@ -118,14 +117,13 @@ def resnet50(
     """
     return residual_network(
         _RESNET50,
-        "resnet50",
         num_classes,
         width,
         input_shape,
         normalization,
-        zero_last_gamma,
-        name,
-        options,
+        zero_last_gamma=zero_last_gamma,
+        name=name,
+        options=options,
     )
 
 
@@ -167,12 +165,11 @@ def resnet50_d(
     )
     return residual_network(
         _RESNET50_D,
-        "resnet50_d",
         num_classes,
         width,
         input_shape,
         normalization,
-        zero_last_gamma,
-        name,
-        options,
+        zero_last_gamma=zero_last_gamma,
+        name=name,
+        options=options,
     )

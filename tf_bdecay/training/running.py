@@ -1,11 +1,18 @@
 """A run: an experiment's way from its newest checkpoint through `fit` to its result."""
 
+from typing import NamedTuple
+
 import pandas as pd
 from rich.console import Console
 
 import tf_bdecay
 from tf_bdecay import data
-from tf_bdecay.callbacks import GradientNoiseScale, ProbeDecision
+from tf_bdecay.callbacks import (
+    AveragedWeights,
+    GradientNoiseScale,
+    PreciseStatistics,
+    ProbeDecision,
+)
 from tf_bdecay.distribution import sharding, signals, strategies
 from tf_bdecay.distribution.strategies import is_multi_worker
 from tf_bdecay.optim.base import unwrapped
@@ -26,6 +33,14 @@ from tf_bdecay.training.diverged import StopDiverged
 from tf_bdecay.training.logs import EpochRows, UpdateSummaries, shown_names
 from tf_bdecay.training.progress import ProgressLine
 from tf_bdecay.training.variable_rows import VariableRows
+
+
+class Measuring(NamedTuple):
+    """The callbacks that a result asks again; None for what there is not."""
+
+    evaluates: PreciseStatistics | None
+    averages: AveragedWeights | None
+    noise: GradientNoiseScale | None
 
 
 def train(experiment, workdir, console=None, deterministic=False, source=None):
@@ -97,7 +112,7 @@ def _train(experiment, workdir, console, deterministic, source):
     with signals.deferred() as request:
         if shared:
             request = experiment.trainer.agreement = sharding.Agreement(request)
-        own = evaluates, averages, noise
+        own = Measuring(evaluates, averages, noise)
         callbacks = _callbacks(experiment, workdir, start, request, own, console, say)
         try:
             with data.named_failures(experiment.images):
@@ -137,9 +152,6 @@ def _close(callbacks, say=None):
 def _callbacks(experiment, workdir, start, request, own, console, say):
     """The callbacks, in the order in which they must act: the checkpoint comes last.
 
-    `own` are those of precise statistics, of averaged weights and of the noise scale, None where
-    there are none.
-
     A worker that does not lead writes nothing, but takes part in what needs all workers, at the
     same updates.
     """
@@ -150,13 +162,13 @@ def _callbacks(experiment, workdir, start, request, own, console, say):
     if leads and unwrapped(experiment.trainer.optimizer).weight_decay.source == "probe":
         batches = data.evaluation_batches(experiment.images, "train", config.decay.probe_examples)
         callbacks.append(ProbeDecision(next(iter(batches)), config.decay.probe_every))
-    evaluates, averages, noise = own
-    precise = evaluates is not None and config.evaluation_statistics == "precise"
-    callbacks += [evaluates] * precise
-    callbacks += [averages] * (averages is not None)
+    precise = own.evaluates is not None and config.evaluation_statistics == "precise"
+    averages = own.averages is not None
+    callbacks += [own.evaluates] * precise
+    callbacks += [own.averages] * averages
     names = parts.metric_names(config, experiment.images)
-    shown = shown_names(size.split, precise, averages is not None, names)
-    callbacks += [noise] * (noise is not None)
+    shown = shown_names(size.split, precise, averages, names)
+    callbacks += [own.noise] * (own.noise is not None)
     callbacks.append(StopDiverged(config.max_skipped_updates, per_epoch, after))
     if leads:
         pages = {
@@ -167,15 +179,15 @@ def _callbacks(experiment, workdir, start, request, own, console, say):
             UpdateSummaries(
                 workdir,
                 schedule,
-                log.summaries_every,
-                per_epoch,
-                start,
-                pages,
-                shown,
-                say,
-                noise,
+                every=log.summaries_every,
+                updates_per_epoch=per_epoch,
+                start=start,
+                pages=pages,
+                shown=shown,
+                say=say,
+                noise=own.noise,
             ),
-            EpochRows(workdir, schedule, shown, per_epoch, config.batch_size, start, noise),
+            EpochRows(workdir, schedule, shown, per_epoch, config.batch_size, start, own.noise),
             *([VariableRows(workdir, per_epoch, start)] if log.variables else []),
             ProgressLine(per_epoch, config.epochs, config.batch_size, console, after),
         ]
@@ -202,13 +214,12 @@ def _page(lines):
 def _result(experiment, own, folder):
     """What was measured, and the mechanism behind it; saves the averaged model in a folder."""
     config, trainer = experiment.config, experiment.trainer
-    evaluates, averages, noise = own
 
     def averaged():
-        if averages is None:
+        if own.averages is None:
             return {}
-        averages.set_model(trainer)
-        with averages.averaged():
+        own.averages.set_model(trainer)
+        with own.averages.averaged():
             if folder is not None:
                 experiment.model.save(folder / "model_average.keras")
             return evaluation.measured(experiment, "test", end="_average")
@@ -218,10 +229,10 @@ def _result(experiment, own, folder):
         "variant": config.variant,
         "seed": config.seed,
         "epochs": config.epochs,
-        **evaluation.both(experiment, "test", evaluates),
+        **evaluation.both(experiment, "test", own.evaluates),
         **averaged(),
         **report.mechanism(unwrapped(trainer.optimizer), trainer.trainable_variables),
-        **(noise.estimate().result() if noise else {}),
+        **(own.noise.estimate().result() if own.noise else {}),
     }
     adaptive = unwrapped(trainer.optimizer).weight_decay.adaptive
     return {**result, "warnings": report.warnings_of(result, adaptive)}
