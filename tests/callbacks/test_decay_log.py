@@ -188,6 +188,15 @@ def test_what_cannot_be_logged_is_refused_before_training(tmp_path):
         fit(model, [DecayLog(tmp_path)])
 
 
+def test_a_table_of_somebody_else_stays_and_is_named(tmp_path):
+    model = compiled()
+    fit(model, [], epochs=1)
+    (tmp_path / "layers.csv").write_text("a,b\n")
+    with pytest.raises(BadInput, match="layers.csv is damaged .*, or name another log_dir of Dec"):
+        fit(model, [DecayLog(tmp_path)])
+    assert (tmp_path / "layers.csv").read_text() == "a,b\n"
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="workers are TensorFlow's")
 def test_of_two_workers_the_first_writes_and_prints(tmp_path):

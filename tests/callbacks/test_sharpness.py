@@ -133,6 +133,14 @@ def test_a_run_that_goes_on_replaces_the_epochs_it_trains_again(tmp_path):
     assert pd.read_csv(tmp_path / "sharpness_costs.csv")["epoch"].tolist() == [1, 2, 3, 4]
 
 
+def test_a_table_of_somebody_else_stays_and_is_named(tmp_path):
+    (tmp_path / "sharpness.csv").write_text("a,b\n")
+    watch = SharpnessCallback(examples(20, seed=7), "C_m", log_dir=tmp_path)
+    with pytest.raises(BadInput, match="sharpness.csv is damaged .*, or name another log_dir of"):
+        fit(compiled(), watch, initial_epoch=1)
+    assert (tmp_path / "sharpness.csv").read_text() == "a,b\n"
+
+
 def test_training_can_stop_by_it(tmp_path):
     watch = SharpnessCallback(examples(20, seed=7), "C_m", log_dir=tmp_path)
     stop = keras.callbacks.EarlyStopping("sharpness/C_m", mode="min", min_delta=1e9, patience=1)

@@ -36,6 +36,10 @@ def test_a_run_without_weights_yet(tmp_path):
     write_json(tmp_path / "config.json", {"a": 1})
     with pytest.raises(BadInput, match="not of a run of tf_bdecay"):
         subject.find(tmp_path)
+    for text in ("{", "[]"):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(BadInput, match="config.json is .*: name another --model"):
+            subject.find(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -92,8 +92,8 @@ def test_a_shape_fits_or_not(value, shape, right):
 )
 def test_json_of_a_stranger_is_a_sentence(tmp_path, content):
     (tmp_path / "x.json").write_bytes(content)
-    with pytest.raises(BadInput, match="choose another --workdir") as error:
-        files.read_json(tmp_path / "x.json", {"kept": [str]})
+    with pytest.raises(BadInput, match=r"x.json is .*: name another --model\.") as error:
+        files.read_json(tmp_path / "x.json", {"kept": [str]}, "name another --model")
     assert len(str(error.value)) < 1000
 
 

@@ -83,6 +83,9 @@ def test_a_garbled_table_is_a_sentence_and_stays(tmp_path, content, said):
     with pytest.raises(BadInput, match="is damaged") as error:
         Table(path, ["update", "a"], after=9)
     assert said in str(error.value)
+    assert str(error.value).endswith("): put a complete one back, or choose another folder.")
+    with pytest.raises(BadInput, match="or name another log_dir.$"):
+        Table(path, ["update", "a"], after=9, otherwise="name another log_dir")
     assert path.read_bytes() == content
 
 

@@ -173,3 +173,12 @@ def test_what_is_no_weights_is_one_sentence(tmp_path):
             initial.find(given)
         assert said in str(caught.value)
         assert len(str(caught.value)) < 1000
+
+
+def test_a_config_that_is_damaged_is_named_with_its_flag(finished, tmp_path):
+    path = unfinished(finished, tmp_path)
+    (path / "config.json").write_text("{")
+    for flag in ("--init_from", "--workdir"):
+        for given in (path, newest(path)):
+            with pytest.raises(BadInput, match=f"config.json is damaged .*another {flag}.$"):
+                initial.find(given, flag)

@@ -79,7 +79,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 
 def test_a_damaged_config_is_named(tmp_path):
     (tmp_path / "config.json").write_text('{"batch_size": 25')
-    with pytest.raises(BadInput, match="config.json is damaged"):
+    with pytest.raises(BadInput, match="config.json is damaged .*: choose another --workdir.$"):
         Workdir(tmp_path, CONFIG)
 
 

@@ -175,9 +175,12 @@ class _Files:
 
     def __init__(self, folder, after):
         folder.mkdir(parents=True, exist_ok=True)
+        otherwise = "name another log_dir of DecayLog"
         columns = ("update", *decisions.LAYER_COLUMNS), ("update", *decisions.VARIABLE_COLUMNS)
-        self._layers = Table(folder / "layers.csv", columns[0], after=after)
-        self._variables = Table(folder / "variables.csv", columns[1], after=after)
+        self._layers = Table(folder / "layers.csv", columns[0], after=after, otherwise=otherwise)
+        self._variables = Table(
+            folder / "variables.csv", columns[1], after=after, otherwise=otherwise
+        )
         self._events = None
         if keras.backend.backend() == "tensorflow":
             from tf_bdecay.storage.events import Events  # which needs TensorFlow

@@ -11,7 +11,7 @@ import keras
 
 from tf_bdecay import extras
 from tf_bdecay.callbacks.update_log import unusable
-from tf_bdecay.errors import check_count, check_flag
+from tf_bdecay.errors import BadInput, check_count, check_flag
 from tf_bdecay.sharpness import registry
 
 _COLUMNS = ("epoch", "asked", "measure", "level", "name", "value", "standard_error", "share")
@@ -102,6 +102,8 @@ class SharpnessCallback(keras.callbacks.Callback):
 
             try:
                 self._files = _Files(self.log_dir, after=epoch)
+            except BadInput:  # of a table: it says what to do
+                raise
             except Exception as error:  # whatever a file holds that somebody else wrote
                 raise unusable(self, reason(error)) from error
             if self.before and epoch == 0:
@@ -155,8 +157,9 @@ class _Files:
 
         folder.mkdir(parents=True, exist_ok=True)
         self._events = Events(folder)
-        self._rows = Table(folder / "sharpness.csv", _COLUMNS, key="epoch", after=after)
-        self._costs = Table(folder / "sharpness_costs.csv", _COSTS, key="epoch", after=after)
+        kept = dict(key="epoch", after=after, otherwise="name another log_dir of SharpnessCallback")
+        self._rows = Table(folder / "sharpness.csv", _COLUMNS, **kept)
+        self._costs = Table(folder / "sharpness_costs.csv", _COSTS, **kept)
 
     def write(self, epoch, results, took, model, failed):
         """Writes what was measured after an epoch.

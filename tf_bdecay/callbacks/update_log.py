@@ -38,6 +38,8 @@ class UpdateLog(keras.callbacks.Callback):
             if self.log_dir is not None and self._leads and self._files is None:
                 try:
                     self._files = self._open()
+                except BadInput:  # of a table: it says what to do
+                    raise
                 except (OSError, ValueError) as error:
                     raise unusable(self, first_line(error)) from error
         self._epoch_start = self._done

@@ -77,12 +77,12 @@ def _read(path, name):
     except OSError:  # too long a name, or no permission
         there = False
     require(there, f"{path} is no run's folder: it has no config.json. Name one that has.")
-    config = flatten(read_json(path / "config.json", dict))
+    config = flatten(read_json(path / "config.json", dict, "name another run"))
     metrics = _table(path / "metrics.csv", _METRICS)
     require(len(metrics), f"{path} has no epoch that has ended yet: wait for its first.")
     layers = _table(path / "layers.csv", _LAYERS, needed=False)
     file = path / "result.json"
-    result = read_json(file, dict) if file.is_file() else None
+    result = read_json(file, dict, "name another run") if file.is_file() else None
     return Run(name, config, metrics, layers, result)
 
 

@@ -64,7 +64,7 @@ def _of_run(path):
         "--noise_scale must be a number of images, or the workdir of a finished run that had "
         f"{wants}. Received: {shown(str(path))[1:-1]}, which has no result.json",
     )
-    result = read_json(file, dict)
+    result = read_json(file, dict, "name another run in --noise_scale")
     number = {"gradient_noise_scale_of_run": (int, float, str), "gradient_noise_batch": int}
     require(
         fits(result, number),

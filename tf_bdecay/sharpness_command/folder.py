@@ -15,10 +15,10 @@ import shutil
 import numpy as np
 from rich.console import Console
 
-from tf_bdecay.errors import BadInput, require
+from tf_bdecay.errors import require
 from tf_bdecay.plain_text import rendered
 from tf_bdecay.sharpness import plain_result
-from tf_bdecay.storage.files import atomic_write, locked, versions, write_json
+from tf_bdecay.storage.files import atomic_write, locked, read_json, versions, write_json
 
 _SETTINGS, _RESULT = "settings.json", "result.json"
 _OWN = {_SETTINGS, _RESULT, "table.csv", "partial"}
@@ -69,7 +69,7 @@ class Folder:
         file = self.path / _RESULT
         if not file.exists():
             return None
-        value = _read(file)
+        value = read_json(file, dict, "choose another --out")
         measures = value.get("measures")
         right = isinstance(measures, dict) and measures
         require(
@@ -170,7 +170,7 @@ class Folder:
                 not (self.path / name).is_dir(),
                 f"{self.path / name} is a folder, and not of this command: choose another --out.",
             )
-        before = _read(file)
+        before = read_json(file, dict, "choose another --out")
         finished = (self.path / _RESULT).exists()
         differing = [
             f"{_said(key)} ({_said(before.get(key))} there, {_said(self.settings.get(key))} here)"
@@ -203,15 +203,6 @@ def _pieces(arrays):
         array = arrays[name]
         yield f"{name} {array.dtype} {array.shape}".encode()
         yield array.tobytes()
-
-
-def _read(path):
-    try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadInput(f"{path} is damaged ({error}): choose another --out.") from error
-    require(isinstance(value, dict), f"{path} is not of this command: choose another --out.")
-    return value
 
 
 def write_all(folder, words, results):

@@ -11,10 +11,7 @@ from tf_bdecay import quirks
 from tf_bdecay.errors import BadInput, require, unknown
 from tf_bdecay.sharpness_command.flags import DATA_SETS
 from tf_bdecay.storage import checkpoints
-
-
-def _count(value):
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+from tf_bdecay.storage.files import is_count, read_json
 
 
 def _fraction(value):
@@ -25,7 +22,7 @@ def _fraction(value):
 _RIGHT = {
     "data.name": lambda name: name in (*DATA_SETS, "pictures"),
     "data.validation": _fraction,
-    "seed": _count,
+    "seed": is_count,
     "label_smoothing": _fraction,
 }
 _NEEDED = ("model.name", "data.name", "data.validation", "seed", "label_smoothing", "experiment")
@@ -98,11 +95,8 @@ def _of_run(path):
         f"--model={path} is a folder without config.json, so no workdir of tf_bdecay: name one, or "
         "a saved model FILE.keras.",
     )
-    try:
-        config = json.loads(file.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadInput(f"{file} is damaged ({error}): name another --model.") from error
-    lacking = [key for key in _NEEDED if not isinstance(config, dict) or key not in config]
+    config = read_json(file, dict, "name another --model")
+    lacking = [key for key in _NEEDED if key not in config]
     require(
         not lacking,
         f"{file} is not of a run of tf_bdecay (it lacks {', '.join(lacking)}): name another "

@@ -96,12 +96,13 @@ def is_count(value):
     return fits(value, int) and value >= 0
 
 
-def read_json(path, shape):
-    """What a JSON file of a workdir holds, which may be a stranger's or damaged.
+def read_json(path, shape, otherwise="choose another folder"):
+    """What a JSON file holds that tf_bdecay wrote, and that may be a stranger's or damaged.
 
     Args:
         path: the file.
         shape: what it must hold, as for `fits`: dict, list or more than that.
+        otherwise: what its user can do then, for the message.
 
     Raises:
         BadInput: it cannot be read, or holds something else.
@@ -109,10 +110,10 @@ def read_json(path, shape):
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise BadInput(f"{path} is damaged ({error}): choose another --workdir.") from error
+        raise BadInput(f"{path} is damaged ({error}): {otherwise}.") from error
     require(
         fits(value, shape),
-        f"{path} is not of a run of tf_bdecay: choose another --workdir. Received: {shown(value)}",
+        f"{path} is not as tf_bdecay writes it: {otherwise}. Received: {shown(value)}",
     )
     return value
 

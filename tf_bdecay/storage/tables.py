@@ -17,18 +17,26 @@ class Table:
         key: the column that counts updates, by which a resumed run drops what it will write again.
         after: the number of updates from which this run resumes; rows beyond it are dropped.
         newer: columns that a file of an earlier version may lack; its rows stay empty there.
+        otherwise: what its user can do where the file cannot be used, for the message.
 
     Raises:
         BadInput: what is there is not such a table.
     """
 
-    def __init__(self, path, columns, key="update", after=0, newer=()):
+    def __init__(
+        self, path, columns, key="update", after=0, newer=(), otherwise="choose another folder"
+    ):
         self.path = pathlib.Path(path)
         self.columns = list(columns)
         self._rows = []
         kept = []
         if after and self.path.exists():
-            kept = _rows(self.path, self.columns, key, after, newer)
+            try:
+                kept = _rows(self.path, self.columns, key, after, newer)
+            except (ValueError, csv.Error) as error:
+                raise BadInput(
+                    f"{path} is damaged ({error}): put a complete one back, or {otherwise}."
+                ) from error
         text = io.StringIO()
         writer = csv.DictWriter(text, self.columns)
         writer.writeheader()
@@ -50,24 +58,21 @@ class Table:
 
 
 def _rows(path, columns, key, after, newer):
-    """The rows up to an update of a table that a kill may have cut short, or a stranger changed."""
-    try:
-        text = path.read_bytes().decode("utf-8")
-        text = text[: text.rfind("\n") + 1]  # what a kill left of a row goes
-        header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    except (ValueError, csv.Error) as error:
-        raise BadInput(_damaged(path, error)) from error
+    """The rows up to an update of a table that a kill may have cut short, or a stranger changed.
+
+    Raises:
+        ValueError, csv.Error: it is no such table.
+    """
+    text = path.read_bytes().decode("utf-8")
+    text = text[: text.rfind("\n") + 1]  # what a kill left of a row goes
+    header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     older = [name for name in columns if name not in newer]
-    require(header in (columns, older), _damaged(path, f"its header is {shown(','.join(header))}"))
+    require(header in (columns, older), f"its header is {shown(','.join(header))}")
     columns, kept = header, []
     for number, cells in enumerate(rows, 2):
         row = dict(zip(columns, cells, strict=False))
         right = len(cells) == len(columns) and row[key].isascii() and row[key].isdigit()
-        require(right, _damaged(path, f"row {number} is {shown(','.join(cells))}"))
+        require(right, f"row {number} is {shown(','.join(cells))}")
         if int(row[key][:20]) <= after:
             kept.append(row)
     return kept
-
-
-def _damaged(path, why):
-    return f"{path} is damaged ({why}): put a complete one back, or choose another --workdir."

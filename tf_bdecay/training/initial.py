@@ -105,7 +105,7 @@ def find(path, flag="--init_from"):
         f"{flag}={given} is a checkpoint outside of its run: {config}, which says what its "
         f"variables are, is not there; {_RIGHT}.",
     )
-    return Source(given, path, read_json(config, {"model.name": str}))
+    return Source(given, path, read_json(config, {"model.name": str}, f"choose another {flag}"))
 
 
 def _is_checkpoint(path):
@@ -125,7 +125,7 @@ def _of_run(given, path, flag):
         newest is not None,
         f"{flag}={given} has neither a finished model nor a checkpoint yet: wait for its first.",
     )
-    return Source(given, newest, read_json(config, {"model.name": str}))
+    return Source(given, newest, read_json(config, {"model.name": str}, f"choose another {flag}"))
 
 
 def load(source, model, new_head=True):

@@ -18,6 +18,7 @@ from tf_bdecay.storage.tables import Table
 from tf_bdecay.training.counts_updates import CountsUpdates
 from tf_bdecay.training.progress import Speed
 from tf_bdecay.training.resume import Position
+from tf_bdecay.training.workdir import ANOTHER
 
 EPOCH_COLUMNS = (
     "epoch",
@@ -112,7 +113,9 @@ class EpochRows(CountsUpdates):
             columns[before:before] = noise_scale.COLUMNS
         newer = [name for name in columns if any(m in name for m in more)]
         ended = start.epoch * updates_per_epoch
-        self.table = Table(workdir.path / "metrics.csv", columns, after=ended, newer=newer)
+        self.table = Table(
+            workdir.path / "metrics.csv", columns, after=ended, newer=newer, otherwise=ANOTHER
+        )
         self._speed = Speed(batch_size)
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -210,7 +213,9 @@ class UpdateSummaries(CountsUpdates):
         cut_back(workdir.tensorboard, start.update, start.epoch * updates_per_epoch, say)
         self._events = Events(workdir.tensorboard)
         columns = ("update", *decisions.LAYER_COLUMNS)
-        self._table = Table(workdir.path / "layers.csv", columns, after=start.update)
+        self._table = Table(
+            workdir.path / "layers.csv", columns, after=start.update, otherwise=ANOTHER
+        )
         self._written = start.update // every
         if start.update:
             self._events.restarted(start.update)

@@ -8,6 +8,7 @@ from tf_bdecay.roles import kinds_of
 from tf_bdecay.storage.tables import Table
 from tf_bdecay.training.counts_updates import CountsUpdates
 from tf_bdecay.training.resume import Position
+from tf_bdecay.training.workdir import ANOTHER
 
 COLUMNS = ("epoch", "update", "variable", "kind", "norm", "C_m")
 _SUM = "C_m of variable {}"
@@ -33,7 +34,7 @@ class VariableRows(CountsUpdates):
         start = start or Position()
         super().__init__(updates_per_epoch, start.update)
         ended = start.epoch * updates_per_epoch
-        self.table = Table(workdir.path / "variables.csv", COLUMNS, after=ended)
+        self.table = Table(workdir.path / "variables.csv", COLUMNS, after=ended, otherwise=ANOTHER)
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)

@@ -28,6 +28,7 @@ from tf_bdecay.storage.files import (
 )
 from tf_bdecay.training import initial
 
+ANOTHER = "choose another --workdir"  # where a file is not what a run left there
 _UNSET = "(not there)"
 
 # Where a run's data are, how it is cut and kept, not what it computes: these may differ each time
@@ -139,7 +140,7 @@ class Workdir:
     def result(self):
         """The result of a finished run, or None."""
         file = self.path / "result.json"
-        return read_json(file, {"test_accuracy": _is_measured}) if file.exists() else None
+        return read_json(file, {"test_accuracy": _is_measured}, ANOTHER) if file.exists() else None
 
     def check_new(self):
         """Raises `BadInput` if there is a checkpoint, damaged or not: for `--resume=never`."""
@@ -167,7 +168,7 @@ class Workdir:
     def starts(self):
         """What was recorded at each start so far, a list of dicts."""
         file = self.path / "versions.json"
-        return read_json(file, [_is_start]) if file.exists() else []
+        return read_json(file, [_is_start], ANOTHER) if file.exists() else []
 
     @property
     def begun(self):
@@ -242,7 +243,7 @@ class Workdir:
         """
         file, record = self.path / "pictures.json", json_ready(record)
         if resumes and file.exists():
-            before = read_json(file, dict)
+            before = read_json(file, dict, ANOTHER)
             record.pop("skipped pictures")  # with where they are, which may be another folder now
             differing = [name for name, value in record.items() if before.get(name) != value]
             require(
@@ -282,7 +283,7 @@ class Workdir:
             file.exists(),
             f"--workdir={self.path} is not empty and holds no run of tf_bdecay: choose another.",
         )
-        before = read_json(file, dict)
+        before = read_json(file, dict, ANOTHER)
         before = before and {**self._defaults, **before}
         differing = [
             f"{shown(key, 100)[1:-1]} is {_word(there)} there and {_word(here)} here"

@@ -13,6 +13,8 @@ from tf_bdecay.storage.files import atomic_write
 from tf_bdecay.storage.tables import Table
 from tools.reproducing.on_jax.step import State
 
+_OTHERWISE = "remove its folder, and the run begins anew"
+
 
 def save(path, state, epoch):
     """Writes a checkpoint atomically.
@@ -48,9 +50,7 @@ def load(path, state):
         if shapes != {name: (v.shape, v.dtype) for name, v in wanted.items()}:
             raise ValueError("it has the variables of another run")
     except Exception as error:  # whatever a damaged archive makes of NumPy
-        raise BadInput(
-            f"{path} is damaged ({error}): remove its folder, and the run begins anew."
-        ) from error
+        raise BadInput(f"{path} is damaged ({error}): {_OTHERWISE}.") from error
     groups = {field: len(values) for field, values in state._asdict().items()}
     return State(*([found[f"{g}_{i}"] for i in range(n)] for g, n in groups.items())), epoch
 
@@ -88,11 +88,13 @@ class Rows:
         )
         layers = "update", *decisions.LAYER_COLUMNS
         variables = "epoch", "update", "variable", "kind", "norm", "C_m"
-        self.metrics = Table(folder / "metrics.csv", metrics, after=done)
-        self.layers = Table(folder / "layers.csv", layers, after=done)
+        self.metrics = Table(folder / "metrics.csv", metrics, after=done, otherwise=_OTHERWISE)
+        self.layers = Table(folder / "layers.csv", layers, after=done, otherwise=_OTHERWISE)
         self.variables = None
         if run.config.log.variables:
-            self.variables = Table(folder / "variables.csv", variables, after=done)
+            self.variables = Table(
+                folder / "variables.csv", variables, after=done, otherwise=_OTHERWISE
+            )
 
     def add(self, epoch, before, state, told, evaluated, seconds):
         """The rows of an epoch.
