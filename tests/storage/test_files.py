@@ -68,6 +68,11 @@ def test_one_process_at_a_time_in_a_locked_folder(tmp_path):
         pass
 
 
+def test_the_sha_256_of_a_file(tmp_path):
+    (tmp_path / "x").write_bytes(b"abc")
+    assert files.sha256_of(tmp_path / "x").startswith("ba7816bf8f01cfea")
+
+
 @pytest.mark.parametrize(
     "value, shape, right",
     [

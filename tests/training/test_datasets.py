@@ -10,6 +10,7 @@ from tf_bdecay.data.strong import StrongAugmentation
 from tf_bdecay.errors import BadInput
 from tf_bdecay.training import datasets
 from tf_bdecay.training.config import check
+from tf_bdecay.training.dotted import flatten
 
 
 @pytest.fixture
@@ -27,29 +28,36 @@ def config_of(source, **changes):
 def test_a_known_set_is_that_of_the_config():
     config = digits_resnet18.get_config()
     config.data.images, config.data.validation, config.data.downsample, config.seed = 300, 0.1, 2, 3
-    found = datasets.load(config)
+    found = datasets.load(flatten(config))
     wanted = data.load("digits", seed=3, validation=0.1, images=300, downsample=2)
     for name in ("train", "validation", "test"):
         np.testing.assert_array_equal(found.split(name).images, wanted.split(name).images)
+
+
+def test_a_run_of_before_some_keys_had_all_images_in_their_size():
+    flat = flatten(digits_resnet18.get_config())
+    del flat["data.images"], flat["data.downsample"]
+    found = datasets.load(flat)
+    np.testing.assert_array_equal(found.train.images, data.load("digits").train.images)
 
 
 def test_pictures_are_those_of_the_config(source):
     changes = {"data.size": 30, "data.shorter": 40, "data.validation": 0.25, "data.images": 10}
     changes |= {"data.least_area": 0.5, "data.held_out": 0.2, "seed": 4}
     changes |= {"data.antialias": False}
-    found = datasets.load(config_of(source, **changes))
+    found = datasets.load(flatten(config_of(source, **changes)))
     assert (len(found.train), len(found.validation), len(found.test)) == (6, 2, 2)
     assert (found.size, found.shorter, found.least_area, found.flip) == (30, 40, 0.5, False)
     assert not found.antialias
-    other = datasets.load(config_of(source, **{**changes, "seed": 5}))
+    other = datasets.load(flatten(config_of(source, **{**changes, "seed": 5})))
     assert other.record() != found.record()
 
 
 def test_no_source_and_what_is_not_of_pictures(source):
     with pytest.raises(BadInput, match="Set --config.data.source=PATH"):
-        datasets.load(imagenet_tiny.get_config())
+        datasets.load(flatten(imagenet_tiny.get_config()))
     with pytest.raises(BadInput, match="leave --data_dir and --download out"):
-        datasets.load(config_of(source), data_dir="sets")
+        datasets.load(flatten(config_of(source)), data_dir="sets")
     config = config_of(source)
     config.data.shorter = 47
     with pytest.raises(BadInput, match="config.data.shorter must be at least config.data.size=48"):
@@ -65,4 +73,4 @@ def test_stronger_augmentation_is_that_of_the_config(source):
     config.data.randaugment_magnitude, config.data.mixup = 0.0, 0.2
     found = datasets.strong_augmentation(config)
     assert (found.magnitude, found.mixup) == (0.0, 0.2)
-    datasets.load(config)  # to which it is nothing
+    datasets.load(flatten(config))  # to which it is nothing

@@ -44,7 +44,7 @@ def test_the_precision_of_a_run_ends_with_its_making(small):
 
 def test_images_that_are_loaded_already(small):
     config = config_of()
-    images = datasets.load(config)
+    images = datasets.load(flatten(config))
     assert experiment.build(config, images=images).images is images
 
 

@@ -11,7 +11,6 @@ from tf_bdecay.data.pictures.picture_set import PictureSplit
 from tf_bdecay.errors import BadInput, first_line, require
 from tf_bdecay.sharpness_command.flags import MOST_EXAMPLES
 from tf_bdecay.sharpness_command.losses import takes_class_numbers
-from tf_bdecay.training import datasets
 
 _MOST_BYTES = 10**9  # of pictures, where nobody says how many
 
@@ -38,21 +37,6 @@ def read(data, options, own=None):
         split = options.split or "train"
         pair, words = _images(images, split), f"{data}, {split} split"
     return *_chosen(pair, options.examples, words), len(pair[0]), words
-
-
-def own_images(subject, data_dir):
-    """The `ImageSet` or `PictureSet` of a run: divided and standardised as it was in training."""
-    config = subject.config
-    if config["data.name"] == "pictures":
-        return datasets.pictures(config, data_dir)
-    return sets.load(
-        config["data.name"],
-        data_dir=data_dir,
-        seed=config["seed"],
-        validation=config["data.validation"],
-        images=config.get("data.images"),
-        downsample=config.get("data.downsample", 1),
-    )
 
 
 def check_fit(model, loss, x, y, words):

@@ -10,7 +10,7 @@ from tf_bdecay.distribution import strategies
 from tf_bdecay.errors import BadInput, first_line
 from tf_bdecay.sharpness_command import examples, losses
 from tf_bdecay.storage import checkpoints
-from tf_bdecay.training import parts, saved
+from tf_bdecay.training import datasets, parts, saved
 from tf_bdecay.training.step.trainer import Trainer
 
 _UNKNOWN = ", and name that by --import=MODULE"
@@ -58,7 +58,7 @@ def load(subject, data, options, strategy=None):
     _import(options.imports)
     fisher_rao = any(m.name == "fisher_rao" for m in options.measures)
     loss, from_logits = losses.make_loss(subject, options.loss, options.from_logits, fisher_rao)
-    own = examples.own_images(subject, options.data_dir) if _own(subject, data) else None
+    own = datasets.load(subject.config, options.data_dir) if _own(subject, data) else None
     with strategies.scope(strategy):
         if subject.saved:
             model = saved.load(subject.weights, unknown=_UNKNOWN)
@@ -103,7 +103,7 @@ def _import(modules):
 
 def _from_checkpoint(subject, images, data_dir):
     """The model of a run that is not finished, with the weights of its newest checkpoint."""
-    images = images or examples.own_images(subject, data_dir)
+    images = images or datasets.load(subject.config, data_dir)
     file = subject.path / "config.json"
     model = parts.recorded_model(subject.config, images, file, "name another --model.")
     read_weights(subject.weights, Trainer(model.input, model.output))

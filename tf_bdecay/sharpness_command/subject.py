@@ -1,7 +1,6 @@
 """What is measured, as far as it can be told without TensorFlow: a model and data on the disk."""
 
 import dataclasses
-import hashlib
 import json
 import os
 import pathlib
@@ -10,8 +9,8 @@ import zipfile
 from tf_bdecay import quirks
 from tf_bdecay.errors import BadInput, require, unknown
 from tf_bdecay.sharpness_command.flags import DATA_SETS
-from tf_bdecay.storage import checkpoints
-from tf_bdecay.storage.files import is_count, read_json
+from tf_bdecay.storage.files import is_count, read_json, sha256_of
+from tf_bdecay.training import initial
 
 
 def _fraction(value):
@@ -77,7 +76,7 @@ def find(path):
     else:
         config, weights = read_saved_config(path), path
     name = path.resolve().name.removesuffix(".keras")
-    return Subject(path, name, path.is_dir(), config, weights, digest_of(weights))
+    return Subject(path, name, path.is_dir(), config, weights, sha256_of(weights))
 
 
 def _is_there(path):
@@ -102,12 +101,7 @@ def _of_run(path):
         f"{file} is not of a run of tf_bdecay (it lacks {', '.join(lacking)}): name another "
         "--model.",
     )
-    finished = (path / "result.json").is_file() and (path / "model.keras").is_file()
-    weights = path / "model.keras" if finished else checkpoints.newest(path / "checkpoints")
-    require(
-        weights is not None,
-        f"--model={path} has neither a finished model nor a checkpoint yet: wait for its first.",
-    )
+    weights = initial.weights_in(path, "--model")
     for key, right in _RIGHT.items():
         require(
             right(config[key]),
@@ -199,12 +193,6 @@ def _is_overrun(config, layer):
     return quirks.onednn_overruns(channels, kernel, strides)
 
 
-def digest_of(path):
-    """Hexadecimal SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def settings_of(options, subject, data):
     """What decides the numbers: two commands that agree in it are the same.
 
@@ -225,7 +213,7 @@ def settings_of(options, subject, data):
         "model": subject.name,
         "weights": subject.digest[:16],
         "data": os.path.basename(data) if is_file else data,
-        "data_digest": digest_of(data)[:16] if is_file else None,
+        "data_digest": sha256_of(data)[:16] if is_file else None,
         "split": None if is_file else options.split or "train",
         "examples": options.examples,
         "measures": [m.name for m in options.measures],

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import hashlib
 import importlib.metadata
 import json
 import math
@@ -69,6 +70,12 @@ def fsync_folder(folder):
 def write_json(path, value):
     """Writes JSON atomically."""
     atomic_write(path, lambda file: file.write(json.dumps(value, indent=2).encode() + b"\n"))
+
+
+def sha256_of(path):
+    """Hexadecimal SHA-256 of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fits(value, shape):

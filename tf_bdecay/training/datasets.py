@@ -4,7 +4,6 @@ from tf_bdecay import data
 from tf_bdecay.data.pictures import loading
 from tf_bdecay.data.strong import MAGNITUDE, StrongAugmentation
 from tf_bdecay.errors import require
-from tf_bdecay.training.dotted import flatten
 
 _OF_BATCHES = (
     *("name", "augment", "remainder"),
@@ -12,27 +11,27 @@ _OF_BATCHES = (
 )
 
 
-def load(config, data_dir=None, download=False):
+def load(flat, data_dir=None, download=False):
     """The `ImageSet`, or `PictureSet`, of a config.
 
     Args:
-        config: a ConfigDict that passed `config.check`.
+        flat: dict of dotted path to value, of a config that passed `config.check`, or of a run.
         data_dir: where prepared data sets are; None for the library's own place.
         download: whether a missing data set may be downloaded.
 
     Raises:
         BadInput: data that are missing or cannot be used.
     """
-    if config.data.name == "pictures":
-        return pictures(flatten(config), data_dir, download)
+    if flat["data.name"] == "pictures":
+        return pictures(flat, data_dir, download)
     return data.load(
-        config.data.name,
+        flat["data.name"],
         data_dir=data_dir,
         download=download,
-        seed=config.seed,
-        validation=config.data.validation,
-        images=config.data.images,
-        downsample=config.data.downsample,
+        seed=flat["seed"],
+        validation=flat["data.validation"],
+        images=flat.get("data.images"),  # these two are not in every run's config
+        downsample=flat.get("data.downsample", 1),
     )
 
 

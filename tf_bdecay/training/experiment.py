@@ -59,7 +59,7 @@ def build(config, strategy=None, data_dir=None, download=False, images=None):
     """
     parts.check_strategy(config, strategy)
     if images is None:
-        images = datasets.load(config, data_dir, download)
+        images = datasets.load(flatten(config), data_dir, download)
     strong = datasets.strong_augmentation(config)
     strong.check_pictures(images.name, images.image_shape[-1])
     size = parts.run_size(config, images, strategies.replicas(strategy))

@@ -6,7 +6,6 @@ starts anew. Only the head, the last dense layer, may have another number of cla
 
 import dataclasses
 import functools
-import hashlib
 import os
 import pathlib
 import re
@@ -16,7 +15,7 @@ import numpy as np
 
 from tf_bdecay.errors import require, shown
 from tf_bdecay.storage import checkpoints
-from tf_bdecay.storage.files import read_json
+from tf_bdecay.storage.files import read_json, sha256_of
 
 _RIGHT = "name a workdir of tf_bdecay, a checkpoint in one, or a saved model FILE.keras"
 _MODEL = "model/"
@@ -40,8 +39,7 @@ class Source:
     @functools.cached_property
     def digest(self):
         """The first 16 hexadecimal digits of the file's SHA-256."""
-        with open(self.file, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        return sha256_of(self.file)[:16]
 
     def record(self):
         """What a workdir records of it: dict of JSON values."""
@@ -118,14 +116,30 @@ def _of_run(given, path, flag):
         config.is_file(),
         f"{flag}={given} is a folder without config.json, so no workdir of tf_bdecay: {_RIGHT}.",
     )
-    if (path / "result.json").is_file() and (path / "model.keras").is_file():
-        return Source(given, path / "model.keras")
-    newest = checkpoints.newest(path / "checkpoints")
+    weights = weights_in(path, flag)
+    if not _is_checkpoint(weights):
+        return Source(given, weights)
+    return Source(given, weights, read_json(config, {"model.name": str}, f"choose another {flag}"))
+
+
+def weights_in(folder, flag):
+    """The file of a run's weights: model.keras once it is finished, else its newest checkpoint.
+
+    Args:
+        folder: a `pathlib.Path`, of the run.
+        flag: that has the path, for the message.
+
+    Raises:
+        BadInput: it has none so far.
+    """
+    if (folder / "result.json").is_file() and (folder / "model.keras").is_file():
+        return folder / "model.keras"
+    newest = checkpoints.newest(folder / "checkpoints")
     require(
         newest is not None,
-        f"{flag}={given} has neither a finished model nor a checkpoint yet: wait for its first.",
+        f"{flag}={folder} has neither a finished model nor a checkpoint yet: wait for its first.",
     )
-    return Source(given, newest, read_json(config, {"model.name": str}, f"choose another {flag}"))
+    return newest
 
 
 def load(source, model, new_head=True):

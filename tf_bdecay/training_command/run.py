@@ -178,7 +178,7 @@ class _Command:
 
         options, images, failed = self.options, None, None
         try:
-            images = datasets.load(options.config, options.data_dir, options.download)
+            images = datasets.load(flatten(options.config), options.data_dir, options.download)
             mine = images.record()
         except BadInput as error:  # the others must hear of it
             failed, mine = error, {"data": str(error)}
@@ -269,7 +269,8 @@ def export(options, workdir, images=None):
         from tf_bdecay.training import datasets
         from tf_bdecay.training import export as exports
 
-        images = images or datasets.load(options.config, options.data_dir, options.download)
+        flat = flatten(options.config)
+        images = images or datasets.load(flat, options.data_dir, options.download)
         apart = exports.export(workdir.path / "model.keras", images, options.export)
     print(
         f"Exported to {options.export}: its endpoint `serve` takes uint8 pictures and gives "

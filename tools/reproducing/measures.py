@@ -6,10 +6,10 @@ import time
 
 import numpy as np
 
-from tf_bdecay import data, sharpness
+from tf_bdecay import sharpness
 from tf_bdecay.data.augment import standardise
 from tf_bdecay.storage.files import json_ready, write_json
-from tf_bdecay.training import saved
+from tf_bdecay.training import datasets, saved
 from tf_bdecay.training.losses import SmoothedCrossentropy
 
 _TOLERANCE = 0.05  # of Tr(H) and lambda(H): their logarithms are what is compared
@@ -30,14 +30,7 @@ def write(workdir, data_dir, examples, m, probes):
     """
     workdir = pathlib.Path(workdir)
     config = json.loads((workdir / "config.json").read_text())
-    images = data.load(
-        config["data.name"],
-        data_dir=data_dir,
-        seed=config["seed"],
-        validation=config["data.validation"],
-        images=config["data.images"],
-        downsample=config["data.downsample"],
-    )
+    images = datasets.load(config, data_dir)
     chosen = np.random.default_rng(0).permutation(len(images.train))[:examples]
     x = standardise(images.train.images[chosen], images.mean, images.deviation).numpy()
     pair = x, images.train.labels[chosen]

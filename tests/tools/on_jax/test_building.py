@@ -27,6 +27,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
         ("sharpness_aware.kind", "sam"),
         ("ema.momentum", 0.9),
         ("micro_batch_size", 32),
+        ("data.name", "pictures"),
         ("data.remainder", "keep"),
         ("data.mixup", 0.2),
         ("data.cutmix", 1.0),

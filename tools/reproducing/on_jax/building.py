@@ -5,9 +5,9 @@ import random
 
 import keras
 
-from tf_bdecay import data
+from tf_bdecay.data import catalog
 from tf_bdecay.errors import require
-from tf_bdecay.training import parts
+from tf_bdecay.training import datasets, parts
 from tf_bdecay.training.dotted import flatten
 from tools.reproducing import initial_weights
 from tools.reproducing.on_jax import step
@@ -18,6 +18,7 @@ TAKEN = {
     "sharpness_aware.kind": ("none",),
     "ema.momentum": (None,),
     "micro_batch_size": (None,),
+    "data.name": catalog.NAMES,
     "data.remainder": ("drop",),
     "data.randaugment": (None,),
     "data.mixup": (None,),
@@ -92,14 +93,7 @@ def build(config, data_dir=None, images=None):
     """
     check(config)
     if images is None:
-        images = data.load(
-            config.data.name,
-            data_dir=data_dir,
-            seed=config.seed,
-            validation=config.data.validation,
-            images=config.data.images,
-            downsample=config.data.downsample,
-        )
+        images = datasets.load(flatten(config), data_dir)
     size = parts.run_size(config, images)
     schedule = parts.make_schedule(config, size)
     # Initializers take their seeds from here; Keras' own function loads TensorFlow if it is there.
