@@ -285,7 +285,7 @@ def test_examples_at_once_must_be_a_number_of_examples(at_once):
 
 def test_a_batch_in_training_mode_is_not_cut():
     model = convolutional()
-    with pytest.raises(BadInput, match="needs its batch of 11 whole"):
+    with pytest.raises(BadInput, match="the 11 examples are one batch"):
         connectivity(
             model,
             crossentropy,

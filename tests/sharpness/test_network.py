@@ -289,9 +289,9 @@ def test_a_partial_result_of_other_replicas_is_not_gone_on_from(monkeypatch):
     cut = Remembers(2)
     with pytest.raises(KeyboardInterrupt):
         connectivity(model, LOSS, data, session=cut, examples_at_once=3)
-    even = network.Network.chunk_size
+    even = network.Network.divisible_by_replicas
     monkeypatch.setattr(
-        network.Network, "chunk_size", lambda self, size: even(self, size + size % 2)
+        network.Network, "divisible_by_replicas", lambda self, size: even(self, size + size % 2)
     )
     again = Remembers(states=cut.states)
     found = connectivity(model, LOSS, data, session=again, examples_at_once=3)

@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_bdecay.errors import check_count, check_number, unknown
+from tf_bdecay.sharpness import memory
 from tf_bdecay.sharpness.connectivity_sharpness import gradient_kernel
-from tf_bdecay.sharpness.memory import chunk_size
 from tf_bdecay.sharpness.network import Network
 from tf_bdecay.sharpness.result import Result
 from tf_bdecay.sharpness.session import SILENT
@@ -130,7 +130,7 @@ def perturbation(
     check_count("steps", steps, least=0)
     network = Network(model, loss, training, roles, full_precision)
     stream = Stream(data)
-    size = chunk_size(network, stream, 3, examples_at_once, memory_gb)
+    size = memory.examples_at_once(network, stream, 3, examples_at_once, memory_gb)
     total = steps + 2
 
     def told(done):

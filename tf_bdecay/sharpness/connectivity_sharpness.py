@@ -5,10 +5,9 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
-from tf_bdecay.errors import check_count, check_flag, check_number, require
+from tf_bdecay.errors import check_count, check_flag, require
 from tf_bdecay.sensitivity import bias_ratio, bias_ratio_error, connection_sensitivity, l1_norms
-from tf_bdecay.sharpness import inputs
-from tf_bdecay.sharpness.memory import examples_that_fit, single_examples
+from tf_bdecay.sharpness import inputs, memory
 from tf_bdecay.sharpness.network import Network, NotFinite
 from tf_bdecay.sharpness.result import ConnectivityResult
 from tf_bdecay.sharpness.session import SILENT
@@ -92,10 +91,10 @@ def connectivity(
         )
     if per_example and training:
         inputs.refuse_batch_statistics(model)
-    batch = batch_size
-    if training and not per_example and batch is None:
-        batch = stream.count()
-    size = _chunk(network, stream, per_example, batch, examples_at_once, memory_gb)
+    gradients_each = 2 if per_example else 0
+    size = memory.examples_at_once(
+        network, stream, 3, examples_at_once, memory_gb, gradients_each, batch_size
+    )
     measure = _of_examples if per_example else _of_batches
     found = measure(network, stream, size, batch_size, session)
     ratio, errors = _bias_ratios(network.roles, found, found.pop("covariances"))
@@ -107,27 +106,6 @@ def connectivity(
         per_example=per_example,
         **found,
     )
-
-
-def _chunk(network, stream, per_example, batch, given, memory_gb):
-    """The number of examples to hold at once."""
-    if per_example:
-        return single_examples(network, stream, given, memory_gb)
-    if given is not None:
-        check_count("examples_at_once", given)
-        require(
-            not network.training or given >= batch,
-            f"C_m in training mode needs its batch of {batch} whole, for batch statistics depend "
-            f"on all of it: leave `examples_at_once` out. Received: {given}",
-        )
-    if memory_gb is not None:
-        check_number("memory_gb", memory_gb, above=0)
-    if network.training:
-        return batch
-    if given is None:
-        given = examples_that_fit(network, stream, 3, 0, memory_gb)
-    most = stream.examples if batch is None else batch
-    return min(given, most or given)
 
 
 def _of_examples(network, stream, size, batch_size, session):

@@ -8,8 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_bdecay.errors import check_flag, require
-from tf_bdecay.sharpness import objective
-from tf_bdecay.sharpness.memory import chunk_size
+from tf_bdecay.sharpness import memory, objective
 from tf_bdecay.sharpness.network import Network
 from tf_bdecay.sharpness.result import Result
 from tf_bdecay.sharpness.session import SILENT
@@ -110,7 +109,7 @@ def fisher_rao(
         from_logits = _loss_takes_logits(network.loss)
     check_flag("from_logits", from_logits)
     stream = Stream(data)
-    size = chunk_size(network, stream, 6, examples_at_once, memory_gb)
+    size = memory.examples_at_once(network, stream, 6, examples_at_once, memory_gb)
     counted = [biases or v.role not in ("bias", "beta") for v in network.roles.variables]
     kernel = logits_kernel if from_logits else probabilities_kernel
     loss_value, (square, of_squares, shares, off) = network.mean(

@@ -48,52 +48,36 @@ def examples_that_fit(network, stream, held, gradients_each, memory_gb):
     return int(min(fits, MOST_AT_ONCE))
 
 
-def chunk_size(network, stream, held, given, memory_gb):
-    """The number of examples of a chunk, for a measure that sums over examples.
+def examples_at_once(network, stream, held, given, memory_gb, gradients_each=0, batch=None):
+    """The number of examples that a measure holds at once.
+
+    In training mode, but for gradients of single examples, a batch stays whole.
 
     Args:
         network, stream: of the measure.
-        held: how many times it holds the activations of an example.
-        given: `examples_at_once`, or None.
+        held, gradients_each: as of `examples_that_fit`.
+        given: the measure's argument `examples_at_once`, or None.
         memory_gb: the budget, or None.
+        batch: how many examples are summed over; None for all.
 
     Raises:
-        BadInput: numbers out of range; in training mode, fewer than all examples; too little
-            memory.
+        BadInput: numbers out of range; in training mode, fewer than the batch; too little memory.
     """
     if given is not None:
         check_count("examples_at_once", given)
     if memory_gb is not None:
         check_number("memory_gb", memory_gb, above=0)
-    if network.training:
-        count = stream.count()
+    if network.training and not gradients_each:
+        batch = batch or stream.count()
         require(
-            given is None or given >= count,
-            f"In training mode the {count} examples are one batch: leave `examples_at_once` out. "
-            f"Received: {given}",
+            given is None or given >= batch,
+            f"In training mode the {batch} examples are one batch, for batch statistics depend on "
+            f"all of them: leave `examples_at_once` out. Received: {given}",
         )
-        return count
+        return batch
     if given is None:
-        given = examples_that_fit(network, stream, held, 0, memory_gb)
-    return min(given, stream.examples or given)
-
-
-def single_examples(network, stream, given, memory_gb):
-    """The number of examples at once, for a measure of each example's own gradient.
-
-    Args:
-        network, stream, given, memory_gb: as of `chunk_size`.
-
-    Raises:
-        BadInput: numbers out of range; too little memory.
-    """
-    if given is not None:
-        check_count("examples_at_once", given)
-    if memory_gb is not None:
-        check_number("memory_gb", memory_gb, above=0)
-    if given is None:
-        given = examples_that_fit(network, stream, 3, 2, memory_gb)
-    return min(given, stream.examples or given)
+        given = examples_that_fit(network, stream, held, gradients_each, memory_gb)
+    return min(given, batch or stream.examples or given)
 
 
 def layer_output_bytes(network, stream):

@@ -151,13 +151,14 @@ class Network:
             BadInput: the data set gave other examples than before.
         """
         model = self.model  # kept alive
-        size = self.chunk_size(size)
+        size = self.divisible_by_replicas(size)
         function = self._function(kernel)
         total, start, structure = None, 0, None
         state = session.restore(key) if key else None
         # Other replicas than before may not divide its chunks: then it is of no use.
-        if state is not None and int(state["size"]) == self.chunk_size(int(state["size"])):
-            size, start = int(state["size"]), int(state["start"])
+        kept = 0 if state is None else int(state["size"])
+        if kept and kept == self.divisible_by_replicas(kept):
+            size, start = kept, int(state["start"])
             total = [tf.constant(state[f"{i:05d}"]) for i in range(len(state) - 2)]
 
         def of_chunk(chunk):
@@ -191,7 +192,7 @@ class Network:
         del model
         return mean_loss, result
 
-    def chunk_size(self, size):
+    def divisible_by_replicas(self, size):
         """`size` made a multiple of the replicas that split a chunk."""
         replicas = self.strategy.num_replicas_in_sync if not self.training else 1
         return -(-size // replicas) * replicas

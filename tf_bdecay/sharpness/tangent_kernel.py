@@ -10,8 +10,7 @@ import tensorflow as tf
 from keras import tree
 
 from tf_bdecay.errors import check_count
-from tf_bdecay.sharpness import inputs, objective
-from tf_bdecay.sharpness.memory import single_examples
+from tf_bdecay.sharpness import inputs, memory, objective
 from tf_bdecay.sharpness.network import Network
 from tf_bdecay.sharpness.result import Result
 from tf_bdecay.sharpness.session import SILENT
@@ -86,7 +85,7 @@ def connectivity_tangent_trace(
     if training:
         inputs.refuse_batch_statistics(model)
     stream = Stream(data)
-    size = single_examples(network, stream, examples_at_once, memory_gb)
+    size = memory.examples_at_once(network, stream, 3, examples_at_once, memory_gb, 2)
     kept = session.restore("tangents") or {"rows": np.zeros((0, len(network.variables)))}
     rows, loss_value = list(kept["rows"]), kept.get("loss")
     while len(rows) < num_probes:

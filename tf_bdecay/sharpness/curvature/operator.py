@@ -8,7 +8,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from tf_bdecay import quirks
 from tf_bdecay.errors import require
-from tf_bdecay.sharpness.memory import chunk_size
+from tf_bdecay.sharpness import memory
 from tf_bdecay.sharpness.network import Network
 from tf_bdecay.sharpness.session import SILENT
 from tf_bdecay.sharpness.stream import Stream
@@ -131,7 +131,7 @@ def hessian(
     """
     network = Network(model, loss, training, roles, full_precision)
     stream = Stream(data)
-    size = chunk_size(network, stream, 8, examples_at_once, memory_gb)
+    size = memory.examples_at_once(network, stream, 8, examples_at_once, memory_gb)
     return HessianOperator(model, network, stream, size, session)
 
 
