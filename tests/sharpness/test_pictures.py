@@ -149,3 +149,13 @@ def test_the_spectrum_marks_the_largest_eigenvalue(results):
         (axis,) = pictures.spectrum(results["spectrum"], top, CAPTION).axes
         assert axis.get_yscale() == "log"
         assert any(t.get_text().startswith(text) for t in axis.texts)
+
+
+def test_the_height_of_an_eigenvalue_is_that_of_before_its_width_was_kept(results):
+    kept = results["spectrum"]
+    before = {name: value for name, value in kept.items() if name != "width"}
+    now, then = (
+        [line.get_ydata()[0] for line in pictures.spectrum(each, None, "").axes[0].lines][1]
+        for each in (kept, before)
+    )
+    assert kept["width"] == pytest.approx(0.04) and now == pytest.approx(then, rel=1e-9)

@@ -144,7 +144,8 @@ def spectrum(result, top, caption):
     axis = figure.subplots()
     grid, density = np.array(result["grid"]), np.array(result["density"])
     # A single eigenvalue makes a bell of this height: less than a part of it is no eigenvalue.
-    width = (grid[-1] - grid[0]) / 110  # as in SpectrumResult.density
+    # A result of before it was kept has a grid of 110 widths.
+    width = result.get("width", (grid[-1] - grid[0]) / 110)
     one = 1 / (result["parameters"] * width * math.sqrt(2 * math.pi))
     floor = one / 10
     axis.fill_between(grid, np.maximum(density, floor), floor, color=_PLAIN, alpha=0.6)

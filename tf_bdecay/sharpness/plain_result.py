@@ -70,21 +70,38 @@ def _is_number(value):
     return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
 
 
-def frame(name, result):
-    """Its rows of table.csv: `Result.to_pandas`, with the name in --measures first."""
+def data_frame(measure, groups, values, errors, total):
+    """A DataFrame of groups: measure, level, name, value, standard_error and share.
+
+    Args:
+        measure: its symbol.
+        groups: (level, name) of each.
+        values, errors: numbers, one a group; NaN where there is none.
+        total: of which the values are shares; 0 or None has none.
+    """
     extras.check("A DataFrame", "pandas")
     import pandas as pd
 
-    total = result["total"]
-    rows = [
-        (level, group, _number(cell["value"]), _number(cell["standard_error"]))
+    table = pd.DataFrame({"measure": measure, "level": [level for level, _ in groups]})
+    table["name"] = [name for _, name in groups]
+    table["value"], table["standard_error"] = values, errors
+    table["share"] = table["value"] / total if total else math.nan
+    return table
+
+
+def frame(name, result):
+    """Its rows of table.csv: `Result.to_pandas`, with the name in --measures first."""
+    cells = {
+        (level, group): cell
         for level in ("variable", "layer", "kind")
         for group, cell in result[f"by_{level}"].items()
-    ]
-    table = pd.DataFrame(rows, columns=["level", "name", "value", "standard_error"])
-    table["share"] = table["value"] / total if total else math.nan
+    }
+    values, errors = (
+        [_number_of_json(cell[key]) for cell in cells.values()]
+        for key in ("value", "standard_error")
+    )
+    table = data_frame(result["measure"], list(cells), values, errors, result["total"])
     table.insert(0, "asked", name)
-    table.insert(1, "measure", result["measure"])
     return table
 
 
@@ -119,7 +136,7 @@ def by_kind_and_layer(result):
     """Shares by layer of each kind: dict of kind to float64 [layers], and the layers' labels."""
     partition = result["partition"]
     layers = list(result["by_layer"])
-    values = [_number(cell["value"]) for cell in result["by_variable"].values()]
+    values = [_number_of_json(cell["value"]) for cell in result["by_variable"].values()]
     found = {
         kind: np.zeros(len(layers)) for kind in result["by_kind"] if kind in partition["kinds"]
     }
@@ -165,5 +182,5 @@ def _cell(cell):
     return f"{value:.2e}" + (f" ±{error:.0e}" if error is not None else "")
 
 
-def _number(value):
+def _number_of_json(value):
     return math.nan if value is None else value

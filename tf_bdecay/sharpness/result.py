@@ -6,10 +6,10 @@ import json
 
 import numpy as np
 
-from tf_bdecay import extras
 from tf_bdecay.errors import unknown
 from tf_bdecay.plain_text import rendered, with_error
 from tf_bdecay.sharpness.partition import Partition
+from tf_bdecay.sharpness.plain_result import data_frame
 
 _LEVELS = ("variable", "layer", "kind")
 
@@ -82,35 +82,23 @@ class Result:
 
     def to_pandas(self):
         """A DataFrame of all groups: measure, level, name, value, standard_error and share."""
-        extras.check("A DataFrame", "pandas")
-        import pandas as pd
-
-        total = self._sums[-1]
-        return pd.DataFrame(
-            {
-                "measure": self.symbol,
-                "level": [level for level, _ in self.partition.groups],
-                "name": [name for _, name in self.partition.groups],
-                "value": self._sums,
-                "standard_error": self.errors,
-                "share": self._sums / total if total else np.full(len(self._sums), np.nan),
-            }
-        )
+        groups = self.partition.groups
+        return data_frame(self.symbol, groups, self._sums, self.errors, self._sums[-1])
 
     def to_dict(self):
         """All figures as numbers, words, lists and dicts that JSON can hold."""
         return {
             "measure": self.symbol,
             "name": self.name,
-            "total": _number(self.total),
-            "standard_error": _number(self.standard_error),
-            "loss": _number(self.loss),
+            "total": _json_number(self.total),
+            "standard_error": _json_number(self.standard_error),
+            "loss": _json_number(self.loss),
             "examples": self.examples,
             "training": self.training,
             **self._facts(),
             **{
                 key: {
-                    name: {"value": _number(value), "standard_error": _number(error)}
+                    name: {"value": _json_number(value), "standard_error": _json_number(error)}
                     for (name, value), error in zip(
                         self._level(level, self._sums).items(),
                         self._level(level, self.errors).values(),
@@ -239,8 +227,8 @@ class ConnectivityResult(Result):
         return {
             "batch_size": self.batch_size,
             "left_out": self.left_out,
-            "bias_ratio": {layer: _number(r) for layer, r in self.bias_ratio.items()},
-            "bias_ratio_errors": {k: _number(e) for k, e in self.bias_ratio_errors.items()},
+            "bias_ratio": {layer: _json_number(r) for layer, r in self.bias_ratio.items()},
+            "bias_ratio_errors": {k: _json_number(e) for k, e in self.bias_ratio_errors.items()},
         }
 
     def _more_columns(self):
@@ -253,6 +241,6 @@ def _total(value, error):
     return f"{value:.4g} +- {error:.1g}" if np.isfinite(error) else f"{value:.4g}"
 
 
-def _number(value):
+def _json_number(value):
     """A float that JSON has, or None."""
     return float(value) if np.isfinite(value) else None

@@ -49,14 +49,17 @@ class SpectrumResult(Result):
         """
         if width is not None:
             check_number("width", width, above=0)
-        low = min(n.min() for n in self.nodes)
-        high = max(n.max() for n in self.nodes)
-        extent = (high - low) or max(abs(high), 1.0)
-        width = extent / 100 if width is None else width
+        width = self._width() if width is None else width
+        low, high = self.extremes
         grid = np.linspace(low - 5 * width, high + 5 * width, 1024) if grid is None else grid
         nodes, weights = np.concatenate(self.nodes), np.concatenate(self.weights)
         bells = np.exp(-0.5 * ((np.asarray(grid)[:, None] - nodes) / width) ** 2)
         return grid, bells @ weights / (len(self.nodes) * width * math.sqrt(2 * math.pi))
+
+    def _width(self):
+        """The standard deviation that `density` takes by default."""
+        low, high = self.extremes
+        return ((high - low) or max(abs(high), 1.0)) / 100
 
     def moment(self, power):
         """Mean over the eigenvalues of eigenvalue^power, and its standard error.
@@ -86,6 +89,7 @@ class SpectrumResult(Result):
             "extremes": list(self.extremes),
             "nodes": [list(map(float, n)) for n in self.nodes],
             "weights": [list(map(float, w)) for w in self.weights],
+            "width": self._width(),
             "grid": list(map(float, grid)),
             "density": list(map(float, density)),
         }
