@@ -160,6 +160,23 @@ def test_a_mask():
     assert not keras_private.has_mask(layers.Embedding(3, 2)(tokens))
 
 
+@pytest.mark.any_backend
+@pytest.mark.parametrize(
+    "shapes, wanted",
+    [
+        (((4,), (4, 1)), ((4, 1), (4, 1))),
+        (((4, 1), (4,)), ((4, 1), (4, 1))),
+        (((4, 3), (4, 3, 1)), ((4, 3), (4, 3))),
+        (((4, 3, 1), (4, 3)), ((4, 3), (4, 3))),
+        (((4,), (4, 5)), ((4,), (4, 5))),
+        (((4, 1), (4, 5)), ((4, 1), (4, 5))),
+    ],
+)
+def test_targets_and_outputs_of_one_rank(shapes, wanted):
+    found = keras_private.of_one_rank(*map(ops.ones, shapes))
+    assert tuple(tuple(each.shape) for each in found) == wanted
+
+
 def updated(optimizer, value=1.0):
     """The optimizer after one update of a variable from 1."""
     variable = keras.Variable(np.ones(2, "float32"), name="v")

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras.src.backend import compute_output_spec, get_keras_mask, set_keras_mask
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope as _in_symbolic_scope
-from keras.src.losses.loss import apply_mask
+from keras.src.losses.loss import apply_mask, squeeze_or_expand_to_same_rank
 from keras.src.models.functional import Functional, functional_like_constructor
 
 
@@ -243,6 +243,12 @@ def masked_weights(sample_weight, mask):
         return sample_weight
     dtype = keras.config.floatx()
     return apply_mask(sample_weight, mask, dtype=dtype, reduction="mean_with_sample_weight")
+
+
+def of_one_rank(y, outputs):
+    """Targets and outputs as `compile` gives them to a function: a last axis of 1 that only one of
+    them has is given to both, or taken from both."""
+    return squeeze_or_expand_to_same_rank(y, outputs)
 
 
 def losses_of(model):

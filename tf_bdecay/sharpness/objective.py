@@ -36,21 +36,7 @@ class CompiledFunction(keras.losses.Loss):
             "callable (y, outputs) that gives a value for each example. Received: "
             f"{found[0]} arrays of targets and {found[1]} outputs",
         )
-        return self.function(*_of_one_rank(*tree.flatten((y, outputs))))
-
-
-def _of_one_rank(y, outputs):
-    """Both with a last axis of 1, or neither, where their ranks differ by it: Keras' rule."""
-    y_rank, rank = len(y.shape), len(outputs.shape)
-    if rank == y_rank + 1 and outputs.shape[-1] == 1:
-        if y_rank == 1:
-            return ops.expand_dims(y, -1), outputs
-        return y, ops.squeeze(outputs, -1)
-    if y_rank == rank + 1 and y.shape[-1] == 1:
-        if rank == 1:
-            return y, ops.expand_dims(outputs, -1)
-        return ops.squeeze(y, -1), outputs
-    return y, outputs
+        return self.function(*keras_private.of_one_rank(*tree.flatten((y, outputs))))
 
 
 def crossentropy(y, outputs):
