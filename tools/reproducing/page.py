@@ -35,7 +35,7 @@ def write(out, scale, results):
         made = by_name[name] = tables.rows(found[0], scale, results)
         text = tables.markdown(found[0], made)
         if name in _PRIMARY:
-            text += _power(found[0], made)
+            text += _power(found[0], scale, results)
         parts.append(text)
         _text(folder / f"{name}.md", text)
         _text(folder / f"{name}.csv", tables.as_csv(made))
@@ -73,10 +73,11 @@ def _drop_others(folder, made):
             path.unlink()
 
 
-def _power(table, made):
+def _power(table, scale, results):
     """How many seeds the gap between the arms without decay of beta needs."""
     sentences = [
-        tables.seeds_needed(made, dataset, tuning.LARGE, tuning.SMALL) for dataset in table.rows
+        tables.seeds_needed(table, scale, results, dataset, tuning.LARGE, tuning.SMALL)
+        for dataset in table.rows
     ]
     return "".join(f"* {sentence}\n" for sentence in sentences if sentence)
 

@@ -27,12 +27,14 @@ class Paired:
     Attributes:
         n: pairs.
         difference: mean.
+        deviation: standard deviation of the differences (n - 1); NaN below two pairs.
         low, high: of the 95 % interval; NaN below two pairs.
         p: that the mean difference is 0; NaN below two pairs.
     """
 
     n: int
     difference: float
+    deviation: float
     low: float
     high: float
     p: float
@@ -59,19 +61,15 @@ def paired(ours, theirs, confidence=0.95):
     if not seeds:
         return None
     differences = np.array([ours[s] - theirs[s] for s in seeds])
-    mean = float(differences.mean())
-    if len(seeds) < 2:
-        return Paired(1, mean, math.nan, math.nan, math.nan)
-    if not differences.std():  # the same difference each time: no spread to test against
-        return Paired(len(seeds), mean, mean, mean, 1.0 if mean == 0 else 0.0)
+    made = summary(differences)
+    n, mean, deviation = made.n, made.mean, made.deviation
+    if n < 2:
+        return Paired(n, mean, deviation, math.nan, math.nan, math.nan)
+    if not deviation:  # the same difference each time: no spread to test against
+        return Paired(n, mean, deviation, mean, mean, 1.0 if mean == 0 else 0.0)
     test = stats.ttest_1samp(differences, 0.0)
     interval = test.confidence_interval(confidence)
-    return Paired(len(seeds), mean, float(interval.low), float(interval.high), float(test.pvalue))
-
-
-def deviation_of(n, low, high, confidence=0.95):
-    """The standard deviation of n differences whose Student's interval this is."""
-    return (high - low) / 2 * math.sqrt(n) / float(stats.t.ppf((1 + confidence) / 2, n - 1))
+    return Paired(n, mean, deviation, *map(float, (interval.low, interval.high, test.pvalue)))
 
 
 def holm(p_values):

@@ -65,8 +65,7 @@ def rows(table, scale, results):
         values, failures = {}, {}
         for line in lines:
             by_seed = results_of(line.arm, scale, results)
-            done = {s: quantities(r) for s, r in by_seed.items() if r["status"] == store.DONE}
-            values[line.label] = done
+            values[line.label] = _done(by_seed)
             failures[line.label] = [
                 r["reason"] for r in by_seed.values() if r["status"] != store.DONE
             ]
@@ -90,31 +89,43 @@ def rows(table, scale, results):
     return found
 
 
+def _done(by_seed):
+    """Dict of seed to quantities, of the results that are finished."""
+    return {s: quantities(r) for s, r in by_seed.items() if r["status"] == store.DONE}
+
+
 def _againsts(line):
     return line.against if isinstance(line.against, tuple) else (line.against,)
 
 
-def seeds_needed(made, dataset, label, against):
+def seeds_needed(table, scale, results, dataset, label, against):
     """How many seeds half of a gap in accuracy needs, by the spread of its paired differences.
 
     Args:
-        made: from `rows`.
+        table, scale, results: as of `rows`.
         dataset, label, against: of the gap.
 
     Returns:
-        A sentence, or None where the two arms have fewer than three seeds in common.
+        A sentence, or None where the table lacks an arm, or the two have fewer than three seeds in
+        common.
     """
-    for row in made:
-        what = row["dataset"], row["row"], row["against"], row["quantity"]
-        if what == (dataset, label, against, "accuracy") and row["pairs"] > 2:
-            spread = statistics.deviation_of(row["pairs"], row["low"], row["high"])
-            needed = statistics.seeds_needed(row["difference"] / 2, spread) if spread else None
-            return (
-                f"{dataset}: {label} less {against} is {row['difference']:+.2f} points, deviation "
-                f"of the paired differences {spread:.2f} ({row['pairs']} pairs): half of it is "
-                f"found with 80 % power by {needed or 'more than 1,000'} seeds."
-            )
-    return None
+    arms = {line.label: line.arm for line in table.rows[dataset]}
+    if not {label, against} <= arms.keys():
+        return None
+    own, other = (
+        _column(_done(results_of(arms[name], scale, results)), "accuracy")
+        for name in (label, against)
+    )
+    made = statistics.paired(own, other)
+    if made is None or made.n < 3:
+        return None
+    spread = made.deviation
+    needed = statistics.seeds_needed(made.difference / 2, spread) if spread else None
+    return (
+        f"{dataset}: {label} less {against} is {made.difference:+.2f} points, deviation of the "
+        f"paired differences {spread:.2f} ({made.n} pairs): half of it is found with 80 % power by "
+        f"{needed or 'more than 1,000'} seeds."
+    )
 
 
 def _column(by_seed, name):
