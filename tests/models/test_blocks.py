@@ -129,9 +129,9 @@ def test_what_would_be_ignored_or_is_misspelt_is_refused(arguments, sentence):
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
-        (dict(num_classes=1), "`num_classes` of net must be an integer >= 2.*num_classes=1$"),
+        (dict(num_classes=1), "`num_classes` of net must be a whole number >= 2.*num_classes=1$"),
         (dict(num_classes=True), "num_classes=True$"),
-        (dict(width=0), "`width` of net.*must be an integer >= 1.*width=0$"),
+        (dict(width=0), "`width` of net.*must be a whole number >= 1.*width=0$"),
         (dict(width=2.0), "width=2.0$"),
         (dict(input_shape=(8, 8)), r"three integers.*input_shape=\(8, 8\)$"),
         (dict(input_shape=(None, 8, 8, 3)), "without the batch"),

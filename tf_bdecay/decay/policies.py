@@ -6,7 +6,7 @@ import numbers
 import keras
 from keras import ops
 
-from tf_bdecay.errors import BadInput, unknown
+from tf_bdecay.errors import BadInput, check_number, unknown
 
 _PACKAGE = "tf_bdecay"
 
@@ -279,9 +279,5 @@ def checked_coefficient(policy, name, value):
     Raises:
         BadInput: it is not a finite number >= 0.
     """
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value < 0:
-        raise BadInput(
-            f"The decay `{name}` of {policy} must be a finite number >= 0. Received: {value!r}"
-        )
+    check_number(name, value, of=f"the decay policy {policy}")
     return float(value)

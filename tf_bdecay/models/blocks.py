@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from tf_bdecay.errors import BadInput, require, unknown
+from tf_bdecay.errors import BadInput, check_count, require, unknown
 from tf_bdecay.layers import GhostBatchNormalization
 
 NORMALIZATIONS = ("ghost", "batch", "none")
@@ -176,15 +176,8 @@ def check_shapes(model, num_classes, width, input_shape):
         width: int >= 1, channels of the first stage.
         input_shape: three ints >= 1: height, width, channels.
     """
-    require(
-        _is_int(num_classes) and num_classes >= 2,
-        f"`num_classes` of {model} must be an integer >= 2. Received: num_classes={num_classes!r}",
-    )
-    require(
-        _is_int(width) and width >= 1,
-        f"`width` of {model}, the channels of its first stage, must be an integer >= 1. "
-        f"Received: width={width!r}",
-    )
+    check_count("num_classes", num_classes, least=2, of=model)
+    check_count("width", width, of=f"{model}, the channels of its first stage,")
     try:
         sizes = tuple(input_shape)
     except TypeError:

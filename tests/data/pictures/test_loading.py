@@ -132,9 +132,9 @@ def test_labels_without_a_class(monkeypatch, classes, train, test, offset, says)
     [
         ({"size": 0}, "size"),
         ({"shorter": 100}, "shorter"),
-        ({"held_out": 1.0}, r"`held_out` must be a fraction in \(0, 1\)"),
+        ({"held_out": 1.0}, "`held_out` must be a number > 0 and < 1"),
         ({"held_out": 0.05}, "both parts need pictures of all 2 classes"),
-        ({"validation": -0.1}, "`validation` must be a fraction"),
+        ({"validation": -0.1}, "`validation` must be a number >= 0 and < 1"),
         ({"images": 11}, "at most the 10 training pictures"),
         ({"on_error": "ignore"}, "on_error 'ignore'"),
         ({"least_area": 0}, "least_area"),

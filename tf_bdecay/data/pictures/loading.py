@@ -1,6 +1,5 @@
 """From a path to a `PictureSet`: its layout, its classes, and how its pictures are divided."""
 
-import numbers
 import os
 
 import numpy as np
@@ -9,7 +8,7 @@ from tf_bdecay.data.image_set import divided, first_indices
 from tf_bdecay.data.order import check_seed
 from tf_bdecay.data.pictures.layouts import open_pictures
 from tf_bdecay.data.pictures.picture_set import AREA, PictureSet, PictureSplit
-from tf_bdecay.errors import BadInput, check_count, check_flag, require, unknown
+from tf_bdecay.errors import BadInput, check_count, check_flag, check_number, require, unknown
 
 HELD_OUT = 0.2  # of the pictures, for testing, where there is one split alone
 ON_ERROR = ("stop", "skip")
@@ -70,7 +69,7 @@ def load(
     check_flag("antialias", antialias)
     if on_error not in ON_ERROR:
         raise unknown("on_error", on_error, ON_ERROR)
-    _check_fraction("validation", validation, validation == 0)
+    check_number("validation", validation, below=1)
     found = open_pictures(source)
     require("train" in found.splits, f"{source} has no training pictures.")
     classes = _classes(found, label_offset, source)
@@ -96,11 +95,6 @@ def load(
         antialias=antialias,
         skipped=tuple(skipped),
     )
-
-
-def _check_fraction(name, value, allowed=False):
-    right = isinstance(value, numbers.Real) and not isinstance(value, bool) and 0 < value < 1
-    require(allowed or right, f"`{name}` must be a fraction in (0, 1). Received: {name}={value!r}")
 
 
 def _classes(found, label_offset, source):
@@ -156,7 +150,7 @@ def _divided(splits, held_out, validation, images, seed, source):
     )
     if test is None:
         held_out = HELD_OUT if held_out is None else held_out
-        _check_fraction("held_out", held_out)
+        check_number("held_out", held_out, above=0, below=1)
         train, test = _set_aside(train, held_out, seed, "held_out", source)
     require(
         not validation or kept is None,

@@ -1,14 +1,13 @@
 """Reparameterization of a network by eq. 9: other weights, the same function."""
 
 import dataclasses
-import math
 import numbers
 
 import keras
 import numpy as np
 
 from tf_bdecay import keras_private
-from tf_bdecay.errors import BadInput, require, unknown
+from tf_bdecay.errors import BadInput, check_number, require, unknown
 from tf_bdecay.sharpness.rescaling import homogeneity
 from tf_bdecay.sharpness.rescaling.graph import Graph
 from tf_bdecay.sharpness.rescaling.homogeneity import Refusal, describe
@@ -78,13 +77,7 @@ def reparameterize(model, layer, unit, c):
     """
     graph = Graph(model)
     found = _find(graph, layer)
-    require(
-        isinstance(c, numbers.Real)
-        and not isinstance(c, bool | np.bool_)
-        and math.isfinite(c)
-        and c > 0,
-        f"`c` must be a finite number > 0. Received: c={c!r}",
-    )
+    check_number("c", c, above=0)
     try:
         units = homogeneity.units_of(found.operation)
         require(
