@@ -1,7 +1,6 @@
 """Adam with decoupled decay by policy: AdamW, without a trust ratio."""
 
 import keras
-from keras import ops
 
 from tf_bdecay import decay as decay_policies
 from tf_bdecay.errors import check_number
@@ -78,9 +77,8 @@ class AdamW(DecayByRole):
         u = formulas.adam_direction(m, v, self.epsilon, *corrections)
         if decay is not None:
             u = u + block.spread(decay) * parameter
-        ones = ops.ones((len(block.indices),), block.compute_dtype)
         step = self.layout.step_sizes(block, learning_rate) * u
-        return parameter - step, (m, v), ones
+        return parameter - step, (m, v), self.unit_ratios(block)
 
     def get_config(self):
         """The arguments that make this optimizer again."""

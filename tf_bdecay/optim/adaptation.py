@@ -46,7 +46,7 @@ class AdaptedByRole(DecayByRole):
             Tensor [number of variables of the block].
         """
         adapted = np.array([self.adapts(self.roles.variables[i]) for i in block.indices])
-        ones = ops.ones((len(adapted),), block.compute_dtype)
+        ones = self.unit_ratios(block)
         if not adapted.any():
             return ones
         ratios = compute()

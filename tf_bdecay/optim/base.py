@@ -7,18 +7,18 @@ import numbers
 import warnings
 
 import keras
+from keras import ops
 
 from tf_bdecay import keras_private, patterns
 from tf_bdecay.errors import BadInput, check_flag, check_number, require
 from tf_bdecay.optim import arguments, whole_tensors
 from tf_bdecay.optim.blocks import Layout
 from tf_bdecay.optim.decision import Decides
-from tf_bdecay.optim.engine_side import EngineSide
 from tf_bdecay.optim.gradients import by_index
 from tf_bdecay.roles import roles_of
 
 
-class DecayByRole(Decides, EngineSide, keras.optimizers.Optimizer):
+class DecayByRole(Decides, keras.optimizers.Optimizer):
     """Base of optimizers whose weight decay is a policy over roles.
 
     Args:
@@ -161,6 +161,41 @@ class DecayByRole(Decides, EngineSide, keras.optimizers.Optimizer):
         """Whether a variable, given as its `VariableRole`, has a trust ratio of its own."""
         del variable
         return False
+
+    def unit_ratios(self, block):
+        """The trust ratios of a block of which no variable is adapted: ones by variable."""
+        return ops.ones((len(block.indices),), block.compute_dtype)
+
+    @property
+    def overwritten(self):
+        """Indices of the variables whose gradients are their new values: the scales of float8."""
+        return tuple(v.index for v in self.roles.variables if v.overwritten)
+
+    @property
+    def averages(self):
+        """Pairs of a variable's index and the moving average of its weights, under `use_ema`."""
+        averages = keras_private.moving_averages(self) if self.use_ema else []
+        return [(i, average) for i, average in enumerate(averages) if average is not None]
+
+    def state(self):
+        """Everything that an update reads and writes, as a structure of Keras variables."""
+        norms = {"gradient_norm": self.gradient_norm} if self.gradient_norms else {}
+        return {
+            **norms,
+            "iterations": self.iterations,
+            "parameters": keras_private.variables_of(self),
+            "slots": self._slot_variables,
+            "averages": [average for _, average in self.averages],
+            "bias_ratio": self.bias_ratio,
+            "decay_on": self.decay_on,
+            "sensitivity": self.sensitivity,
+            "trust_ratio": self.trust_ratio,
+            "decay_on_updates": self.decay_on_updates,
+            "switches": self.switches,
+            "learning_rate_sum": self.learning_rate_sum,
+            "skipped_updates": self.skipped_updates,
+            "skipped_in_a_row": self.skipped_in_a_row,
+        }
 
     def get_config(self):
         """The arguments that make this optimizer again."""

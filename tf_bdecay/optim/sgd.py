@@ -1,7 +1,6 @@
 """SGD with momentum and decay by policy: the baseline of Table 1."""
 
 import keras
-from keras import ops
 
 from tf_bdecay import decay as decay_policies
 from tf_bdecay.errors import check_flag, check_number
@@ -81,9 +80,8 @@ class SGD(DecayByRole):
         u, buffer = formulas.heavy_ball(gradient, slots[0], self.momentum, self.nesterov)
         if pull is not None and not self.coupled:
             u = u + pull
-        ones = ops.ones((len(block.indices),), block.compute_dtype)
         step = self.layout.step_sizes(block, learning_rate) * u
-        return parameter - step, (buffer,), ones
+        return parameter - step, (buffer,), self.unit_ratios(block)
 
     def get_config(self):
         """The arguments that make this optimizer again."""

@@ -17,7 +17,7 @@ def update(engine, gradients, learning_rate, overwrites=()):
     """One update: all variables and counts, or nothing but the count of what was skipped.
 
     Args:
-        engine: where the state is and how functions run: `WholeTensors`, or TensorFlow's.
+        engine: an `Engine`: where the state is and how functions run.
         gradients: list of gradients of the variables that have one; in a replica its own.
         learning_rate: scalar eta.
         overwrites: list of new values of the variables that `engine.overwritten` counts.

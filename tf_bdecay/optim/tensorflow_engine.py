@@ -14,6 +14,7 @@ import tensorflow as tf
 from tf_bdecay.distribution.strategies import own_copy
 from tf_bdecay.errors import require
 from tf_bdecay.optim import step
+from tf_bdecay.optim.engine import Engine
 
 
 class Updates:
@@ -82,7 +83,7 @@ class Updates:
         return function
 
 
-class InPlace:
+class InPlace(Engine):
     """An update's state as one replica's own TensorFlow variables, written as it goes.
 
     Large variables are written inside the compiled functions. Small ones lie joined in a pack:
@@ -90,32 +91,26 @@ class InPlace:
     small variable by a switch of its own.
 
     Args:
-        optimizer: the built optimizer.
-        state: its `state()` as this replica's variables.
-        present: tuple of the indices of the variables that have a gradient, ascending.
+        optimizer, present, overwritten: as in `Engine`.
+        state: the optimizer's `state()` as this replica's variables.
         function: of (name, key, body): the compiled body, one for all of one name and key.
-        overwritten: tuple of the indices of the variables that get a new value.
     """
 
     def __init__(self, optimizer, state, present, function, overwritten=()):
-        self.optimizer, self.layout = optimizer, optimizer.layout
-        self.present, self.overwritten = present, overwritten
+        super().__init__(optimizer, present, overwritten)
         self._state, self._function = state, function
         self._packs, self._moved = {}, {}
 
     def value(self, name):
-        """A small part of the state."""
         return self._state[name].value()
 
     def write(self, values):
-        """Replaces small parts of the state."""
         for name, value in values.items():
             self._state[name].assign(value)
 
     def reduce(self, gradients):
-        """The gradients of all variables, one tensor a block; replicas have summed theirs."""
         parameters, blocks = self._state["parameters"], self.layout.blocks
-        gradients = self.optimizer.filled(gradients, self.present, parameters)
+        gradients = self._filled(gradients, parameters)  # replicas have summed theirs
         self._packs = {
             n: block.join([parameters[i].value() for i in block.indices])
             for n, block in enumerate(blocks)
@@ -124,22 +119,18 @@ class InPlace:
         return self.layout.join(gradients)
 
     def norms(self, n, gradient):
-        """`step.norms` of block n."""
         block, theta = self.layout.blocks[n], self._theta(n)
         key = block
         if not block.packed:  # the shape does not matter, the size does
             key = block.sizes, block.dtype
             gradient, theta = (tf.reshape(t, [-1]) for t in (gradient, theta))
-        with_squares = self.optimizer.needs_squares
 
         def norms(gradient, theta):
-            return step.norms(block, gradient, theta, with_squares)
+            return step.norms(block, gradient, theta, self._needs_squares)
 
         return self._function("norms", key, norms)(gradient, theta)
 
     def judge(self, sums):
-        """`step.judge`."""
-
         def judge(sums, ratio, on):
             return step.judge(self.optimizer, sums, ratio, on, self.present)
 
@@ -147,12 +138,9 @@ class InPlace:
         return self._function("judge", self.present, judge)(sums, *in_force)
 
     def scalars(self, learning_rate, updates_done):
-        """The optimizer's `scalars` of this update."""
-        compute = self.optimizer.scalars_after
-        return self._function("scalars", None, compute)(learning_rate, updates_done)
+        return self._function("scalars", None, self._scalars)(learning_rate, updates_done)
 
     def move(self, n, gradient, decay, decision, scalars):
-        """`step.moved` of block n, written; returns its trust ratios."""
         optimizer, block, present = self.optimizer, self.layout.blocks[n], self.present
         if not set(block.indices) & set(present):
             return tf.ones(len(block.indices))
@@ -166,7 +154,7 @@ class InPlace:
             for slot, tensor in zip(slots, new_slots, strict=True):
                 slot.assign(tensor)
             if not block.packed:
-                theta.assign(*optimizer.weights_of(block, new))
+                theta.assign(*self._weights(block, new))
             return new if block.packed else None, ratios
 
         key = self._kind(block), present if block.packed else (), decay is None
@@ -178,13 +166,11 @@ class InPlace:
         return ratios
 
     def overwrite(self, values):
-        """Replaces the variables that get a new value."""
         for i, value in zip(self.overwritten, values, strict=True):
             variable = self._state["parameters"][i]
             variable.assign(tf.cast(value, variable.dtype))
 
     def average(self, n, updates_done):
-        """`step.averaged` of the n-th averaged variable, written."""
         i, _ = self.optimizer.averages[n]
         weight, kept = self._state["parameters"][i], self._state["averages"][n]
         moves = i in self.present
@@ -199,8 +185,6 @@ class InPlace:
         self._function("average", key, average)(weight, kept, updates_done)
 
     def branch(self, condition, yes, no):
-        """Runs one of two functions without arguments, each of which writes."""
-
         def moved():
             self._moved = {}
             yes()
@@ -221,8 +205,8 @@ class InPlace:
                 continue
             variable = self._state["parameters"][i]
             value = tf.cast(value, variable.dtype)
-            if self.optimizer.constraint(i) is not None:
-                bound = functools.partial(self.optimizer.constrained, i, value)
+            if self._constraint_of(i) is not None:
+                bound = functools.partial(self._constrained, i, value)
                 value = _if(condition, bound, lambda v=value: v)
             variable.assign(value)
 
@@ -238,7 +222,7 @@ class InPlace:
         if block.packed:
             return block
         (i,) = block.indices
-        constraint = self.optimizer.constraint(i)
+        constraint = self._constraint_of(i)
         adapts = self.optimizer.adapts(self.layout.roles.variables[i])
         rate = self.layout.multipliers[i]
         return block.shape, block.dtype, adapts, rate, None if constraint is None else i

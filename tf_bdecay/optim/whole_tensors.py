@@ -6,6 +6,7 @@ Under JAX the compiler of the user's train step turns them into few kernels.
 from keras import ops, tree
 
 from tf_bdecay.optim import step
+from tf_bdecay.optim.engine import Engine
 
 
 class Updates:
@@ -33,55 +34,43 @@ class Updates:
         tree.map_structure(lambda variable, value: variable.assign(value), variables, engine.state)
 
 
-class WholeTensors:
+class WholeTensors(Engine):
     """An update's state as tensors, replaced as it goes.
 
     Args:
-        optimizer: the built optimizer.
-        state: its `state()` as tensors.
-        present: tuple of the indices of the variables that have a gradient, ascending.
-        overwritten: tuple of the indices of those that get a new value.
+        optimizer, present, overwritten: as in `Engine`.
+        state: the optimizer's `state()` as tensors.
 
     Attributes:
         state: the state, new once `step.update` has run.
     """
 
     def __init__(self, optimizer, state, present, overwritten=()):
-        self.optimizer, self.layout = optimizer, optimizer.layout
-        self.present, self.overwritten = present, overwritten
+        super().__init__(optimizer, present, overwritten)
         self.state = state
         self._thetas = self.layout.join(state["parameters"])
 
     def value(self, name):
-        """A small part of the state."""
         return self.state[name]
 
     def write(self, values):
-        """Replaces small parts of the state."""
         self.state = {**self.state, **values}
 
     def reduce(self, gradients):
-        """The gradients of all variables, one tensor a block."""
-        optimizer, parameters = self.optimizer, self.state["parameters"]
-        return self.layout.join(optimizer.filled(gradients, self.present, parameters))
+        return self.layout.join(self._filled(gradients, self.state["parameters"]))
 
     def norms(self, n, gradient):
-        """`step.norms` of block n."""
-        with_squares = self.optimizer.needs_squares
         block = self.layout.blocks[n]
-        return step.norms(block, gradient, self._thetas[n], with_squares)
+        return step.norms(block, gradient, self._thetas[n], self._needs_squares)
 
     def judge(self, sums):
-        """`step.judge`."""
         in_force = self.value("bias_ratio"), self.value("decay_on")
         return step.judge(self.optimizer, sums, *in_force, self.present)
 
     def scalars(self, learning_rate, updates_done):
-        """The optimizer's `scalars` of this update."""
-        return self.optimizer.scalars_after(learning_rate, updates_done)
+        return self._scalars(learning_rate, updates_done)
 
     def move(self, n, gradient, decay, decision, scalars):
-        """`step.moved` of block n, written to the state; returns its trust ratios."""
         block, slots = self.layout.blocks[n], self.state["slots"]
         theta, new_slots, ratios = step.moved(
             self.optimizer,
@@ -95,21 +84,19 @@ class WholeTensors:
             scalars,
         )
         parameters = list(self.state["parameters"])
-        values = self.optimizer.weights_of(block, theta)
+        values = self._weights(block, theta)
         for i, value in zip(block.indices, values, strict=True):
             parameters[i] = value
         self.write({"parameters": parameters, "slots": (*slots[:n], new_slots, *slots[n + 1 :])})
         return ratios
 
     def overwrite(self, values):
-        """Replaces the variables that get a new value."""
         parameters = list(self.state["parameters"])
         for i, value in zip(self.overwritten, values, strict=True):
             parameters[i] = ops.cast(value, parameters[i].dtype)
         self.write({"parameters": parameters})
 
     def average(self, n, updates_done):
-        """`step.averaged` of the n-th averaged variable, written to the state."""
         parameters, averages = list(self.state["parameters"]), list(self.state["averages"])
         i, _ = self.optimizer.averages[n]
         parameters[i], averages[n] = step.averaged(
@@ -118,7 +105,6 @@ class WholeTensors:
         self.write({"parameters": parameters, "averages": averages})
 
     def branch(self, condition, yes, no):
-        """Runs one of two functions without arguments, each of which writes."""
         before = self.state
 
         def after(function):

@@ -1,4 +1,4 @@
-"""What engines ask an optimizer for."""
+"""What the engines share: constraints."""
 
 import keras
 import numpy as np
