@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given
@@ -38,6 +37,30 @@ def test_updates_cut_an_epoch_into_batches(data):
 def test_an_epoch_that_cannot_be_cut_is_refused(arguments, sentence):
     with pytest.raises(BadInput, match=sentence):
         batches.updates_per_epoch(*arguments)
+
+
+@pytest.mark.parametrize("examples", [1, 7, 359, 360, 361, 1000])
+@pytest.mark.parametrize("asked", [16, 358, 1000])
+@pytest.mark.parametrize("replicas", [1, 2, 3, 4])
+def test_every_replica_gets_a_part_of_every_evaluation_batch(examples, asked, replicas):
+    if examples < replicas:
+        with pytest.raises(BadInput, match=f"each of {replicas} replicas"):
+            batches.evaluation_batch_size(examples, asked, replicas)
+        return
+    size = batches.evaluation_batch_size(examples, asked, replicas)
+    assert 1 <= size <= asked
+    found = [size] * (examples // size) + [examples % size] * (examples % size > 0)
+    for batch in found:
+        each = -(-batch // replicas)
+        left = batch
+        for _ in range(replicas):
+            assert left > 0, (size, batch)
+            left -= min(each, left)
+
+
+def test_without_replicas_the_evaluation_batch_is_the_one_asked_for():
+    assert batches.evaluation_batch_size(10_000, 1000, 1) == 1000
+    assert batches.evaluation_batch_size(359, 1000, 1) == 359
 
 
 @pytest.mark.parametrize("examples, count", [(24, 1), (24, 3), (25, 3), (2, 4), (0, 2)])
@@ -147,74 +170,3 @@ def test_the_values_that_a_sentence_names_are_right():
 @pytest.mark.parametrize("size", [1, 2, 12, 36, 97, 8192])
 def test_divisors(size):
     assert batches.divisors(size) == [d for d in range(1, size + 1) if size % d == 0]
-
-
-@pytest.mark.parametrize("size, fits", [(32, True), (16, True), (40, False), (0, False)])
-def test_a_batch_that_only_the_graph_knows(size, fits):
-    @tf.function(input_signature=[tf.TensorSpec([None, 3])])
-    def unknown(x):
-        return batches.divided(x, {"micro_batch_size": 16}, "the batch of a replica")
-
-    x = np.ones([size, 3], "float32")
-    if fits:
-        np.testing.assert_array_equal(unknown(x), x)
-        assert batches.divided(x, {"micro_batch_size": 16}, "the batch of a replica") is x
-        return
-    start = "micro_batch_size=16 must divide the batch of a replica: use a multiple of 16"
-    received = rf"Received: the batch of a replica = \] \[{size}\]"
-    with pytest.raises(tf.errors.InvalidArgumentError, match=f"{start}.*{received}"):
-        unknown(x)
-    start = start if size else "The batch of a replica must not be empty"
-    with pytest.raises(BadInput, match=f"{start}.*Received: the batch of a replica = {size}$"):
-        batches.divided(x, {"micro_batch_size": 16}, "the batch of a replica")
-
-
-def test_an_empty_batch_of_any_size():
-    @tf.function(input_signature=[tf.TensorSpec([None])])
-    def unknown(x):
-        return batches.divided(x, {}, "the training batch")
-
-    assert unknown(np.ones(5, "float32")).shape == 5
-    with pytest.raises(tf.errors.InvalidArgumentError, match="training batch must not be empty"):
-        unknown(np.ones(0, "float32"))
-    said = "^The training batch must not be empty. Received: the training batch = 0$"
-    with pytest.raises(BadInput, match=said), batches.one_sentence():
-        unknown(np.ones(0, "float32"))
-
-
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
-@pytest.mark.parametrize("name", ["micro-batch (100%, 'a_b') ä", "micro_batch_size"])
-def test_what_tensorflow_says_becomes_the_sentence(jit_compile, name):
-    parts, whole, otherwise = {name: 16}, "the batch of 'x_1-2'", "partial='smaller'"
-
-    @tf.function(input_signature=[tf.TensorSpec([None, 3])], jit_compile=jit_compile)
-    def unknown(x):
-        with tf.name_scope("inside"):  # names of operations are scoped and made unique
-            y = batches.divided(x, parts, whole, otherwise)
-            return batches.divided(y, parts, whole, otherwise) * 2.0
-
-    with batches.one_sentence():
-        assert unknown(np.ones([32, 3], "float32")).numpy().sum() == 2 * 32 * 3
-    with pytest.raises(BadInput) as error, batches.one_sentence():
-        unknown(np.ones([40, 3], "float32"))
-    assert str(error.value) == (
-        f"{name}=16 must divide the batch of 'x_1-2': use a multiple of 16, or partial='smaller'. "
-        "Received: the batch of 'x_1-2' = 40"
-    )
-    assert error.value.__cause__ is None and error.value.__suppress_context__
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        ValueError("3 must divide 10"),
-        BadInput("a=3 must divide b: use a multiple of 3. Received: b=10"),
-        tf.errors.InvalidArgumentError(None, None, "assertion failed: [x must be > 0] [-1]"),
-        tf.errors.InvalidArgumentError(None, None, "Input to reshape is a tensor with 4 values"),
-        KeyboardInterrupt(),
-    ],
-)
-def test_other_errors_pass_as_they_are(error):
-    with pytest.raises(type(error)) as raised, batches.one_sentence():
-        raise error
-    assert raised.value is error

@@ -6,12 +6,8 @@
 Everything that asks whether one size divides another asks here, and gets one sentence.
 """
 
-import contextlib
 import math
-import re
-import urllib.parse
 
-from tf_bdecay import quirks
 from tf_bdecay.errors import BadInput, check_count, require, unknown
 
 NAMES = ("batch_size", "micro_batch_size", "ghost_batch_size")
@@ -44,6 +40,37 @@ def updates_per_epoch(num_examples, batch_size, remainder) -> int:
     )
     whole, rest = divmod(int(num_examples), int(batch_size))
     return whole + (remainder == "keep" and rest > 0)
+
+
+def evaluation_batch_size(examples, asked, replicas):
+    """The largest batch up to `asked` of which every replica gets a part, the last batch's too.
+
+    TensorFlow gives each replica ceil(n / replicas) of n examples while there are any, and its
+    convolutions fail on none.
+
+    Args:
+        examples: of the split.
+        asked: the evaluation batch of the config.
+        replicas: that share a batch.
+
+    Returns:
+        The batch size.
+
+    Raises:
+        BadInput: there is none.
+    """
+
+    def shared(n):
+        return math.ceil(n / replicas) * (replicas - 1) < n
+
+    for size in range(min(asked, examples), 0, -1):
+        rest = examples % size
+        if shared(size) and (rest == 0 or shared(rest)):
+            return size
+    raise BadInput(
+        f"No evaluation batch of up to config.evaluation_batch_size={asked} images gives each of "
+        f"{replicas} replicas a part of every batch of {examples} images: choose a larger one."
+    )
 
 
 def bounds(examples, index, count):
@@ -120,87 +147,18 @@ def check_divides(parts, whole, size, otherwise="", step=1):
         step: what a single part must itself be a multiple of, for the suggested values.
     """
     if size < 1:
-        raise BadInput(_sentence({}, whole, size, "", step) + f"{size}")
+        raise BadInput(undivided({}, whole, size, "", step) + f"{size}")
     if size % math.prod(parts.values()):
-        raise BadInput(_sentence(parts, whole, size, otherwise, step) + f"{size}")
+        raise BadInput(undivided(parts, whole, size, otherwise, step) + f"{size}")
 
 
-def divided(tensor, parts, whole, otherwise="", step=1):
-    """A tensor whose first axis the parts divide, checked now or when the graph runs.
-
-    XLA drops assertions. It compiles for every size anew, and refuses a reshape that cannot be: one
-    of as many zeros stands for the assertion, and its name holds the sentence, for XLA's error
-    names the operation. An empty batch passes there.
+def undivided(parts, whole, size, otherwise, step):
+    """The sentence of `check_divides`, without its end: the size received.
 
     Args:
-        tensor: tensor [batch, ...]; a TensorFlow one where the batch is unknown.
         parts, whole, otherwise, step: as in `check_divides`.
-
-    Returns:
-        The tensor; where only the running graph knows the batch, available once it was checked.
-
-    Raises:
-        BadInput: a batch that is known and not divided; at run time
-            `tf.errors.InvalidArgumentError`, with the same sentence.
+        size: of the whole; None where only the running graph knows it.
     """
-    if tensor.shape[0] is not None:
-        check_divides(parts, whole, tensor.shape[0], otherwise, step)
-        return tensor
-    import tensorflow as tf
-
-    size = tf.shape(tensor)[0]
-    fits = tf.logical_and(size > 0, tf.equal(size % math.prod(parts.values()), 0))
-    sentence = _sentence(parts, whole, None, otherwise, step)
-    if quirks.in_xla():
-        check = tf.reshape(tf.zeros([size]), [-1, math.prod(parts.values())], _name_of(sentence))
-    else:
-        check = tf.debugging.Assert(fits, [sentence, size])
-    with tf.control_dependencies([check]):
-        return tf.identity(tensor)
-
-
-@contextlib.contextmanager
-def one_sentence():
-    """Turns what TensorFlow says of a batch that `divided` found wrong into `BadInput`."""
-    try:
-        yield
-    except Exception as error:
-        sentence = _at_run_time(str(error)) or _of_xla(str(error))
-        if sentence is None:
-            raise
-        raise BadInput(sentence) from None
-
-
-def _at_run_time(text):
-    """The sentence in what `tf.debugging.Assert` makes of it and of the size; None if none."""
-    wrong = r"[^\[\]]* must (?:divide|not be empty)[^\[\]]* Received: [^\[\]]*=\s?"
-    found = re.search(rf"assertion failed: \[({wrong})\] \[(\d+)\]", text, re.DOTALL)
-    if found is None:
-        return None
-    # TensorFlow writes a quote as \', and the bytes of other letters than ASCII's as numbers.
-    return found[1].encode().decode("unicode_escape").encode("latin-1").decode() + found[2]
-
-
-def _of_xla(text):
-    """The sentence in XLA's error of a reshape that `_name_of` named; None if there is none."""
-    found = re.search(r"tensor with (\d+) values.*undivided\.([\w.-]+?)\.end", text, re.DOTALL)
-    return found and urllib.parse.unquote(found[2].replace("-", "%")) + found[1]
-
-
-def _name_of(sentence):
-    """A name of an operation that holds a sentence: letters, digits, and "-" for others' "%"."""
-    quoted = urllib.parse.quote(sentence, safe="").replace("-", "%2D").replace("%", "-")
-    return f"undivided.{quoted}.end"
-
-
-def divisors(size):
-    """The whole numbers that divide a size >= 1, ascending."""
-    small = [d for d in range(1, math.isqrt(size) + 1) if size % d == 0]
-    return small + [size // d for d in reversed(small) if d * d != size]
-
-
-def _sentence(parts, whole, size, otherwise, step):
-    """What is wrong and what would be right; the size received is still to be added."""
     parts = {name: n for name, n in parts.items() if n > 1}
     unit = math.prod(parts.values())
     received = f" Received: {whole}" + (" = " if " " in whole else "=")
@@ -215,6 +173,12 @@ def _sentence(parts, whole, size, otherwise, step):
             fits += f", or {next(iter(parts))}={near}"
     fits += f", or {otherwise}" if otherwise else ""
     return f"{said} must divide {whole}: {fits}.{received}"
+
+
+def divisors(size):
+    """The whole numbers that divide a size >= 1, ascending."""
+    small = [d for d in range(1, math.isqrt(size) + 1) if size % d == 0]
+    return small + [size // d for d in reversed(small) if d * d != size]
 
 
 def _nearest_divisors(size, near, step):

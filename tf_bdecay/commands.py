@@ -6,7 +6,7 @@ here loads Keras or TensorFlow.
 
 import sys
 
-from tf_bdecay import extras, outcome
+from tf_bdecay import extras, outcome, streams
 from tf_bdecay.distribution import signals
 from tf_bdecay.errors import unknown
 
@@ -39,7 +39,7 @@ def main(arguments=None):
     elif name == "launch":
         end(launch(rest, f"{PROGRAM} launch"))
     ending = outcome.Ending(PROGRAM)
-    with outcome.steady_streams(ending) as lost:
+    with streams.steady(ending) as lost:
         code = ending.call(_about, name)
     end(ending.unless_unread(code, lost))
 

@@ -1,15 +1,14 @@
 """How a command ends: an exit code and one bounded sentence, whatever happened.
 
     ending = outcome.Ending("main.py", flag_reading.asks_for_traceback(arguments))
-    with outcome.steady_streams(ending), outcome.ends_at_signals(ending):
+    with streams.steady(ending), outcome.ends_at_signals(ending):
         code = ending.call(body, arguments)  # ending.folder = ... once it is known
 
 What fails without a sentence of its own is told in one line; its traceback goes to errors.log in
 the folder of the run, or to stderr where it was asked for. On a pipe whose reader has gone, what
-only prints ends quietly with 0, and what trains or measures goes on. Nothing here loads TensorFlow.
+only prints ends quietly with 0. Nothing here loads TensorFlow.
 """
 
-import codecs
 import contextlib
 import os
 import pathlib
@@ -18,19 +17,13 @@ import signal
 import sys
 import traceback
 
+from tf_bdecay import streams
 from tf_bdecay.distribution import signals
 from tf_bdecay.errors import BadInput
 
 DONE, FAILED, BAD_INPUT, DIVERGED = 0, 1, 2, 3
 LOG = "errors.log"
 LONGEST = 1200  # characters of a sentence
-_PLAIN = {
-    **dict.fromkeys("─━═╌╍┄┅╴╶╸╺–—−‐‑", "-"),
-    **dict.fromkeys("│┃║", "|"),
-    **dict.fromkeys("┌┐└┘├┤┬┴┼╭╮╯╰╞╡╪╒╕╘╛┏┓┗┛┡┩╇╈┠┨┳┻╋", "+"),
-    **{"±": "+/-", "λ": "lambda"},
-    **{"×": "x", "…": "...", "≥": ">=", "≤": "<=", "'": "'", "█": "#", "•": "*"},
-}
 
 
 class Ending:
@@ -78,7 +71,7 @@ class Ending:
         line = f"{self.name}: {bounded(sentence)}"
         try:
             print(line, file=sys.stderr, flush=True)
-            gone = getattr(sys.stderr, "lost", False)  # that of `steady_streams` raises nothing
+            gone = getattr(sys.stderr, "lost", False)  # that of `streams.steady` raises nothing
         except (OSError, ValueError):
             gone = True
         if gone:
@@ -89,13 +82,13 @@ class Ending:
 
         Args:
             code: otherwise.
-            lost: of `steady_streams`, closed.
+            lost: of `streams.steady`, closed.
             where: a sentence of where else the output is.
         """
         error = lost.get("stdout")
         if code != DONE or error is None or isinstance(error, BrokenPipeError):
             return code
-        self.say(f"Stdout cannot be written ({_reason(error)}). {where}")
+        self.say(f"Stdout cannot be written ({streams.reason(error)}). {where}")
         return FAILED
 
     def interrupted(self, number, *said):
@@ -151,10 +144,6 @@ def _traceback(error):
     return "".join(traceback.format_exception(error))
 
 
-def _reason(error):
-    return getattr(error, "strerror", None) or str(error).rstrip(".")
-
-
 def _exit_code(error):
     if error.code is None:
         return DONE
@@ -183,48 +172,6 @@ def out_of_memory(error):
 
 
 @contextlib.contextmanager
-def steady_streams(ending, goes_on=lambda: False):
-    """Makes stdout and stderr survive a terminal or reader that is gone, and narrow encodings.
-
-    What can no longer be printed is dropped. Where the command `goes_on`, errors.log says so.
-
-    Args:
-        ending: the `Ending`, whose `folder` has the log.
-        goes_on: called where a stream is lost, for whether work goes on without it.
-
-    Yields:
-        Dict of the name of a lost stream to the `OSError`, or the `ValueError` of a closed file.
-    """
-    lost, before = {}, (sys.stdout, sys.stderr)
-
-    def lose(name, error):
-        lost[name] = error
-        if goes_on():
-            ending.log(
-                f"{ending.name}: {name} is gone ({_reason(error)}): the run goes on, without a "
-                "word to it."
-            )
-
-    taken = []
-    if None in before:  # closed: the next file to be opened must not become stdout
-        while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
-            taken.append(handle)
-        os.close(handle)
-    names = ("stdout", "stderr")
-    sys.stdout, sys.stderr = (
-        _Steady(stream or open(os.devnull, "w"), name, lose)  # noqa: SIM115
-        for stream, name in zip(before, names, strict=True)
-    )
-    try:
-        yield lost
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(ValueError):
-                stream.flush()
-        sys.stdout, sys.stderr = before
-
-
-@contextlib.contextmanager
 def ends_at_signals(ending):
     """While there is nothing to save, a signal ends the process with a sentence and 128 + n."""
     try:
@@ -245,62 +192,3 @@ def ends_at_signals(ending):
     finally:
         if handle is not None:
             os.close(handle)
-
-
-class _Steady:
-    """A text stream to which writing never fails; what is not encodable becomes plain.
-
-    Attributes:
-        lost: whether what is written is dropped.
-    """
-
-    def __init__(self, under, name, lose):
-        self._under, self._name, self._lose = under, name, lose
-        self.lost = False
-        if hasattr(under, "reconfigure") and getattr(under, "errors", "") == "strict":
-            under.reconfigure(errors="tf_bdecay.plain")
-
-    def write(self, text):
-        """Writes, and says how much as if it could."""
-        self._tried(self._under.write, text)
-        return len(text)
-
-    def flush(self):
-        """Flushes."""
-        self._tried(self._under.flush)
-
-    def writelines(self, lines):
-        """Writes lines."""
-        for line in lines:
-            self.write(line)
-
-    def isatty(self):
-        """Whether it is a terminal that is still there."""
-        return not self.lost and self._under.isatty()
-
-    def __getattr__(self, name):
-        return getattr(self._under, name)
-
-    def _tried(self, function, *arguments):
-        if self.lost:
-            return
-        try:
-            function(*arguments)
-        except (OSError, ValueError) as error:
-            if not isinstance(error, OSError) and not self._under.closed:
-                raise
-            self.lost = True
-            with contextlib.suppress(OSError, ValueError):  # what is buffered must go somewhere
-                sink = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(sink, self._under.fileno())
-                os.close(sink)
-            self._lose(self._name, error)
-
-
-def _plain(error):
-    """What an encoding lacks, in ASCII: lines of tables, dashes; '?' for the rest."""
-    text = error.object[error.start : error.end]
-    return "".join(_PLAIN.get(letter, "?") for letter in text), error.end
-
-
-codecs.register_error("tf_bdecay.plain", _plain)

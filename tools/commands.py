@@ -6,7 +6,7 @@ import sys
 
 from absl import app, flags
 
-from tf_bdecay import outcome
+from tf_bdecay import outcome, streams
 from tf_bdecay.errors import unknown
 
 TRACEBACK = flags.DEFINE_boolean("traceback", False, "Show the traceback of an error.")
@@ -33,7 +33,7 @@ def _main(name, body, kept, rest):
     ending = outcome.Ending(name, TRACEBACK.value or "--traceback" in rest)
     ending.kept = kept
     signals = outcome.ends_at_signals(ending) if kept else contextlib.nullcontext()
-    with outcome.steady_streams(ending), signals:
+    with streams.steady(ending), signals:
         code = ending.call(body, rest)
     sys.exit(code)
 

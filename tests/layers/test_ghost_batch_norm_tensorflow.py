@@ -13,7 +13,7 @@ import numpy_reference
 import pytest
 import tensorflow as tf
 
-from tf_bdecay.batches import one_sentence
+from tf_bdecay.batch_checks import one_sentence
 from tf_bdecay.errors import BadInput
 from tf_bdecay.layers import GhostBatchNormalization
 

@@ -16,30 +16,6 @@ def images(count, name="digits"):
     return types.SimpleNamespace(name=name, train=range(count), validation=None)
 
 
-@pytest.mark.parametrize("examples", [1, 7, 359, 360, 361, 1000])
-@pytest.mark.parametrize("asked", [16, 358, 1000])
-@pytest.mark.parametrize("replicas", [1, 2, 3, 4])
-def test_every_replica_gets_a_part_of_every_evaluation_batch(examples, asked, replicas):
-    if examples < replicas:
-        with pytest.raises(BadInput, match=f"each of {replicas} replicas"):
-            parts.evaluation_batch_size(examples, asked, replicas)
-        return
-    size = parts.evaluation_batch_size(examples, asked, replicas)
-    assert 1 <= size <= asked
-    batches = [size] * (examples // size) + [examples % size] * (examples % size > 0)
-    for batch in batches:
-        each = -(-batch // replicas)
-        left = batch
-        for _ in range(replicas):
-            assert left > 0, (size, batch)
-            left -= min(each, left)
-
-
-def test_without_replicas_the_evaluation_batch_is_the_one_asked_for():
-    assert parts.evaluation_batch_size(10_000, 1000, 1) == 1000
-    assert parts.evaluation_batch_size(359, 1000, 1) == 359
-
-
 def test_a_batch_larger_than_the_set_is_refused():
     with pytest.raises(BadInput, match="batch_size=8192 is larger than the 1438 training images"):
         parts.run_size(cifar10_resnet18.get_config(), images(1438))

@@ -6,7 +6,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from tf_bdecay import flag_reading, outcome
+from tf_bdecay import flag_reading, outcome, streams
 from tf_bdecay.comparing import picture, runs
 from tf_bdecay.errors import require
 from tf_bdecay.flag_reading import Flag
@@ -60,7 +60,7 @@ def main(arguments=None, program=PROGRAM):
         print(f"The picture is {out}.")
         return outcome.DONE
 
-    with outcome.steady_streams(ending) as lost, outcome.ends_at_signals(ending):
+    with streams.steady(ending) as lost, outcome.ends_at_signals(ending):
         code = ending.call(body)
     return ending.unless_unread(code, lost)
 

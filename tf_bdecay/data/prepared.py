@@ -12,7 +12,7 @@ import struct
 import numpy as np
 
 from tf_bdecay import extras
-from tf_bdecay.data import examples
+from tf_bdecay.data import tfrecords
 from tf_bdecay.data.image_set import Split
 from tf_bdecay.errors import BadInput
 
@@ -56,8 +56,8 @@ def _split(name, folder, split):
     images, labels = [], []
     try:
         (path,) = folder.glob(f"{name}-{split}.tfrecord-00000-of-00001")
-        for record in examples.records(path.read_bytes()):
-            example = examples.features(record)
+        for record in tfrecords.records(path.read_bytes()):
+            example = tfrecords.features(record)
             with Image.open(io.BytesIO(example["image"])) as image:
                 images.append(np.asarray(image))
             labels.append(example["label"])

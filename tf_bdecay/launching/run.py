@@ -3,7 +3,7 @@
 import os
 import sys
 
-from tf_bdecay import flag_reading, outcome
+from tf_bdecay import flag_reading, outcome, streams
 from tf_bdecay.distribution import cluster
 from tf_bdecay.errors import require
 from tf_bdecay.flag_reading import Flag
@@ -61,7 +61,7 @@ def main(arguments=None, program=PROGRAM, train=TRAIN):
         command = [*train, "--strategy=multi_worker", *behind]
         return processes.run(command, values.workers, values.grace, values.restarts)
 
-    with outcome.steady_streams(ending):
+    with streams.steady(ending):
         return ending.call(body)
 
 

@@ -6,7 +6,7 @@ import numbers
 import keras
 from keras import ops
 
-from tf_bdecay.batches import divided
+from tf_bdecay.batch_checks import divided
 from tf_bdecay.errors import check_count, check_number, require, unknown
 from tf_bdecay.layers import fused, normalize
 from tf_bdecay.layers.neighbours import around

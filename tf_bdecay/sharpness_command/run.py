@@ -4,7 +4,7 @@ import contextlib
 import sys
 import time
 
-from tf_bdecay import extras, flag_reading, outcome, quirks
+from tf_bdecay import extras, flag_reading, outcome, quirks, streams
 from tf_bdecay.distribution import signals
 from tf_bdecay.errors import BadInput
 from tf_bdecay.sharpness.plain_result import plain_result
@@ -52,7 +52,7 @@ def main(arguments=None, console=None, stop=None, program=flags.PROGRAM):
 
     with contextlib.ExitStack() as stack:
         stop = stop or stack.enter_context(signals.deferred(PROMISE))
-        with outcome.steady_streams(ending, lambda: ending.folder is not None) as lost:
+        with streams.steady(ending, lambda: ending.folder is not None) as lost:
             code = ending.call(body)
     return ending.unless_unread(code, lost, "".join(where))
 

@@ -3,6 +3,7 @@
 import keras
 
 from tf_bdecay import data
+from tf_bdecay.batches import evaluation_batch_size
 from tf_bdecay.callbacks import AveragedWeights, PreciseStatistics
 from tf_bdecay.callbacks.statistics import has_statistics
 from tf_bdecay.distribution import sharding, strategies
@@ -65,7 +66,7 @@ def fit(experiment, start, callbacks):
 
 def evaluation_batches(experiment, split):
     """The batches of a split, of a size that the replicas can share."""
-    size = parts.evaluation_batch_size(
+    size = evaluation_batch_size(
         len(experiment.images.split(split)),
         experiment.config.evaluation_batch_size,
         strategies.replicas(experiment.strategy),

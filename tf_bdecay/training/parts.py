@@ -300,37 +300,6 @@ def _schedule(config, images, per_epoch):
     )
 
 
-def evaluation_batch_size(examples, asked, replicas):
-    """The largest batch up to `asked` of which every replica gets a part, the last batch's too.
-
-    TensorFlow gives each replica ceil(n / replicas) of n examples while there are any, and its
-    convolutions fail on none.
-
-    Args:
-        examples: of the split.
-        asked: the evaluation batch of the config.
-        replicas: that share a batch.
-
-    Returns:
-        The batch size.
-
-    Raises:
-        BadInput: there is none.
-    """
-
-    def shared(n):
-        return math.ceil(n / replicas) * (replicas - 1) < n
-
-    for size in range(min(asked, examples), 0, -1):
-        rest = examples % size
-        if shared(size) and (rest == 0 or shared(rest)):
-            return size
-    raise BadInput(
-        f"No evaluation batch of up to config.evaluation_batch_size={asked} images gives each of "
-        f"{replicas} replicas a part of every batch of {examples} images: choose a larger one."
-    )
-
-
 def trainable_parameters(model):
     """The number of trainable parameters of a model."""
     return sum(math.prod(v.shape) for v in model.trainable_variables)

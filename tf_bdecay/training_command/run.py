@@ -3,7 +3,7 @@
 import contextlib
 import json
 
-from tf_bdecay import extras, flag_reading, outcome, quirks
+from tf_bdecay import extras, flag_reading, outcome, quirks, streams
 from tf_bdecay.distribution import cluster as clusters
 from tf_bdecay.distribution import workers
 from tf_bdecay.errors import BadInput
@@ -34,7 +34,7 @@ def run_command(arguments, program):
     command = _Command(arguments, program)
     ending = command.ending
     with (
-        outcome.steady_streams(ending, lambda: command.trains) as lost,
+        streams.steady(ending, lambda: command.trains) as lost,
         outcome.ends_at_signals(ending),
     ):
         code = ending.call(command.run)

@@ -12,7 +12,7 @@ import io
 import json
 import os
 
-from tf_bdecay.data import crc32c, examples
+from tf_bdecay.data import crc32c, tfrecords
 from tf_bdecay.data.pictures import plain
 from tf_bdecay.data.pictures.layouts import tfrecord_file
 from tf_bdecay.data.pictures.layouts.names import printable
@@ -97,8 +97,8 @@ def write_shard(path, records, indexes, shorter=None):
         except BadInput as error:
             raise BadInput(f"{records.where(index)} {error}") from error
         label = int(records.labels[index])
-        example = examples.written({"image/class/label": label, "image/encoded": content})
-        framed.append(examples.framed(example, crc32c.masked))
+        example = tfrecords.written({"image/class/label": label, "image/encoded": content})
+        framed.append(tfrecords.framed(example, crc32c.masked))
     _write(path, b"".join(framed))
     tfrecord_file.write_index(tfrecord_file.walk(path, len(indexes)))
 

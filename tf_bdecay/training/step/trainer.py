@@ -6,7 +6,7 @@ from typing import Self
 import keras
 import tensorflow as tf
 
-from tf_bdecay import batches, keras_private, quirks
+from tf_bdecay import batch_checks, keras_private, quirks
 from tf_bdecay.distribution import sharding
 from tf_bdecay.distribution.strategies import is_multi_worker
 from tf_bdecay.errors import require
@@ -253,7 +253,7 @@ class Trainer(keras_private.BuiltOnce):
         """
         x, validation_data = self._shared(x), self._shared(validation_data)
         arguments = x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data
-        with batches.one_sentence():
+        with batch_checks.one_sentence():
             return super().fit(*arguments, *args, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):

@@ -7,7 +7,7 @@ import struct
 
 import numpy as np
 
-from tf_bdecay.data import crc32c, examples
+from tf_bdecay.data import crc32c, tfrecords
 from tf_bdecay.data.pictures.layouts.names import listed, printable
 from tf_bdecay.data.pictures.spans import Spans, read_at
 from tf_bdecay.errors import BadInput, require
@@ -15,7 +15,7 @@ from tf_bdecay.storage.files import atomic_write
 
 _PICTURES, _LABELS = ("image/encoded", "image"), ("image/class/label", "label")
 _NAMES = "image/class/synset"
-_FRAME = examples.HEAD + examples.TAIL
+_FRAME = tfrecords.HEAD + tfrecords.TAIL
 
 
 @dataclasses.dataclass
@@ -86,7 +86,7 @@ class Examples(Spans):
     def read(self, index):
         record = super().read(index)
         length, start, end = int(self._lengths[index]), *map(int, self._pictures[index])
-        framed = self.span(index, int(self._offsets[index]) + length, examples.TAIL)
+        framed = self.span(index, int(self._offsets[index]) + length, tfrecords.TAIL)
         if framed != _sum(record):
             raise BadInput(
                 f"{self.where(index)} has a wrong checksum: the file is damaged; fetch it again."
@@ -96,7 +96,7 @@ class Examples(Spans):
 
 def is_head(head):
     """Whether 12 bytes are a record's length and its checksum."""
-    return len(head) == examples.HEAD and _sum(head[:8]) == head[8:]
+    return len(head) == tfrecords.HEAD and _sum(head[:8]) == head[8:]
 
 
 def _sum(content):
@@ -177,8 +177,8 @@ def walk(path, count=None):
 def _walk(shard, descriptor):
     place = 0
     while place < shard.size:
-        head, number = read_at(descriptor, place, examples.HEAD), len(shard.labels)
-        if not is_head(head) and len(head) == examples.HEAD:
+        head, number = read_at(descriptor, place, tfrecords.HEAD), len(shard.labels)
+        if not is_head(head) and len(head) == tfrecords.HEAD:
             require(
                 place or head[:2] != b"\x1f\x8b",
                 f"{printable(shard.path)} is compressed, and cannot be read at random places: "
@@ -190,10 +190,10 @@ def _walk(shard, descriptor):
             )
             return
         (length,) = struct.unpack_from("<Q", head.ljust(8, b"\0"))
-        if len(head) < examples.HEAD or place + length + _FRAME > shard.size:
+        if len(head) < tfrecords.HEAD or place + length + _FRAME > shard.size:
             shard.lost = f"{_where(shard.path, number)} is cut short: fetch the file again."
             return
-        _add(shard, descriptor, number, place + examples.HEAD, length)
+        _add(shard, descriptor, number, place + tfrecords.HEAD, length)
         place += length + _FRAME
 
 
@@ -204,11 +204,11 @@ def _add(shard, descriptor, number, offset, length):
         return read_at(descriptor, offset + start, end - start)
 
     try:
-        found = examples.places(read, length)
+        found = tfrecords.places(read, length)
         picture = _feature(shard, number, found, _PICTURES, slice)
         label = _feature(shard, number, found, _LABELS, int)
     except (ValueError, IndexError) as error:
-        framed = read(0, length + examples.TAIL)
+        framed = read(0, length + tfrecords.TAIL)
         if isinstance(error, BadInput) and framed[length:] == _sum(framed[:length]):
             raise  # as it was written
         shard.damaged[number] = (

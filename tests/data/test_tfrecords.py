@@ -3,7 +3,7 @@
 import pytest
 
 from tests.data import records as written
-from tf_bdecay.data import crc32c, examples
+from tf_bdecay.data import crc32c, tfrecords
 
 pytestmark = pytest.mark.any_backend
 
@@ -21,9 +21,9 @@ FOUND = {k: v for k, v in FEATURES.items() if not isinstance(v, (tuple, type(Non
 
 @pytest.mark.parametrize("packed", [True, False])
 def test_features_are_those_that_were_written(packed):
-    assert examples.features(written.example(FEATURES, packed)) == FOUND
-    assert examples.features(written.example({})) == {}
-    assert examples.features(b"") == {}
+    assert tfrecords.features(written.example(FEATURES, packed)) == FOUND
+    assert tfrecords.features(written.example({})) == {}
+    assert tfrecords.features(b"") == {}
 
 
 def test_long_features_are_passed_over_unread():
@@ -33,7 +33,7 @@ def test_long_features_are_passed_over_unread():
         seen.append(end - start)
         return example[start:end]
 
-    found = examples.places(read, len(example))
+    found = tfrecords.places(read, len(example))
     assert example[found["image/encoded"]] == FEATURES["image/encoded"]
     assert {**found, "image/encoded": 0} == {
         **FOUND,
@@ -46,33 +46,33 @@ def test_long_features_are_passed_over_unread():
 @pytest.mark.parametrize("first", range(0, 2200, 37))
 def test_a_feature_is_found_wherever_what_was_read_ends(first):
     features = {"first": bytes(first), "label": 12345, "second": bytes(3000), "last": 3}
-    assert examples.features(written.example(features)) == features
+    assert tfrecords.features(written.example(features)) == features
 
 
 def test_every_cut_is_an_error_that_says_so():
     example = written.example(FEATURES)
     for length in [*range(1, 400), *range(len(example) - 400, len(example))]:
         with pytest.raises((ValueError, IndexError)):
-            examples.features(example[:length])
+            tfrecords.features(example[:length])
 
 
 @pytest.mark.parametrize("content", [b"\x0b", b"\xff" * 30, b"text, no example", bytes(9)])
 def test_what_is_no_example_is_an_error(content):
     with pytest.raises((ValueError, IndexError)):
-        examples.features(content)
+        tfrecords.features(content)
 
 
 @pytest.mark.parametrize("label", [0, 1, 127, 128, 1000, 2**40, -1])
 def test_what_is_written_is_what_the_definition_says(label):
     features = {"image/encoded": bytes(range(200)), "label": label}
-    example = examples.written(features)
-    assert example == written.example(features) and examples.features(example) == features
-    assert examples.framed(example, crc32c.masked) == written.framed(example)
+    example = tfrecords.written(features)
+    assert example == written.example(features) and tfrecords.features(example) == features
+    assert tfrecords.framed(example, crc32c.masked) == written.framed(example)
 
 
 def test_records_are_those_that_were_framed():
     content = [b"", b"one", bytes(1000)]
     file = b"".join(map(written.framed, content))
-    assert list(examples.records(file)) == content
+    assert list(tfrecords.records(file)) == content
     with pytest.raises(ValueError, match="cut off"):
-        list(examples.records(file[:-500]))
+        list(tfrecords.records(file[:-500]))

@@ -1,0 +1,78 @@
+"""A batch whose size only the running graph knows, checked there; its error as one sentence."""
+
+import contextlib
+import math
+import re
+import urllib.parse
+
+from tf_bdecay import quirks
+from tf_bdecay.batches import check_divides, undivided
+from tf_bdecay.errors import BadInput
+
+
+def divided(tensor, parts, whole, otherwise="", step=1):
+    """A tensor whose first axis the parts divide, checked now or when the graph runs.
+
+    XLA drops assertions. It compiles for every size anew, and refuses a reshape that cannot be: one
+    of as many zeros stands for the assertion, and its name holds the sentence, for XLA's error
+    names the operation. An empty batch passes there.
+
+    Args:
+        tensor: tensor [batch, ...]; a TensorFlow one where the batch is unknown.
+        parts, whole, otherwise, step: as in `check_divides`.
+
+    Returns:
+        The tensor; where only the running graph knows the batch, available once it was checked.
+
+    Raises:
+        BadInput: a batch that is known and not divided; at run time
+            `tf.errors.InvalidArgumentError`, with the same sentence.
+    """
+    if tensor.shape[0] is not None:
+        check_divides(parts, whole, tensor.shape[0], otherwise, step)
+        return tensor
+    import tensorflow as tf
+
+    size = tf.shape(tensor)[0]
+    fits = tf.logical_and(size > 0, tf.equal(size % math.prod(parts.values()), 0))
+    sentence = undivided(parts, whole, None, otherwise, step)
+    if quirks.in_xla():
+        check = tf.reshape(tf.zeros([size]), [-1, math.prod(parts.values())], _name_of(sentence))
+    else:
+        check = tf.debugging.Assert(fits, [sentence, size])
+    with tf.control_dependencies([check]):
+        return tf.identity(tensor)
+
+
+@contextlib.contextmanager
+def one_sentence():
+    """Turns what TensorFlow says of a batch that `divided` found wrong into `BadInput`."""
+    try:
+        yield
+    except Exception as error:
+        sentence = _at_run_time(str(error)) or _of_xla(str(error))
+        if sentence is None:
+            raise
+        raise BadInput(sentence) from None
+
+
+def _at_run_time(text):
+    """The sentence in what `tf.debugging.Assert` makes of it and of the size; None if none."""
+    wrong = r"[^\[\]]* must (?:divide|not be empty)[^\[\]]* Received: [^\[\]]*=\s?"
+    found = re.search(rf"assertion failed: \[({wrong})\] \[(\d+)\]", text, re.DOTALL)
+    if found is None:
+        return None
+    # TensorFlow writes a quote as \', and the bytes of other letters than ASCII's as numbers.
+    return found[1].encode().decode("unicode_escape").encode("latin-1").decode() + found[2]
+
+
+def _of_xla(text):
+    """The sentence in XLA's error of a reshape that `_name_of` named; None if there is none."""
+    found = re.search(r"tensor with (\d+) values.*undivided\.([\w.-]+?)\.end", text, re.DOTALL)
+    return found and urllib.parse.unquote(found[2].replace("-", "%")) + found[1]
+
+
+def _name_of(sentence):
+    """A name of an operation that holds a sentence: letters, digits, and "-" for others' "%"."""
+    quoted = urllib.parse.quote(sentence, safe="").replace("-", "%2D").replace("%", "-")
+    return f"undivided.{quoted}.end"
