@@ -206,9 +206,10 @@ def _empty_batch(spec):
     return keras.tree.map_structure(zeros, spec)
 
 
-def is_kerass_own(thing):
-    """Whether an object's class is defined by Keras itself."""
-    return type(thing).__module__.split(".")[0] == "keras"
+def is_from_keras(thing):
+    """Whether Keras itself defines a function or class, or the class of an object."""
+    module = getattr(thing, "__module__", None) or type(thing).__module__
+    return module.split(".")[0] == "keras"
 
 
 def set_path(variable, path):

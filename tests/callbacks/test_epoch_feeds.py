@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.callbacks.test_epoch_sources import KINDS, digests, read, source
-from tf_bdecay.callbacks.epoch_feeds import Position, RestOfEpoch, feed
+from tf_bdecay.callbacks.epoch_feeds import Cursor, RestOfEpoch, feed
 
 pytestmark = pytest.mark.any_backend
 
@@ -21,7 +21,7 @@ def fed(data):
 
 
 def test_a_position_hands_out_the_start_once():
-    position = Position()
+    position = Cursor()
     assert position.take() == (0, 0)  # outside of `fit`
     position.begin(3, 2)
     assert not position.started and position.take() == (3, 2)
@@ -32,7 +32,7 @@ def test_a_position_hands_out_the_start_once():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_whole_epochs_and_those_outside_of_fit(kind):
-    found, position = KINDS[kind](), Position()
+    found, position = KINDS[kind](), Cursor()
     data = feed(found, position)
     assert digests(fed(data)) == digests(read(found))
     for epoch in (2, 0):
@@ -43,7 +43,7 @@ def test_whole_epochs_and_those_outside_of_fit(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_left_of_an_epoch(kind):
-    found, position = KINDS[kind](), Position()
+    found, position = KINDS[kind](), Cursor()
     data = feed(found, position)
     position.begin(2, 2)
     left = found.num_batches - 2
@@ -62,7 +62,7 @@ def test_a_data_set_of_the_user_s_own():
 
     plain = tf.data.Dataset.from_tensor_slices((np.eye(6, dtype="float32"), np.arange(6))).batch(2)
     for found in (source(plain), source(plain.repeat(), steps=3)):
-        position = Position()
+        position = Cursor()
         data = feed(found, position)
         assert digests(fed(data)) == digests(read(found))
         position.begin(1, 1)
@@ -74,9 +74,9 @@ def test_a_data_set_of_the_user_s_own():
 def test_batches_that_are_all_of_one_size_have_it_in_their_shape():
     for arguments, size in (({"batch_size": 5}, 5), ({"batch_size": 4}, None)):
         found = source(np.zeros((10, 3)), **arguments)
-        assert feed(found, Position()).element_spec[0].shape.as_list() == [size, 3]
+        assert feed(found, Cursor()).element_spec[0].shape.as_list() == [size, 3]
     found = source(np.zeros((10, 3)), batch_size=4, drop_remainder=True)
-    assert feed(found, Position()).element_spec[0].shape.as_list() == [4, 3]
+    assert feed(found, Cursor()).element_spec[0].shape.as_list() == [4, 3]
 
 
 class Model:

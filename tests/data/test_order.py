@@ -11,7 +11,7 @@ from tf_bdecay.data.order import (
     ORDER,
     SHIFT,
     epoch_order,
-    folded,
+    fold_in,
     key,
     permutation,
 )
@@ -69,7 +69,7 @@ def test_purposes_seeds_and_epochs_have_keys_of_their_own():
 def test_numbers_below_a_key_have_keys_of_their_own():
     """Of epoch 0 and number 1 another than of epoch 1 and number 0."""
     keys = {
-        tuple(folded(key(0, tf.constant(epoch, tf.int64), ORDER), number).numpy())
+        tuple(fold_in(key(0, tf.constant(epoch, tf.int64), ORDER), number).numpy())
         for epoch in range(5)
         for number in range(5)
     }

@@ -1,7 +1,7 @@
 """A source's batches in a form that `fit` takes, beginning where the run is.
 
 Under TensorFlow a `tf.data.Dataset`, under other backends a `keras.utils.PyDataset`. Both look at a
-`Position` when `fit` begins to read an epoch.
+`Cursor` when `fit` begins to read an epoch.
 """
 
 import warnings
@@ -9,7 +9,7 @@ import warnings
 import keras
 
 
-class Position:
+class Cursor:
     """Which epoch `fit` reads next, and from which batch on.
 
     Attributes:
@@ -42,7 +42,7 @@ def feed(source, position):
 
     Args:
         source: from `epoch_sources.source_of`.
-        position: a `Position`.
+        position: a `Cursor`.
     """
     if keras.backend.backend() == "tensorflow":
         return _tf_dataset(source, position)

@@ -127,7 +127,7 @@ class Resume(keras.callbacks.Callback):
         check_flag("shuffle", shuffle, of="Resume.data")
         check_flag("drop_remainder", drop_remainder, of="Resume.data")
         given = x, y, sample_weight, batch_size, seed, shuffle, drop_remainder, steps
-        self._source, self._position = epoch_sources.source_of(*given), epoch_feeds.Position()
+        self._source, self._position = epoch_sources.source_of(*given), epoch_feeds.Cursor()
         return epoch_feeds.feed(self._source, self._position)
 
     def on_train_begin(self, logs=None):

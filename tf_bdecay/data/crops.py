@@ -13,7 +13,7 @@ import math
 
 import tensorflow as tf
 
-from tf_bdecay.data.order import ALGORITHM, CROP, folded, key
+from tf_bdecay.data.order import ALGORITHM, CROP, fold_in, key
 from tf_bdecay.errors import check_count, require
 
 AREA = (0.08, 1.0)
@@ -35,7 +35,7 @@ def crop_draws(seed, epoch, index):
     Returns:
         (uniforms, flip): float64 [10, 4] in [0, 1), for `random_box`; a bool scalar.
     """
-    own = folded(key(seed, epoch, CROP), index)
+    own = fold_in(key(seed, epoch, CROP), index)
     numbers = tf.random.stateless_uniform([TRIES * 4 + 1], own, dtype=tf.float64, alg=ALGORITHM)
     return tf.reshape(numbers[:-1], [TRIES, 4]), numbers[-1] < 0.5
 

@@ -184,11 +184,11 @@ def set_aside(split, fraction, seed):
         BadInput: a part that is too small to hold an image of each class.
     """
     what = f"A fraction of {fraction} of {len(split)} images"
-    parts = divided(split.labels, fraction, seed, what, "images")
+    parts = stratified(split.labels, fraction, seed, what, "images")
     return tuple(Split(split.images[chosen], split.labels[chosen]) for chosen in parts)
 
 
-def divided(labels, fraction, seed, what, of):
+def stratified(labels, fraction, seed, what, of):
     """Indices of two parts, of each class the same fraction to within one.
 
     Args:

@@ -12,7 +12,7 @@ the picture cuts it off.
 import tensorflow as tf
 
 from tf_bdecay.batches import bounds
-from tf_bdecay.data.order import ALGORITHM, MIX, folded, key
+from tf_bdecay.data.order import ALGORITHM, MIX, fold_in, key
 
 _WHICH, _GAMMA, _UNIFORM, _CENTRE = range(4)  # what the keys of a batch are for
 
@@ -39,7 +39,7 @@ def mixed_batches(dataset, strong, num_classes, seed, start_update, per_epoch, s
     def of_batch(update, batch):
         epoch, place = update // per_epoch, update % per_epoch
         size = usual if usual == last else tf.where(place == per_epoch - 1, last, usual)
-        own = folded(key(seed, epoch, MIX), place)
+        own = fold_in(key(seed, epoch, MIX), place)
         by_mixup, weights, centres = mixing_draws(own, strong, size)
         begin, end = bounds(size, *part)
         return mix(*batch, by_mixup, weights[begin:end], centres[begin:end], num_classes)
@@ -60,7 +60,7 @@ def mixing_draws(own, strong, size):
         Whether by MixUp, a boolean scalar; float32 [b], weights of Beta(alpha, alpha); float64
         [b, 2] in [0, 1), for the centres of CutMix's boxes.
     """
-    which = tf.random.stateless_uniform([], folded(own, _WHICH), alg=ALGORITHM)
+    which = tf.random.stateless_uniform([], fold_in(own, _WHICH), alg=ALGORITHM)
     both = strong.mixup is not None and strong.cutmix is not None
     by_mixup = which < 0.5 if both else tf.constant(strong.mixup is not None)
     alphas = strong.mixup or strong.cutmix, strong.cutmix or strong.mixup
@@ -68,7 +68,7 @@ def mixing_draws(own, strong, size):
         tf.where(by_mixup, *(tf.constant(a, tf.float64) for a in alphas)), own, size
     )
     centres = tf.random.stateless_uniform(
-        [size, 2], folded(own, _CENTRE), dtype=tf.float64, alg=ALGORITHM
+        [size, 2], fold_in(own, _CENTRE), dtype=tf.float64, alg=ALGORITHM
     )
     return by_mixup, tf.cast(weights, tf.float32), centres
 
@@ -89,9 +89,9 @@ def beta_draws(alpha, own, size):
     Returns:
         float64 [n] in [0, 1].
     """
-    gamma = tf.random.stateless_gamma([2, size], folded(own, _GAMMA), alpha + 1, dtype=tf.float64)
+    gamma = tf.random.stateless_gamma([2, size], fold_in(own, _GAMMA), alpha + 1, dtype=tf.float64)
     uniform = tf.random.stateless_uniform(
-        [2, size], folded(own, _UNIFORM), dtype=tf.float64, alg=ALGORITHM
+        [2, size], fold_in(own, _UNIFORM), dtype=tf.float64, alg=ALGORITHM
     )
     first, second = tf.unstack(tf.math.log(gamma) + tf.math.log1p(-uniform) / alpha)
     return tf.sigmoid(first - second)

@@ -29,10 +29,10 @@ def key(seed, epoch, purpose):
     """
     import tensorflow as tf
 
-    return folded(tf.constant([seed, purpose], tf.int64), epoch)
+    return fold_in(tf.constant([seed, purpose], tf.int64), epoch)
 
 
-def folded(own, number):
+def fold_in(own, number):
     """The key of what has a number, below a key.
 
     Args:

@@ -9,7 +9,7 @@ import functools
 
 import tensorflow as tf
 
-from tf_bdecay.data.order import ALGORITHM, OPERATIONS, folded, key
+from tf_bdecay.data.order import ALGORITHM, OPERATIONS, fold_in, key
 
 # Of keras_cv.layers.RandAugment: the share of operations that are done, the deviation of a
 # magnitude, and the most that Solarization adds, beyond which a picture is hardly one.
@@ -29,7 +29,7 @@ def operation_draws(seed, epoch, index, operations):
     Returns:
         float64 [N, 5] in [0, 1), for `randaugment`.
     """
-    own = folded(key(seed, epoch, OPERATIONS), index)
+    own = fold_in(key(seed, epoch, OPERATIONS), index)
     return tf.random.stateless_uniform([operations, 5], own, dtype=tf.float64, alg=ALGORITHM)
 
 

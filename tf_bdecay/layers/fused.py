@@ -13,7 +13,7 @@ import keras
 from keras import ops
 
 from tf_bdecay import quirks
-from tf_bdecay.layers.plainly import is_plain
+from tf_bdecay.layers.closed_form_only import is_plain
 
 AT_ONCE = 16  # ghost batches in the graph, at most
 WORTH_AN_OP = (

@@ -10,7 +10,7 @@ import keras
 
 from tf_bdecay import keras_private
 from tf_bdecay.batches import share_ghost_batches
-from tf_bdecay.layers.plainly import is_plain
+from tf_bdecay.layers.closed_form_only import is_plain
 
 
 def around(part, ghost):

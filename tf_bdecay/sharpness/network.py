@@ -12,7 +12,7 @@ from keras import tree
 
 from tf_bdecay import keras_private, quirks
 from tf_bdecay.errors import BadInput, check_flag, require
-from tf_bdecay.layers.plainly import plainly
+from tf_bdecay.layers.closed_form_only import closed_form_only
 from tf_bdecay.roles import Roles, roles_of
 from tf_bdecay.sharpness import inputs, objective
 from tf_bdecay.sharpness.partition import Partition
@@ -108,7 +108,7 @@ class Network:
         with (
             # For the Jacobian-vector products of the Fisher-Rao norm; and in training mode every
             # replica computes all examples.
-            plainly(),
+            closed_form_only(),
             _full_precision(self.model) if self.full_precision else contextlib.nullcontext(),
             keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope,
         ):

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from tf_bdecay.data.image_set import divided, first_indices
+from tf_bdecay.data.image_set import first_indices, stratified
 from tf_bdecay.data.order import check_seed
 from tf_bdecay.data.pictures.layouts import open_pictures
 from tf_bdecay.data.pictures.picture_set import AREA, PictureSet, PictureSplit
@@ -165,4 +165,4 @@ def _divided(splits, held_out, validation, images, seed, source):
 def _set_aside(split, fraction, seed, name, source):
     """(rest, part): of each class the same fraction, to within one picture."""
     what = f"`{name}`={fraction} of the {len(split)} pictures of {source}"
-    return tuple(map(split.part, divided(split.labels, fraction, seed, what, "pictures")))
+    return tuple(map(split.part, stratified(split.labels, fraction, seed, what, "pictures")))

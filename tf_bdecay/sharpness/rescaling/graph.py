@@ -116,7 +116,7 @@ def _functional(model):
     if not isinstance(model, keras.Model):
         return None
     kind = type(model)
-    keras_kind = next(k for k in kind.__mro__ if k.__module__.split(".")[0] == "keras")
+    keras_kind = next(filter(keras_private.is_from_keras, kind.__mro__))
     if kind.call is not keras_kind.call:
         return None
     return keras_private.graph_of(model)

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from tf_bdecay import keras_private
 from tf_bdecay.layers import GhostBatchNormalization
 
 
@@ -188,7 +189,7 @@ def _is_plain(operation, *names):
     kind = type(operation)
     return (
         not isinstance(operation, layers.Layer)
-        and kind.__module__.split(".")[0] == "keras"
+        and keras_private.is_from_keras(operation)
         and kind.__name__ in names
     )
 

@@ -175,7 +175,7 @@ def _part(trainer, examples):
 @contextlib.contextmanager
 def _without_noise(trainer):
     """Inside, Keras' own random layers draw nothing."""
-    layers = filter(keras_private.is_kerass_own, keras_private.layers_of(trainer))
+    layers = filter(keras_private.is_from_keras, keras_private.layers_of(trainer))
     noises = [
         (layer, name, getattr(layer, name))
         for layer in layers
@@ -227,11 +227,11 @@ def _distance(whole, cut):
 def _known_layer(layer):
     if is_ours(layer):
         return True
-    if not keras_private.is_kerass_own(layer) or isinstance(layer, keras.layers.Lambda):
+    if not keras_private.is_from_keras(layer) or isinstance(layer, keras.layers.Lambda):
         return False
     activation, axis = getattr(layer, "activation", None), getattr(layer, "axis", -1)
     axes = axis if isinstance(axis, (list, tuple)) else [axis]
-    return (activation is None or _is_kerass_function(activation)) and (
+    return (activation is None or keras_private.is_from_keras(activation)) and (
         0 not in axes or isinstance(layer, keras.layers.Normalization)
     )
 
@@ -245,18 +245,13 @@ def _known_loss(loss):
     if is_ours(loss):
         return True
     if not isinstance(loss, keras.losses.Loss):
-        return _is_kerass_function(loss) and loss.__name__ not in OF_THE_BATCH
+        return keras_private.is_from_keras(loss) and loss.__name__ not in OF_THE_BATCH
     return (
-        keras_private.is_kerass_own(loss)
+        keras_private.is_from_keras(loss)
         and type(loss).__name__ not in OF_THE_BATCH
-        and _is_kerass_function(getattr(loss, "fn", loss.call))
+        and keras_private.is_from_keras(getattr(loss, "fn", loss.call))
         and getattr(loss, "axis", -1) != 0
     )
-
-
-def _is_kerass_function(function):
-    module = getattr(function, "__module__", None) or type(function).__module__
-    return module.split(".")[0] == "keras"
 
 
 def _name(loss):

@@ -143,7 +143,7 @@ def _cast(tensors, loss):
 
 def _may_ignore(loss):
     """Whether a loss may mask values of its own: it has `ignore_class`, or is a stranger's."""
-    if keras_private.is_kerass_own(loss):
+    if keras_private.is_from_keras(loss):
         return getattr(loss, "ignore_class", None) is not None
     return not is_ours(loss)
 
@@ -152,7 +152,7 @@ def _makes_mask(layer):
     """Whether a layer may begin a mask."""
     if isinstance(layer, keras.layers.Masking) or getattr(layer, "mask_zero", False):
         return True
-    if keras_private.is_kerass_own(layer) or is_ours(layer):
+    if keras_private.is_from_keras(layer) or is_ours(layer):
         return False
     return keras_private.computes_mask(layer)
 

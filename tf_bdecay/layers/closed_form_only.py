@@ -7,7 +7,7 @@ _local = threading.local()  # replicas are threads
 
 
 @contextlib.contextmanager
-def plainly():
+def closed_form_only():
     """Inside, layers use no kernel of loops and ask no other replica.
 
     For forward-mode differentiation, which cannot follow such a loop, and for replicas that all
