@@ -13,9 +13,9 @@ from tf_bdecay.errors import BadInput
 def divided(tensor, parts, whole, otherwise="", step=1):
     """A tensor whose first axis the parts divide, checked now or when the graph runs.
 
-    XLA drops assertions. It compiles for every size anew, and refuses a reshape that cannot be: one
-    of as many zeros stands for the assertion, and its name holds the sentence, for XLA's error
-    names the operation. An empty batch passes there.
+    XLA drops assertions, but compiles anew for every size and refuses an impossible reshape. One of
+    that many zeros stands for the assertion, and its name holds the sentence, as XLA's error names
+    the operation. An empty batch passes there.
 
     Args:
         tensor: tensor [batch, ...]; a TensorFlow one where the batch is unknown.

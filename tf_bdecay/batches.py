@@ -46,7 +46,7 @@ def evaluation_batch_size(examples, asked, replicas):
     """The largest batch up to `asked` of which every replica gets a part, the last batch's too.
 
     TensorFlow gives each replica ceil(n / replicas) of n examples while there are any, and its
-    convolutions fail on none.
+    convolutions fail on an empty part.
 
     Args:
         examples: of the split.

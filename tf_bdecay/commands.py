@@ -45,7 +45,7 @@ def main(arguments=None):
 
 
 def _about(name):
-    """What is no command: a page, or a sentence."""
+    """Answers what is not a command by a page or a sentence."""
     from tf_bdecay import __version__
 
     if name in ("--help", "-h", "-help", "help"):

@@ -74,7 +74,7 @@ def check_flag(name, value, of=""):
 
 
 def check_count(name, value, least=1, of="", what="a whole number"):
-    """Raises `BadInput` unless a value is a whole number of at least `least`; True is none.
+    """Raises `BadInput` unless a value is a whole number >= `least`; booleans are refused.
 
     Args:
         name, value, of: as in `check_flag`.
@@ -86,7 +86,7 @@ def check_count(name, value, least=1, of="", what="a whole number"):
 
 
 def check_number(name, value, least=0.0, of="", above=None, below=math.inf, most=None):
-    """Raises `BadInput` unless a value is a finite number in a range; True is none, nor is NaN.
+    """Raises `BadInput` unless a value is a finite number in a range; booleans are refused.
 
     Args:
         name, value, of: as in `check_flag`.

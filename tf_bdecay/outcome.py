@@ -49,7 +49,7 @@ class Ending:
         """Calls `body`, which returns an exit code.
 
         Returns:
-            That code, or the one of what it raised, of which the sentence is then on stderr.
+            That code, or the code of what it raised, whose sentence is then on stderr.
         """
         try:
             return body(*arguments)
@@ -92,7 +92,7 @@ class Ending:
         return FAILED
 
     def interrupted(self, number, *said):
-        """The sentence of a signal."""
+        """What to say when a signal ended the command."""
         return f"{word(number)}. {' '.join(map(str, said)) or self._kept()}".strip()
 
     def log(self, text):
@@ -157,7 +157,7 @@ def word(number):
 
 
 def bounded(text, longest=LONGEST):
-    """Text as one line of bounded length, of which the middle is left out."""
+    """Text as one line of bounded length, its middle left out."""
     line = re.sub(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", str(text)).strip()
     if len(line) <= longest:
         return line

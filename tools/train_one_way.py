@@ -58,7 +58,7 @@ def train(
     data_dir,
     out,
 ):
-    """Trains and saves; without epochs so many updates at a constant rate."""
+    """Trains and saves; without epochs, `updates` updates at a constant rate."""
     made = strategies.make(strategy, logical_devices=devices if strategy == "mirrored" else 0)
     images = data.load(name, data_dir=data_dir)
     per_epoch = data.updates_per_epoch(len(images.train), batch_size, "drop")

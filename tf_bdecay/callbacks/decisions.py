@@ -51,7 +51,7 @@ def layer_rows(optimizer, decision):
 
 
 def variable_rows(optimizer, decision):
-    """A row of `VARIABLE_COLUMNS` of every trainable variable; what it has not stays empty.
+    """A row of `VARIABLE_COLUMNS` for every trainable variable; what it lacks stays empty.
 
     Args:
         optimizer, decision: as in `layer_rows`.

@@ -29,7 +29,7 @@ class Cursor:
         self.started = True
 
     def take(self):
-        """Epoch and batch for who begins to read; who reads the epoch again has it from its start.
+        """Epoch and first batch for a new reader; a second reader of the same epoch starts at 0.
 
         Outside of `fit` that is the first epoch.
         """
@@ -93,7 +93,7 @@ class Batches(keras.utils.PyDataset):
 
     @property
     def num_batches(self):
-        """Of the epoch, or what is left of it."""
+        """Batches of the epoch, or those that are left of it."""
         return self._source.num_batches - self._position.first
 
     def on_epoch_begin(self):

@@ -107,7 +107,7 @@ class Arrays:
 
 
 class Read:
-    """Batches that are read one after another, of which those before `first` are thrown away.
+    """Batches that are read one after another; those before `first` are thrown away.
 
     Args:
         batches_of: function of an epoch that returns an iterable of batches.

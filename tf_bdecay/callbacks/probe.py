@@ -99,7 +99,7 @@ class ProbeDecision(keras.callbacks.Callback):
             self._next = self._following(updates)
 
     def _due(self, updates):
-        """Whether a run that never stopped measures at the execution after so many updates: the one
+        """Whether a run that never stopped measures at the execution after `updates`: the one
         before it began below the last multiple of `every`."""
         before = updates - self.model.steps_per_execution  # < 0 at the beginning, which is due
         return updates // self.every > before // self.every

@@ -44,7 +44,7 @@ class Run(NamedTuple):
 
     @property
     def updates_per_epoch(self):
-        """By which updates become epochs, so that runs of several batch sizes are alike."""
+        """By which updates become epochs, so that runs of different batch sizes line up."""
         last = self.metrics.iloc[-1]
         return last["update"] / last["epoch"]
 
@@ -116,7 +116,7 @@ def rows(runs):
         runs: list of `Run`.
 
     Returns:
-        (columns, rows): names, and a list of words for each run; "-" for what a run has not.
+        (columns, rows): names, and a list of words for each run; "-" for what a run lacks.
     """
     columns = ["run", *differences(runs), "epochs done", "updates"]
     columns += ["accuracy", "evaluated by", "test loss", "decay on", "r at the end"]
@@ -143,7 +143,7 @@ def _row(run, runs):
 
 
 def width(columns, rows, apart):
-    """The characters of a table's line, columns so many apart."""
+    """The width of a table's line, with `apart` blanks between columns."""
     return sum(max(map(len, cells)) + apart for cells in zip(columns, *rows, strict=True))
 
 

@@ -21,7 +21,7 @@ def masked(content):
 
 
 def mask(crc):
-    """Turns a checksum so that sums of what has sums inside stay good."""
+    """Masks a CRC, so that the CRC of data that contain CRCs stays sound (LevelDB)."""
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 

@@ -57,7 +57,7 @@ def random_box(height, width, uniforms, area=AREA, aspect=ASPECT):
         int32 [..., 4]: top, left, height, width.
 
     Raises:
-        BadInput: a range that is none.
+        BadInput: a range that is not 0 < least <= most.
     """
     _check_range("area", area, most=1.0)
     _check_range("aspect", aspect)
@@ -136,7 +136,8 @@ def training_picture(content, uniforms, flip, size=224, area=AREA, aspect=ASPECT
         float32 [size, size, 3], from 0 to 255.
 
     Raises:
-        BadInput: a size that is no whole number >= 1, or a range that is none.
+        BadInput: a size that is no whole number >= 1, or a range that is not 0 < least <=
+            most.
     """
     check_count("size", size)
     pixels = decode_box(content, lambda h, w: random_box(h, w, uniforms, area, aspect))

@@ -55,7 +55,7 @@ class Augmentation:
 
     Attributes:
         padding: pixels of black on each side, from which a crop of the image's size is taken: the
-            image is shifted by at most so many pixels each way.
+            image is shifted by at most this many pixels each way.
         flip: whether half of the images are mirrored left to right.
 
     Raises:

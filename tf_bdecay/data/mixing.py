@@ -1,7 +1,7 @@
 """MixUp (Zhang et al., 2018) and CutMix (Yun et al., 2019): pictures and labels of a batch, mixed.
 
 A picture's partner is its neighbour in the batch: 0 and 1, 2 and 3, and so on. As the order of an
-epoch is drawn by chance, so is who is whose neighbour. A pair is never in two replicas' parts, so
+epoch is drawn by chance, so are the pairs. A pair is never in two replicas' parts, so
 that a batch is the same wherever its parts are made.
 
 The layers of keras-cv are not used: they draw from TensorFlow's unseeded operations, after which no
@@ -76,8 +76,9 @@ def mixing_draws(own, strong, size):
 def beta_draws(alpha, own, size):
     """Numbers of Beta(alpha, alpha).
 
-    With G of Gamma(alpha + 1) and U uniform, G U^(1 / alpha) is of Gamma(alpha), and a ratio of two
-    such to their sum is a number of Beta. In logarithms nothing underflows, however small alpha is:
+    With G of Gamma(alpha + 1) and U uniform, G U^(1 / alpha) is of Gamma(alpha), and of two such
+    numbers, one over their sum is of Beta(alpha, alpha). In logarithms nothing underflows, however
+    small alpha is:
 
         sigmoid(log G + log U / alpha - log G' - log U' / alpha)
 

@@ -33,7 +33,7 @@ def key(seed, epoch, purpose):
 
 
 def fold_in(own, number):
-    """The key of what has a number, below a key.
+    """Folds a number into a key.
 
     Args:
         own: int64 [2], a key.

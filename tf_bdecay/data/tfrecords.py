@@ -1,7 +1,7 @@
 """`tf.train.Example`s in TFRecords, read and written without TensorFlow.
 
-A file is a row of records: length (8 bytes, little-endian), its checksum (4), so many bytes, their
-checksum (4). Such a record is a protocol buffer: features by name, a list of values each.
+A file is a sequence of records: length n (8 bytes, little-endian), its checksum (4), n bytes,
+their checksum (4). Such a record is a protocol buffer: features by name, a list of values each.
 
 Sources: tensorflow/core/lib/io/record_writer.h, tensorflow/core/example/example.proto, and the
 encoding of protocol buffers.

@@ -36,7 +36,7 @@ def make(name="none", devices="", logical_devices=0, tpu=""):
         name: "none", "one_device", "mirrored", "multi_worker", "tpu" (untried) or "auto". Many
             workers must have had their `workers.rendezvous`: TensorFlow waits for them for ever.
         devices: comma-separated device names, such as "GPU:0,GPU:1"; all of the kind found if "".
-        logical_devices: cut the CPU into so many, to try many devices on one; 0 for as it is.
+        logical_devices: cut the CPU into this many, to try many devices; 0 to leave it whole.
         tpu: name or address of a TPU; that of the environment's TPU_NAME, or a local one, if "".
 
     Returns:

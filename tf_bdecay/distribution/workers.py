@@ -130,7 +130,7 @@ def _follow(cluster, mine, deadline, seconds):
 
 
 def _greeted(connection, cluster):
-    """The index and facts of who calls; (None, None) for a stranger."""
+    """The caller's index and facts; (None, None) for a stranger."""
     try:
         connection.settimeout(5)
         greeting = _receive(connection)
@@ -244,7 +244,7 @@ def peer_errors(cluster):
 
 
 def who_is_lost(cluster, message):
-    """A sentence about who is lost, as far as it can be told.
+    """A sentence on which worker is lost, as far as that is known.
 
     Args:
         cluster: the `Cluster`.

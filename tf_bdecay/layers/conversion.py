@@ -103,7 +103,7 @@ class _Copies:
         """Gives the copies what the originals hold: variables, vocabularies, what is frozen.
 
         Raises:
-            BadInput: a copy has not the variables of its original.
+            BadInput: a copy lacks the variables of its original.
         """
         layers = [pair for old, new in self._layers for pair in _with_inner(old, new)]
         # From the outside in, as to freeze a model or layer freezes what it holds.
@@ -188,13 +188,13 @@ def _convertible(layer):
 
 
 def _is_own(model, name):
-    """Whether a model's class has a method that Keras' does not have, or has otherwise."""
+    """Whether a model's class adds a method to Keras' own, or overrides it."""
     kind = keras.Sequential if isinstance(model, keras.Sequential) else keras_private.Functional
     return getattr(type(model), name) is not getattr(kind, name)
 
 
 def _has_own_call(model):
-    """Whether a model computes anything else than its graph of layers, or has none."""
+    """Whether a model computes anything but its graph of layers, or has none."""
     return keras_private.graph_of(model) is None or _is_own(model, "call")
 
 
@@ -217,7 +217,7 @@ def _policy_inside(layer):
 
 @contextlib.contextmanager
 def _policy(policy):
-    """The precision that layers have which are made inside and are given none."""
+    """The precision of layers that are made inside and given none."""
     before = keras.config.dtype_policy()
     if type(policy) is keras.DTypePolicy:  # others, of quantized layers, are of one layer alone
         keras.config.set_dtype_policy(policy)

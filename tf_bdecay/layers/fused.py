@@ -2,7 +2,7 @@
 
 A ghost batch fits in the processor's cache, and the op reads it once where a formula of several
 operations reads it several times: a quarter of the time of Keras' BatchNormalization. Up to 16
-ghost batches are written out in the graph; of more a loop takes so many at a time, which keeps the
+ghost batches are written out in the graph; of more, a loop takes 16 at a time, which keeps the
 graph small. Small ghost batches are not worth an op each, XLA unravels the op into slow parts, and
 on a GPU many small kernels would starve it: there `normalize` takes over.
 """

@@ -58,8 +58,8 @@ class Neighbours:
     def _of_each(self, own):
         """[k, ...]: what each of the neighbours calls `own`, in order.
 
-        A sum over replicas of what each puts into its own row, as its gradient is known for every
-        strategy, and its shape to TPUs.
+        It is a sum over replicas of what each puts into its own row: every strategy knows the
+        gradient of a sum, and TPUs its shape.
         """
         import tensorflow as tf
 

@@ -17,10 +17,10 @@ class AdamW(DecayByRole):
         a      =  (m / (1 - beta_1^t)) / (sqrt(v / (1 - beta_2^t)) + epsilon)
         theta  <- theta - eta (a + lambda theta)
 
-    It is `Lamb` without trust ratios. As in Keras and PyTorch, decay is times the learning rate; in
-    the paper it is times the schedule alone. Unlike theirs, the default does not decay biases,
-    gamma and beta: that is what recipes with AdamW do by hand, and what this project's question of
-    beta's decay begins from. An adaptive policy works as with `Lamb`.
+    It is `Lamb` without trust ratios. As in Keras and PyTorch, decay is multiplied by the learning
+    rate; in the paper only by the schedule. Unlike theirs, the default does not decay biases, gamma
+    and beta: that is what recipes with AdamW do by hand, and where this project's question of
+    beta's decay begins. An adaptive policy works as with `Lamb`.
 
     Args:
         learning_rate: eta: float, schedule of the number of updates, or callable.

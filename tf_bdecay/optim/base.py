@@ -38,8 +38,8 @@ class DecayByRole(Decides, keras.optimizers.Optimizer):
         compile_update: "auto", True or False: whether XLA compiles the update (TensorFlow only).
         name: name of the optimizer.
         gradient_norms: whether each update keeps the norm of every variable's reduced gradient,
-            before clipping, for `decision()` and callbacks. It takes another look at the gradients
-            and makes the saved state another.
+            before clipping, for `decision()` and callbacks. It costs one more pass over the
+            gradients and adds a variable to the saved state.
         **kwargs: `use_ema`, `ema_momentum`, `ema_overwrite_frequency`, `loss_scale_factor`, as in
             every Keras optimizer.
 
@@ -163,7 +163,7 @@ class DecayByRole(Decides, keras.optimizers.Optimizer):
         return False
 
     def unit_ratios(self, block):
-        """The trust ratios of a block of which no variable is adapted: ones by variable."""
+        """Trust ratios of a block whose variables are not adapted: a 1 for each."""
         return ops.ones((len(block.indices),), block.compute_dtype)
 
     @property
@@ -214,7 +214,7 @@ class DecayByRole(Decides, keras.optimizers.Optimizer):
     def finalize_variable_values(self, var_list):
         """Copies its own moving average into each variable, as `fit` asks at its end.
 
-        Keras does that by position, which is another once a layer is frozen.
+        Keras does that by position, which changes once a layer is frozen.
         """
         if not self.use_ema or self.iterations.numpy() == 0:  # they are not averages yet
             return

@@ -54,7 +54,7 @@ class Block:
         return "float64" if self.dtype == "float64" else "float32"
 
     def join(self, tensors):
-        """The block's tensor, in the compute dtype, of one tensor a variable."""
+        """Joins one tensor per variable into the block's tensor, in the compute dtype."""
         tensors = [ops.cast(t, self.compute_dtype) for t in tensors]
         if not self.packed:
             return tensors[0]
@@ -62,7 +62,7 @@ class Block:
         return _joined([t if len(t.shape) == 1 else ops.reshape(t, (-1,)) for t in tensors])
 
     def split(self, tensor):
-        """One tensor a variable, in the variables' shapes, of the block's tensor."""
+        """Splits the block's tensor into one tensor per variable, in the variables' shapes."""
         if not self.packed:
             return [tensor]
         return [
@@ -157,7 +157,7 @@ class Layout:
         return max((block.compute_dtype for block in self.blocks), default="float32")
 
     def join(self, tensors):
-        """One tensor a block of one tensor a variable."""
+        """Joins one tensor per variable into one tensor per block."""
         return [block.join([tensors[i] for i in block.indices]) for block in self.blocks]
 
     def decay(self, block, on):
@@ -207,7 +207,7 @@ def make_blocks(shapes, dtypes, pack_below=PACK_BELOW):
     Args:
         shapes: list of tuples of ints.
         dtypes: list of dtype names.
-        pack_below: variables of at most so many elements are packed, all of a dtype together.
+        pack_below: variables of at most this many elements are packed, all of a dtype together.
 
     Returns:
         Tuple of `Block`s that together hold every position once.

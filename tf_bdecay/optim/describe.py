@@ -113,7 +113,7 @@ def _compiled_optimizer(model):
 
 
 def _changed(optimizer, weight_decay, layer_adaptation):
-    """One like an optimizer, as far as it is described, with what is not None in place of its own.
+    """An optimizer as described, like the one given but for the arguments that are not None.
 
     It is LAMB where an adaptation is asked for and the optimizer has none.
     """

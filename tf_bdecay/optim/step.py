@@ -76,7 +76,7 @@ def decide(layout, sensitivity, present):
 
         r_l = C(beta_l) / C(gamma_l)        lambda_beta_l = lambda_beta if r_l >= R else 0
 
-    A pair of which one has no gradient (frozen since) has no ratio: 0, and no adaptive decay.
+    A pair that lacks a gradient (one is frozen since) has the ratio 0 and no adaptive decay.
 
     Args:
         layout: the `Layout`, whose policy decides.

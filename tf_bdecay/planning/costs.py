@@ -167,7 +167,7 @@ def _dense(node):
 
 
 def _linear(layer, x, y, products):
-    """Of a linear map with so many products a value, and of the activation in the same layer."""
+    """Of a linear map with `products` products per value, and of the activation in its layer."""
     active = layer.activation is not keras.activations.linear
     flops = (2 * products + layer.use_bias + active) * _values(y)
     return flops, (x, y) if active else (x,)

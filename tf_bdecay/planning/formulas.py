@@ -91,7 +91,7 @@ class Memory:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """An update on so many devices; None for what is not known.
+    """An update on n devices; None for what is not known.
 
     Attributes:
         devices: n.

@@ -192,7 +192,7 @@ def _groups(variables, owners):
 
 
 def _correct_by_layer(variables, owners, groups, roles):
-    """What the layer does with a variable decides; a `scale` of which nothing is known is none."""
+    """What the layer does with a variable overrides its name; an unexplained `scale` is "other"."""
     for group in groups:
         layer = owners[group[0]]
         if layer is None:

@@ -1,6 +1,6 @@
 """What a layer does with a vector of its own: found out by evaluating it, not from its name.
 
-Normalizations of one's own name their scale as they like (`scale`, `weight`, `gain`), and a `scale`
+Custom normalizations name their scale as they like (`scale`, `weight`, `gain`), and a `scale`
 may be a temperature. So a layer that holds one or two vectors of its channels' size is evaluated on
 a few random numbers, with other values of the vectors in their place.
 """

@@ -35,7 +35,7 @@ def error_bars(axis, ends, errors):
 
 
 def beside(axis, text, x, row, points=4, fontsize=7, **style):
-    """Writes a number so many points to the right of where its row ends."""
+    """Writes a number `points` points to the right of where its row ends."""
     place = dict(xytext=(points, 0), textcoords="offset points", va="center")
     axis.annotate(text, (x, row), fontsize=fontsize, **place, **style)
 

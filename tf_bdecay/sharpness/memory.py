@@ -133,7 +133,7 @@ def check_vectors(count, operator, what, memory_gb):
     Args:
         count: how many are held at once.
         operator: a `HessianOperator`.
-        what: of whom they are, and what would take fewer: two pieces of a sentence.
+        what: whose they are, and what would take fewer: two pieces of a sentence.
         memory_gb: the budget in 1e9 bytes, or None.
     """
     budget = default_budget() if memory_gb is None else memory_gb * 1e9

@@ -118,7 +118,7 @@ class Network:
         return outputs
 
     def losses(self, x, y, examples, values=None, independent=False):
-        """Loss of each of so many examples: tensor [examples]; arguments as of `outputs`."""
+        """The loss of each example: [examples]. Arguments as in `outputs`."""
         outputs = self.outputs(x, values, independent)
         return objective.example_losses(self.loss, y, outputs, examples)
 

@@ -48,7 +48,7 @@ class Partition:
 
     @functools.cached_property
     def matrix(self):
-        """float64 [variables, groups] of 0 and 1: shares by variable times it are sums by group."""
+        """float64 [variables, groups] of 0 and 1; shares by variable @ it = sums by group."""
         columns = {
             "variable": np.array(self.variables),
             "layer": np.array(self.layers),

@@ -82,7 +82,7 @@ _FLAGS = (
     Flag(float, "memory_gb", None, "memory to stay within (a quarter of what is free)"),
     Flag(str, "strategy", "none", ", ".join(STRATEGIES) + " (tpu is untried)"),
     Flag(str, "devices", "", "of the strategy, such as GPU:0,GPU:1; all by default"),
-    Flag(int, "logical_devices", 0, "cut the CPU into so many, to try mirrored"),
+    Flag(int, "logical_devices", 0, "cut the CPU into this many, to try mirrored"),
     Flag(str, "out", None, "folder of the results; sharpness/NAME-DIGEST"),
     Flag(bool, "traceback", False, "of an error, before its sentence"),
 )

@@ -22,7 +22,8 @@ def freeze(model, text):
             or how they begin up to a "_": "stage1" for stage1_block1_conv1 and all others of it.
 
     Raises:
-        BadInput: a pattern that is none or matches no layer with weights, or all layers frozen.
+        BadInput: a pattern that is not a regular expression or matches no layer with weights, or
+            all layers frozen.
     """
     layers = [layer for layer in model.layers if layer.trainable_variables]
     names = [layer.name for layer in layers]

@@ -135,7 +135,7 @@ def _short(name):
 
 
 def _plain(text):
-    """Text of which Matplotlib makes no formula."""
+    """Text that Matplotlib does not read as a formula."""
     return text.replace("$", r"\$")
 
 

@@ -130,7 +130,7 @@ def _check_workers(values):
 
 
 def _check_weights(values):
-    """Raises `BadInput` for flags of which one would leave another without effect."""
+    """Raises `BadInput` where one flag would leave another without effect."""
     both = "leave one of them out"
     for one, other, why in (
         ("dry_run", "eval_only", "evaluates nothing"),
@@ -147,7 +147,7 @@ def _check_weights(values):
 
 
 def _check_plan(values):
-    """Raises `BadInput` for flags that only a plan has, and for those that it has not."""
+    """Raises `BadInput` for flags that only a plan has, and for those that it lacks."""
     if values.plan:
         for flag in FLAGS:
             require(

@@ -10,7 +10,7 @@ FLAGS = (
     Flag(int, "seed", None, "the same as --config.seed"),
     Flag(str, "strategy", "none", ", ".join(STRATEGIES) + " (tpu is untried)"),
     Flag(str, "devices", "", "such as GPU:0,GPU:1; all by default. --plan: 1..4096"),
-    Flag(int, "logical_devices", 0, "cut the CPU into so many, to try mirrored"),
+    Flag(int, "logical_devices", 0, "cut the CPU into this many, to try mirrored"),
     Flag(str, "workers", "", "multi_worker: HOST:PORT of each; else TF_CONFIG says it"),
     Flag(int, "worker_index", None, "which of --workers this process is, from 0"),
     Flag(float, "start_timeout", 300.0, "seconds to wait for workers that do not come"),

@@ -79,7 +79,7 @@ def read_and_write(shared):
 
 
 def copy(count, chunk=2**21):
-    """A function that reads and writes so many floats once, by chunks."""
+    """A function that reads and writes this many floats once, by chunks."""
     ops = keras.ops
     sizes = [chunk] * (count // chunk) + [count % chunk]
     if keras.backend.backend() == "jax":

@@ -128,7 +128,7 @@ SCALES = {
                 "learning_rate.base_batch": 448,
                 "evaluation_batch_size": 64,
             },
-            imagenet_images=1438,  # tools/make_pictures.py writes so many
+            imagenet_images=1438,  # tools/make_pictures.py writes this many
         ),
     )
 }

@@ -73,7 +73,7 @@ class PictureSplit:
             raise BadInput(f"{self.records.where(record)} {error}") from error
 
     def digest(self):
-        """A hash of labels and places, of which another order or folder has another."""
+        """A hash of labels and places: another order or folder has a different one."""
         found = hashlib.sha256(self.labels.tobytes() + self.chosen.tobytes())
         for record in self.chosen[:: max(1, len(self) // 64)]:
             name = os.path.basename(self.records.where(int(record)))  # the folder may have moved

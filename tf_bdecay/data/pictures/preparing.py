@@ -85,7 +85,7 @@ def write_shard(path, records, indexes, shorter=None):
 
     Raises:
         OSError: a picture cannot be read, or the shard not written.
-        BadInput: a picture that is none, named by its place.
+        BadInput: a file that is not a picture, named by its place.
     """
     if tfrecord_file.read_index(path):
         return
@@ -129,7 +129,7 @@ def verify(path, labels):
 
 
 def _resized(content, shorter):
-    """A picture with a shorter side of at most so many pixels."""
+    """A picture whose shorter side is at most `shorter` pixels."""
     from PIL import Image
 
     picture = plain.upright(content)

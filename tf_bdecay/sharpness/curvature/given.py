@@ -1,4 +1,4 @@
-"""Somebody's own matrix between vectors of all parameters, in place of the Hessian."""
+"""A user's own matrix between vectors of all parameters, in place of the Hessian."""
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
@@ -8,7 +8,7 @@ from tf_bdecay.sharpness.curvature.operator import OfParameters, hessian
 
 
 class GivenOperator(OfParameters):
-    """Somebody's own matrix in place of the Hessian; attributes as of `OfParameters`."""
+    """A user's own matrix in place of the Hessian; attributes as of `OfParameters`."""
 
     of = "operator that was given"
 

@@ -60,7 +60,7 @@ class Refusal(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Channels:
-    """What of a tensor is scaled: all at some indices along one axis, and nothing else."""
+    """The scaled part of a tensor: all at some indices along one axis, and nothing else."""
 
     axis: int
     indices: tuple
@@ -68,7 +68,7 @@ class Channels:
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """What of a variable is scaled, likewise."""
+    """The scaled part of a variable: all at some indices along one axis."""
 
     variable: keras.Variable
     axis: int

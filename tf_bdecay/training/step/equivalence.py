@@ -31,7 +31,7 @@ NOISES = ("rate", "stddev", "dropout", "recurrent_dropout")  # of Keras' layers
 
 
 def unknown_parts(trainer):
-    """Names of the layers, operations and losses of which it is not known."""
+    """Names of the layers, operations and losses of which that is not known."""
     parts = [
         f"the layer {layer.name!r} ({type(layer).__name__})"
         for layer in keras_private.layers_of(trainer, include_self=False)

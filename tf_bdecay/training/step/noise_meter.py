@@ -55,8 +55,8 @@ class NoiseMeter:
         mean <- mean + (estimate - mean) / min(t, updates)
 
     in update t: the plain mean of the first ones, then one that forgets. An update that the
-    optimizer skips, or whose gradients are not finite, is none. One of a single part, or with
-    examples of weight 0 (padding, which makes parts unequal), is left out and counted.
+    optimizer skips, or whose gradients are not finite, does not count. One of a single part, or
+    with examples of weight 0 (padding, which makes parts unequal), is left out and counted.
 
     Args:
         trainer: the compiled `Trainer`.
@@ -236,7 +236,7 @@ def squared_norm(gradients, variables):
 
     Args:
         gradients: list of tensors, None for none.
-        variables: theirs; the new scales of float8, which pass as gradients, are none.
+        variables: theirs; the new scales of float8, which pass as gradients, do not count.
 
     Returns:
         A scalar of float32, or of float64 for such gradients.

@@ -150,7 +150,7 @@ def index(path, inside="", start=0, length=None, most=None):
         path: of the file.
         inside: name of the member that the archive is, in that file; "" for the file itself.
         start, length: the part of the file that the archive is; all of it.
-        most: stop after so many members; None for all.
+        most: stop after this many members; None for all.
 
     Raises:
         BadInput: no archive, a compressed one, or names or links that lead outside.

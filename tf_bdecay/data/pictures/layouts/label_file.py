@@ -143,7 +143,7 @@ def _by_picture(path, rows, place_of, names):
 
 
 def _check_order(path, lines, names):
-    """Of labels alone, it must be certain which is whose."""
+    """Raises `BadInput` unless it is certain which label of a plain list is whose."""
     require(
         len(lines) == len(names),
         f"{printable(path)} must have a line for each of {len(names):,} pictures. Received: "

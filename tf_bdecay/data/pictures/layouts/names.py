@@ -51,7 +51,7 @@ def entries_of(folder):
 
 
 def is_picture(name):
-    """Whether a name ends as pictures' do, in any case: "a.JPEG"; hidden ones are none."""
+    """Whether a name ends as pictures' do, in any case: "a.JPEG"; hidden files are not."""
     return os.path.splitext(name)[1].lower() in PICTURES and not is_hidden(name)
 
 

@@ -72,7 +72,7 @@ class Rows(Records):
 
 
 class _Cache:
-    """The values that were asked for last, up to so many bytes; each is made once at a time."""
+    """The values last asked for, up to `most` bytes; no two threads make one at once."""
 
     def __init__(self, most):
         self._most, self._held = most, 0
@@ -180,7 +180,7 @@ def _in(folder, split):
 
 
 def _check_complete(path, split, files):
-    """Of files that say how many there are, none may be missing."""
+    """Raises `BadInput` where files say how many they are and one is missing."""
     numbers = [re.search(r"-(\d+)-of-(\d+)\.", os.path.basename(file)) for file in files]
     numbers = [(int(match[1]), int(match[2])) for match in numbers if match]
     totals = sorted({total for _, total in numbers})

@@ -216,7 +216,7 @@ def _check_none_empty(indexes, folders, depth):
 
 
 def _rows(indexes, class_of):
-    """Rows (class, name, index, offset, length), of which a length below 0 stands for the lost."""
+    """Rows (class, name, index, offset, length), a length below 0 for what is lost."""
     rows = []
     for index in indexes:
         pictures = [
