@@ -142,6 +142,27 @@ def test_a_second_fit_goes_on_with_the_count(tmp_path):
     assert all(row["decay_on"] == "1" for row in rows(tmp_path / "layers.csv"))
 
 
+@pytest.mark.parametrize("case", ["frozen", "reversed"])
+def test_of_an_optimizer_that_was_built_with_other_variables(case):
+    """Those of a layer frozen since, too, or in another order: by identity, never by position."""
+    model = compiled()
+    optimizer, variables = model.optimizer, model.trainable_variables
+    if case == "frozen":
+        optimizer.build(variables)
+        model.get_layer("last").trainable = False
+        model.compile(optimizer, "mse")
+    else:
+        optimizer.build(variables[::-1])
+    logs = fit(model, [DecayLog(None, by_layer=True, show=False)], epochs=1).history
+    paths, sensitivity = (v.path for v in optimizer.roles.of), optimizer.decision().sensitivity
+    c = dict(zip(paths, sensitivity, strict=True))
+    for kind, leaf in {"FC(w)": "kernel", "gamma": "gamma", "beta": "beta"}.items():
+        own = sum(value for path, value in c.items() if path.endswith(leaf))
+        assert logs[f"C/{kind}"] == [pytest.approx(own)]
+    assert {v.path for v in variables} == {*c}
+    assert (case == "frozen") == (c[variables[-1].path] == 0)
+
+
 def test_without_files_pairs_or_norms(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     model = keras.Sequential([keras.Input((6,)), layers.Dense(4)])

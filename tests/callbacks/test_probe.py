@@ -129,6 +129,27 @@ def test_decision_is_of_the_probe_batch_and_lasts():
         np.testing.assert_allclose(ratio, list(expected.bias_ratio.values()), rtol=1e-5)
 
 
+@pytest.mark.parametrize("case", ["frozen", "reversed"])
+def test_of_an_optimizer_that_was_built_with_other_variables(case):
+    """Those of a layer frozen since have no r; in another order every layer has its own."""
+    model, probe = compiled(), images(seed=9)
+    optimizer, variables = model.optimizer, model.trainable_variables
+    optimizer.build(variables if case == "frozen" else variables[::-1])
+    if case == "frozen":
+        model.layers[1].trainable = False
+        model.compile(optimizer, loss())
+    expected = tf_bdecay.sharpness.connectivity(
+        model, loss(), probe, per_example=False, training=True
+    ).bias_ratio
+    fit(model, images(), callbacks=[ProbeDecision(probe, every=3)])
+    decision = optimizer.decision()
+    found = dict(zip(decision.layers, decision.bias_ratio, strict=True))
+    assert len(found) == 2 and len(expected) == (1 if case == "frozen" else 2)
+    for layer, ratio in found.items():
+        assert ratio == pytest.approx(expected.get(layer, 0.0), rel=1e-5)
+    np.testing.assert_array_equal(decision.decay_on, decision.bias_ratio >= THRESHOLD)
+
+
 def test_probing_changes_nothing_but_the_decision():
     """With R = inf no decision matters, so that the run equals one of fixed decay without it."""
     weights = []

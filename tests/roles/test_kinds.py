@@ -41,3 +41,11 @@ def test_of_a_dense_layer_by_another_name_and_of_what_table_2_has_not():
 
 def test_the_order_is_the_one_of_the_tables():
     assert KINDS == ("Conv", "Conv(b)", "gamma", "beta", "FC(w)", "FC(b)", "other")
+
+
+def test_of_variables_in_another_order_some_frozen_since():
+    parts = [layers.Conv2D(4, 3, use_bias=False), layers.Flatten(), layers.Dense(3)]
+    model = keras.Sequential([keras.Input((8, 8, 4)), *parts])
+    roles = roles_of(model.trainable_variables[::-1])
+    parts[0].trainable = False
+    assert kinds_of(model, roles) == ["FC(b)", "FC(w)", "Conv"]

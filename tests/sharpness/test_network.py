@@ -145,6 +145,9 @@ def test_roles_may_be_given():
     others = tf_bdecay.roles_of(model, {".*/(gamma|beta)": "other"})
     assert len(connectivity(model, crossentropy, data).bias_ratio) == 1
     assert connectivity(model, crossentropy, data, roles=others).bias_ratio == {}
+    in_reverse = tf_bdecay.roles_of(model.trainable_variables[::-1])
+    found = connectivity(model, crossentropy, data, roles=in_reverse)
+    assert found.bias_ratio == connectivity(model, crossentropy, data).bias_ratio
     with pytest.raises(BadInput, match="`roles` must be of this model's 5 .*Received: roles of 3"):
         connectivity(
             model, crossentropy, data, roles=tf_bdecay.roles_of(model.trainable_variables[:3])

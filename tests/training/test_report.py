@@ -22,7 +22,7 @@ def mechanism_of(policy, beta=None, rate=0.02, epochs=2):
                 variable.assign(np.full(8, beta))
     x, y = digits()
     made.fit(x, y, batch_size=64, epochs=epochs, verbose=0)
-    return made, report.mechanism(made.optimizer, made.trainable_variables)
+    return made, report.mechanism(made.optimizer)
 
 
 def test_root_mean_square_is_over_elements():

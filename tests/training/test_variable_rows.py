@@ -67,3 +67,17 @@ def test_an_epoch_that_is_cut_off_goes_on_where_it_was(tmp_path):
         return pd.read_csv(folder / "variables.csv")
 
     pd.testing.assert_frame_equal(csv(tmp_path / "a", False), csv(tmp_path / "b", True))
+
+
+def test_of_a_layer_that_was_frozen_after_the_optimizer_was_built(tmp_path):
+    made = trainer()
+    first = made.trainable_variables[0]
+    made.optimizer.build(made.trainable_variables)
+    next(layer for layer in made.layers if layer.trainable_variables).trainable = False
+    rows = VariableRows(Workdir(tmp_path, {}), 1)
+    made.fit(*(part[:64] for part in digits()), batch_size=64, verbose=0, callbacks=[rows])
+    rows.flush()
+    frame = pd.read_csv(tmp_path / "variables.csv")
+    assert frame["variable"].tolist() == [v.label for v in made.optimizer.roles.variables]
+    assert frame["norm"][0] == pytest.approx(np.linalg.norm(first.numpy()), rel=1e-5)
+    assert frame["C_m"][0] == 0

@@ -4,7 +4,9 @@ import contextlib
 import warnings
 
 import keras
+import numpy as np
 
+from tf_bdecay import keras_private
 from tf_bdecay.errors import BadInput, check_count, require
 from tf_bdecay.optim.base import DecayByRole, unwrapped
 
@@ -130,11 +132,22 @@ class ProbeDecision(keras.callbacks.Callback):
     def _decide(self):
         optimizer = self._optimizer
         try:
-            ratio, on = optimizer.decision_from(self._measure().shares)
+            ratio, on = self._decision(self._measure().shares)
         except Exception as error:  # whatever it is, the training is worth more
             self._keep(error)
             return
         optimizer.set_decision(on, ratio)
+
+    def _decision(self, shares):
+        """r and the decision, from C_m of each variable that the model trains now.
+
+        The optimizer may have been built with others too, frozen since, and in another order.
+        """
+        optimizer = self._optimizer
+        present = keras_private.indices_of(optimizer, self.model.trainable_variables)
+        sensitivity = np.zeros(len(optimizer.roles))
+        sensitivity[present] = shares
+        return optimizer.decision_from(sensitivity, present)
 
     def _keep(self, error):
         """A measurement that fails decides nothing, as gradients that are not finite do not."""

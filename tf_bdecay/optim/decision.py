@@ -70,18 +70,20 @@ class Decides:
             "switches": self.switches.numpy(),
         }
 
-    def decision_from(self, sensitivity):
+    def decision_from(self, sensitivity, present=None):
         """r_l of every pair and whether its beta decays, by this optimizer's policy (sec. 4.2).
 
         Args:
-            sensitivity: [V] floats, C_m of every trainable variable.
+            sensitivity: [V] floats, C_m of every variable that the optimizer was built with.
+            present: indices of those that have one (others are frozen since), None for all; a pair
+                that lacks one has the ratio 0 and no adaptive decay.
 
         Returns:
             NumPy arrays [L]: r_l, and booleans, as `set_decision` takes them.
         """
         require(self.built, "A decision needs the pairs: build the optimizer first.")
         c = ops.convert_to_tensor(np.asarray(sensitivity, "float32"))
-        found = step.decide(self.layout, c, range(len(self.roles)))
+        found = step.decide(self.layout, c, range(len(self.roles)) if present is None else present)
         ratio, on = (ops.convert_to_numpy(t) for t in found)
         return ratio, on
 

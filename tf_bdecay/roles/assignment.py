@@ -55,10 +55,18 @@ class Pair:
 
 @dataclasses.dataclass(frozen=True)
 class Roles:
-    """The roles of all trainable variables, in their order, and the gamma-beta pairs."""
+    """The roles of all trainable variables, in their order, and the gamma-beta pairs.
+
+    Attributes:
+        variables: tuple of `VariableRole`s.
+        pairs: tuple of `Pair`s.
+        of: tuple of the Keras variables themselves. Nothing else tells whose roles they are: the
+            list of what a model trains changes once a layer is frozen.
+    """
 
     variables: tuple
     pairs: tuple
+    of: tuple = dataclasses.field(default=(), compare=False, repr=False)
 
     def __len__(self):
         return len(self.variables)
@@ -71,6 +79,40 @@ class Roles:
     def unpaired(self):
         """Positions of the betas that have no gamma, hence no r_l."""
         return [v.index for v in self.variables if v.role == "beta" and v.partner is None]
+
+    def among(self, variables):
+        """The roles of some of these variables, in an order of their own; known by identity.
+
+        Args:
+            variables: list of Keras variables.
+
+        Returns:
+            `Roles`; a pair of which one variable is left out is none.
+
+        Raises:
+            BadInput: a variable that these roles are not of.
+        """
+        position = {id(variable): i for i, variable in enumerate(self.of)}
+        for variable in variables:
+            if id(variable) not in position:
+                raise BadInput(
+                    f"`roles` must be of this model's {len(variables)} trainable variables: take "
+                    f"roles_of(model). Received: roles of {len(self)}, without "
+                    f"{_path(variable)!r}"
+                )
+        new = {position[id(variable)]: i for i, variable in enumerate(variables)}
+        return Roles(
+            variables=tuple(
+                dataclasses.replace(role, index=i, partner=new.get(role.partner))
+                for role, i in ((self.variables[old], i) for old, i in new.items())
+            ),
+            pairs=tuple(
+                Pair(pair.layer, new[pair.gamma], new[pair.beta])
+                for pair in self.pairs
+                if pair.gamma in new and pair.beta in new
+            ),
+            of=tuple(variables),
+        )
 
 
 def roles_of(model_or_variables, overrides=None) -> Roles:
@@ -263,4 +305,5 @@ def _assemble(variables, roles, groups, owners):
             for i, v in enumerate(variables)
         ),
         pairs=tuple(pairs),
+        of=tuple(variables),
     )

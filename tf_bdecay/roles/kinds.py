@@ -22,17 +22,17 @@ KINDS = ("Conv", "Conv(b)", "gamma", "beta", "FC(w)", "FC(b)", "other")
 
 
 def kinds_of(model, roles):
-    """Kind of every trainable variable.
+    """Kind of every variable that has a role.
 
     Table 2 has Conv, gamma, beta, FC(w) and FC(b) for a network whose convolutions have no bias;
     "Conv(b)" are such biases, "other" is all else (embeddings, kernels of custom layers).
 
     Args:
         model: the Keras model whose variables they are.
-        roles: its `Roles`.
+        roles: `Roles` of its trainable variables, or of those that an optimizer was built with.
 
     Returns:
-        List of names out of `KINDS`, in the order of the trainable variables.
+        List of names out of `KINDS`, in the order of the roles.
     """
     owner = {
         id(variable): layer
@@ -41,7 +41,7 @@ def kinds_of(model, roles):
     }
     return [
         _kind(role.role, owner.get(id(variable)))
-        for role, variable in zip(roles.variables, model.trainable_variables, strict=True)
+        for role, variable in zip(roles.variables, roles.of, strict=True)
     ]
 
 

@@ -60,7 +60,8 @@ def connectivity(
             what `memory_gb` allows, up to 256.
         memory_gb: the memory to stay within, in 1e9 bytes; by default a quarter of what is free.
         full_precision: whether layers of mixed precision compute in float32.
-        roles: `Roles` of the model's variables, as `optimizer.roles`; by default `roles_of(model)`.
+        roles: `Roles` of the model's variables, as `optimizer.roles`, in whatever order; by default
+            `roles_of(model)`.
         session: a `Session`, for progress and partial results.
 
     Returns:

@@ -51,7 +51,7 @@ class Network:
             kept in a dictionary by model.
         loss: as `connectivity` takes it.
         training: the mode.
-        roles: `Roles` of its variables; None for `roles_of(model)`.
+        roles: `Roles` of its variables, and maybe of others; None for `roles_of(model)`.
         full_precision: whether layers that compute in half precision measure in float32.
 
     Attributes:
@@ -73,17 +73,12 @@ class Network:
         self.training = training
         self.full_precision = full_precision
         self.variables = list(model.trainable_variables)
-        self.roles = roles_of(model) if roles is None else roles
         require(
-            isinstance(self.roles, Roles),
+            roles is None or isinstance(roles, Roles),
             "`roles` must be a Roles, from roles_of(model) or optimizer.roles. "
             f"Received: {type(roles).__name__}",
         )
-        require(
-            len(self.roles) == len(self.variables),
-            f"`roles` must be of this model's {len(self.variables)} trainable variables. "
-            f"Received: roles of {len(self.roles)}",
-        )
+        self.roles = roles_of(model) if roles is None else roles.among(self.variables)
         self.partition = Partition.of(model, self.roles)
         self.strategy = getattr(model, "distribute_strategy", tf.distribute.get_strategy())
 

@@ -27,12 +27,11 @@ def root_mean_square(arrays):
     return math.sqrt(total / count) if count else math.nan
 
 
-def mechanism(optimizer, variables):
+def mechanism(optimizer):
     """Whether and where decay acted, from the optimizer's state.
 
     Args:
         optimizer: of the finished run.
-        variables: the model's trainable variables.
 
     Returns:
         Dict: `updates`, `skipped_updates`, `learning_rate_sum`, `beta_rms`, `gamma_rms`,
@@ -41,7 +40,7 @@ def mechanism(optimizer, variables):
     """
     roles, totals, decision = optimizer.roles, optimizer.totals(), optimizer.decision()
     updates = max(totals["updates"], 1)
-    values = [v.numpy() for v in variables]
+    values = [v.numpy() for v in roles.of]
     layers = {}
     for i, pair in enumerate(roles.pairs):
         layers[pair.layer] = {

@@ -231,7 +231,7 @@ def _result(experiment, own, folder):
         "epochs": config.epochs,
         **evaluation.both(experiment, "test", own.evaluates),
         **averaged(),
-        **report.mechanism(unwrapped(trainer.optimizer), trainer.trainable_variables),
+        **report.mechanism(unwrapped(trainer.optimizer)),
         **(own.noise.estimate().result() if own.noise else {}),
     }
     adaptive = unwrapped(trainer.optimizer).weight_decay.adaptive

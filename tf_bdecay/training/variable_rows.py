@@ -49,7 +49,7 @@ class VariableRows(CountsUpdates):
     def on_epoch_end(self, epoch, logs=None):
         roles = unwrapped(self.model.optimizer).roles
         kinds = kinds_of(self.model, roles)
-        norms = _norms(self.model.trainable_variables)
+        norms = _norms(roles.of)
         means = self._sums / max(self._count, 1)
         for variable, kind, norm, mean in zip(roles.variables, kinds, norms, means, strict=True):
             self.table.add(

@@ -242,7 +242,7 @@ def _result(run, state, evaluation):
     result = {
         **{name: config[name] for name in ("experiment", "variant", "seed", "epochs")},
         **found,
-        **report.mechanism(run.optimizer, run.model.trainable_variables),
+        **report.mechanism(run.optimizer),
     }
     warnings = report.warnings_of(result, run.optimizer.weight_decay.adaptive)
     return {**result, "warnings": warnings}
