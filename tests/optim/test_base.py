@@ -48,6 +48,41 @@ def test_a_variable_without_gradient_stays(name):
     np.testing.assert_array_equal(kept, old)
 
 
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+@pytest.mark.parametrize("name", ["wide/kernel", "head/kernel"])  # alone in a block, and packed
+def test_what_a_variable_without_gradient_holds_skips_no_update(name, value):
+    optimizer, variables = made()
+    i = list(problem.SHAPES).index(name)
+    variables[i].assign(np.full(variables[i].shape, value))
+    others = made()
+    for one, thetas in ((optimizer, variables), others):
+        gradients = [keras.ops.convert_to_tensor(g, "float32") for g in _first().values()]
+        gradients[i] = None
+        with pytest.warns(UserWarning, match="Gradients do not exist"):
+            one.apply(gradients, thetas)
+    for n, (here, there) in enumerate(zip(variables, others[1], strict=True)):
+        assert np.array_equal(here.numpy(), there.numpy()) == (n != i)
+    assert optimizer.totals()["updates"] == 1
+    decision = optimizer.decision()
+    assert decision.sensitivity[i] == 0 and decision.trust_ratio[i] == 1
+    for here, there in zip(decision[1:], others[0].decision()[1:], strict=True):
+        np.testing.assert_array_equal(here, there)
+
+
+def test_an_update_of_a_variable_that_is_not_finite_is_skipped_even_by_a_gradient_of_0():
+    optimizer, variables = made()
+    variables[0].assign(np.full(variables[0].shape, -np.inf))
+    gradients = _first()
+    gradients["conv/kernel"][:] = 0
+    problem.apply(optimizer, variables, gradients)
+    totals = optimizer.totals()
+    assert (totals["updates"], totals["skipped_updates"]) == (0, 1)
+
+
+def _first():
+    return problem.gradients(1)[0]
+
+
 def test_moving_average_of_the_weights():
     optimizer, variables = made(use_ema=True, ema_momentum=0.8)
     average = None

@@ -25,10 +25,11 @@ class DecayByRole(Decides, keras.optimizers.Optimizer):
         learning_rate: float, schedule (called with the number of updates done) or callable.
         weight_decay: a `tf_bdecay.decay` policy, or "default".
         global_clipnorm: float, limit of the norm of all reduced gradients together; None for none.
-        skip_nonfinite: whether an update whose reduced gradients are not all finite is skipped
-            whole: weights, moments, decision, averages and `iterations` stay as they were. What
-            Keras' LossScaleOptimizer around this one skips by itself never comes here to be
-            counted; `tf_bdecay.LossScaleOptimizer` leaves it to this one.
+        skip_nonfinite: whether an update whose reduced gradients are not all finite, or one of a
+            variable that is not, is skipped whole: weights, moments, decision, averages and
+            `iterations` stay as they were. What Keras' LossScaleOptimizer around this one skips by
+            itself never comes here to be counted; `tf_bdecay.LossScaleOptimizer` leaves it to this
+            one.
         roles: dict of regular expression to role, for variables with names of their own.
         rate_multipliers: dict of a role ("kernel", "bias", "gamma", "beta", "other") or a regular
             expression on paths to a number >= 0 by which eta is multiplied for these variables, in

@@ -42,8 +42,8 @@ class Lamb(AdaptedByRole):
             (1 - eta lambda) theta, and u is a: decoupled, as AdamW's and keras.optimizers.Lamb's.
         global_clipnorm: limit of the norm of all reduced gradients together; None for none, as in
             the paper. The decision is taken before clipping.
-        skip_nonfinite: whether an update whose reduced gradients are not all finite leaves
-            everything as it was, but for `skipped_updates`.
+        skip_nonfinite: whether an update whose reduced gradients are not all finite, or one of a
+            variable that is not, leaves everything as it was, but for `skipped_updates`.
         roles: dict of regular expression to role, for variables with names of their own.
         rate_multipliers: dict of a role or a regular expression on paths to a number >= 0 by which
             eta is multiplied for these variables: {"gamma": 0.5, "head/.*": 2.0}. A pattern goes

@@ -101,7 +101,9 @@ def judge(optimizer, sums, ratio, on, present):
     """All that an update decides before any variable moves.
 
     "Finite" is tested on the sums of |g theta|, which are not where g is not (0 * inf is NaN), or
-    theta is not, or their product leaves float32.
+    theta is not, or their product leaves float32. Of a theta that is not, neither C_m nor the trust
+    ratio has a value. Variables without a gradient stay as they are, whatever they hold: they have
+    no part in it, and their C_m is 0.
 
     Args:
         optimizer: the built optimizer.
@@ -116,6 +118,9 @@ def judge(optimizer, sums, ratio, on, present):
     """
     layout = optimizer.layout
     sensitivity = gather_by_variable(layout.blocks, [s[0] for s in sums])
+    absent = _absent(range(len(layout.roles)), present)
+    if absent.any():  # 0 * theta, and theta may be anything
+        sensitivity = ops.where(absent, ops.zeros_like(sensitivity), sensitivity)
     if layout.policy.source != "probe":
         ratio, on = decide(layout, sensitivity, present)
     clip = gradient_norm = None
@@ -151,12 +156,18 @@ def moved(optimizer, block, present, parameter, gradient, slots, decay, clip, sc
         gradient = gradient * ops.cast(clip, gradient.dtype)
     scalars = [ops.cast(scalar, block.compute_dtype) for scalar in scalars]
     theta, new_slots, ratios = optimizer.rule(block, parameter, gradient, slots, decay, scalars)
-    absent = np.array([i not in present for i in block.indices])
+    absent = _absent(block.indices, present)
     if absent.any():
         keep = block.spread(absent)
+        ratios = ops.where(absent, ops.ones_like(ratios), ratios)
         theta = ops.where(keep, parameter, theta)
         new_slots = [ops.where(keep, old, new) for old, new in zip(slots, new_slots, strict=True)]
     return theta, tuple(new_slots), ratios
+
+
+def _absent(indices, present):
+    """Whether each of these variables has no gradient."""
+    return np.isin(list(indices), list(present), invert=True)
 
 
 def averaged(optimizer, weight, kept, updates_done, moves=True):
