@@ -118,6 +118,13 @@ def test_steps_per_execution_delay_a_measurement_to_the_next_execution():
     assert probe.at == [1, 5, 7]
 
 
+def test_an_execution_that_an_epoch_cuts_short_counts_the_updates_that_it_had():
+    """In epochs of 3 updates, of which executions do 2 and 1."""
+    probe = CountsProbes(images(seed=5), every=4)
+    fit(compiled(steps_per_execution=2), images(batches=3), epochs=3, callbacks=[probe])
+    assert probe.at == [1, 6, 9]
+
+
 def test_decision_is_of_the_probe_batch_and_lasts():
     probe, decisions = images(seed=9), Decisions()
     model = compiled()

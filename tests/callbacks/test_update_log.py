@@ -16,8 +16,8 @@ class Log(UpdateLog):
 
     done, error = 0, None
 
-    def _begin(self):
-        return self.done
+    def _count(self):
+        return self.done + super()._count()
 
     def _open(self):
         if self.error:
@@ -33,6 +33,7 @@ class Log(UpdateLog):
             raise OSError("No space left on device")
 
     def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
         self._say(epoch, f"{self._done} updates")
 
 
@@ -55,6 +56,12 @@ def test_of_several_updates_at_once_and_in_a_run_that_goes_on(tmp_path):
     log = Log(tmp_path, 3, False)
     log.done = 7
     assert fit(log)._files == [9, 12, 15]
+
+
+def test_an_execution_that_an_epoch_cuts_short_counts_the_updates_that_it_had(tmp_path):
+    """Keras numbers epochs of 3 and 1 updates as if they were of 6."""
+    assert fit(Log(tmp_path, 3, False), steps_per_execution=3)._files == [3, 7]
+    assert fit(Log(tmp_path, 5, False), steps_per_execution=3)._files == [7]
 
 
 def test_without_a_folder_or_a_number_nothing_is_written(tmp_path):

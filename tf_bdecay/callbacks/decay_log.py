@@ -78,10 +78,17 @@ class DecayLog(UpdateLog):
         self._optimizer, self._files, self._kinds = optimizer, None, None
         super().on_train_begin(logs)
 
+    def on_epoch_begin(self, epoch, logs=None):
+        """Begins to count."""
+        if not self._begun:
+            self._before = self._totals()
+        super().on_epoch_begin(epoch, logs)
+
     def on_epoch_end(self, epoch, logs=None):
         """Adds to the logs, writes and prints."""
         decision = self._found()
         before, self._before = self._before, self._totals()
+        super().on_epoch_end(epoch, logs)
         found = _of_epoch(decision, before, self._before)
         if not self.every:
             self._write(decision)
@@ -101,10 +108,6 @@ class DecayLog(UpdateLog):
         """Counts an epoch from where it began, not from where a run goes on in it."""
         on = np.array(state["decay_on_updates"])
         self._before = {**state, "decay_on_updates": on}
-
-    def _begin(self):
-        self._before = self._totals()
-        return self._before["done"]
 
     def _open(self):
         return _Files(self.log_dir, self._done)

@@ -9,7 +9,6 @@ import keras
 from tf_bdecay import gradient_noise
 from tf_bdecay.callbacks.update_log import UpdateLog
 from tf_bdecay.errors import check_count, require
-from tf_bdecay.optim.base import unwrapped
 
 COLUMNS = ("gradient_noise_scale", "gradient_noise", "gradient_square")
 _DESCRIPTIONS = {
@@ -147,6 +146,7 @@ class GradientNoiseScale(UpdateLog):
 
     def on_epoch_end(self, epoch, logs=None):
         """Adds to the logs, writes and prints."""
+        super().on_epoch_end(epoch, logs)
         found = self.estimate()
         if not self.every:
             self._write(found)
@@ -183,9 +183,6 @@ class GradientNoiseScale(UpdateLog):
     def set_state(self, state):
         """Goes on from what `get_state` gave, once `fit` has begun."""
         self._meter.assign(state)
-
-    def _begin(self):
-        return int(unwrapped(self.model.optimizer).iterations.numpy())
 
     def _open(self):
         from tf_bdecay.storage.events import Events  # which needs TensorFlow

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from tf_bdecay import keras_private
+from tf_bdecay.callbacks.update_log import updates_done
 from tf_bdecay.errors import BadInput, check_count, require
 from tf_bdecay.optim.base import DecayByRole, unwrapped
 
@@ -67,7 +68,7 @@ class ProbeDecision(keras.callbacks.Callback):
         self._next = None
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Starts counting the epoch's updates, without fetching anything from the device."""
+        """Starts counting the epoch's updates."""
         if self._epoch_start is not None:
             self._epoch_start = self._updates
 
@@ -84,13 +85,16 @@ class ProbeDecision(keras.callbacks.Callback):
         """Counts the updates that the train function has done."""
         self._updates = self._epoch_start + batch + 1
 
+    def on_epoch_end(self, epoch, logs=None):
+        """Counts them anew: of a last execution with fewer steps Keras numbers all the same."""
+        self._updates = updates_done(self._optimizer)
+
     def _begin(self, batch):
         optimizer = self._optimizer
         if not optimizer.built:
             with self.model.distribute_strategy.scope():
                 optimizer.build(self.model)
-        totals = optimizer.totals()
-        updates = totals["updates"] + totals["skipped_updates"]
+        updates = updates_done(optimizer)
         self._epoch_start = updates - batch
         self._next = updates
         if updates:  # else the first decision tells whether it can be measured

@@ -6,13 +6,16 @@ import warnings
 import keras
 
 from tf_bdecay.errors import BadInput, check_count, check_flag, first_line
+from tf_bdecay.optim.base import DecayByRole, unwrapped
 
 
 class UpdateLog(keras.callbacks.Callback):
     """Counts the updates of all calls of `fit`, writes where it is time, and says where it leads.
 
-    A class that inherits has `_begin()`, the number of updates done when `fit` begins, `_open()`,
-    which makes what it writes to, `_found()`, what there is to write, and `_put(found)`.
+    A class that inherits has `_open()`, which makes what it writes to, `_found()`, what there is to
+    write, and `_put(found)`. Batches are counted, and, where it writes and at an epoch's end, the
+    optimizer's own count is fetched: Keras numbers an execution that the epoch's end cuts short
+    (`steps_per_execution`) as if it were whole.
 
     Args:
         log_dir, every, show: as of `DecayLog`.
@@ -34,7 +37,7 @@ class UpdateLog(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         """Begins to count, once all callbacks have begun, of which one may have restored a run."""
         if not self._begun:
-            self._begun, self._done = True, self._begin()
+            self._begun, self._done = True, self._count()
             if self.log_dir is not None and self._leads and self._files is None:
                 try:
                     self._files = self._open()
@@ -48,7 +51,19 @@ class UpdateLog(keras.callbacks.Callback):
         """Writes, where it is time."""
         before, self._done = self._done, self._epoch_start + batch + 1
         if self.every and self._done // self.every > before // self.every:
-            self._write(self._found())
+            self._done = self._count()
+            self._epoch_start = self._done - batch - 1
+            if self._done // self.every > before // self.every:
+                self._write(self._found())
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Counts anew; for a class that inherits to call before it writes."""
+        self._done = self._count()
+
+    def _count(self):
+        if hasattr(self.model, "jax_state_sync"):  # JAX's state is the train function's meanwhile
+            self.model.jax_state_sync()
+        return updates_done(unwrapped(self.model.optimizer))
 
     def _write(self, found):
         if self._files is None:
@@ -66,6 +81,14 @@ class UpdateLog(keras.callbacks.Callback):
         if self.show and self._leads:
             begin = "\n" if self.params.get("verbose") in (1, "auto") else ""  # after the bar
             print(f"{begin}Epoch {epoch + 1}: {line}")
+
+
+def updates_done(optimizer):
+    """How many updates an optimizer has done or skipped, by its own count."""
+    if not optimizer.built:
+        return 0
+    skipped = optimizer.skipped_updates.numpy() if isinstance(optimizer, DecayByRole) else 0
+    return int(optimizer.iterations.numpy() + skipped)
 
 
 def unusable(callback, why):
