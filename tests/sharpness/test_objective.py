@@ -101,6 +101,20 @@ def test_compiled_loss_is_found():
     assert objective.compiled_loss(model) == "mse"
 
 
+@pytest.mark.parametrize("loss", ["mse", {"o": "mse"}, {"o": keras.losses.mean_squared_error}])
+def test_a_model_of_one_output_in_a_dict_is_measured_as_without_the_dict(loss):
+    model = dense_model()
+    in_dict = keras.Model(model.inputs, {"o": model.outputs[0]})
+    x = np.arange(8.0).reshape(4, 2)
+    model.compile(loss="mse")
+    in_dict.compile(loss=loss)
+    plain, found = (
+        connectivity(one, None, (x, y), per_example=False)
+        for one, y in ((model, x[:, :1]), (in_dict, {"o": x[:, :1]}))
+    )
+    assert found.total == plain.total
+
+
 def test_models_without_one_compiled_loss_are_refused():
     with pytest.raises(BadInput, match="compiled without a loss: pass `loss`"):
         objective.compiled_loss(dense_model())

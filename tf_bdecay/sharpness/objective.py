@@ -95,8 +95,7 @@ def compiled_loss(model):
         "(y, outputs) that gives a value for each example (what `add_loss` adds is of a batch, and "
         "has none).",
     )
-    if isinstance(loss, (list, tuple)) and len(loss) == 1:
-        loss = loss[0]
+    loss = only_leaf(loss)
     require(
         not isinstance(loss, (dict, list, tuple)),
         f"The model {model.name!r} was compiled with a loss for each of several outputs: pass "
@@ -104,6 +103,13 @@ def compiled_loss(model):
     )
     is_function = callable(loss) and not isinstance(loss, (type, keras.losses.Loss))
     return CompiledFunction(loss) if is_function else loss
+
+
+def only_leaf(structure):
+    """What a list, tuple or dict holds if it is one thing, as Keras takes a model of one output;
+    anything else as it is."""
+    leaves = tree.flatten(structure)
+    return leaves[0] if len(leaves) == 1 else structure
 
 
 def loss_key(loss):
@@ -143,7 +149,7 @@ def example_losses(loss, y, outputs, examples):
     if isinstance(loss, keras.losses.Loss):
         dtype = keras.backend.result_type(*(t.dtype for t in tree.flatten(outputs)), "float32")
         y, outputs = tree.map_structure(lambda t: ops.convert_to_tensor(t, dtype), (y, outputs))
-        values = loss.call(y, outputs)
+        values = loss.call(*map(only_leaf, (y, outputs)))
         summed = loss.reduction == "sum"
         require(
             not any(map(keras_private.has_mask, [values, *tree.flatten(outputs)])),
