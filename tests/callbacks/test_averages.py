@@ -94,6 +94,19 @@ def test_a_stock_model_under_loss_scaling_with_a_data_set():
     assert history["val_loss_average"] != history["val_loss"]
 
 
+def test_a_list_as_validation_data_is_a_pair_as_for_fit():
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+    model.add(keras.layers.Dense(10))
+    optimizer = tf_bdecay.SGD(0.1, compile_update=False, use_ema=True)
+    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    pair = [X[:64], Y[:64]]
+    average = callbacks.AveragedWeights(pair)
+    history = model.fit(*pair, validation_data=pair, verbose=0, callbacks=[average]).history
+    assert [*history] == ["loss", "val_loss", "val_loss_average"]
+    with pytest.raises(BadInput, match="AveragedWeights reads.*gives them once.*list_iterator"):
+        model.fit(*pair, verbose=0, callbacks=[callbacks.AveragedWeights(iter([pair]))])
+
+
 def test_before_a_first_update_there_is_no_average():
     assert averages_of(trainer().optimizer) == []
 

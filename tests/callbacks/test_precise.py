@@ -73,5 +73,9 @@ def test_data_that_cannot_be_used_are_refused_before_the_first_update():
         made.fit(x, y, batch_size=64, verbose=0, callbacks=[PreciseStatistics([])])
     for old, new in zip(before, made.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+    batches = (x[:64] for _ in range(9))
+    with pytest.raises(BadInput, match="an iterator gives them once.*Received: generator"):
+        made.fit(x, y, batch_size=64, verbose=0, callbacks=[PreciseStatistics(batches)])
+    assert len(list(batches)) == 9
     # Untried, they are never read where nothing is evaluated.
     made.fit(x, y, batch_size=64, verbose=0, callbacks=[PreciseStatistics([], try_first=False)])

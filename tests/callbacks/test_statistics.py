@@ -161,6 +161,10 @@ def test_what_cannot_be_estimated_is_refused():
         precise_statistics(plain, x)
     with pytest.raises(BadInput, match="has no examples"):
         precise_statistics(network(), [])
+    with pytest.raises(BadInput, match="must be arrays, or batches.*Received: NoneType"):
+        precise_statistics(network(), None)
+    with pytest.raises(BadInput, match="one of a list. Received: tuple"):
+        precise_statistics(network(), (x.tolist(), x.tolist()))
     with pytest.raises(BadInput, match="of one length"):
         precise_statistics(network(), (x, x[:3]))
     with pytest.raises(BadInput, match="`batches`.*Received: batches=0"):

@@ -5,7 +5,7 @@ import contextlib
 import keras
 
 from tf_bdecay import keras_private
-from tf_bdecay.callbacks.precise import PreciseStatistics
+from tf_bdecay.callbacks.precise import PreciseStatistics, refuse_iterator
 from tf_bdecay.callbacks.statistics import Lent, has_statistics
 from tf_bdecay.errors import require
 from tf_bdecay.optim.base import unwrapped
@@ -38,7 +38,7 @@ class AveragedWeights(keras.callbacks.Callback):
 
     Raises:
         BadInput: when `fit` begins: another backend than TensorFlow, an optimizer that keeps no
-            averages, or no `statistics`.
+            averages, no `statistics`, or data that can be read only once.
 
     Example:
 
@@ -80,6 +80,7 @@ class AveragedWeights(keras.callbacks.Callback):
             "The moving statistics of this model's normalization layers are of its weights, not of "
             "their average: give AveragedWeights a PreciseStatistics, which re-estimates them.",
         )
+        refuse_iterator(self.data, of="AveragedWeights")
         keras_private.keep_weights(self.model.optimizer, True)
 
     def on_train_end(self, logs=None):
@@ -90,8 +91,7 @@ class AveragedWeights(keras.callbacks.Callback):
         """Adds the averages' metrics to the logs of an epoch that was evaluated."""
         if not any(name.startswith("val_") for name in logs or ()):
             return
-        data = self.data if isinstance(self.data, tuple) else (self.data,)
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(self.data)
         arguments = dict(sample_weight=sample_weight, verbose=0, return_dict=True, **self.evaluate)
         with self.averaged():
             found = self.model.evaluate(x, y, **arguments)

@@ -1,11 +1,12 @@
 """Evaluation with re-estimated statistics, for anyone's `fit` and `evaluate`."""
 
 import warnings
+from collections.abc import Iterator
 
 import keras
 
 from tf_bdecay.callbacks.statistics import BATCHES, Passes
-from tf_bdecay.errors import check_count, check_flag
+from tf_bdecay.errors import check_count, check_flag, require
 
 
 class PreciseStatistics(keras.callbacks.Callback):
@@ -23,7 +24,8 @@ class PreciseStatistics(keras.callbacks.Callback):
             refused before training. It takes as long as tracing a forward pass does.
 
     Raises:
-        BadInput: an argument out of range; when `fit` begins, what `precise_statistics` refuses.
+        BadInput: an argument out of range; when `fit` begins, what `precise_statistics` refuses, or
+            data that can be read only once.
 
     Example:
 
@@ -43,6 +45,7 @@ class PreciseStatistics(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """Refuses what cannot be estimated before training."""
         self.restore()
+        refuse_iterator(self.data, of="PreciseStatistics")
         self._passes = Passes(self.model)
         if self.try_first:
             self._passes.statistics(self.data, 1, self.batch_size)
@@ -74,3 +77,13 @@ class PreciseStatistics(keras.callbacks.Callback):
         given, self._given = self._given, None
         if given is not None:
             given.__exit__()
+
+
+def refuse_iterator(data, of):
+    """Raises `BadInput` for data that a callback, which reads them every epoch, can read once."""
+    require(
+        not isinstance(data, Iterator),
+        f"{of} reads its data at every evaluation, and an iterator gives them once: pass arrays, "
+        "or a tf.data.Dataset or a keras.utils.PyDataset of batches. "
+        f"Received: {type(data).__name__}",
+    )

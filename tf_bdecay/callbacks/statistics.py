@@ -265,7 +265,13 @@ def _batches(model, data, batch_size):
     else:
         whole = _cut(data, int(batch_size))
     replicas = strategy.num_replicas_in_sync
+    wrong = (
+        "`data` of precise_statistics must be arrays, or batches of arrays, as `fit` takes them; "
+        f"numpy.array makes one of a list. Received: {type(data).__name__}"
+    )
+    require(hasattr(whole, "__iter__") or hasattr(whole, "__getitem__"), wrong)
     for batch in whole:
+        require(_is_arrays(batch), wrong)
         batch = keras.tree.map_structure(
             lambda t: t if t is None else tf.convert_to_tensor(t), batch
         )
@@ -286,8 +292,8 @@ def _is_arrays(data):
     """Whether data are a structure of arrays; a list of tuples is one of batches."""
     if isinstance(data, list) and all(isinstance(each, tuple) for each in data):
         return False
-    leaves = keras.tree.flatten(data)
-    return all(leaf is None or hasattr(leaf, "shape") for leaf in leaves)
+    leaves = [leaf for leaf in keras.tree.flatten(data) if leaf is not None]
+    return bool(leaves) and all(hasattr(leaf, "shape") for leaf in leaves)
 
 
 def _cut(arrays, size):
