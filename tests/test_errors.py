@@ -1,6 +1,7 @@
 """What the checks let through and what they refuse, and that their sentences can be acted on."""
 
 import math
+import pathlib
 import string
 
 import keras
@@ -81,6 +82,15 @@ def test_what_is_no_flag(value):
     sentence = sentence_of(errors.check_flag, "jit", value, of="Lamb")
     check_sentence(sentence, "jit", value, of="Lamb")
     assert "True or False" in sentence
+
+
+def test_paths():
+    for value in ("folder", pathlib.Path("folder")):
+        assert sentence_of(errors.check_path, "log_dir", value) is None
+    for value in (3, None, b"folder"):
+        sentence = sentence_of(errors.check_path, "log_dir", value, of="DecayLog")
+        check_sentence(sentence, "log_dir", value, of="DecayLog")
+        assert "a path" in sentence
 
 
 @given(

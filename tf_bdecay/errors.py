@@ -3,6 +3,7 @@
 import difflib
 import math
 import numbers
+import os
 
 
 class BadInput(ValueError):
@@ -71,6 +72,11 @@ def check_flag(name, value, of=""):
         of: whose argument it is, such as "Lamb".
     """
     require(isinstance(value, bool), _sentence(name, value, of, "True or False"))
+
+
+def check_path(name, value, of=""):
+    """Raises `BadInput` unless a value is the path of a file or a folder. Arguments as above."""
+    require(isinstance(value, (str, os.PathLike)), _sentence(name, value, of, "a path"))
 
 
 def check_count(name, value, least=1, of="", what="a whole number"):

@@ -306,6 +306,7 @@ def test_an_epoch_that_is_not_the_checkpoint_s(adam, tmp_path):
 @pytest.mark.parametrize(
     "arguments, says",
     [
+        ({"folder": 3}, "`folder` of Resume must be a path"),
         ({"every_updates": 0}, "`every_updates` of Resume"),
         ({"every_minutes": 0}, "`every_minutes` of Resume"),
         ({"keep": 0}, "`keep` of Resume"),
@@ -316,7 +317,7 @@ def test_an_epoch_that_is_not_the_checkpoint_s(adam, tmp_path):
 )
 def test_arguments_out_of_range(tmp_path, arguments, says):
     with pytest.raises(BadInput, match=says):
-        Resume(tmp_path, **arguments)
+        Resume(**{"folder": tmp_path, **arguments})
     assert list(tmp_path.iterdir()) == []
 
 

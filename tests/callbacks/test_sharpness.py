@@ -172,6 +172,7 @@ def test_a_run_that_diverges_is_told_and_trains_on(tmp_path):
         (dict(measures=()), "at least one measure of SharpnessCallback"),
         (dict(every=0), "whole number of epochs >= 1. Received: every=0"),
         (dict(every=True), "whole number of epochs >= 1. Received: every=True"),
+        (dict(log_dir=3), "`log_dir` of SharpnessCallback must be a path. Received: log_dir=3"),
         (dict(before=1), "`before` of SharpnessCallback must be True or False. Received: before=1"),
         (dict(measures="trace", prbes=3), "Unknown option 'prbes': did you mean 'probes'?"),
         (dict(probes=3), "probes is of trace, which the measures C leave out"),

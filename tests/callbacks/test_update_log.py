@@ -69,6 +69,11 @@ def test_without_a_folder_or_a_number_nothing_is_written(tmp_path):
     assert fit(Log(tmp_path, None, False))._files == []
 
 
+def test_what_is_no_path_is_refused():
+    with pytest.raises(BadInput, match="`log_dir` of Log must be a path. Received: log_dir=3"):
+        Log(3, 2, False)
+
+
 def test_a_folder_that_cannot_be_used_is_refused(tmp_path):
     log = Log(tmp_path, 2, False)
     log.error = ValueError("no table")

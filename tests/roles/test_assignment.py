@@ -289,3 +289,9 @@ def test_among_some_variables_in_another_order_roles_follow_the_variables():
     assert roles.among(model.trainable_variables) == roles
     with pytest.raises(BadInput, match="of this model's 1 .* Received: roles of 1, without .*kern"):
         alone.among(model.trainable_variables[:1])
+
+
+@pytest.mark.parametrize("given", ["x", 3, ["kernel"], None])
+def test_what_is_no_model_and_no_variables_has_no_roles(given):
+    with pytest.raises(BadInput, match="Roles are of a built Keras model, or .*Received: "):
+        roles_of(given)

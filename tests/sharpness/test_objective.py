@@ -80,6 +80,7 @@ def test_a_loss_that_leaves_classes_out_is_refused():
     "loss, sentence",
     [
         ("mean_squarred_error", "did you mean 'mean_squared_error'"),
+        (([0.0] * 999, [1] * 999), "must be a callable .y, outputs.*Received: loss=.{1,250}$"),
         (3, "must be a callable .y, outputs.*Received: loss=3"),
         (keras.losses.MeanSquaredError, "must be a callable .y, outputs"),
     ],

@@ -68,6 +68,11 @@ def test_structures_are_cut_leaf_by_leaf():
         (((i for i in range(3))), "must be examples with targets: .*Received: generator"),
         ((X, Y[:3]), "as many .*Received: 4 and 3"),
         ((X, 3), "as many .*Received: 4 and a scalar"),
+        (
+            (X, [0] * 5000),
+            "must be arrays .*Received: 4 and (a scalar, ){3}a scalar and 4996 more$",
+        ),
+        ((X, {i: None for i in range(5000)}), "made tensors. Received: .{,99} and 4996 more "),
         ((X[:0], Y[:0]), "hold no examples"),
         ((X, None), "made tensors. Received: ndarray and NoneType"),
         ((np.array([{}] * 4), Y), "made tensors. Received: ndarray and ndarray"),

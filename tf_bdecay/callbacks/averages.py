@@ -7,7 +7,7 @@ import keras
 from tf_bdecay import keras_private
 from tf_bdecay.callbacks.precise import PreciseStatistics, refuse_iterator
 from tf_bdecay.callbacks.statistics import Lent, has_statistics
-from tf_bdecay.errors import require
+from tf_bdecay.errors import require, shown
 from tf_bdecay.optim.base import unwrapped
 
 END = "_average"
@@ -53,7 +53,7 @@ class AveragedWeights(keras.callbacks.Callback):
         require(
             statistics is None or isinstance(statistics, PreciseStatistics),
             "`statistics` of AveragedWeights must be a PreciseStatistics, or None. "
-            f"Received: statistics={statistics!r}",
+            f"Received: statistics={shown(statistics)}",
         )
         self.data, self.statistics, self.evaluate = data, statistics, evaluate
 

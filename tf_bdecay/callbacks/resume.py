@@ -8,7 +8,7 @@ import keras
 from tf_bdecay import keras_private
 from tf_bdecay.callbacks import epoch_feeds, epoch_sources, run_folder, run_record, run_state
 from tf_bdecay.data.order import check_seed
-from tf_bdecay.errors import check_count, check_flag, check_number, require
+from tf_bdecay.errors import check_count, check_flag, check_number, check_path, require
 from tf_bdecay.storage.saver import Saver
 
 
@@ -68,6 +68,7 @@ class Resume(keras.callbacks.Callback):
         show=True,
     ):
         super().__init__()
+        check_path("folder", folder, of="Resume")
         if every_updates is not None:
             check_count("every_updates", every_updates, of="Resume", what="a number of updates")
         if every_minutes is not None:

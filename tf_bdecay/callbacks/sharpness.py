@@ -11,7 +11,7 @@ import keras
 
 from tf_bdecay import extras
 from tf_bdecay.callbacks.update_log import unusable
-from tf_bdecay.errors import BadInput, check_count, check_flag
+from tf_bdecay.errors import BadInput, check_count, check_flag, check_path
 from tf_bdecay.sharpness import registry
 
 _COLUMNS = ("epoch", "asked", "measure", "level", "name", "value", "standard_error", "share")
@@ -87,6 +87,7 @@ class SharpnessCallback(keras.callbacks.Callback):
         extras.check(of, "tensorboard", "pandas", "matplotlib")
         self.data, self.loss, self.options = data, loss, options
         self.every, self.before = int(every), before
+        check_path("log_dir", log_dir, of=of)
         self.log_dir = pathlib.Path(log_dir)
 
     def on_train_begin(self, logs=None):

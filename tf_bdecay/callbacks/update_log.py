@@ -5,7 +5,7 @@ import warnings
 
 import keras
 
-from tf_bdecay.errors import BadInput, check_count, check_flag, first_line
+from tf_bdecay.errors import BadInput, check_count, check_flag, check_path, first_line
 from tf_bdecay.optim.base import DecayByRole, unwrapped
 
 
@@ -27,6 +27,8 @@ class UpdateLog(keras.callbacks.Callback):
         if every is not None:
             check_count("every", every, of=of, what="a whole number of updates")
         check_flag("show", show, of=of)
+        if log_dir is not None:
+            check_path("log_dir", log_dir, of=of)
         self.log_dir = None if log_dir is None else pathlib.Path(log_dir)
         self.every, self.show, self._files = every, show, None
 

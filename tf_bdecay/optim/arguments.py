@@ -1,14 +1,14 @@
 """Checks of optimizers' arguments: what would be silently wrong is refused with what to use."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
 
 from tf_bdecay import patterns
 from tf_bdecay.decay import DecayPolicy
-from tf_bdecay.errors import require, unknown
+from tf_bdecay.errors import check_flag, check_number, require, shown, unknown
 from tf_bdecay.roles import ROLES
 
 # For type checkers: what `learning_rate` may be.
@@ -39,11 +39,29 @@ def keras_arguments(kind, arguments):
         if name in _REFUSED:
             require(
                 value is None,
-                f"{kind} does not take `{name}`: {_REFUSED[name]}. Received: {name}={value!r}",
+                f"{kind} does not take `{name}`: {_REFUSED[name]}. Received: {name}={shown(value)}",
             )
         elif name not in KERAS_ARGUMENTS:
             raise unknown(f"argument of {kind}", name, KERAS_ARGUMENTS)
+        elif name == "use_ema":
+            check_flag(name, value, of=kind)
+        elif name == "loss_scale_factor" and value is not None:
+            check_number(name, value, of=kind, above=0)
     return {name: value for name, value in arguments.items() if name not in _REFUSED}
+
+
+def overrides(kind, roles):
+    """The roles that were given by pattern, as a dict.
+
+    Raises:
+        BadInput: it is no dict.
+    """
+    require(
+        roles is None or isinstance(roles, Mapping),
+        f"`roles` of {kind} must be a dict of regular expressions to roles, such as "
+        f"{{'my_norm/scale': 'gamma'}}. Received: roles={shown(roles)}",
+    )
+    return dict(roles or {})
 
 
 def policy(kind, weight_decay):
@@ -58,7 +76,7 @@ def policy(kind, weight_decay):
         isinstance(weight_decay, DecayPolicy),
         f"`weight_decay` of {kind} must be a policy that says which variables decay: for example "
         "tf_bdecay.decay.NoBiasDecay(0.01) for kernels only, FullDecay(0.01) for all, NoDecay() "
-        f"for none. Received: weight_decay={weight_decay!r}",
+        f"for none. Received: weight_decay={shown(weight_decay)}",
     )
     return weight_decay
 

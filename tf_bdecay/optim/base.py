@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 from tf_bdecay import keras_private, patterns
-from tf_bdecay.errors import BadInput, check_flag, check_number, require
+from tf_bdecay.errors import BadInput, check_flag, check_number, require, shown
 from tf_bdecay.optim import arguments, whole_tensors
 from tf_bdecay.optim.blocks import Layout
 from tf_bdecay.optim.decision import Decides
@@ -78,16 +78,16 @@ class DecayByRole(Decides, keras.optimizers.Optimizer):
         check_flag("skip_nonfinite", skip_nonfinite, of=kind)
         check_flag("gradient_norms", gradient_norms, of=kind)
         require(
-            compile_update in ("auto", True, False),
+            isinstance(compile_update, bool) or str(compile_update) == "auto",
             f"`compile_update` of {kind} must be 'auto', True or False. "
-            f"Received: compile_update={compile_update!r}",
+            f"Received: compile_update={shown(compile_update)}",
         )
         super().__init__(learning_rate=learning_rate, name=name, **kept)
         self.global_clipnorm = None if global_clipnorm is None else float(global_clipnorm)
         self.skip_nonfinite = skip_nonfinite
         self.gradient_norms = gradient_norms
         self.compile_update = compile_update
-        self.role_overrides = dict(roles or {})
+        self.role_overrides = arguments.overrides(kind, roles)
         self.rate_multipliers = patterns.numbers(rate_multipliers or {}, "rate_multipliers", kind)
         self.policy_is_default = isinstance(weight_decay, str) and weight_decay == "default"
         if self.policy_is_default:

@@ -6,11 +6,12 @@ list of trainable variables, never a pair of names.
 
 import dataclasses
 from collections import Counter
+from collections.abc import Iterable
 
 import keras
 
 from tf_bdecay import keras_private, patterns
-from tf_bdecay.errors import BadInput, unknown
+from tf_bdecay.errors import BadInput, shown, unknown
 from tf_bdecay.roles import scales
 from tf_bdecay.roles.owners import owners_of
 
@@ -147,7 +148,13 @@ def roles_of(model_or_variables, overrides=None) -> Roles:
         variables = list(model_or_variables.trainable_variables)
         layers = keras_private.layers_of(model_or_variables)
     else:
-        variables = list(model_or_variables)
+        given = model_or_variables
+        variables = list(given) if isinstance(given, Iterable) else [given]
+        if not all(hasattr(v, "shape") and hasattr(v, "name") for v in variables):
+            raise BadInput(
+                "Roles are of a built Keras model, or of a list of its trainable variables. "
+                f"Received: {shown(given)}"
+            )
     _check_once(variables)
     owners = owners_of(variables, layers)
     groups = _groups(variables, owners)

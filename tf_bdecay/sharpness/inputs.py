@@ -7,14 +7,14 @@ import keras
 from keras import tree
 
 from tf_bdecay import keras_private
-from tf_bdecay.errors import BadInput, require
+from tf_bdecay.errors import BadInput, require, shown
 
 
 def check_model(model):
     """Raises `BadInput` unless it is a built Keras model with something to train."""
     require(
         isinstance(model, keras.layers.Layer),
-        f"Sharpness is measured of a Keras model. Received: {model!r}",
+        f"Sharpness is measured of a Keras model. Received: {shown(model)}",
     )
     require(
         model.built,
@@ -64,9 +64,13 @@ _OF_EXAMPLES = {
 def _shapes_and_types(part):
     """Shapes of the arrays, without their first axis, and dtypes: two pieces of a sentence."""
     arrays = tree.flatten(part)
-    more = f" and {len(arrays) - 4} more" if len(arrays) > 4 else ""
-    found = [[str(a.shape[1:]) for a in arrays[:4]], [str(a.dtype) for a in arrays[:4]]]
-    return [", ".join(words) + more for words in found]
+    return few([a.shape[1:] for a in arrays]), few([a.dtype for a in arrays])
+
+
+def few(things):
+    """The first four of a list, and how many more there are, as a piece of a sentence."""
+    more = f" and {len(things) - 4} more" if len(things) > 4 else ""
+    return (", ".join(map(str, things[:4])) or "none") + more
 
 
 _MOST_OF_REASON = 300  # characters

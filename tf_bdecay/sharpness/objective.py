@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import ops, tree
 
 from tf_bdecay import keras_private
-from tf_bdecay.errors import require, unknown
+from tf_bdecay.errors import require, shown, unknown
 
 _NOT_LOSSES = {"deserialize", "get", "serialize"}  # public names of keras.losses
 _BY_SHAPE = ("crossentropy", "ce")  # names that `compile` knows and keras.losses does not
@@ -76,7 +76,7 @@ def resolve_loss(loss):
     require(
         callable(loss) and not isinstance(loss, type),
         "The loss must be a callable (y, outputs) that gives a value for each example, a Keras "
-        f"loss, or the name of one. Received: loss={loss!r}",
+        f"loss, or the name of one. Received: loss={shown(loss)}",
     )
     name = getattr(loss, "__name__", "")
     return CompiledFunction(loss) if loss is getattr(keras.losses, name, None) else loss

@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import tree
 
 from tf_bdecay.errors import BadInput, first_line, require
+from tf_bdecay.sharpness.inputs import few
 
 _RIGHT = "pass a pair (x, y) of arrays, a tf.data.Dataset or a keras.utils.PyDataset of batches"
 
@@ -166,15 +167,15 @@ def _length(pair):
     known = set(lengths[0] + lengths[1])
     require(
         len(known) == 1 and None not in known,
-        "x and y must hold as many examples as each other, along their first axis. "
+        "x and y must be arrays that hold as many examples as each other, along their first axis. "
         f"Received: {_listed(lengths[0])} and {_listed(lengths[1])}",
     )
     return known.pop()
 
 
 def _types(part):
-    return ", ".join(type(leaf).__name__ for leaf in tree.flatten(part)) or "none"
+    return few([type(leaf).__name__ for leaf in tree.flatten(part)])
 
 
 def _listed(lengths):
-    return ", ".join("a scalar" if n is None else str(n) for n in lengths) or "none"
+    return few(["a scalar" if n is None else n for n in lengths])
