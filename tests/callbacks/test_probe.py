@@ -91,6 +91,19 @@ def test_probing_every_update_on_the_training_batch_is_deciding_by_the_update(ki
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
+def test_a_reloaded_model_applies_the_decision_that_was_saved(tmp_path):
+    model, data = compiled(), images()
+    fit(model, data, callbacks=[ProbeDecision(data, every=1)])
+    model.save(tmp_path / "model.keras")
+    reloaded = keras.models.load_model(tmp_path / "model.keras")
+    decided = reloaded.optimizer.decision().decay_on
+    for one in (model, reloaded):
+        one.train_on_batch(*data)
+    np.testing.assert_array_equal(reloaded.optimizer.decision().decay_on, decided)
+    for a, b in zip(model.get_weights(), reloaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 class CountsProbes(ProbeDecision):
     """Notes before which update it measured."""
 

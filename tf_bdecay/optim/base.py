@@ -238,6 +238,8 @@ class DecayByRole(Decides, keras.optimizers.Optimizer):
                     )
                     return
         super().load_own_variables(store)
+        # An update had a decision to apply, which is in the state.
+        self._decided_by_probe = self._decided_by_probe or bool(self.iterations.numpy() > 0)
 
     def exclude_from_weight_decay(self, var_list=None, var_names=None):
         """Refused: what decays is the policy's."""
