@@ -88,7 +88,7 @@ class Roles:
             variables: list of Keras variables.
 
         Returns:
-            `Roles`; a pair of which one variable is left out is none.
+            `Roles`; a pair that lacks one of its variables is left out.
 
         Raises:
             BadInput: a variable that these roles are not of.
