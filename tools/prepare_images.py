@@ -5,8 +5,8 @@
 The source is a folder of class folders, an archive, shards, or whatever else docs/pictures.md has;
 train with `--config.data.source=/data/imagenet_256`. Hard pictures become plain ones on the way.
 With --shorter, pictures whose shorter side is longer are resized, to JPEGs of quality 95. A run
-that was ended goes on where it was, when it is started again. At the end all is read again and
-compared with its checksums. Exit codes: 0 done, 2 input that cannot be used.
+that was ended goes on where it was, when it is started again with the same pictures. At the end all
+is read again and compared with its checksums. Exit codes: 0 done, 2 input that cannot be used.
 """
 
 import os
@@ -50,7 +50,7 @@ def main(rest):
         "pictures": _EACH.value,
         "splits": counts,
     }
-    preparing.begin(to, settings, found.classes)
+    preparing.begin(to, settings, found)
     work = [
         (path, found.splits[split], indexes)
         for split, count in counts.items()

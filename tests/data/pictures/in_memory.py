@@ -38,6 +38,9 @@ class InMemory(Records):
     def read(self, index):
         return self.contents[index]
 
+    def files(self):
+        return []
+
     def where(self, index):
         return f"memory/{index}"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.pictures import folder, hard
+from tests.data.pictures import archive, folder, hard
 from tf_bdecay.data.pictures import headers, layouts, plain, preparing
 from tf_bdecay.data.pictures.layouts import tfrecord_file
 from tf_bdecay.errors import BadInput
@@ -20,7 +20,7 @@ def prepared(tmp_path, tree, shorter=None, each=2):
     """Writes a tree of folders as shards, and opens both."""
     source = layouts.open_pictures(folder.write(tmp_path / "source", tree))
     to = str(tmp_path / "prepared")
-    preparing.begin(to, SETTINGS, source.classes)
+    preparing.begin(to, SETTINGS, source)
     for split, records in source.splits.items():
         for path, indexes in preparing.shards(to, split, len(records), each):
             preparing.write_shard(path, records, indexes, shorter)
@@ -63,7 +63,7 @@ def test_a_run_that_was_ended_goes_on_with_the_shards_that_are_not_whole(tmp_pat
     with open(paths[2], "r+b") as file:
         file.truncate(50)
     before = os.stat(paths[0]).st_mtime_ns
-    preparing.begin(str(tmp_path / "prepared"), SETTINGS, source.classes)
+    preparing.begin(str(tmp_path / "prepared"), SETTINGS, source)
     for path, indexes in preparing.shards(str(tmp_path / "prepared"), "train", 6, 2):
         preparing.write_shard(path, source.splits["train"], indexes)
     assert os.stat(paths[0]).st_mtime_ns == before
@@ -112,10 +112,35 @@ def test_a_picture_that_is_none_is_named_and_its_shard_not_written(tmp_path):
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
-    preparing.begin(str(tmp_path / "to"), SETTINGS, ("ant",))
-    preparing.begin(str(tmp_path / "to"), SETTINGS, ("ant",))
+    found = layouts.open_pictures(folder.write(tmp_path / "source", folder.split_of(1)))
+    preparing.begin(str(tmp_path / "to"), SETTINGS, found)
+    preparing.begin(str(tmp_path / "to"), SETTINGS, found)
     with pytest.raises(BadInput, match="prepared in another way.*'pictures': 3.*'pictures': 2"):
-        preparing.begin(str(tmp_path / "to"), {**SETTINGS, "pictures": 3}, ("ant",))
+        preparing.begin(str(tmp_path / "to"), {**SETTINGS, "pictures": 3}, found)
     folder.write(tmp_path / "other", {"a.txt": ""})
     with pytest.raises(BadInput, match="other must be empty or new"):
-        preparing.begin(str(tmp_path / "other"), SETTINGS, None)
+        preparing.begin(str(tmp_path / "other"), SETTINGS, found)
+
+
+def refused(to, source, said):
+    before = (to / "prepared.json").read_bytes(), (to / "classes.txt").read_bytes()
+    with pytest.raises(BadInput, match="was prepared from other pictures: ") as caught:
+        preparing.begin(str(to), SETTINGS, layouts.open_pictures(source))
+    assert said in str(caught.value)
+    assert before == ((to / "prepared.json").read_bytes(), (to / "classes.txt").read_bytes())
+
+
+def test_classes_of_other_names_are_refused_though_the_labels_are_the_same(tmp_path):
+    source, to = folder.write(tmp_path / "source", folder.split_of(2)), tmp_path / "to"
+    preparing.begin(str(to), SETTINGS, layouts.open_pictures(source))
+    os.rename(os.path.join(source, "ant"), os.path.join(source, "cow"))
+    refused(to, source, "Received: classes 'bee', 'cow', and there: 'ant', 'bee'")
+
+
+@pytest.mark.parametrize("pack", [lambda tree: tree, lambda tree: archive.tar(archive.flat(tree))])
+def test_other_pictures_of_the_same_classes_are_refused(tmp_path, pack):
+    to = tmp_path / "to"
+    source = folder.write(tmp_path / "source.tar", pack(folder.split_of(2)))
+    preparing.begin(str(to), SETTINGS, layouts.open_pictures(source))
+    folder.write(source, pack(folder.split_of(2, seed=1)))
+    refused(to, source, "labels, or names, sizes or times of the files, are no longer")

@@ -3,11 +3,12 @@
     train-00000-of-00008          records as TPU repositories have them, labels as given
     train-00000-of-00008.index    where its records are, with a checksum
     classes.txt                   names in the order of labels
-    prepared.json                 of what, and how; whoever goes on must mean the same
+    prepared.json                 of what, and how; whoever goes on must mean the same pictures
 
 A shard gets its name when it is whole, so that a run that was ended goes on with the next.
 """
 
+import hashlib
 import io
 import json
 import os
@@ -15,7 +16,7 @@ import os
 from tf_bdecay.data import crc32c, tfrecords
 from tf_bdecay.data.pictures import plain
 from tf_bdecay.data.pictures.layouts import tfrecord_file
-from tf_bdecay.data.pictures.layouts.names import printable
+from tf_bdecay.data.pictures.layouts.names import listed, printable
 from tf_bdecay.errors import BadInput, require
 from tf_bdecay.storage.files import atomic_write
 
@@ -23,40 +24,70 @@ QUALITY = 95
 _SETTINGS = "prepared.json"
 
 
-def begin(folder, settings, classes):
-    """Makes the folder, or finds that of the same settings.
+def begin(folder, settings, found):
+    """Makes the folder, or finds that of the same settings and pictures.
 
     Args:
         folder: path.
         settings: dict of JSON values.
-        classes: names, or None.
+        found: the pictures, a `Found`.
 
     Raises:
-        BadInput: other files in it, or those of other settings.
+        BadInput: other files in it, or those of other settings or pictures.
     """
     os.makedirs(folder, exist_ok=True)
-    path = os.path.join(folder, _SETTINGS)
+    path, classes = os.path.join(folder, _SETTINGS), found.classes
+    pictures = {"classes": classes and list(classes), "digest": _digest(found.splits)}
     if os.path.exists(path):
-        with open(path, encoding="utf-8") as file:
-            try:
-                found = json.load(file)
-            except ValueError:
-                found = None
-        require(
-            found == settings,
-            f"{printable(folder)} holds pictures prepared in another way: name another folder, or "
-            f"remove it. Received: {settings}, and there: {found}",
-        )
+        _check_same(folder, settings, pictures)
     else:
         require(
             not os.listdir(folder),
             f"{printable(folder)} must be empty or new, for nothing there to be mistaken for a "
             "prepared picture.",
         )
-        _write(path, json.dumps(settings, indent=2).encode())
+        _write(path, json.dumps({**settings, **pictures}, indent=2).encode())
     if classes is not None:
         text = "".join(f"{name}\n" for name in classes)
         _write(os.path.join(folder, "classes.txt"), os.fsencode(text))
+
+
+def _digest(splits):
+    """A hash of labels, and of names, sizes and times of files: a run may go on with no others."""
+    digest = hashlib.sha256()
+    for split, records in splits.items():
+        digest.update(split.encode() + records.labels.tobytes())
+        for path in records.files():
+            status = os.stat(path)
+            digest.update(os.fsencode(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0"))
+    return digest.hexdigest()
+
+
+def _check_same(folder, settings, pictures):
+    """Raises `BadInput` unless a folder's settings and pictures are these."""
+    with open(os.path.join(folder, _SETTINGS), encoding="utf-8") as file:
+        try:
+            there = json.load(file)
+        except ValueError:
+            there = None
+    there, name = there if isinstance(there, dict) else {}, printable(folder)
+    before = {key: value for key, value in there.items() if key not in pictures}
+    require(
+        before == settings,
+        f"{name} holds pictures prepared in another way: name another folder, or remove it. "
+        f"Received: {settings}, and there: {before}",
+    )
+    names = [value and listed(value) for value in (there.get("classes"), pictures["classes"])]
+    require(
+        there.get("classes") == pictures["classes"],
+        f"{name} was prepared from other pictures: name another folder, or remove it. Received: "
+        f"classes {names[1] or 'without names'}, and there: {names[0] or 'without names'}",
+    )
+    require(
+        there.get("digest") == pictures["digest"],
+        f"{name} was prepared from other pictures: labels, or names, sizes or times of the files, "
+        "are no longer what they were: name another folder, or remove it.",
+    )
 
 
 def shards(folder, split, count, each):

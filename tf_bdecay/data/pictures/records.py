@@ -35,6 +35,10 @@ class Records(abc.ABC):
         """
 
     @abc.abstractmethod
+    def files(self):
+        """Paths of the files that the pictures are in, each once, in a fixed order."""
+
+    @abc.abstractmethod
     def where(self, index):
         """A picture's place for a person: its file, and its shard and record where it has one."""
 

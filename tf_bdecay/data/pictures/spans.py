@@ -69,6 +69,9 @@ class Spans(Records):
         """Path of the file that a picture is in."""
         return self._files[self._file_of[index]][0]
 
+    def files(self):
+        return [path for path, _ in self._files]
+
     def read(self, index):
         if index in self._broken:
             raise BadInput(self._broken[index])

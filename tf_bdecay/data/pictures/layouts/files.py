@@ -71,6 +71,9 @@ class Files(Records):
         folder = self._folders[np.searchsorted(self._ends, index, side="right")]
         return os.path.join(folder, self._names[index])
 
+    def files(self):
+        return map(self.path, range(len(self)))
+
     def where(self, index):
         return printable(self.path(index))
 

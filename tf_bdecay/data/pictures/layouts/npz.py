@@ -25,17 +25,18 @@ _PICTURES, _LABELS = ("x", "images", "data"), ("y", "labels", "targets")
 class Arrays(Records):
     """Pictures of an array in memory, each given as a PNG of the same pixels."""
 
-    def __init__(self, images, labels, where):
+    def __init__(self, images, labels, path, name):
         """Takes an array of pictures.
 
         Args:
             images: uint8 [n, height, width] or [n, height, width, 1, 3 or 4].
             labels: int64 [n].
-            where: the array's place, in words.
+            path: of the file that it was in.
+            name: of the array in that file.
         """
         super().__init__(labels)
         self._images = images[..., 0] if images.shape[-1] == 1 and images.ndim == 4 else images
-        self._where = where
+        self._place, self._array = path, name
 
     def read(self, index):
         extras.check("Reading pictures", "PIL")
@@ -46,8 +47,11 @@ class Arrays(Records):
         Image.fromarray(self._images[index]).save(file, "PNG", compress_level=1)
         return file.getvalue()
 
+    def files(self):
+        return [self._place]
+
     def where(self, index):
-        return f"{self._where}[{index}]"
+        return f"{printable(self._place)}: {self._array}[{index}]"
 
 
 def recognise(path):
@@ -63,7 +67,7 @@ def recognise(path):
     stored = {split: arrays[labels] for split, (_, labels) in pairs.items()}
     labels, classes = labels_of_splits(path, stored)
     splits = {
-        split: Arrays(arrays[pictures], labels[split], f"{printable(path)}: {pictures}")
+        split: Arrays(arrays[pictures], labels[split], path, pictures)
         for split, (pictures, _) in pairs.items()
     }
     others = sorted(arrays.keys() - {name for pair in pairs.values() for name in pair})

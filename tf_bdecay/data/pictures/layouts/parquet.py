@@ -56,6 +56,9 @@ class Rows(Records):
         require(content, f"{self.where(index)} has no bytes, where a picture should be.")
         return content
 
+    def files(self):
+        return [shard.path for shard in self._shards]
+
     def where(self, index):
         group, row = self._place(index)
         shard, number = self._places[group]
