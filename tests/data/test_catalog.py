@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tf_bdecay.data import load
+from tf_bdecay.data import catalog, load
 from tf_bdecay.errors import BadInput
 
 
@@ -16,6 +16,11 @@ def test_digits_are_the_set_that_needs_nothing():
     assert (images.name, images.num_classes, images.image_shape) == ("digits", 10, (8, 8, 1))
     assert images.validation is None
     assert (images.augmentation.padding, images.augmentation.flip) == (1, False)
+
+
+def test_names_of_classes_are_known_where_the_set_has_them():
+    assert catalog.classes_of("digits") == load("digits").classes == tuple("0123456789")
+    assert catalog.classes_of("cifar100") is catalog.classes_of("pictures") is None
 
 
 def test_validation_comes_out_of_training_and_leaves_the_test_split_alone():

@@ -85,6 +85,30 @@ def test_another_head_is_of_no_use_to_an_evaluation(finished):
     refused(finished, network(classes=7), sentence, new_head=False)
 
 
+def test_the_head_starts_anew_for_as_many_classes_of_other_names(finished):
+    """The run was of the digits."""
+    source, names = initial.find(finished[1]), tuple("0123456789")
+    for classes in (None, names):
+        assert initial.load(source, network(), classes=classes).head == ""
+    model = network()
+    head = values(model.get_layer("head").weights)
+    loaded = initial.load(source, model, classes=(*names[:9], "10"))
+    assert str(loaded).endswith("; head starts anew (class 9 is '9' there and '10' here)")
+    for a, b in zip(values(model.get_layer("head").weights), head, strict=True):
+        np.testing.assert_array_equal(a, b)
+    said = (
+        "were trained on other classes (class 0 is '0' there and '1' here): give data of the same"
+    )
+    refused(finished, model, said, new_head=False, classes=tuple("1023456789"))
+
+
+def test_a_head_is_kept_where_one_side_has_only_numbers_and_that_is_said(finished):
+    loaded = initial.load(initial.find(finished[1]), network(), False, tuple("abcdefghij"))
+    assert str(loaded).endswith(
+        "; class 0 is '0' there and 'a' here: taken to be the same classes in the same order"
+    )
+
+
 def test_other_shapes_are_named(finished):
     refused(
         finished,

@@ -18,7 +18,7 @@ from configs import imagenet_tiny
 from tests.data.pictures.in_memory import jpeg, write_folders
 from tf_bdecay.errors import BadInput
 from tf_bdecay.layers import GhostBatchNormalization
-from tf_bdecay.training import experiment, loop, parts, running
+from tf_bdecay.training import evaluation, experiment, initial, loop, parts, running
 from tf_bdecay.training.config import check
 from tf_bdecay.training.dotted import flatten
 from tf_bdecay.training.workdir import Workdir
@@ -78,6 +78,21 @@ def test_the_pictures_that_are_shown_first_are_the_first_of_training(source):
     np.testing.assert_array_equal(shown, x[:5])
     np.testing.assert_array_equal(labels, y[:5])
     assert len(loop.first_pictures(made, 99)[1]) == 16  # a batch
+
+
+def test_weights_are_evaluated_on_other_pictures_of_the_same_classes_alone(source, tmp_path):
+    run = tmp_path / "run"
+    train(config_of(source, epochs=1), run)
+    other = write_folders(tmp_path / "other", "abc", 24)
+    page, weights = Console(file=io.StringIO()), initial.find(run)
+    evaluation.evaluate(experiment.build(config_of(other)), weights, run, page)
+    before = (run / evaluation.FILE).read_bytes()
+    (other / "a").rename(other / "d")
+    made = experiment.build(config_of(other))
+    with pytest.raises(BadInput, match="on other classes .class 0 is 'a' there and 'b' here"):
+        evaluation.evaluate(made, weights, run, page)
+    assert (run / evaluation.FILE).read_bytes() == before
+    assert initial.load(weights, made.model, classes=made.images.classes).head == "head"
 
 
 MIXED = {"data.mixup": 0.2, "data.cutmix": 1.0, "label_smoothing": 0.1}

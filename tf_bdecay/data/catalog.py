@@ -84,6 +84,11 @@ _SOURCES = {
 NAMES = tuple(_SOURCES)
 
 
+def classes_of(name):
+    """Names of a set's classes, in the order of their labels; None where they are not known."""
+    return _SOURCES[name].classes if name in NAMES else None
+
+
 def load(
     name, data_dir=None, download=False, seed=0, validation=0.0, *, images=None, downsample=1
 ) -> ImageSet:

@@ -58,9 +58,10 @@ def evaluate(experiment, source, folder=None, console=None):
         Dict of "test_accuracy", "test_accuracy_precise" and the like to a float.
 
     Raises:
-        BadInput: the weights cannot be read or do not fit.
+        BadInput: the weights cannot be read, do not fit, or were trained on other classes.
     """
-    loaded = initial.load(source, experiment.model, new_head=False)
+    classes = experiment.images.classes
+    loaded = initial.load(source, experiment.model, new_head=False, classes=classes)
     precise = loop.precise_statistics(experiment)
     splits = ["test", *["validation"] * (experiment.images.validation is not None)]
     found = {}

@@ -1,7 +1,7 @@
 """Weights to start from: of a saved model, of a run, or of a checkpoint of one.
 
 They are matched by the variables' paths and shapes, moving statistics among them. The optimizer
-starts anew. Only the head, the last dense layer, may have another number of classes.
+starts anew. Only the head, the last dense layer, may be of other classes.
 """
 
 import dataclasses
@@ -16,6 +16,7 @@ import numpy as np
 from tf_bdecay.errors import require, shown
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.files import read_json, sha256_of
+from tf_bdecay.training import run_pictures
 
 _RIGHT = "name a workdir of tf_bdecay, a checkpoint in one, or a saved model FILE.keras"
 _MODEL = "model/"
@@ -55,7 +56,7 @@ class Loaded:
         source: the `Source`.
         variables: how many.
         head: the name of the layer that was left as it was made, or "".
-        words: why it was, or "".
+        words: why it was; where it was not, what is to be said of its classes, or "".
     """
 
     source: Source
@@ -65,7 +66,8 @@ class Loaded:
 
     def __str__(self):
         found = f"{self.variables} variables of {self.source.file}"
-        return f"{found}; {self.head} starts anew ({self.words})" if self.head else found
+        words = f"{self.head} starts anew ({self.words})" if self.head else self.words
+        return f"{found}; {words}" if words else found
 
 
 def find(path, flag="--init_from"):
@@ -142,29 +144,37 @@ def weights_in(folder, flag):
     return newest
 
 
-def load(source, model, new_head=True):
+def load(source, model, new_head=True, classes=None):
     """Assigns weights to a model's variables of the same paths and shapes.
 
     Args:
         source: from `find`.
         model: the built functional model.
-        new_head: whether its head stays as it was made where the number of classes is another.
+        new_head: whether its head stays as it was made where the classes are others.
+        classes: their names here, in order; None where only their number is known.
 
     Returns:
         A `Loaded`.
 
     Raises:
-        BadInput: the file cannot be read, or a variable does not fit. Nothing has changed then.
+        BadInput: the file cannot be read, a variable does not fit, or the classes are others
+            without `new_head`. Nothing has changed then.
     """
+    differing, note = run_pictures.compared(run_pictures.classes_of(source.file), classes)
+    require(
+        new_head or not differing,
+        f"The weights of {source.file} were trained on other classes ({differing}): give data of "
+        "the same classes, in the same order.",
+    )
     arrays = _read(source, model)
     ours = _by_path(model)
-    head, words = _other_head(arrays, ours, model) if new_head else ("", "")
+    head, words = _other_head(arrays, ours, model, differing) if new_head else ("", "")
     kept = {path for path in ours if head and path.startswith(f"{head}/")}
     _check(source, arrays, ours, kept)
     for path, variable in ours.items():
         if path not in kept:
             variable.assign(arrays[path])
-    return Loaded(source, len(ours) - len(kept), head, words)
+    return Loaded(source, len(ours) - len(kept), head, words or note)
 
 
 def _by_path(model):
@@ -212,8 +222,8 @@ class _Shape:
     image_shape: tuple
 
 
-def _other_head(arrays, ours, model):
-    """The name of the last layer where it is of another number of classes, and how many."""
+def _other_head(arrays, ours, model, differing):
+    """The name of the last layer where it is of other classes, and how they differ."""
     head = model.layers[-1].name
     own = {path: v for path, v in ours.items() if path.startswith(f"{head}/")}
     fits = own.keys() <= arrays.keys() and all(
@@ -223,7 +233,9 @@ def _other_head(arrays, ours, model):
     if len(counts) != 1:
         return "", ""
     (there,), (here,) = counts.pop()
-    return (head, f"{there} classes there, {here} here") if there != here else ("", "")
+    if there != here:
+        return head, f"{there} classes there, {here} here"
+    return (head, differing) if differing else ("", "")
 
 
 def _check(source, arrays, ours, kept):

@@ -88,7 +88,8 @@ def _train(experiment, workdir, console, deterministic, source):
         say(f"There is no checkpoint in {workdir.checkpoints}: the run starts from the beginning.")
     begins = {}
     if source and not start.update:
-        say(f"Starting from {initial.load(source, experiment.model)}.")
+        loaded = initial.load(source, experiment.model, classes=experiment.images.classes)
+        say(f"Starting from {loaded}.")
         begins["init_from"] = source.record()
     elif not start.update and finetuning.frozen(experiment.model):
         say("Warning: without --init_from the layers that are frozen have new, random weights.")

@@ -26,7 +26,7 @@ from tf_bdecay.storage.files import (
     versions,
     write_json,
 )
-from tf_bdecay.training import initial
+from tf_bdecay.training import initial, run_pictures
 
 ANOTHER = "choose another --workdir"  # where a file is not what a run left there
 _UNSET = "(not there)"
@@ -241,19 +241,11 @@ class Workdir:
         Raises:
             BadInput: it goes on with other pictures.
         """
-        file, record = self.path / "pictures.json", json_ready(record)
+        file = self.path / run_pictures.FILE
         if resumes and file.exists():
-            before = read_json(file, dict, ANOTHER)
-            record.pop("skipped pictures")  # with where they are, which may be another folder now
-            differing = [name for name, value in record.items() if before.get(name) != value]
-            require(
-                not differing,
-                f"The pictures are not those that the run in {self.path} began with: their "
-                f"{', '.join(differing)} differ from {file.name}. Put them back, or choose another "
-                "--workdir.",
-            )
-            return
-        write_json(file, record)
+            run_pictures.check_same(self.path, record, ANOTHER)
+        else:
+            write_json(file, json_ready(record))
 
     def _check_writable(self):
         existing = self.path

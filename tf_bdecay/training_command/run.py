@@ -209,7 +209,8 @@ class _Command:
 
         print(experiment.describe(made), flush=True)
         if self.options.dry_run and source:
-            print(f"It would start from {initial.load(source, made.model)}.")
+            loaded = initial.load(source, made.model, classes=made.images.classes)
+            print(f"It would start from {loaded}.")
 
     def _trained(self, made, workdir, source):
         """Trains, says where the result is, and exports it; returns the exit code."""
