@@ -1,6 +1,7 @@
 """An exported network gives the model's probabilities, from pixels, without this library."""
 
 import dataclasses
+import shutil
 import subprocess
 import sys
 
@@ -9,15 +10,21 @@ import numpy as np
 import pytest
 
 from tf_bdecay.errors import BadInput
+from tf_bdecay.storage.files import write_json
 from tf_bdecay.training.export import export
 
 
 @pytest.fixture(scope="module")
 def exported(finished, tmp_path_factory):
+    """Of a run whose pictures were of the classes a to j, with others to try it on."""
     made, path, _ = finished
     folder = tmp_path_factory.mktemp("exports") / "new" / "served"
-    images = dataclasses.replace(made.images, classes=tuple("abcdefghij"))
-    difference = export(path / "model.keras", images, folder)
+    run = tmp_path_factory.mktemp("run")
+    shutil.copy(path / "model.keras", run)
+    write_json(run / "config.json", {"data.name": "pictures"})
+    write_json(run / "pictures.json", {"classes": list("abcdefghij")})
+    images = dataclasses.replace(made.images, classes=tuple("klmnopqrst"))
+    difference = export(run / "model.keras", images, folder)
     return folder, difference
 
 
@@ -48,7 +55,7 @@ def test_it_gives_the_probabilities_of_the_model_for_pixels(finished, exported, 
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_the_names_of_the_classes_are_beside_it_and_nothing_else(exported):
+def test_the_names_of_the_runs_classes_are_beside_it_and_nothing_else(exported):
     folder, _ = exported
     assert (folder / "assets.extra" / "classes.txt").read_text().split() == list("abcdefghij")
     assert [p.name for p in folder.parent.iterdir()] == ["served"]

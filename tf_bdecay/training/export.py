@@ -9,8 +9,7 @@ import numpy as np
 
 from tf_bdecay import data
 from tf_bdecay.data.augment import standardise
-from tf_bdecay.training import saved
-from tf_bdecay.training.predictions import class_names
+from tf_bdecay.training import run_pictures, saved
 from tf_bdecay.training.workdir import check_new_folder
 
 TRIED = 32  # pictures on which the exported network is compared
@@ -22,7 +21,8 @@ def export(file, images, path):
 
     The one endpoint, `serve`, takes uint8 images [n, height, width, channels], of any n, and gives
     float32 probabilities [n, classes]: standardised as in training, moving statistics, softmax.
-    Where the classes have names, `assets.extra/classes.txt` has them, a line each.
+    Where the classes have names, `assets.extra/classes.txt` has them, a line each: those that the
+    run of the file was trained on, or else the data set's.
 
     Args:
         file: path of the `.keras` file.
@@ -40,6 +40,7 @@ def export(file, images, path):
     import tensorflow as tf
 
     model = saved.load(file)
+    names = run_pictures.classes_of(pathlib.Path(file)) or images.classes
 
     def probabilities(x):
         x = standardise(x, images.mean, images.deviation)
@@ -55,9 +56,9 @@ def export(file, images, path):
         like = tf.TensorSpec([None, *images.image_shape], tf.uint8, name="images")
         archive.add_endpoint("serve", probabilities, input_signature=[like])
         archive.write_out(str(aside), verbose=False)
-        if getattr(images, "classes", None):
+        if names:
             (aside / "assets.extra").mkdir()
-            text = "".join(f"{name}\n" for name in class_names(images))
+            text = "".join(f"{name}\n" for name in names)
             (aside / "assets.extra" / "classes.txt").write_text(text, encoding="utf-8")
         difference = _difference(aside, probabilities, _pixels(images))
         half = any(layer.compute_dtype in ("float16", "bfloat16") for layer in model.layers)
