@@ -4,9 +4,13 @@ import zipfile
 import keras
 import pytest
 
+from tests.data.pictures.in_memory import write_folders
 from tf_bdecay.errors import BadInput
-from tf_bdecay.sharpness_command import subject
-from tf_bdecay.storage.files import write_json
+from tf_bdecay.sharpness_command import flags, subject
+from tf_bdecay.storage import checkpoints
+from tf_bdecay.storage.files import json_ready, write_json
+from tf_bdecay.training import config_file
+from tf_bdecay.training.dotted import flatten
 
 
 @pytest.mark.parametrize("channels, narrow", [(8, True), (16, False)])
@@ -61,3 +65,27 @@ def test_a_saved_model_whose_config_is_something_else(tmp_path, text):
         file.writestr("config.json", text)
     with pytest.raises(BadInput, match="is not a model that Keras saved as .keras"):
         subject.find(tmp_path / "net.keras")
+
+
+def test_a_run_is_measured_on_the_pictures_that_it_began_with(tmp_path):
+    source, run = write_folders(tmp_path / "pictures", "ab", 8), tmp_path / "run"
+    config = config_file.load("configs/imagenet_tiny.py", ".")
+    config.data.source = str(source)
+    run.mkdir()
+    write_json(run / "config.json", json_ready(flatten(config)))
+    checkpoints.save(run / "checkpoints", {}, {"update": 1}, keep=1)
+    found = subject.find(run)
+    pictures = subject.own_pictures(found, "pictures", None)
+    assert pictures.classes == ("a", "b")
+    write_json(run / "pictures.json", pictures.record())
+    options = flags.parse([f"--model={run}"], "sharpness")
+    settings = subject.settings_of(options, found, "pictures", pictures)
+    again = subject.own_pictures(found, "pictures", None)
+    assert subject.settings_of(options, found, "pictures", again) == settings
+    (source / "a").rename(source / "c")
+    with pytest.raises(BadInput, match="that the run in .* began with: their classes.*--model"):
+        subject.own_pictures(found, "pictures", None)
+    (run / "pictures.json").unlink()  # of a run that does not say which it had
+    other = subject.own_pictures(found, "pictures", None)
+    assert subject.settings_of(options, found, "pictures", other) != settings
+    assert subject.own_pictures(found, "digits", None) is None

@@ -31,6 +31,12 @@ def test_other_pictures_are_refused_by_what_differs(tmp_path):
     assert json.loads((tmp_path / "pictures.json").read_text()) == RECORD
 
 
+def test_a_digest_is_of_all_but_where_what_is_skipped_lies():
+    moved = {**RECORD, "skipped pictures": [["train", "y/1.jpg"]]}
+    assert run_pictures.digest(RECORD) == run_pictures.digest(moved)
+    assert run_pictures.digest(RECORD) != run_pictures.digest({**RECORD, "classes": ["a", "c"]})
+
+
 def test_the_classes_of_weights_are_those_of_the_run_around_them(tmp_path):
     run = run_at(tmp_path / "run")
     for weights in ("model.keras", "checkpoints/update_00000003.npz"):

@@ -9,6 +9,7 @@ import numpy as np
 from tf_bdecay.distribution import strategies
 from tf_bdecay.errors import BadInput, first_line
 from tf_bdecay.sharpness_command import examples, losses
+from tf_bdecay.sharpness_command.subject import is_own
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.training import datasets, parts, saved
 from tf_bdecay.training.step.trainer import Trainer
@@ -40,7 +41,7 @@ class Loaded:
     words: dict
 
 
-def load(subject, data, options, strategy=None):
+def load(subject, data, options, strategy=None, pictures=None):
     """Loads what the command line names.
 
     Args:
@@ -48,6 +49,7 @@ def load(subject, data, options, strategy=None):
         data: from `subject.check_data`.
         options: the `Options`.
         strategy: a `tf.distribute.Strategy` to make the model under, or None.
+        pictures: from `subject.own_pictures`.
 
     Returns:
         A `Loaded`.
@@ -58,7 +60,9 @@ def load(subject, data, options, strategy=None):
     _import(options.imports)
     fisher_rao = any(m.name == "fisher_rao" for m in options.measures)
     loss, from_logits = losses.make_loss(subject, options.loss, options.from_logits, fisher_rao)
-    own = datasets.load(subject.config, options.data_dir) if _own(subject, data) else None
+    own = pictures
+    if own is None and is_own(subject, data):
+        own = datasets.load(subject.config, options.data_dir)
     with strategies.scope(strategy):
         if subject.saved:
             model = saved.load(subject.weights, unknown=_UNKNOWN)
@@ -81,10 +85,6 @@ def load(subject, data, options, strategy=None):
             "loss": getattr(loss, "name", None) or getattr(loss, "__name__", "loss"),
         },
     )
-
-
-def _own(subject, data):
-    return subject.workdir and data == subject.config["data.name"]
 
 
 def _import(modules):

@@ -72,7 +72,8 @@ def run(options, console=None, stop=None, ending=None):
     stop = stop or signals.Request()
     found = subject.find(options.model)
     data = subject.check_data(found, options.data, options.data_dir, options.split)
-    settings = subject.settings_of(options, found, data)
+    pictures = subject.own_pictures(found, data, options.data_dir)
+    settings = subject.settings_of(options, found, data, pictures)
     folder = Folder(options.out or default_path(found.name, settings), settings)
     if folder.result:
         show(folder.result, console)
@@ -91,7 +92,7 @@ def run(options, console=None, stop=None, ending=None):
         stop.check()
         strategy = strategies.make(options.strategy, options.devices, options.logical_devices)
     stop.check()
-    loaded = loading.load(found, data, options, strategy)
+    loaded = loading.load(found, data, options, strategy, pictures)
     stop.check()
     if ending:
         ending.folder = folder.path

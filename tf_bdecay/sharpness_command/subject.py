@@ -10,7 +10,7 @@ from tf_bdecay import quirks
 from tf_bdecay.errors import BadInput, require, unknown
 from tf_bdecay.sharpness_command.flags import DATA_SETS
 from tf_bdecay.storage.files import is_count, read_json, sha256_of
-from tf_bdecay.training import initial
+from tf_bdecay.training import datasets, initial, run_pictures
 
 
 def _fraction(value):
@@ -164,6 +164,32 @@ def check_data(subject, data, data_dir, split):
     return data
 
 
+def is_own(subject, data):
+    """Whether data, from `check_data`, are those that a run was trained on."""
+    return subject.workdir and data == subject.config["data.name"]
+
+
+def own_pictures(subject, data, data_dir):
+    """The pictures in files that are measured on: those that the run began with.
+
+    Args:
+        subject: the `Subject`.
+        data: from `check_data`.
+        data_dir: of the command line.
+
+    Returns:
+        A `PictureSet`; None where the data are something else.
+
+    Raises:
+        BadInput: they cannot be read, or are other pictures by now.
+    """
+    if not is_own(subject, data) or data != "pictures":
+        return None
+    images = datasets.load(subject.config, data_dir)
+    run_pictures.check_same(subject.path, images.record(), "name another --model")
+    return images
+
+
 def onednn_overruns(subject):
     """Whether oneDNN would write out of bounds in the gradients of the network."""
     if subject.workdir:
@@ -193,18 +219,20 @@ def _is_overrun(config, layer):
     return quirks.onednn_overruns(channels, kernel, strides)
 
 
-def settings_of(options, subject, data):
+def settings_of(options, subject, data, pictures=None):
     """What decides the numbers: two commands that agree in it are the same.
 
     Args:
         options: `flags.Options`.
         subject: the `Subject`.
         data: from `check_data`.
+        pictures: from `own_pictures`.
 
     Returns:
         Dict of JSON values.
     """
     is_file = data.endswith(".npz")
+    digest = sha256_of(data)[:16] if is_file else None
     given = {
         name: getattr(options, name)
         for name in ("loss", "from_logits", "training", "seed", "strategy", "devices")
@@ -213,7 +241,7 @@ def settings_of(options, subject, data):
         "model": subject.name,
         "weights": subject.digest[:16],
         "data": os.path.basename(data) if is_file else data,
-        "data_digest": sha256_of(data)[:16] if is_file else None,
+        "data_digest": run_pictures.digest(pictures.record()) if pictures else digest,
         "split": None if is_file else options.split or "train",
         "examples": options.examples,
         "measures": [m.name for m in options.measures],

@@ -1,5 +1,8 @@
 """Which pictures and classes a run has, as `pictures.json` in its folder says, beside others."""
 
+import hashlib
+import json
+
 from tf_bdecay.data import catalog
 from tf_bdecay.errors import BadInput, require, shown
 from tf_bdecay.storage.files import json_ready, read_json
@@ -30,6 +33,12 @@ def check_same(folder, record, otherwise):
         f"The pictures are not those that the run in {folder} began with: their "
         f"{', '.join(differing)} differ from {FILE}. Put them back, or {otherwise}.",
     )
+
+
+def digest(record):
+    """The first 16 hexadecimal digits of a hash of a `PictureSet`'s record."""
+    kept = {name: value for name, value in json_ready(record).items() if name != _SKIPPED}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def classes_of(weights):
