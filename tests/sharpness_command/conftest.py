@@ -38,7 +38,9 @@ def runs(tmp_path_factory):
         write_json(folder / name / "config.json", json_ready(flatten(config)))
     arrays = checkpoints.snapshot(checkpoints.state_of(made.trainer, made.trainer.optimizer))
     (folder / "begun" / "checkpoints").mkdir()
-    checkpoints.write(folder / "begun" / "checkpoints" / "update_00000007.npz", arrays, {})
+    checkpoints.write(
+        folder / "begun" / "checkpoints" / "update_00000007.npz", arrays, {"update": 7}
+    )
     made.model.save(folder / "finished" / "model.keras")
     write_json(folder / "finished" / "result.json", {})
     return folder

@@ -27,8 +27,7 @@ def test_onednn_is_left_out_only_where_it_would_corrupt_memory(tmp_path, channel
 def test_onednn_by_the_width_of_a_run(runs, tmp_path, width, narrow):
     config = json.loads((runs / "finished" / "config.json").read_text())
     write_json(tmp_path / "config.json", {**config, "model.width": width})
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "update_00000001.npz").write_bytes(b"")
+    checkpoints.save(tmp_path / "checkpoints", {}, {"update": 1}, keep=1)
     assert subject.onednn_overruns(subject.find(tmp_path)) == narrow
 
 
@@ -53,8 +52,7 @@ def test_a_run_without_weights_yet(tmp_path):
 def test_a_config_of_other_types(runs, tmp_path, key, value):
     config = json.loads((runs / "finished" / "config.json").read_text())
     write_json(tmp_path / "config.json", {**config, key: value})
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "update_00000001.npz").write_bytes(b"")
+    checkpoints.save(tmp_path / "checkpoints", {}, {"update": 1}, keep=1)
     with pytest.raises(BadInput, match=f"not of a run of tf_bdecay: .*Received: {key}="):
         subject.find(tmp_path)
 
@@ -65,6 +63,17 @@ def test_a_saved_model_whose_config_is_something_else(tmp_path, text):
         file.writestr("config.json", text)
     with pytest.raises(BadInput, match="is not a model that Keras saved as .keras"):
         subject.find(tmp_path / "net.keras")
+
+
+def test_a_damaged_newest_checkpoint_is_named_and_an_older_one_measured(runs, tmp_path, capsys):
+    config = json.loads((runs / "finished" / "config.json").read_text())
+    write_json(tmp_path / "config.json", config)
+    for update in (1, 2):
+        newest = checkpoints.save(tmp_path / "checkpoints", {}, {"update": update}, keep=2)
+    newest.write_bytes(b"")
+    assert subject.find(tmp_path).weights.name == "update_00000001.npz"
+    said = "00002.npz is damaged (its checksum is wrong): update_00000001.npz is taken in its place"
+    assert said in capsys.readouterr().out
 
 
 def test_a_run_is_measured_on_the_pictures_that_it_began_with(tmp_path):

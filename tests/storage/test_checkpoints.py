@@ -226,6 +226,22 @@ def test_a_damaged_newest_is_named_and_counts_no_longer(tmp_path, damage):
     assert read_newest(tmp_path) == (3, [])
 
 
+def test_a_reader_takes_the_newest_sound_one_and_leaves_the_folder_as_it_is(tmp_path):
+    assert checkpoints.newest_sound(tmp_path, print) is None
+    newest, warnings = put(tmp_path, 1, 2, 3), []
+    assert checkpoints.newest_sound(tmp_path, warnings.append) == newest and not warnings
+    newest.write_bytes(b"")
+    (tmp_path / ".update_00000004.npz.part").write_bytes(b"half")  # a run is writing it
+    before = names(tmp_path)
+    found = checkpoints.newest_sound(tmp_path, warnings.append)
+    assert found.name == "update_00000002.npz" and names(tmp_path) == before
+    (warning,) = warnings
+    assert warning == (
+        f"The checkpoint {newest} is damaged (its checksum is wrong): update_00000002.npz is taken "
+        "in its place."
+    )
+
+
 def test_one_that_went_on_counts_no_damaged_one_among_the_newest(tmp_path):
     put(tmp_path, 1, 9).write_bytes(b"")
     assert read_newest(tmp_path)[0] == 1

@@ -147,10 +147,21 @@ def test_a_checkpoint_is_of_the_network_in_its_config(finished, tmp_path, monkey
     monkeypatch.setattr(parts, "make_model", lambda config, images: network(center=False))
     with pytest.raises(BadInput, match="is of another model or optimizer"):
         initial.load(initial.find(path), network())
-    content = newest(path).read_bytes()
-    newest(path).write_bytes(content[:-100])
-    with pytest.raises(BadInput, match="is damaged"):
-        initial.load(initial.find(path), network())
+
+
+def test_a_damaged_checkpoint_is_named_and_an_older_one_taken_unless_it_was_asked_for(
+    finished, tmp_path, small
+):
+    path, said = unfinished(finished, tmp_path), []
+    sound = newest(path)
+    later = sound.with_name("update_00000099.npz")
+    later.write_bytes(sound.read_bytes()[:-100])
+    source = initial.find(path, warn=said.append)
+    assert source.file == sound
+    assert len(said) == 1 and "update_00000099.npz is damaged" in said[0]
+    assert initial.load(source, network()).variables == 12
+    with pytest.raises(BadInput, match="99.npz is damaged .*: name another one, or its workdir.$"):
+        initial.load(initial.find(later), network())
 
 
 def test_a_network_of_a_checkpoint_is_made_of_its_config(tmp_path):

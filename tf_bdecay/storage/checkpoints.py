@@ -235,11 +235,43 @@ def read_newest(folder, warn, check=lambda path, meta: None):
             format.
     """
     folder = pathlib.Path(folder)
+    for part in folder.glob(".*.part"):
+        part.unlink()  # what a kill left of a save
+    path, arrays, meta, bad = _first_sound(folder, warn, check)
+    for damaged, why in bad:
+        warn(f"{why.rstrip('.')}: going on from {path.name} in its place.")
+        if (folder / damaged).exists():  # it must not be read again, nor count as one kept
+            os.replace(folder / damaged, folder / f"{damaged}.damaged")
+    return path and (path, arrays, meta)
+
+
+def newest_sound(folder, warn):
+    """The path of the newest checkpoint that is not damaged; the folder stays as it is.
+
+    Args:
+        folder: of the checkpoints; need not exist, and a run may be writing there.
+        warn: as of `read_newest`.
+
+    Returns:
+        The path; None where there never was a checkpoint.
+
+    Raises:
+        BadInput: as of `read_newest`.
+    """
+    path, _, _, bad = _first_sound(pathlib.Path(folder), warn)
+    for _, why in bad:
+        warn(f"{why.rstrip('.')}: {path.name} is taken in its place.")
+    return path
+
+
+def _first_sound(folder, warn, check=lambda path, meta: None):
+    """Path, arrays and `meta` of the newest that can be read, with the (name, why) of those after.
+
+    Where there never was one, they are None, and no others.
+    """
     names = sorted({*_on_disk(folder), *_expected(folder, warn)}, key=_update, reverse=True)
     if (folder / BEST).exists():
         names.append(BEST)
-    for part in folder.glob(".*.part"):
-        part.unlink()  # what a kill left of a save
     bad = []
     for name in names:
         try:
@@ -249,18 +281,14 @@ def read_newest(folder, warn, check=lambda path, meta: None):
         except Damaged as error:
             bad.append((name, str(error)))
             continue
-        for damaged, why in bad:
-            warn(f"{why.rstrip('.')}: going on from {name} in its place.")
-            if (folder / damaged).exists():  # it must not be read again, nor count as one kept
-                os.replace(folder / damaged, folder / f"{damaged}.damaged")
-        return folder / name, arrays, meta
+        return folder / name, arrays, meta, bad
     if bad:
         raise BadInput(
             f"None of the {len(bad)} checkpoints in {folder} can be read, of which the newest: "
             f"{bad[0][1].rstrip('.')}; put a complete one back, or start from the beginning in "
             "another folder."
         )
-    return None
+    return None, None, None, []
 
 
 def _update(name):

@@ -13,7 +13,7 @@ import zipfile
 
 import numpy as np
 
-from tf_bdecay.errors import require, shown
+from tf_bdecay.errors import BadInput, require, shown
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.files import read_json, sha256_of
 from tf_bdecay.training import run_pictures
@@ -70,13 +70,14 @@ class Loaded:
         return f"{found}; {words}" if words else found
 
 
-def find(path, flag="--init_from"):
+def find(path, flag="--init_from", warn=print):
     """Finds the file of weights that a path stands for; needs no TensorFlow.
 
     Args:
         path: of a `.keras` file, of a workdir, finished (its model.keras) or not (its newest
-            checkpoint), or of a checkpoint in a workdir.
+            checkpoint that is not damaged), or of a checkpoint in a workdir.
         flag: that has the path, for messages.
+        warn: called with a sentence about each damaged checkpoint that an older one stands in for.
 
     Returns:
         A `Source`.
@@ -92,7 +93,7 @@ def find(path, flag="--init_from"):
     right = _RIGHT if flag == "--init_from" else "name the folder of a run, or --init_from=PATH"
     require(there, f"{flag}={shown(given, 300)[1:-1]} is not there: {right}.")
     if path.is_dir():
-        return _of_run(given, path, flag)
+        return _of_run(given, path, flag, warn)
     if zipfile.is_zipfile(path) and not _is_checkpoint(path):
         return Source(given, path)
     require(
@@ -112,31 +113,32 @@ def _is_checkpoint(path):
     return path.suffix == ".npz"
 
 
-def _of_run(given, path, flag):
+def _of_run(given, path, flag, warn):
     config = path / "config.json"
     require(
         config.is_file(),
         f"{flag}={given} is a folder without config.json, so no workdir of tf_bdecay: {_RIGHT}.",
     )
-    weights = weights_in(path, flag)
+    weights = weights_in(path, flag, warn)
     if not _is_checkpoint(weights):
         return Source(given, weights)
     return Source(given, weights, read_json(config, {"model.name": str}, f"choose another {flag}"))
 
 
-def weights_in(folder, flag):
+def weights_in(folder, flag, warn=print):
     """The file of a run's weights: model.keras once it is finished, else its newest checkpoint.
 
     Args:
         folder: a `pathlib.Path`, of the run.
         flag: that has the path, for the message.
+        warn: as of `find`.
 
     Raises:
-        BadInput: it has none so far.
+        BadInput: it has none so far, or none that is not damaged.
     """
     if (folder / "result.json").is_file() and (folder / "model.keras").is_file():
         return folder / "model.keras"
-    newest = checkpoints.newest(folder / "checkpoints")
+    newest = checkpoints.newest_sound(folder / "checkpoints", warn)
     require(
         newest is not None,
         f"{flag}={folder} has neither a finished model nor a checkpoint yet: wait for its first.",
@@ -191,7 +193,10 @@ def _read(source, model):
         from tf_bdecay.training import saved
 
         return {path: v.numpy() for path, v in _by_path(saved.load(source.file)).items()}
-    arrays, _ = checkpoints.read(source.file)
+    try:
+        arrays, _ = checkpoints.read(source.file)
+    except checkpoints.Damaged as error:
+        raise BadInput(f"{str(error).rstrip('.')}: name another one, or its workdir.") from error
     arrays = {label: a for label, a in arrays.items() if label.startswith(_MODEL)}
     network = _network(source, arrays, model)
     state = checkpoints.state_of(network)

@@ -113,11 +113,11 @@ class _Command:
             if options.resume == "never":
                 workdir.check_new()
             if options.eval_only:
-                source = initial.find(workdir.path, "--workdir")
+                source = initial.find(workdir.path, "--workdir", self._print)
             else:
                 workdir.check_initial(options.init_from)
         if options.init_from is not None and not (workdir and workdir.begun):
-            source = initial.find(options.init_from)
+            source = initial.find(options.init_from, warn=self._print)
         return workdir, source
 
     def _already_finished(self, workdir):
