@@ -147,6 +147,28 @@ def test_the_weights_of_a_run_are_evaluated_taken_and_exported(finished, tmp_pat
     assert "holds a run that began from new weights" in capsys.readouterr().err
 
 
+def test_a_dry_run_says_what_would_become_of_the_workdir(finished, tmp_path, capsys):
+    begun = tmp_path / "begun"
+    shutil.copytree(finished, begun)
+    (begun / "result.json").unlink()
+    before = contents(finished), contents(begun)
+    for path, said in (
+        (finished, f"It would do nothing: {finished} is finished."),
+        (begun, f"It would go on from the newest checkpoint in {begun / 'checkpoints'}."),
+    ):
+        assert main([f"--workdir={path}", *TINY, "--dry_run"]) == 0
+        assert capsys.readouterr().out.splitlines()[-1] == said
+    for more, said in (
+        ("--config.epochs=5", "holds another experiment: epochs is 4 there and 5 here"),
+        (f"--init_from={finished}", "holds a run that began from new weights"),
+        ("--resume=never", "has checkpoints, from which --resume=never does not go on"),
+    ):
+        assert main([f"--workdir={begun}", *TINY, "--dry_run", more]) == 2
+        captured = capsys.readouterr()
+        assert said in captured.err and captured.out == ""
+    assert (contents(finished), contents(begun)) == before
+
+
 def test_another_experiment_is_refused_and_touches_nothing(finished, capsys):
     before = contents(finished)
     assert main([f"--workdir={finished}", *TINY, "--config.decay.threshold=0.2"]) == 2

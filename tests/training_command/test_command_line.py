@@ -27,6 +27,7 @@ def test_the_default_is_the_digits_experiment():
     assert options.config.experiment == "digits_resnet18"
     assert options.workdir == pathlib.Path("runs/digits_resnet18-adaptive-seed0")
     assert (options.strategy, options.dry_run, options.data_dir) == ("none", False, None)
+    assert not options.names_workdir and parse("--workdir=a").names_workdir
 
 
 def test_overrides_reach_the_config_in_any_order_and_form():

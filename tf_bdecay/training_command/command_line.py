@@ -23,11 +23,13 @@ _OPTIONS = [flag for flag in FLAGS if flag.name not in ("workdir", "seed")]
 Options = dataclasses.make_dataclass(
     "Options",
     [("config", ConfigDict), ("workdir", pathlib.Path)]
-    + [(flag.name, flag.kind, dataclasses.field(default=flag.default)) for flag in _OPTIONS],
+    + [(flag.name, flag.kind, dataclasses.field(default=flag.default)) for flag in _OPTIONS]
+    + [("names_workdir", bool, dataclasses.field(default=False))],
     frozen=True,
 )
 Options.__doc__ = """What the command line says: the config, its overrides and --seed applied, the
-path of the run's folder, and the value of every other flag under the flag's name."""
+path of the run's folder and whether it was given, and the value of every other flag under the
+flag's name."""
 
 
 def parse(arguments, root, program="main.py"):
@@ -84,6 +86,7 @@ def parse(arguments, root, program="main.py"):
     return Options(
         config=config,
         workdir=pathlib.Path("runs", name) if values.workdir is None else _path(values.workdir),
+        names_workdir=values.workdir is not None,
         **{flag.name: values[flag.name].value for flag in _OPTIONS},
     )
 

@@ -8,9 +8,9 @@ from tf_bdecay.distribution import cluster as clusters
 from tf_bdecay.distribution import workers
 from tf_bdecay.errors import BadInput
 from tf_bdecay.planning import formulas, worth
-from tf_bdecay.training import config, config_file, initial, keys
+from tf_bdecay.training import config, config_file, initial, keys, run_pictures
 from tf_bdecay.training.dotted import flatten
-from tf_bdecay.training.workdir import Workdir, check_new_folder, not_finite
+from tf_bdecay.training.workdir import ANOTHER, Workdir, check_new_folder, not_finite
 from tf_bdecay.training_command import command_line, help_page
 
 FITS = (
@@ -87,7 +87,7 @@ class _Command:
         """Describes, evaluates or trains, where that is not done yet; returns the exit code."""
         listener = self.cluster.bind() if self.cluster else None
         workdir, source = self._prepared()
-        if workdir and not self.options.eval_only:
+        if workdir and not self.options.eval_only and not self.options.dry_run:
             if workdir.result:
                 return self._already_finished(workdir)
             self.ending.folder, self.ending.kept = workdir.path, lambda: _kept(workdir.path)
@@ -95,7 +95,7 @@ class _Command:
         if self.options.eval_only:
             return self._evaluated(made, source, workdir)
         if self.leads:
-            self._describe(made, source)
+            self._describe(made, workdir, source)
         return outcome.DONE if self.options.dry_run else self._trained(made, workdir, source)
 
     def _prepared(self):
@@ -106,7 +106,8 @@ class _Command:
         options, workdir, source = self.options, None, None
         if options.export is not None:
             check_new_folder("--export", options.export)
-        if not options.dry_run and not (options.eval_only and options.init_from is not None):
+        asks_no_run = options.dry_run and not options.names_workdir
+        if not asks_no_run and not (options.eval_only and options.init_from is not None):
             flat = flatten(options.config)
             defaults = {path: key.default for path, key in keys.table(flat).items()}
             workdir = Workdir(options.workdir, flat, defaults)
@@ -203,12 +204,19 @@ class _Command:
             found = evaluation.evaluate(made, source, workdir and workdir.path)
         return outcome.DIVERGED if not_finite(found) else outcome.DONE
 
-    def _describe(self, made, source):
+    def _describe(self, made, workdir, source):
         """Says what is trained, or would be."""
         from tf_bdecay.training import experiment
 
+        begun = self.options.dry_run and workdir and workdir.begun
+        if begun and not workdir.result and made.config.data.name == "pictures":
+            run_pictures.check_same(workdir.path, made.images.record(), ANOTHER)
         print(experiment.describe(made), flush=True)
-        if self.options.dry_run and source:
+        if begun:
+            done = f"do nothing: {workdir.path} is finished"
+            goes_on = f"go on from the newest checkpoint in {workdir.checkpoints}"
+            print(f"It would {done if workdir.result else goes_on}.")
+        elif self.options.dry_run and source:
             loaded = initial.load(source, made.model, classes=made.images.classes)
             print(f"It would start from {loaded}.")
 
