@@ -127,6 +127,7 @@ def test_dry_run_describes_and_leaves_no_workdir(tmp_path, capsys):
         (["--config=configs/cifar10_resnet18.py", "--data_dir=/nowhere"], "--download"),
         (["--workdir=main.py/below"], "is not a folder"),
         (["--workdir=."], "holds no run of tf_bdecay"),
+        (["--workdir=x", "--export=x"], "--export=x must be a folder that the run in"),
     ],
 )
 def test_bad_input_is_one_sentence_and_code_2(arguments, said, capsys, tmp_path, monkeypatch):

@@ -203,3 +203,16 @@ def test_a_new_folder_is_one_that_can_be_made_or_is_empty(tmp_path):
             check_new_folder("--export", path)
         assert len(str(caught.value)) < 600
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    "place", [".", "run", "run/checkpoints", "run/tensorboard/a", "run/model.keras"]
+)
+def test_a_model_is_not_exported_among_the_files_of_its_run(tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    workdir = Workdir("run", CONFIG)
+    with pytest.raises(BadInput, match="--export=.* that the run in --workdir=run has no files in"):
+        workdir.check_export(tmp_path / place)
+    for free in ("run/export", "run2", tmp_path / "runs" / "run"):
+        workdir.check_export(free)
+    assert list(tmp_path.iterdir()) == []

@@ -52,6 +52,12 @@ _FILES = (
 )
 
 
+_AT_THE_END = (
+    *("model.keras", "model_average.keras", "evaluation.json", "errors.log"),
+    *("curves.png", "confusion.png", "mistakes.png", "training.png"),
+)
+
+
 def _is_measured(value):
     """A number, or one that JSON has no word for: "nan"."""
     return fits(value, (int, float)) or value in ("nan", "inf", "-inf")
@@ -148,6 +154,21 @@ class Workdir:
             not self.checkpoints.exists() or not any(self.checkpoints.iterdir()),
             f"--workdir={self.path} has checkpoints, from which --resume=never does not go on: "
             "choose another --workdir, or --resume=auto.",
+        )
+
+    def check_export(self, path):
+        """Raises `BadInput` where files of the run come in the way of an exported model.
+
+        Args:
+            path: of the folder that is to be new or empty when the run is finished.
+        """
+        export, own = (pathlib.Path(os.path.realpath(folder)) for folder in (path, self.path))
+        names = (*_FOLDERS, *_FILES, *_AT_THE_END)
+        require(
+            not own.is_relative_to(export)
+            and not any(map(export.is_relative_to, map(own.joinpath, names))),
+            f"--export={path} must be a folder that the run in --workdir={self.path} has no files "
+            f"in: name another, such as {self.path / 'export'}.",
         )
 
     @contextlib.contextmanager

@@ -111,6 +111,8 @@ class _Command:
             flat = flatten(options.config)
             defaults = {path: key.default for path, key in keys.table(flat).items()}
             workdir = Workdir(options.workdir, flat, defaults)
+            if options.export is not None:
+                workdir.check_export(options.export)
             if options.resume == "never":
                 workdir.check_new()
             if options.eval_only:
