@@ -1,10 +1,12 @@
 """Networks in `.keras` files, with our classes known: read in one place."""
 
+import os
 import re
+import zipfile
 
 import keras
 
-from tf_bdecay.errors import BadInput, first_line
+from tf_bdecay.errors import BadInput, first_line, require
 
 _UNKNOWN = re.compile(r"Could not locate (?:class|function) '([^']+)'")
 
@@ -22,6 +24,11 @@ def load(path, unknown=""):
     Raises:
         BadInput: no file that Keras reads, or one with such a class.
     """
+    require(  # Keras says of such a file that it is not there
+        not os.path.isfile(path) or zipfile.is_zipfile(path),
+        f"The model {path} cannot be loaded: it is empty, cut short or no file that Keras saved; "
+        "put a complete one back.",
+    )
     for module in ("layers", "optim", "schedules", "training.step.trainer"):
         __import__(f"tf_bdecay.{module}")  # registers classes that saved models have
     try:
