@@ -52,6 +52,16 @@ def test_hard_pictures_have_the_pixels_that_pillow_sees(name, content):
     plain.check(content)
 
 
+@pytest.mark.parametrize("kind, what", [("float32", "fractions"), ("int32", "whole numbers of 32")])
+def test_pixels_of_no_known_white_are_refused(kind, what):
+    """They came out black."""
+    file = io.BytesIO()
+    Image.fromarray(np.ones((4, 5), kind)).save(file, "TIFF")
+    for look in (plain.plain, plain.check):
+        with pytest.raises(BadInput, match=f"^has {what}.*: save it with 8 or 16 bits a channel"):
+            look(file.getvalue())
+
+
 @pytest.mark.parametrize(
     "orientation, turn",
     [

@@ -4,7 +4,8 @@ Ordinary JPEGs and PNGs pass as they are, after a look at their headers. All els
 is decoded here, turned upright by its EXIF or XMP, converted to RGB and written as a PNG, which
 loses nothing more. As `convert("RGB")` has it, alpha is dropped: a transparent pixel has its own
 colour, whatever that is, and no background is laid under it; so it is with palettes. Of 16 bits the
-upper 8 are kept, in grey as in colour. Of several pictures in a file the first is taken.
+upper 8 are kept, in grey as in colour; of more bits, and of fractions, nobody knows what is white,
+and they are refused. Of several pictures in a file the first is taken.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ from tf_bdecay.data.pictures import headers
 from tf_bdecay.errors import BadInput, first_line, shown
 
 MOST_PIXELS = 100_000_000
+_BITS = 258  # TIFF's tag of the bits of each channel
 
 
 def plain(content):
@@ -93,6 +95,12 @@ def upright(content):
         _check_size(height, width)
         if picture.format == "EPS":  # Ghostscript would run it
             raise BadInput("is PostScript, a program: save it as a JPEG or PNG.")
+        bits = getattr(picture, "tag_v2", {}).get(_BITS, ())
+        if picture.mode == "F" or max(bits, default=0) > 16:
+            raise BadInput(
+                f"has {'fractions' if picture.mode == 'F' else 'whole numbers of 32 bits'} for "
+                "pixels, of which nobody knows what is white: save it with 8 or 16 bits a channel."
+            )
         try:
             picture.load()
         except Exception as error:
