@@ -64,6 +64,14 @@ def test_no_source_and_what_is_not_of_pictures(source):
         check(config)
 
 
+def test_one_class_is_nothing_to_train_on(tmp_path):
+    source = write_folders(tmp_path / "pictures", "a", 5)
+    with pytest.raises(
+        BadInput, match="two classes or more to train on. Received in .*: 'a' alone"
+    ):
+        datasets.load(flatten(config_of(source)))
+
+
 def test_stronger_augmentation_is_that_of_the_config(source):
     config = config_of(source)
     assert datasets.strong_augmentation(config) == StrongAugmentation()

@@ -3,7 +3,7 @@
 from tf_bdecay import data
 from tf_bdecay.data.pictures import loading
 from tf_bdecay.data.strong import MAGNITUDE, StrongAugmentation
-from tf_bdecay.errors import require
+from tf_bdecay.errors import require, shown
 
 _OF_BATCHES = (
     *("name", "augment", "remainder"),
@@ -43,7 +43,7 @@ def pictures(flat, data_dir=None, download=False):
         data_dir, download: must be left out: they are of known sets.
 
     Raises:
-        BadInput: no source, or one that cannot be used.
+        BadInput: no source, one that cannot be used, or of one class.
     """
     start = "data."
     said = {p.removeprefix(start): value for p, value in flat.items() if p.startswith(start)}
@@ -57,7 +57,13 @@ def pictures(flat, data_dir=None, download=False):
         not data_dir and not download,
         "Pictures are where config.data.source says: leave --data_dir and --download out.",
     )
-    return loading.load(seed=flat["seed"], **said)
+    found = loading.load(seed=flat["seed"], **said)
+    require(
+        found.num_classes > 1,
+        f"Pictures must be of two classes or more to train on. Received in {said['source']}: "
+        f"{shown(found.classes[0])} alone",
+    )
+    return found
 
 
 def strong_augmentation(config):
