@@ -110,6 +110,14 @@ def test_labels_that_count_from_one(monkeypatch):
         loading.load("given")
 
 
+def test_classes_without_a_training_picture_are_said(monkeypatch):
+    Labelled(monkeypatch, None, train=[0, 0, 3, 3], test=[3])
+    images = loading.load("given")
+    assert images.layout == "given; classes without a training picture: '1', '2'"
+    Labelled(monkeypatch, None, train=[1, 1, 2, 2], test=[2])
+    assert loading.load("given", label_offset=1).layout == "given"
+
+
 @pytest.mark.parametrize(
     "classes, train, test, offset, says",
     [

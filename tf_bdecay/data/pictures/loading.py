@@ -7,6 +7,7 @@ import numpy as np
 from tf_bdecay.data.image_set import first_indices, stratified
 from tf_bdecay.data.order import check_seed
 from tf_bdecay.data.pictures.layouts import open_pictures
+from tf_bdecay.data.pictures.layouts.names import listed
 from tf_bdecay.data.pictures.picture_set import AREA, PictureSet, PictureSplit
 from tf_bdecay.errors import BadInput, check_count, check_flag, check_number, require, unknown
 
@@ -77,13 +78,17 @@ def load(
         name: _labelled(records, name, classes, label_offset, source)
         for name, records in found.splits.items()
     }
-    skipped = []
+    layout, skipped = found.layout, []
+    if found.classes is None:
+        empty = np.setdiff1d(np.arange(len(classes)), splits["train"].labels)
+        if len(empty):
+            layout += f"; classes without a training picture: {listed(classes[n] for n in empty)}"
     if on_error == "skip":
         splits = {name: _decodable(split, name, skipped) for name, split in splits.items()}
     train, kept, test = _divided(splits, held_out, validation, images, seed, source)
     return PictureSet(
         name=os.path.basename(os.path.abspath(source)),
-        layout=found.layout,
+        layout=layout,
         classes=classes,
         size=size,
         shorter=shorter,

@@ -9,10 +9,11 @@ pytestmark = pytest.mark.any_backend
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int32, np.int64])
 def test_numbers_stay_as_they_are(kind):
-    labels, classes = labels_of_splits("p", {"train": np.array([5, 1, 3], kind)})
+    labels, classes = labels_of_splits("p", {"train": np.array([3, 1, 2], kind)})
     assert classes is None
+    labels_of_splits("p", {"train": np.array([5, 1], kind)}, named=True)  # with gaps, too
     assert labels["train"].dtype == np.int64
-    np.testing.assert_array_equal(labels["train"], [5, 1, 3])
+    np.testing.assert_array_equal(labels["train"], [3, 1, 2])
 
 
 @pytest.mark.parametrize("kind", [str, object])
@@ -30,6 +31,7 @@ def test_words_are_numbered_in_order_over_all_splits(kind):
         ([0, 1], [1, 2], "in test alone: 2"),
         (["a", "b"], ["z", "a", "y"], "in test alone: 'y', 'z'"),
         (["0", "1"], [0, 1], "Received words in 'train' alone"),
+        ([0, 5, 1], [0], "without gaps. Received labels from 0 to 5, and none of 2"),
         ([0, -1], [0], "must be numbers >= 0. Received in train of p: -1, at 1"),
     ],
 )

@@ -130,7 +130,7 @@ def recognise(path):
     layout += f"; not read: {listed(map(os.path.basename, others))}" if others else ""
     if classes is not None:
         _check_range(stored, shards, column, len(classes))
-        labels, _ = labels_of_splits(path, stored)
+        labels, _ = labels_of_splits(path, stored, named=True)
         classes = tuple(classes)
     else:
         labels, classes = labels_of_splits(path, stored)
