@@ -1,5 +1,7 @@
 """What is drawn of runs: their numbers, over epochs."""
 
+import io
+
 import numpy as np
 
 from tests.comparing import made
@@ -44,3 +46,15 @@ def test_many_runs_are_told_apart(tmp_path):
         made.run(path, layers=False)
     lines = drawn(picture.draw(runs.read(paths)), "training loss")
     assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 15
+
+
+def test_any_folder_has_its_name_in_legend_and_table(tmp_path):
+    paths = [tmp_path / name for name in ("_one", "two$x^$")]
+    for path in paths:
+        made.run(path, layers=False)
+    figure = picture.draw(runs.read(paths))
+    figure.savefig(io.BytesIO(), format="png", dpi=20)
+    (legend,) = figure.subfigs[0].legends
+    assert [text.get_text() for text in legend.get_texts()] == ["_one", r"two\$x^\$"]
+    (table,) = figure.axes[-1].tables
+    assert [table[i, 0].get_text().get_text() for i in (1, 2)] == ["_one", r"two\$x^\$"]

@@ -31,6 +31,11 @@ def test_long_names_keep_both_ends():
     assert name.startswith(long.split("…")[0]) and name.endswith(long.split("…")[1])
 
 
+def test_names_and_captions_with_dollars_are_no_formulas():
+    figure, _ = drawing.by_layer(["a$x^$"], 7, "model $_^$, digits")
+    figure.draw_without_rendering()  # which would raise
+
+
 def test_error_bars_reach_from_the_ends_and_are_left_out_where_there_are_none():
     ends = np.array([1.0, 2.0])
     for errors, reach, drawn in ([0.5, math.nan], [1.5, 2.0], 1), ([math.nan] * 2, [1.0, 2.0], 0):

@@ -175,6 +175,11 @@ def test_layers_differ_in_colour_or_style(tmp_path):
     assert len({line.get_color() for line in lines}) == 4
 
 
+def test_a_name_with_dollars_is_no_formula(tmp_path):
+    figure, _ = curves(tmp_path, result={**RESULT, "experiment": "a$x^$"})
+    assert figure.get_suptitle().startswith(r"a\$x^\$, variant none")
+
+
 def test_the_title_is_the_runs_name_and_its_two_results(tmp_path):
     figure, _ = curves(tmp_path, "test_{}_precise", {**RESULT, **PRECISE})
     run, found = figure.get_suptitle().splitlines()

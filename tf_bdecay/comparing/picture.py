@@ -5,6 +5,7 @@ import math
 from matplotlib.figure import Figure
 
 from tf_bdecay.comparing.runs import rows, width
+from tf_bdecay.plain_text import verbatim
 from tf_bdecay.training.report import COLOURS, STYLES
 
 _ROW, _LETTER = 0.32, 0.08  # inches of the table
@@ -30,7 +31,7 @@ def draw(runs):
             linestyle=STYLES[i // len(COLOURS) % len(STYLES)],
             marker="." if len(run.metrics) < 20 else "",
         )
-        loss.plot(run.metrics["epoch"], run.metrics["loss"], label=run.name, **style)
+        loss.plot(run.metrics["epoch"], run.metrics["loss"], label=verbatim(run.name), **style)
         if run.evaluation:
             seen = run.metrics.dropna(subset=[run.evaluation])
             accuracy.plot(seen["epoch"], 100 * seen[run.evaluation], **style)
@@ -44,7 +45,8 @@ def draw(runs):
     for axis in axes.flat:
         axis.set(xlabel="epoch")
         axis.grid(alpha=0.25)
-    upper.legend(loc="outside upper center", ncols=min(len(runs), 4), frameon=False)
+    lines = loss.get_lines()  # named here: Matplotlib leaves a name out that begins with "_"
+    upper.legend(handles=lines, loc="outside upper center", ncols=min(len(runs), 4), frameon=False)
     _table(lower.subplots(), columns, table)
     return figure
 
@@ -62,7 +64,8 @@ def _layers(ratio, share, run, style):
 
 def _table(axis, columns, table):
     axis.axis("off")
-    drawn = axis.table(table, colLabels=columns, loc="center", cellLoc="center")
+    cells = [list(map(verbatim, row)) for row in table]
+    drawn = axis.table(cells, colLabels=columns, loc="center", cellLoc="center")
     drawn.auto_set_font_size(False)
     drawn.set_fontsize(8)
     drawn.auto_set_column_width(range(len(columns)))

@@ -10,6 +10,7 @@ from tf_bdecay import flag_reading, outcome, streams
 from tf_bdecay.comparing import picture, runs
 from tf_bdecay.errors import require
 from tf_bdecay.flag_reading import Flag
+from tf_bdecay.plain_text import save_picture
 from tf_bdecay.storage.files import atomic_write
 
 PROGRAM = "tf-bdecay compare"
@@ -55,7 +56,7 @@ def main(arguments=None, program=PROGRAM):
         paths, out = _parsed(arguments, program)
         read = runs.read(paths)
         figure = picture.draw(read)
-        atomic_write(out, lambda file: figure.savefig(file, format="png", dpi=110))
+        atomic_write(out, lambda file: save_picture(figure, file, dpi=110))
         _show(*runs.rows(read))
         print(f"The picture is {out}.")
         return outcome.DONE

@@ -6,6 +6,8 @@ import textwrap
 import numpy as np
 from matplotlib.figure import Figure
 
+from tf_bdecay.plain_text import verbatim
+
 _ROW = 0.2  # inches a layer
 _LABEL = 34  # characters of a layer's name
 
@@ -19,7 +21,7 @@ def by_layer(names, width, caption, panels=1):
         axis.spines[["top", "right"]].set_visible(False)
         for row in range(1, len(names), 2):  # the eye follows a row across the panels
             axis.axhspan(row - 0.5, row + 0.5, color="#f4f4f4", zorder=0)
-        axis.set_yticks(range(len(names)), [_short(name) for name in names], fontsize=8)
+        axis.set_yticks(range(len(names)), [verbatim(_short(name)) for name in names], fontsize=8)
         axis.grid(axis="x", color="#e2e2e2")
         axis.set_axisbelow(True)
     foot(figure, caption)
@@ -49,7 +51,8 @@ def head(figure, text):
 def foot(figure, text):
     """Writes the caption, wrapped."""
     wide = int(figure.get_figwidth() * 16)
-    figure.supxlabel(textwrap.fill(text, wide), x=0.01, ha="left", fontsize=8, color="#555555")
+    style = dict(x=0.01, ha="left", fontsize=8, color="#555555")
+    figure.supxlabel(verbatim(textwrap.fill(text, wide)), **style)
 
 
 def plain_ticks(axis, low, high):

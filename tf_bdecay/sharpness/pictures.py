@@ -6,7 +6,7 @@ import math
 import numpy as np
 from matplotlib.figure import Figure
 
-from tf_bdecay.plain_text import with_error
+from tf_bdecay.plain_text import save_picture, with_error
 from tf_bdecay.sharpness import drawing
 from tf_bdecay.sharpness.plain_result import THRESHOLD, by_kind_and_layer, heading, ratios
 
@@ -48,7 +48,7 @@ def all_of(results, caption):
 def png(figure):
     """The bytes of a picture."""
     content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=120)
+    save_picture(figure, content, dpi=120)
     return content.getvalue()
 
 

@@ -2,10 +2,11 @@
 
 import collections
 import math
-import warnings
 
 import numpy as np
 from matplotlib.figure import Figure
+
+from tf_bdecay.plain_text import save_picture, verbatim
 
 MATRIX = 30  # classes up to which the whole matrix is legible
 _PAIRS = 30
@@ -26,8 +27,8 @@ def draw_confusion(path, predictions, names, title):
     many = len(names) > MATRIX
     figure = (_pairs if many else _matrix)(predictions, [_short(name) for name in names])
     what = "the most confused classes" if many else "true class by predicted class"
-    figure.suptitle(f"{_plain(title)}\n{right} (moving statistics): {what}", fontsize=11)
-    _save(figure, path)
+    figure.suptitle(f"{verbatim(title)}\n{right} (moving statistics): {what}", fontsize=11)
+    save_picture(figure, path, dpi=110)
 
 
 def draw_mistakes(path, predictions, names, title):
@@ -44,7 +45,7 @@ def draw_mistakes(path, predictions, names, title):
     if wrong:
         shown = "all" if wrong == len(mistakes) else f"the {len(mistakes)} most confident of"
         count = f"{shown} {wrong:,} mistakes among {len(predictions.labels):,} test pictures"
-    figure.suptitle(f"{_plain(title)}\n{count}", fontsize=11)
+    figure.suptitle(f"{verbatim(title)}\n{count}", fontsize=11)
     axes = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
     for axis in axes:
         axis.set_axis_off()
@@ -52,7 +53,7 @@ def draw_mistakes(path, predictions, names, title):
         _show(axis, mistake.picture)
         true, other = (_short(names[label]) for label in (mistake.label, mistake.predicted))
         axis.set_title(f"is {true}\ntaken for {other}\n{mistake.probability:.1%}", fontsize=9)
-    _save(figure, path)
+    save_picture(figure, path, dpi=110)
 
 
 def draw_training(path, pictures, names, title):
@@ -67,14 +68,14 @@ def draw_training(path, pictures, names, title):
     figure = Figure(figsize=(14, 1.0 + 1.95 * rows), layout="constrained")
     count = f"the first {len(pictures)} pictures of the first epoch"
     what = f"{count}, {'x'.join(map(str, pictures.shape[1:3]))}, as the network is given them"
-    figure.suptitle(f"{_plain(title)}\n{what}", fontsize=11)
+    figure.suptitle(f"{verbatim(title)}\n{what}", fontsize=11)
     axes = figure.subplots(rows, _SHEET_COLUMNS, squeeze=False).ravel()
     for axis in axes:
         axis.set_axis_off()
     for axis, picture, name in zip(axes, pictures, names, strict=False):
         _show(axis, picture)
         axis.set_title("\n".join(map(_short, name.split("\n"))), fontsize=9)
-    _save(figure, path)
+    save_picture(figure, path, dpi=110)
 
 
 def _show(axis, picture):
@@ -131,15 +132,4 @@ def _short(name):
     """A class' name in bounded length: the end of a path tells more than its beginning."""
     if len(name) > _LONGEST:
         name = f"{name[: _LONGEST // 3]}…{name[-(2 * _LONGEST // 3 - 1) :]}"
-    return _plain(name)
-
-
-def _plain(text):
-    """Text that Matplotlib does not read as a formula."""
-    return text.replace("$", r"\$")
-
-
-def _save(figure, path):
-    with warnings.catch_warnings():  # of letters that its font has not: a box stands for them
-        warnings.filterwarnings("ignore", message="Glyph")
-        figure.savefig(path, dpi=110)
+    return verbatim(name)

@@ -9,6 +9,7 @@ from rich.console import Group
 from rich.table import Table
 
 from tf_bdecay.gradient_noise import in_words, sentence
+from tf_bdecay.plain_text import save_picture, verbatim
 
 # A beta that starts at 0 and is adapted is seeded at about the first learning rate and ends at 1e-6
 # to 1e-5; one that trains ends at 1e-2 and above.
@@ -175,7 +176,7 @@ def draw(path, epochs, layers, result, threshold=None):
     """
     names = list(dict.fromkeys(layers["layer"]))
     figure = Figure(figsize=(14, 9 if names else 5), layout="constrained")
-    figure.suptitle(_title(result), fontsize=13)
+    figure.suptitle(verbatim(_title(result)), fontsize=13)
     rows = figure.subfigures(2, 1, height_ratios=(4, 5)) if names else [figure]
     loss, accuracy, *share = rows[0].subplots(1, 3 if names else 2)
     _evaluations(loss, "loss", epochs, result)
@@ -185,7 +186,7 @@ def draw(path, epochs, layers, result, threshold=None):
     if names:
         _decaying(share[0], layers)
         _ratios(rows[1].subplots(), layers, names, threshold)
-    figure.savefig(path, dpi=110)
+    save_picture(figure, path, dpi=110)
 
 
 def run_name(result):
@@ -245,7 +246,7 @@ def _ratios(axis, layers, names, threshold):
             rows = layers[layers["layer"] == name]
             shown = rows["r"].replace([0.0, math.inf], math.nan)  # a logarithm has neither
             style = dict(color=COLOURS[i % len(COLOURS)], linestyle=STYLES[j % len(STYLES)])
-            axis.plot(rows["update"], shown, linewidth=1.3, label=name, **style)
+            axis.plot(rows["update"], shown, linewidth=1.3, label=verbatim(name), **style)
     if threshold and math.isfinite(threshold):
         label = f"R = {threshold:g}: decay at and above"
         axis.axhline(threshold, color="black", linewidth=2, label=label)
