@@ -80,3 +80,18 @@ def test_no_traceback_is_asked_for(argument):
 def test_the_lines_of_a_help_page():
     lines = flag_reading.lines(TABLE, 10).splitlines()
     assert lines[0] == "  --name     a name" and len(lines) == len(TABLE)
+
+
+@pytest.mark.parametrize("kind, text, value", [(str, "a", "a"), (int, "3", 3), (float, "3", 3.0)])
+def test_an_optional_flag_takes_the_word_unset(kind, text, value):
+    table = (Flag(kind, "it", None, "what it is", "a number, or unset", optional=True),)
+    for arguments, meant in (
+        (["--it=unset"], None),
+        (["--it", "unset"], None),
+        ([f"--it={text}"], value),
+    ):
+        found, _ = flag_reading.read(table, arguments, "prog")
+        assert found["it"].present and found.it == meant
+    if kind is not str:
+        with pytest.raises(BadInput, match="--it must be a number, or unset. Received: 'none'"):
+            flag_reading.read(table, ["--it=none"], "prog")

@@ -36,7 +36,7 @@ HARD = [
     "false", "no", "None", "[]", "{}", "a/b", "..", "\n", "\x00", "\ud800", "é", "a" * 4000,
     "--help", "%s", "{x}", "'", "lamb", "sgd", "adaptive", "beta", "none", "probe", "batch",
     "ghost", "resnet18", "vgg11", "mixed_float16", "mirrored", "multi_worker",
-    "localhost:1,localhost:2", "1..64", "never",
+    "localhost:1,localhost:2", "1..64", "never", "unset",
 ]  # fmt: skip
 VALUES = st.one_of(
     st.sampled_from(HARD),
@@ -96,11 +96,13 @@ def sentence_of(error):
     return line
 
 
-def meant(text, kind):
-    """The value that an argument's text means, by its kind."""
-    if kind is bool:
+def meant(text, key):
+    """The value that an argument's text means, by its key."""
+    if key.optional and text == "unset":
+        return None
+    if key.kind is bool:
         return {"true": True, "1": True, "false": False, "0": False}[text.strip().lower()]
-    return kind(text)
+    return key.kind(text)
 
 
 def same(a, b):
@@ -134,7 +136,7 @@ def test_a_command_line_is_refused_or_meant(arguments):
         later = arguments[arguments.index(argument) + 1 :]
         again = [a for a in later if a.lstrip("-").removeprefix("no").startswith(f"config.{path}")]
         if equals and name.lstrip("-").startswith("config.") and not again:
-            assert same(flat[path], meant(text, table[path].kind)), argument
+            assert same(flat[path], meant(text, table[path])), argument
         if name.lstrip("-").startswith("noconfig."):
             path = path.removeprefix("noconfig.")
             again = [a for a in later if f"config.{path}" in a]

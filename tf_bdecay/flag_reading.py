@@ -19,6 +19,8 @@ _DEFINE = {
     bool: flags.DEFINE_boolean,
     list: flags.DEFINE_list,
 }
+_PARSERS = {str: flags.ArgumentParser, int: flags.IntegerParser, float: flags.FloatParser}
+UNSET = "unset"  # the word for no value, of a flag that may have none
 _RIGHT = {
     int: "a whole number",
     float: "a number",
@@ -36,6 +38,7 @@ class Flag(NamedTuple):
         default: its value where it is not given.
         doc: what it means, for `--help`.
         right: the values that are right, in words, where the kind does not say it all.
+        optional: whether the word "unset" is right, too, and stands for None: of words and numbers.
     """
 
     kind: type
@@ -43,6 +46,20 @@ class Flag(NamedTuple):
     default: object
     doc: str
     right: str = ""
+    optional: bool = False
+
+
+class _OrUnset(flags.ArgumentParser):
+    """Reads a value, or the word that stands for none."""
+
+    def __init__(self, parser):
+        self._parser = parser
+
+    def parse(self, argument):
+        return None if argument == UNSET else self._parser.parse(argument)
+
+    def flag_type(self):
+        return self._parser.flag_type()
 
 
 def asks_for_help(arguments):
@@ -83,7 +100,11 @@ def read(table, arguments, program):
     values = flags.FlagValues()
     values.set_gnu_getopt()
     for flag in table:
-        _DEFINE[flag.kind](flag.name, flag.default, flag.doc, flag_values=values)
+        if flag.optional:
+            parser = _OrUnset(_PARSERS[flag.kind]())
+            flags.DEFINE(parser, flag.name, flag.default, flag.doc, flag_values=values)
+        else:
+            _DEFINE[flag.kind](flag.name, flag.default, flag.doc, flag_values=values)
     try:
         rest = values([program, *arguments])[1:]
     except flags.UnrecognizedFlagError as error:

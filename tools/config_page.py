@@ -8,8 +8,10 @@ PATH = pathlib.Path(__file__).resolve().parents[1] / "docs" / "config.md"
 _TEXT = """\
 # The keys of a config
 
-Every key that `--config.KEY=VALUE` sets, with the default that a config file starts from. Made from
-the table in `tf_bdecay/training/keys.py` by `python tools/config_page.py`.
+Every key that `--config.KEY=VALUE` sets, with the default that a config file starts from. Where
+that is unset, `unset` is a value, too: `--config.learning_rate.peak=unset`. A key that another
+leaves without effect is refused on the command line. Made from the table in
+`tf_bdecay/training/keys.py` by `python tools/config_page.py`.
 
 | key | default | right | meaning | the paper, or [method.md](method.md) | only with |
 |---|---|---|---|---|---|

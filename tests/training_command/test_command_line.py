@@ -6,6 +6,7 @@ import pytest
 
 from tf_bdecay.errors import BadInput
 from tf_bdecay.training import config
+from tf_bdecay.training.dotted import flatten
 from tf_bdecay.training_command import command_line
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -60,6 +61,47 @@ def test_a_users_own_config_file_works(tmp_path):
 def test_an_unset_number_can_be_set():
     assert parse().config.optimizer.trust_clip is None
     assert parse("--config.optimizer.trust_clip=10").config.optimizer.trust_clip == 10.0
+
+
+@pytest.mark.parametrize(
+    "key, value",
+    [("learning_rate.peak", 0.5), ("micro_batch_size", 32), ("finetune.frozen", "stem")],
+)
+def test_a_key_that_is_set_can_be_unset(key, value):
+    flags = f"--config.{key}={value}", f"--config.{key}=unset"
+    assert flatten(parse(*flags).config)[key] is None
+    assert flatten(parse(*flags[::-1]).config)[key] == value
+    config.check(parse(*flags).config)
+    assert "or unset. Received: 'None'" in refused("--config.learning_rate.peak=None")
+    assert "config.epochs must be" in refused("--config.epochs=unset")
+
+
+@pytest.mark.parametrize(
+    "flag, other",
+    [
+        ("learning_rate.base_peak=0.5", "learning_rate.peak=0.06"),
+        ("learning_rate.base_batch=64", "learning_rate.peak=0.06"),
+        ("learning_rate.initial=0.01", "learning_rate.warmup=0.0"),
+        ("learning_rate.power_decay=3", "learning_rate.warmup=1.0"),
+        ("model.ghost_batch_size=32", "model.normalization=batch"),
+    ],
+)
+def test_a_key_that_another_leaves_without_effect_is_refused(flag, other):
+    sentence = refused(f"--config.{other}", f"--config.{flag}")
+    key = flag.partition("=")[0]
+    assert sentence.startswith(f"config.{key} has no effect with config.{other}: ")
+    parse(f"--config.{other}")
+
+
+def test_crops_and_flips_without_augmentation_are_refused():
+    flags = "--config=folder_resnet18", "--config.data.augment=false", "--config.data.flip=false"
+    assert "config.data.flip has no effect with config.data.augment=False" in refused(*flags)
+
+
+def test_the_square_root_rule_can_be_had_in_place_of_a_files_peak():
+    made = parse("--config.learning_rate.peak=unset", "--config.learning_rate.base_peak=0.5")
+    assert made.config.learning_rate.base_peak == 0.5
+    config.check(made.config)
 
 
 def test_the_last_of_several_values_counts():

@@ -9,6 +9,41 @@ from tf_bdecay.errors import BadInput, nearest, require
 from tf_bdecay.training import keys
 from tf_bdecay.training.dotted import flatten
 
+# Keys that have no effect while another has some value: what that is, and what to do instead. A
+# config file may have both, as a default's value is no wish; on the command line they are refused.
+_IDLE = (
+    (
+        ("learning_rate.base_peak", "learning_rate.base_batch"),
+        "learning_rate.peak",
+        lambda peak: peak is not None,
+        "set that in its place, or add --config.learning_rate.peak=unset",
+    ),
+    (
+        ("learning_rate.initial", "learning_rate.power_warmup"),
+        "learning_rate.warmup",
+        lambda share: share == 0,
+        "leave it out, or set a share above 0",
+    ),
+    (
+        ("learning_rate.final", "learning_rate.power_decay"),
+        "learning_rate.warmup",
+        lambda share: share == 1,
+        "leave it out, or set a share below 1",
+    ),
+    (
+        ("model.ghost_batch_size",),
+        "model.normalization",
+        lambda kind: kind == "batch",
+        "leave it out, or add --config.model.normalization=ghost",
+    ),
+    (
+        ("data.flip", "data.least_area"),
+        "data.augment",
+        lambda augment: augment is False,
+        "leave it out, or add --config.data.augment=true",
+    ),
+)
+
 CUT_NAMES = ("config.batch_size", "config.micro_batch_size", "config.model.ghost_batch_size")
 
 
@@ -39,6 +74,24 @@ def check(config):
         require(path in flat, f"The config lacks {path!r}: {key.doc}.")
         key.check(path, flat[path])
     _check_together(flat)
+
+
+def check_effect(flat, given):
+    """Checks that every key which was set by hand has an effect.
+
+    Args:
+        flat: dict of dotted path to value, overrides applied.
+        given: the paths that were overridden.
+
+    Raises:
+        BadInput: one that another key leaves without effect.
+    """
+    for paths, other, idle, instead in _IDLE:
+        for path in paths:
+            require(
+                path not in given or path not in flat or not idle(flat[other]),
+                f"config.{path} has no effect with config.{other}={flat.get(other)}: {instead}.",
+            )
 
 
 def misplaced(path, flat):

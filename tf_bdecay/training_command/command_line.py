@@ -11,7 +11,7 @@ from tf_bdecay.distribution.cluster import STRATEGIES
 from tf_bdecay.errors import require, shown, unknown
 from tf_bdecay.flag_reading import Flag
 from tf_bdecay.training import config_file, keys
-from tf_bdecay.training.config import misplaced
+from tf_bdecay.training.config import check_effect, misplaced
 from tf_bdecay.training.dotted import flatten
 from tf_bdecay.training_command.flag_table import FLAGS, RESUME
 
@@ -45,7 +45,8 @@ def parse(arguments, root, program="main.py"):
         business.
 
     Raises:
-        BadInput: an unknown flag, key, config file or variant, or a value of the wrong type.
+        BadInput: an unknown flag, key, config file or variant, a value of the wrong type, or a key
+            that another leaves without effect.
     """
     spec, rest = split_off(arguments)
     config = config_file.load(spec, root)
@@ -59,6 +60,7 @@ def parse(arguments, root, program="main.py"):
     given = {name: values[name].value for name in values if values[name].present}
     with config.ignore_type():  # `config.check` says what is wrong
         config.update_from_flattened_dict(given, "config.")
+    check_effect(flatten(config), [name.removeprefix("config.") for name in given])
     if values.strategy not in STRATEGIES:
         raise unknown("strategy", values.strategy, STRATEGIES)
     if values.resume not in RESUME:
@@ -203,5 +205,6 @@ def _overrides(arguments, flat):
             not no or (key.kind is bool and not equals),
             f"{shown(argument)[1:-1]} negates a value: write --config.{path}=VALUE.",
         )
-        found[path] = Flag(key.kind, f"config.{path}", None, key.doc, key.right)
+        right = key.right + f", or {flag_reading.UNSET}" * key.optional
+        found[path] = Flag(key.kind, f"config.{path}", None, key.doc, right, key.optional)
     return found.values()

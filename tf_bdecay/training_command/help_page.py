@@ -24,7 +24,7 @@ Experiments, for --config=NAME or NAME:VARIANT, or the path of a file like their
 {files}
   variants: none, full, no_bias, bias, gamma, beta, adaptive, beta_frozen, gamma_frozen, bn_frozen
 
-Keys of {spec}, set by --config.KEY=VALUE
+Keys of {spec}, set by --config.KEY=VALUE (or =unset, where it says so)
 {keys}
 
 Exit codes: 0 done, 1 a failure, such as a file that could not be written, 2 input that cannot be
