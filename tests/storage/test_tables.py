@@ -102,3 +102,15 @@ def test_a_table_that_was_removed_meanwhile_does_not_begin_anew(tmp_path):
     with pytest.raises(FileNotFoundError):
         table.flush()
     assert not (tmp_path / "t.csv").exists()
+
+
+def test_rows_that_somebody_removed_are_said(tmp_path):
+    path = tmp_path / "t.csv"
+    write(path, [5, 10, 15])
+    table = Table(path, ["update", "r"], after=10)
+    assert table.lost([5, 10]) == ""
+    assert "t.csv lacks rows of 2 of the 2 updates" in table.lost([5, 10], rows=2)
+    path.unlink()
+    assert "t.csv lacks rows of 1 of the 1 updates" in Table(path, ["update", "r"], after=5).lost(
+        [5]
+    )

@@ -189,6 +189,20 @@ def test_several_updates_an_execution_are_numbered_right(tmp_path):
     assert steps(load(workdir.tensorboard), "r/norm_1") == [4, 6]
 
 
+def test_rows_that_are_lost_are_said_and_no_others(tmp_path):
+    made, workdir, schedule = watched_fit(tmp_path, every=3, steps_per_execution=2)
+    table = tmp_path / "layers.csv"
+    whole = table.read_text()
+
+    def lost(update):
+        start = Position(update, update // 4)
+        return UpdateSummaries(workdir, schedule, 3, 4, start).lost(made)
+
+    assert lost(8) == lost(4) == ""  # of updates 4 and 6, in executions that step over 3
+    table.write_text("".join(whole.splitlines(keepends=True)[:-1]))
+    assert "layers.csv lacks rows of 1 of the 2 updates" in lost(8)
+
+
 def test_precise_columns_are_named(tmp_path):
     shown = shown_names("test", precise=True)
     rows = EpochRows(Workdir(tmp_path, {}), PolynomialWarmupDecay(0.02, 12), shown, 4, 64)

@@ -118,7 +118,9 @@ def test_the_table_has_the_averaged_weights_by_name():
     assert "test loss, averaged weights 0.2500" in lines
 
 
-RESULT = dict(experiment="digits", variant="none", seed=7, test_accuracy=0.61, test_loss=0.9)
+RESULT = dict(
+    experiment="digits", variant="none", seed=7, test_accuracy=0.61, test_loss=0.9, epochs=2
+)
 PRECISE = dict(test_accuracy_precise=0.6, test_loss_precise=1.0)
 
 

@@ -33,8 +33,12 @@ def test_training_leaves_a_result_once_all_else_is_there(small, tmp_path, monkey
         patch.setattr(report, "draw", _no_space)
         train(made, tmp_path)
     assert (tmp_path / "model.keras").exists() and not (tmp_path / "result.json").exists()
+    (tmp_path / "metrics.csv").unlink()
+    (tmp_path / "layers.csv").unlink()
     again = experiment.build(config_of())  # and the same command ends what is left
     result, page = train(again, tmp_path)
+    assert "metrics.csv lacks rows of 1 of the 1 updates that it had before the checkpoint" in page
+    assert "layers.csv lacks rows of 2 of the 2 updates that it had before the checkpoint" in page
     assert json.loads((tmp_path / "result.json").read_text()) == result
     assert (result["updates"], result["epochs"], result["seed"]) == (4, 1, 0)
     assert f"{100 * result['test_accuracy']:.2f}"[:4] in page

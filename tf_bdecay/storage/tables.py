@@ -1,5 +1,6 @@
-"""CSV files of a run that may be resumed: no row twice, none missing."""
+"""CSV files of a run that may be resumed: no row twice, and it is said where one is missing."""
 
+import collections
 import csv
 import io
 import pathlib
@@ -37,6 +38,7 @@ class Table:
                 raise BadInput(
                     f"{path} is damaged ({error}): put a complete one back, or {otherwise}."
                 ) from error
+        self._kept = collections.Counter(int(row[key]) for row in kept)
         text = io.StringIO()
         writer = csv.DictWriter(text, self.columns)
         writer.writeheader()
@@ -46,6 +48,24 @@ class Table:
     def add(self, **row):
         """Adds a row; a column that is not given stays empty."""
         self._rows.append(row)
+
+    def lost(self, updates, rows=1):
+        """Says that rows which a run had written are not there any more, whoever removed them.
+
+        Args:
+            updates: those that have rows, of before this run resumed.
+            rows: how many an update has.
+
+        Returns:
+            A sentence, or "" where none is missing.
+        """
+        lacking = sum(self._kept[update] < rows for update in updates)
+        if not lacking:
+            return ""
+        return (
+            f"{self.path} lacks rows of {lacking} of the {len(updates)} updates that it had before "
+            "the checkpoint: they are lost, and the run goes on without them."
+        )
 
     def flush(self):
         """Brings the rows added since the last call to the disk; they stay where that fails."""

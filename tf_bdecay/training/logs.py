@@ -116,7 +116,12 @@ class EpochRows(CountsUpdates):
         self.table = Table(
             workdir.path / "metrics.csv", columns, after=ended, newer=newer, otherwise=ANOTHER
         )
+        self._ended = range(updates_per_epoch, ended + 1, updates_per_epoch)
         self._speed = Speed(batch_size)
+
+    def lost(self, model):
+        """What of the file is missing, as `Table.lost` says it; any model."""
+        return self.table.lost(self._ended)
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)
@@ -223,6 +228,15 @@ class UpdateSummaries(CountsUpdates):
         for title, text in (pages or {}).items():
             self._events.text(title, text)
         self._events.charts(self._charts())
+
+    def lost(self, model):
+        """What of the table is missing, as `Table.lost` says it, of a compiled model."""
+        layers, steps = len(unwrapped(model.optimizer).roles.pairs), model.steps_per_execution
+        last = self.after // self.every
+        # An execution may step over a multiple: then its last update has the rows.
+        ends = (-(-n * self.every // steps) * steps for n in range(1, last + 1))
+        written = sorted({end for end in ends if end <= self.after})
+        return self._table.lost(written, layers)
 
     def on_train_begin(self, logs=None):
         self._kinds = kinds_of(self.model, unwrapped(self.model.optimizer).roles)

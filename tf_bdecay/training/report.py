@@ -220,7 +220,7 @@ def _evaluations(axis, name, epochs, result):
     end = factor * result[f"test_{name}"]
     label = "test at the end" + ", moving statistics" * two
     style = dict(color=COLOURS[2], marker="*", markersize=11, linestyle="", zorder=3)
-    axis.plot([epochs["epoch"].iloc[-1]], [end], label=label, clip_on=False, **style)
+    axis.plot([result["epochs"]], [end], label=label, clip_on=False, **style)
     axis.set(xlabel="epoch")
     axis.grid(alpha=0.25)
     # Above: inside, there is no place that no curve comes to.

@@ -115,6 +115,10 @@ def _train(experiment, workdir, console, deterministic, source):
             request = experiment.trainer.agreement = sharding.Agreement(request)
         own = Measuring(evaluates, averages, noise)
         callbacks = _callbacks(experiment, workdir, start, request, own, console, say)
+        for callback in callbacks:
+            lost = hasattr(callback, "lost") and callback.lost(experiment.trainer)
+            if lost:
+                say(f"Warning: {lost}")
         try:
             with data.named_failures(experiment.images):
                 loop.fit(experiment, start, callbacks)

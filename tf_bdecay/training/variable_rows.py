@@ -35,6 +35,11 @@ class VariableRows(CountsUpdates):
         super().__init__(updates_per_epoch, start.update)
         ended = start.epoch * updates_per_epoch
         self.table = Table(workdir.path / "variables.csv", COLUMNS, after=ended, otherwise=ANOTHER)
+        self._ended = range(updates_per_epoch, ended + 1, updates_per_epoch)
+
+    def lost(self, model):
+        """What of the file is missing, as `Table.lost` says it, of a compiled model."""
+        return self.table.lost(self._ended, len(unwrapped(model.optimizer).roles))
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)
