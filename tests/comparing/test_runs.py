@@ -56,7 +56,7 @@ def test_updates_become_epochs(tmp_path):
         (["one", "begun"], "has no epoch that has ended yet"),
         (["one", "strange"], "metrics.csv is no table of a run: it lacks loss"),
         (["one", "broken"], "config.json is damaged .*: name another run.$"),
-        (["one", "lost"], "metrics.csv cannot be read"),
+        (["one", "lost"], "metrics.csv is damaged .*: name another run.$"),
     ],
 )
 def test_what_is_no_run_is_a_sentence(tmp_path, monkeypatch, paths, said):
@@ -70,3 +70,35 @@ def test_what_is_no_run_is_a_sentence(tmp_path, monkeypatch, paths, said):
     with pytest.raises(BadInput, match=said) as caught:
         runs.read(paths)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "file, row, said",
+    [
+        ("metrics.csv", "2", "metrics.csv is damaged .row 4 is '2'.: name another run"),
+        ("metrics.csv", "3,12,0.3", "row 4 is '3,12,0.3'"),
+        ("metrics.csv", ",12,0.3,0.5,0.5", "epoch must be >= 1 everywhere"),
+        ("metrics.csv", "3,x,0.3,0.5,0.5", "row 4 is '3,x,0.3,0.5,0.5'"),
+        ("metrics.csv", "3,12,low,0.5,0.5", "metrics.csv is damaged .loss is 'low'"),
+        ("layers.csv", "12,c,much,1", "layers.csv is damaged .r is 'much'"),
+        ("layers.csv", "12,c,0.5,", "decay_on must be >= 0 everywhere"),
+    ],
+)
+def test_a_damaged_table_is_a_sentence_with_its_name(tmp_path, file, row, said):
+    for name in ("one", "two"):
+        made.run(tmp_path / name)
+    path = tmp_path / "two" / file
+    *rows, _ = path.read_text().splitlines()
+    path.write_text("\n".join([*rows, row, ""]))
+    with pytest.raises(BadInput, match=said) as caught:
+        runs.read([tmp_path / "one", tmp_path / "two"])
+    assert "\n" not in str(caught.value)
+
+
+def test_what_a_kill_left_of_a_row_is_left_out(tmp_path):
+    for name in ("one", "two"):
+        made.run(tmp_path / name)
+    with open(tmp_path / "two" / "metrics.csv", "a") as file:
+        file.write("4,16,0.2")
+    one, two = runs.read([tmp_path / "one", tmp_path / "two"])
+    assert two.metrics["epoch"].tolist() == one.metrics["epoch"].tolist() == [1, 2, 3]

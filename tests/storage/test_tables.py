@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from tf_bdecay.errors import BadInput
-from tf_bdecay.storage.tables import Table
+from tf_bdecay.storage.tables import Table, frame
 
 
 def write(path, updates, after=0):
@@ -114,3 +114,14 @@ def test_rows_that_somebody_removed_are_said(tmp_path):
     assert "t.csv lacks rows of 1 of the 1 updates" in Table(path, ["update", "r"], after=5).lost(
         [5]
     )
+
+
+def test_a_frame_has_numbers_words_and_gaps_and_no_half_row(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("update,layer,r\r\n1,a,0.5\r\n2,b,\r\n3,c,inf\r\n4,d")
+    found = frame(path, "look")
+    assert found["update"].tolist() == [1, 2, 3] and found["layer"].tolist() == ["a", "b", "c"]
+    assert found["r"].tolist()[::2] == [0.5, float("inf")] and found["r"].isna()[1]
+    path.write_text("update,layer,r\n1,a,much\n")
+    with pytest.raises(BadInput, match="t.csv is damaged .r is 'much'.: look.$"):
+        frame(path, "look")

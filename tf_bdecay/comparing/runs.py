@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from tf_bdecay.errors import BadInput, first_line, require
+from tf_bdecay.errors import require
 from tf_bdecay.storage.files import read_json
+from tf_bdecay.storage.tables import frame
 from tf_bdecay.training.dotted import flatten
 
 # The evaluation that a run is compared by, the likelier first: "precise" has no lag.
@@ -17,6 +18,7 @@ EVALUATIONS = (
     "validation_accuracy_precise",
     "validation_accuracy",
 )
+_OTHERWISE = "name another run"
 _METRICS, _LAYERS = {"epoch", "update", "loss"}, {"update", "layer", "r", "decay_on"}
 
 
@@ -77,12 +79,12 @@ def _read(path, name):
     except OSError:  # too long a name, or no permission
         there = False
     require(there, f"{path} is no run's folder: it has no config.json. Name one that has.")
-    config = flatten(read_json(path / "config.json", dict, "name another run"))
+    config = flatten(read_json(path / "config.json", dict, _OTHERWISE))
     metrics = _table(path / "metrics.csv", _METRICS)
     require(len(metrics), f"{path} has no epoch that has ended yet: wait for its first.")
     layers = _table(path / "layers.csv", _LAYERS, needed=False)
     file = path / "result.json"
-    result = read_json(file, dict, "name another run") if file.is_file() else None
+    result = read_json(file, dict, _OTHERWISE) if file.is_file() else None
     return Run(name, config, metrics, layers, result)
 
 
@@ -90,12 +92,12 @@ def _table(path, columns, needed=True):
     """A data frame of a CSV file that has columns; without rows where it is not needed."""
     if not path.is_file() and not needed:
         return pd.DataFrame(columns=sorted(columns))
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:  # of pandas, too
-        raise BadInput(f"{path} cannot be read: {first_line(error)}.") from error
+    table = frame(path, _OTHERWISE)
     lacking = sorted(columns - set(table.columns))
     require(not lacking, f"{path} is no table of a run: it lacks {', '.join(lacking)}.")
+    for name, least in (("epoch", 1), ("update", 1), ("decay_on", 0)):
+        right = name not in columns or (table[name] >= least).all()  # NaN is not
+        require(right, f"{path} is damaged ({name} must be >= {least} everywhere): {_OTHERWISE}.")
     return table
 
 

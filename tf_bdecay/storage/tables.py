@@ -5,8 +5,10 @@ import csv
 import io
 import pathlib
 
-from tf_bdecay.errors import BadInput, require, shown
+from tf_bdecay.errors import BadInput, first_line, require, shown
 from tf_bdecay.storage.files import atomic_append, atomic_write
+
+_WORDS = ("layer", "variable", "kind")  # columns that are no numbers
 
 
 class Table:
@@ -33,7 +35,11 @@ class Table:
         kept = []
         if after and self.path.exists():
             try:
-                kept = _rows(self.path, self.columns, key, after, newer)
+                header, rows = _rows(self.path, key)
+                older = [name for name in self.columns if name not in newer]
+                right = header in (self.columns, older)
+                require(right, f"its header is {shown(','.join(header))}")
+                kept = [row for row in rows if int(row[key][:20]) <= after]
             except (ValueError, csv.Error) as error:
                 raise BadInput(
                     f"{path} is damaged ({error}): put a complete one back, or {otherwise}."
@@ -77,22 +83,50 @@ class Table:
         self._rows = []
 
 
-def _rows(path, columns, key, after, newer):
-    """The rows up to an update of a table that a kill may have cut short, or a stranger changed.
+def frame(path, otherwise):
+    """A table as a data frame; what a kill left of its last row is left out.
+
+    Args:
+        path: of the file.
+        otherwise: what its user can do where it is damaged, for the message.
 
     Raises:
-        ValueError, csv.Error: it is no such table.
+        BadInput: it is no table of a run, or has a word where a number belongs.
+    """
+    import pandas as pd
+
+    try:
+        header, rows = _rows(pathlib.Path(path), "update")
+        found = pd.DataFrame(rows, columns=header)
+        for name in (name for name in header if name not in _WORDS):
+            found[name] = [_number(name, row[name]) for row in rows]
+    except (OSError, ValueError, csv.Error) as error:
+        raise BadInput(f"{path} is damaged ({first_line(error)}): {otherwise}.") from error
+    return found
+
+
+def _number(name, text):
+    """The number that a cell of a column holds; NaN where it is empty."""
+    try:
+        return int(text) if text.isdigit() else float(text or "nan")
+    except ValueError as error:
+        raise ValueError(f"{name} is {shown(text)}") from error
+
+
+def _rows(path, key):
+    """The header, and the rows as dicts, of a table that a kill may have cut short.
+
+    Raises:
+        ValueError, csv.Error: it is no such table, or a stranger changed it.
     """
     text = path.read_bytes().decode("utf-8")
     text = text[: text.rfind("\n") + 1]  # what a kill left of a row goes
     header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    older = [name for name in columns if name not in newer]
-    require(header in (columns, older), f"its header is {shown(','.join(header))}")
-    columns, kept = header, []
+    require(key in header, f"its header is {shown(','.join(header))}")
+    kept = []
     for number, cells in enumerate(rows, 2):
-        row = dict(zip(columns, cells, strict=False))
-        right = len(cells) == len(columns) and row[key].isascii() and row[key].isdigit()
+        row = dict(zip(header, cells, strict=False))
+        right = len(cells) == len(header) and row[key].isascii() and row[key].isdigit()
         require(right, f"row {number} is {shown(','.join(cells))}")
-        if int(row[key][:20]) <= after:
-            kept.append(row)
-    return kept
+        kept.append(row)
+    return header, kept

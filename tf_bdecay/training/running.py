@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import pandas as pd
 from rich.console import Console
 
 import tf_bdecay
@@ -18,6 +17,7 @@ from tf_bdecay.distribution.strategies import is_multi_worker
 from tf_bdecay.optim.base import unwrapped
 from tf_bdecay.storage.files import json_ready, write_json
 from tf_bdecay.storage.saver import Saver
+from tf_bdecay.storage.tables import frame
 from tf_bdecay.training import (
     datasets,
     evaluation,
@@ -33,6 +33,8 @@ from tf_bdecay.training.diverged import StopDiverged
 from tf_bdecay.training.logs import EpochRows, UpdateSummaries, shown_names
 from tf_bdecay.training.progress import ProgressLine
 from tf_bdecay.training.variable_rows import VariableRows
+
+_REMOVE = "put a complete one back, or remove it to finish without it"
 
 
 class Measuring(NamedTuple):
@@ -249,8 +251,8 @@ def _report(experiment, workdir, result):
     predictions.draw(experiment, workdir.path, report.run_name(result))
     report.draw(
         workdir.path / "curves.png",
-        pd.read_csv(workdir.path / "metrics.csv"),
-        pd.read_csv(workdir.path / "layers.csv"),
+        frame(workdir.path / "metrics.csv", _REMOVE),
+        frame(workdir.path / "layers.csv", _REMOVE),
         result,
         experiment.config.decay.get("threshold"),
     )
