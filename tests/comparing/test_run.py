@@ -3,7 +3,7 @@
 import pytest
 
 from tests.comparing import made
-from tf_bdecay.comparing import run
+from tf_bdecay.comparing import picture, run
 
 
 @pytest.fixture
@@ -11,6 +11,7 @@ def two(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made.run(tmp_path / "one")
     made.run(tmp_path / "two", seed=1)
+    (tmp_path / "folder.png").mkdir()
     return ["one", "two"]
 
 
@@ -28,6 +29,10 @@ def test_it_writes_the_picture_and_prints_the_table(two, tmp_path, capsys):
         (["one"], "Name two runs or more"),
         (["one", "two", "--outt=x.png"], "did you mean '--out'"),
         (["one", "two", "--out=x.jpg"], "--out must end in .png. Received: 'x.jpg'"),
+        (["one", "two", "--out=gone/x.png"], "--out=gone/x.png cannot be written (No such file"),
+        (["one", "two", "--out=one/metrics.csv/x.png"], "cannot be written (Not a directory)"),
+        (["one", "two", f"--out={'x' * 250}.png"], "cannot be written (File name too long)"),
+        (["one", "two", "--out=folder.png"], "--out=folder.png is a folder: name a file."),
     ],
 )
 def test_bad_input_is_one_sentence(two, tmp_path, arguments, said, capsys):
@@ -44,7 +49,10 @@ def test_a_traceback_that_is_asked_for_comes_before_the_sentence(two, capsys):
     assert error.startswith("Traceback") and "\ntf-bdecay compare: Name two runs" in error
 
 
-def test_a_picture_that_cannot_be_written_is_a_failure(two, capsys):
+def test_a_picture_that_cannot_be_written_any_more_is_a_failure(two, tmp_path, capsys, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    draw = picture.draw
+    monkeypatch.setattr(picture, "draw", lambda r: (tmp_path / "gone").rmdir() or draw(r))
     assert run.main([*two, "--out=gone/both.png"]) == 1
     assert "The comparison stops: " in capsys.readouterr().err
 

@@ -11,7 +11,7 @@ from tf_bdecay.comparing import picture, runs
 from tf_bdecay.errors import require
 from tf_bdecay.flag_reading import Flag
 from tf_bdecay.plain_text import save_picture
-from tf_bdecay.storage.files import atomic_write
+from tf_bdecay.storage.files import atomic_write, check_can_write
 
 PROGRAM = "tf-bdecay compare"
 _FLAGS = (
@@ -71,6 +71,7 @@ def _parsed(arguments, program):
     values, paths = flag_reading.read(_FLAGS, arguments, program)
     out = values.out
     require(out.lower().endswith(".png"), f"--out must end in .png. Received: {out!r}")
+    check_can_write("--out", out)
     return paths, out
 
 

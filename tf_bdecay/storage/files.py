@@ -38,6 +38,26 @@ def atomic_write(path, write):
     fsync_folder(path.parent)
 
 
+def check_can_write(flag, path):
+    """Raises `BadInput` unless `atomic_write` can make a file; for before the work that it is of.
+
+    Args:
+        flag: that has the path, for the message: "--out".
+        path: the file's.
+    """
+    path = pathlib.Path(path)
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        require(not path.is_dir(), f"{flag}={path} is a folder: name a file.")
+        aside.touch()
+        aside.unlink()
+    except OSError as error:
+        raise BadInput(
+            f"{flag}={shown(str(path))[1:-1]} cannot be written ({error.strerror}): name a file in "
+            "a folder that is there and can be written to."
+        ) from error
+
+
 def atomic_append(path, content, create=False):
     """Appends to a file and brings it to the disk; where that fails, the file is as it was.
 
