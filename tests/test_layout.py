@@ -22,6 +22,7 @@ STOREYS = (
         "errors",
         "extras",
         "lazy",
+        "paths",
         "patterns",
         "plain_text",
         "quirks",

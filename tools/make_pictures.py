@@ -20,6 +20,7 @@ from absl import flags
 
 from tf_bdecay import data
 from tf_bdecay.errors import require
+from tf_bdecay.paths import local
 from tools import commands
 
 SHORTER, ASPECT, QUALITY = (48, 160), 4 / 3, 90
@@ -34,7 +35,7 @@ def main(rest):
     """Writes the pictures and says how many."""
     require(not rest[1:], f"make_pictures.py takes flags only. Received: {' '.join(rest[1:])}")
     require(_OUT.value, "Where to? Name a folder that is not there yet: --out=DIR.")
-    out = pathlib.Path(_OUT.value)
+    out = pathlib.Path(local("--out", _OUT.value))
     require(not out.exists(), f"--out={out} is there already: name a folder that is not.")
     image_set = data.load(_DATA.value, data_dir=_DATA_DIR.value, images=_IMAGES.value)
     for name in ("train", "test"):

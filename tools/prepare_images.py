@@ -22,6 +22,7 @@ from rich import progress
 
 from tf_bdecay.data.pictures import layouts, preparing
 from tf_bdecay.errors import require
+from tf_bdecay.paths import local
 from tools import commands
 
 _SOURCE = flags.DEFINE_string("source", None, "Where the pictures are.")
@@ -40,7 +41,7 @@ def main(rest):
     require(not rest[1:], f"prepare_images.py takes flags only. Received: {' '.join(rest[1:])}")
     for flag in (_SOURCE, _TO):
         require(flag.value, f"Name --{flag.name}: {flags.FLAGS[flag.name].help}")
-    source, to = (os.path.abspath(os.path.expanduser(flag.value)) for flag in (_SOURCE, _TO))
+    source, to = (os.path.abspath(local(f"--{flag.name}", flag.value)) for flag in (_SOURCE, _TO))
     found = layouts.open_pictures(source)
     counts = {split: len(records) for split, records in found.splits.items()}
     print(f"{source}: {found.layout}; {', '.join(f'{n:,} {s}' for s, n in counts.items())}")

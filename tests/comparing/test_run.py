@@ -1,5 +1,7 @@
 """The command: a picture, a table, one sentence for what is wrong."""
 
+import os
+
 import pytest
 
 from tests.comparing import made
@@ -32,6 +34,9 @@ def test_it_writes_the_picture_and_prints_the_table(two, tmp_path, capsys):
         (["one", "two", "--out=gone/x.png"], "--out=gone/x.png cannot be written (No such file"),
         (["one", "two", "--out=one/metrics.csv/x.png"], "cannot be written (Not a directory)"),
         (["one", "two", f"--out={'x' * 250}.png"], "cannot be written (File name too long)"),
+        (["one", "gs://b/two"], "A run must be a path on this machine"),
+        (["one", "~/no/run"], f"{os.path.expanduser('~')}/no/run is no run's folder"),
+        (["one", "two", "--out=gs://b/x.png"], "--out must be a path on this machine"),
         (["one", "two", "--out=folder.png"], "--out=folder.png is a folder: name a file."),
     ],
 )

@@ -58,6 +58,15 @@ def test_a_users_own_config_file_works(tmp_path):
     assert (options.config.experiment, options.config.epochs) == ("mine", 2)
 
 
+def test_a_home_is_found_behind_every_flag_with_a_path(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    options = parse("--workdir=~/run", "--init_from=~/a.keras", "--export=~/served")
+    assert options.workdir == pathlib.Path("/home/me/run")
+    assert (options.init_from, options.export) == ("/home/me/a.keras", "/home/me/served")
+    for flag in ("workdir", "init_from", "export", "config"):
+        assert f"--{flag} must be a path on this" in refused(f"--{flag}=gs://bucket/run")
+
+
 def test_an_unset_number_can_be_set():
     assert parse().config.optimizer.trust_clip is None
     assert parse("--config.optimizer.trust_clip=10").config.optimizer.trust_clip == 10.0

@@ -10,6 +10,7 @@ from tf_bdecay import flag_reading, outcome, streams
 from tf_bdecay.comparing import picture, runs
 from tf_bdecay.errors import require
 from tf_bdecay.flag_reading import Flag
+from tf_bdecay.paths import local
 from tf_bdecay.plain_text import save_picture
 from tf_bdecay.storage.files import atomic_write, check_can_write
 
@@ -69,10 +70,10 @@ def main(arguments=None, program=PROGRAM):
 def _parsed(arguments, program):
     """The paths of the runs, and of the picture."""
     values, paths = flag_reading.read(_FLAGS, arguments, program)
-    out = values.out
+    out = local("--out", values.out)
     require(out.lower().endswith(".png"), f"--out must end in .png. Received: {out!r}")
     check_can_write("--out", out)
-    return paths, out
+    return [local("A run", path) for path in paths], out
 
 
 def _show(columns, rows):

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from tf_bdecay import gradient_noise
 from tf_bdecay.errors import BadInput, require, shown
+from tf_bdecay.paths import local
 from tf_bdecay.storage.files import fits, read_json
 from tf_bdecay.training.dotted import flatten
 
@@ -44,7 +45,7 @@ def read(text):
     try:
         scale = float(text)
     except ValueError:
-        return _of_run(pathlib.Path(text))
+        return _of_run(pathlib.Path(local("--noise_scale", text)))
     require(
         0 < scale < math.inf,
         "--noise_scale must be a number of images > 0, or the workdir of a finished run that had "

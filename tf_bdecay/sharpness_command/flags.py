@@ -7,6 +7,7 @@ from tf_bdecay import flag_reading
 from tf_bdecay.distribution.cluster import STRATEGIES as ALL_STRATEGIES
 from tf_bdecay.errors import require, unknown
 from tf_bdecay.flag_reading import Flag
+from tf_bdecay.paths import local
 from tf_bdecay.sharpness import registry
 
 PROGRAM = "python -m tf_bdecay.sharpness"
@@ -200,6 +201,7 @@ def parse(arguments, program=PROGRAM):
         values["model"],
         "Say what to measure: --model=WORKDIR of tf_bdecay, or --model=FILE.keras.",
     )
+    values |= {n: local(f"--{n}", values[n]) for n in ("model", "data", "out") if values[n]}
     _check_numbers(values)
     for name, valid in (("split", SPLITS), ("strategy", STRATEGIES)):
         if values[name] is not None and values[name] not in valid:

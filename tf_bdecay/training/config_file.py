@@ -10,6 +10,7 @@ import sys
 from ml_collections import ConfigDict
 
 from tf_bdecay.errors import BadInput, require, shown, unknown
+from tf_bdecay.paths import local
 from tf_bdecay.training import keys
 from tf_bdecay.training.dotted import flatten
 
@@ -29,7 +30,7 @@ def load(spec, root):
     Raises:
         BadInput: no such file or variant, or a file that does not make a config.
     """
-    path, colon, variant = spec.partition(":")
+    path, colon, variant = local("--config", spec).partition(":")
     require(variant or not colon, f"--config={spec} names no variant: leave the colon out.")
     file = _find(path, root)
     try:

@@ -10,6 +10,7 @@ from tf_bdecay import flag_reading
 from tf_bdecay.distribution.cluster import STRATEGIES
 from tf_bdecay.errors import require, shown, unknown
 from tf_bdecay.flag_reading import Flag
+from tf_bdecay.paths import local
 from tf_bdecay.training import config_file, keys
 from tf_bdecay.training.config import check_effect, misplaced
 from tf_bdecay.training.dotted import flatten
@@ -17,6 +18,7 @@ from tf_bdecay.training_command.flag_table import FLAGS, RESUME
 
 _HARDWARE = ("memory_gb", "bandwidth_gbps", "flops")
 _OF_A_PLAN = ("plan", "devices", *_HARDWARE, "noise_scale", "seed", "traceback")
+_PATHS = ("init_from", "export")
 _CONFIG = Flag(str, "config", None, "the experiment")  # for its name: `split_off` takes its value
 
 _OPTIONS = [flag for flag in FLAGS if flag.name not in ("workdir", "seed")]
@@ -89,7 +91,7 @@ def parse(arguments, root, program="main.py"):
         config=config,
         workdir=pathlib.Path("runs", name) if values.workdir is None else _path(values.workdir),
         names_workdir=values.workdir is not None,
-        **{flag.name: values[flag.name].value for flag in _OPTIONS},
+        **{flag.name: _value(flag.name, values[flag.name].value) for flag in _OPTIONS},
     )
 
 
@@ -172,9 +174,13 @@ def _check_plan(values):
     )
 
 
+def _value(name, value):
+    return local(f"--{name}", value) if name in _PATHS and value else value
+
+
 def _path(workdir):
     require(workdir, "--workdir is empty: name a folder, or leave it out for runs/EXPERIMENT-...")
-    return pathlib.Path(workdir)
+    return pathlib.Path(local("--workdir", workdir))
 
 
 def _overrides(arguments, flat):

@@ -5,6 +5,7 @@ import os
 
 from tf_bdecay.data.pictures.layouts.names import printable
 from tf_bdecay.errors import BadInput, require, shown
+from tf_bdecay.paths import local
 
 # Asked in this order, each module imported when it is asked: `recognise(path)` gives a `Found`, or
 # None for what is another layout's; `LOOKED_FOR` says in words what it knows.
@@ -27,7 +28,7 @@ def open_pictures(path):
         isinstance(path, (str, os.PathLike)) and os.fspath(path),
         f"`source` must be the path of a folder or a file. Received: source={shown(path)}",
     )
-    path = os.path.expanduser(os.fspath(path))
+    path = local("`source`", path)
     _check_readable(path)
     modules = [importlib.import_module(f"{__name__}.{name}") for name in LAYOUTS]
     for module in modules:
