@@ -169,6 +169,24 @@ def test_r_of_every_layer_is_drawn_against_the_threshold(tmp_path, threshold):
     assert ratio.get_yscale() == "log"
 
 
+def test_the_few_points_of_a_short_run_are_seen(tmp_path):
+    figure, _ = curves(tmp_path)
+    axes = axes_of(figure)
+    lines = [line for axis in axes for line in axis.get_lines()]
+    assert {line.get_marker() for line in lines if len(line.get_xdata()) > 1} == {".", "None"}
+    assert len([line for line in lines if line.get_marker() == "."]) == 7  # all but R and stars
+    for axis in axes:
+        assert all(tick == round(tick) for tick in axis.get_xticks())
+    stars = [line for line in lines if line.get_marker() == "*"]
+    assert [star.get_markerfacecolor() for star in stars] == ["none"] * 2  # a point shows through
+    assert report.marker(range(19)) == "." and report.marker(range(20)) == ""
+
+
+def test_the_loss_of_smoothed_labels_is_called_that(tmp_path):
+    figure, _ = curves(tmp_path, result={**RESULT, "test_crossentropy": 0.8})
+    assert axes_of(figure)[0].get_ylabel() == "loss of smoothed labels (nats)"
+
+
 def test_layers_differ_in_colour_or_style(tmp_path):
     figure, _ = curves(tmp_path, layers=20, threshold=None)
     lines = axes_of(figure)[-1].get_lines()

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from tf_bdecay.comparing.runs import rows, width
 from tf_bdecay.plain_text import verbatim
-from tf_bdecay.training.report import COLOURS, STYLES
+from tf_bdecay.training.report import COLOURS, STYLES, marker, over
 
 _ROW, _LETTER = 0.32, 0.08  # inches of the table
 
@@ -29,7 +29,7 @@ def draw(runs):
         style = dict(
             color=COLOURS[i % len(COLOURS)],
             linestyle=STYLES[i // len(COLOURS) % len(STYLES)],
-            marker="." if len(run.metrics) < 20 else "",
+            marker=marker(run.metrics),
         )
         loss.plot(run.metrics["epoch"], run.metrics["loss"], label=verbatim(run.name), **style)
         if run.evaluation:
@@ -43,8 +43,7 @@ def draw(runs):
         more[0].set(ylabel="r = C(beta) / C(gamma): median and quartiles of layers", yscale="log")
         more[1].set(ylabel="layers with beta decay on (%)", ylim=(-2, 102))
     for axis in axes.flat:
-        axis.set(xlabel="epoch")
-        axis.grid(alpha=0.25)
+        over(axis, "epoch")
     lines = loss.get_lines()  # named here: Matplotlib leaves a name out that begins with "_"
     upper.legend(handles=lines, loc="outside upper center", ncols=min(len(runs), 4), frameon=False)
     _table(lower.subplots(), columns, table)
@@ -57,6 +56,7 @@ def _layers(ratio, share, run, style):
     r = positive.groupby(run.layers["update"])
     middle = r.median()
     epochs = middle.index / run.updates_per_epoch
+    style = style | {"marker": marker(middle)}
     ratio.plot(epochs, middle, **style)
     ratio.fill_between(epochs, r.quantile(0.25), r.quantile(0.75), color=style["color"], alpha=0.15)
     share.plot(epochs, 100 * run.layers.groupby("update")["decay_on"].mean(), **style)

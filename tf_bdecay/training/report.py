@@ -18,6 +18,7 @@ BETA_MOVED = 1e-4
 # Okabe and Ito's colours, which the colour-blind tell from each other too, without the yellow.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#777777")
 STYLES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 2)))
+_FEW = 20  # points of a curve that are marked
 
 
 def root_mean_square(arrays):
@@ -181,7 +182,9 @@ def draw(path, epochs, layers, result, threshold=None):
     loss, accuracy, *share = rows[0].subplots(1, 3 if names else 2)
     _evaluations(loss, "loss", epochs, result)
     _evaluations(accuracy, "accuracy", epochs, result)
-    loss.set(ylabel="loss (cross-entropy, nats)", yscale="log")
+    smoothed = "test_crossentropy" in result  # it is measured apart where the loss is another
+    what = "loss of smoothed labels (nats)" if smoothed else "loss (cross-entropy, nats)"
+    loss.set(ylabel=what, yscale="log")
     accuracy.set(ylabel="accuracy (%)")
     if names:
         _decaying(share[0], layers)
@@ -202,27 +205,40 @@ def _title(result):
     return f"{run_name(result)}\n{found}"
 
 
+def marker(points):
+    """The marker of a curve: few points would be a short line, and one no line at all."""
+    return "." if len(points) < _FEW else ""
+
+
+def over(axis, what):
+    """Names the horizontal axis, and grids: epochs and updates are whole numbers."""
+    axis.set(xlabel=what)
+    axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    axis.grid(alpha=0.25)
+
+
 def _evaluations(axis, name, epochs, result):
     """Loss or accuracy of training and of evaluation by epoch, and of the test at the end."""
     factor = 100 if name == "accuracy" else 1
     two = f"test_{name}_precise" in result  # a network without normalization has one evaluation
-    axis.plot(epochs["epoch"], factor * epochs[name], color=COLOURS[0], label="training")
+    style = dict(color=COLOURS[0], marker=marker(epochs))
+    axis.plot(epochs["epoch"], factor * epochs[name], label="training", **style)
     for column in epochs.columns:
         split, _, statistics = column.partition(f"_{name}")
         if split not in ("test", "validation") or column == split:
             continue
         seen = epochs.dropna(subset=[column])
         kind = f", {statistics.strip('_') or 'moving'} statistics" if two else ""
-        style = dict(color=COLOURS[1], marker="." if len(seen) < 20 else "")
+        style = dict(color=COLOURS[1], marker=marker(seen))
         if statistics == "_average":
             kind, style["color"], style["linestyle"] = ", averaged weights", COLOURS[3], "--"
         axis.plot(seen["epoch"], factor * seen[column], label=split + kind, **style)
     end = factor * result[f"test_{name}"]
     label = "test at the end" + ", moving statistics" * two
-    style = dict(color=COLOURS[2], marker="*", markersize=11, linestyle="", zorder=3)
+    style = dict(color=COLOURS[2], marker="*", markersize=12, linestyle="", zorder=3)
+    style["markerfacecolor"] = "none"  # what the curve ends at shows through
     axis.plot([result["epochs"]], [end], label=label, clip_on=False, **style)
-    axis.set(xlabel="epoch")
-    axis.grid(alpha=0.25)
+    over(axis, "epoch")
     # Above: inside, there is no place that no curve comes to.
     above = dict(loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2, frameon=False)
     axis.legend(ncols=2, fontsize=8, columnspacing=1.2, **above)
@@ -231,9 +247,9 @@ def _evaluations(axis, name, epochs, result):
 def _decaying(axis, layers):
     """The share of layers whose beta decays, over updates."""
     on = 100 * layers.groupby("update")["decay_on"].mean()
-    axis.plot(on.index, on.to_numpy(), color=COLOURS[0])
-    axis.set(xlabel="update", ylabel="layers with beta decay on (%)", ylim=(-2, 102))
-    axis.grid(alpha=0.25)
+    axis.plot(on.index, on.to_numpy(), color=COLOURS[0], marker=marker(on))
+    axis.set(ylabel="layers with beta decay on (%)", ylim=(-2, 102))
+    over(axis, "update")
 
 
 def _ratios(axis, layers, names, threshold):
@@ -246,16 +262,17 @@ def _ratios(axis, layers, names, threshold):
             rows = layers[layers["layer"] == name]
             shown = rows["r"].replace([0.0, math.inf], math.nan)  # a logarithm has neither
             style = dict(color=COLOURS[i % len(COLOURS)], linestyle=STYLES[j % len(STYLES)])
+            style["marker"] = marker(rows)
             axis.plot(rows["update"], shown, linewidth=1.3, label=verbatim(name), **style)
     if threshold and math.isfinite(threshold):
         label = f"R = {threshold:g}: decay at and above"
         axis.axhline(threshold, color="black", linewidth=2, label=label)
-    axis.set(xlabel="update", ylabel="r = C(beta) / C(gamma) of training", yscale="log")
+    axis.set(ylabel="r = C(beta) / C(gamma) of training", yscale="log")
     positive = layers["r"][(layers["r"] > 0) & np.isfinite(layers["r"])]
     if len(positive):  # a beta starts at 0: the way from there would take most of the picture
         axis.set_ylim(bottom=max(positive.min(), positive.median() / 20) / 1.5)
     axis.set_title("ratio r of each normalization layer: a colour a stage", fontsize=11)
-    axis.grid(alpha=0.25)
+    over(axis, "update")
     columns = math.ceil(len(names) / 24)
     axis.legend(
         loc="upper left", bbox_to_anchor=(1.0, 1.02), ncols=columns, fontsize=8, handlelength=3.5
