@@ -86,8 +86,10 @@ def test_a_damaged_config_is_named(tmp_path):
 def test_a_file_in_the_way_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(BadInput, match="is not a folder"):
+        with pytest.raises(BadInput) as caught:
             Workdir(path, CONFIG)
+        expected = f"--workdir={path}: {tmp_path / 'file'} is not a folder: choose another."
+        assert str(caught.value) == expected
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch):

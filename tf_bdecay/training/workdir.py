@@ -273,14 +273,15 @@ class Workdir:
         try:
             while not existing.exists() and existing != existing.parent:
                 existing = existing.parent
-            require(existing.is_dir(), f"--workdir={self.path}: {existing} is not a folder.")
-            with tempfile.TemporaryFile(dir=existing):  # as root os.access says yes to everything
-                pass
+            folder = existing.is_dir()
+            if folder:  # as root os.access says yes to everything
+                tempfile.TemporaryFile(dir=existing).close()
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", error)
             raise BadInput(
                 f"--workdir={self.path} cannot be used ({why}): choose another."
             ) from error
+        require(folder, f"--workdir={self.path}: {existing} is not a folder: choose another.")
 
     def _check_kinds(self):
         for name in (*_FOLDERS, *_FILES):
