@@ -51,7 +51,7 @@ def test_it_lists_its_commands_and_says_its_version(site, tmp_path):
         (["train", "--config=cifar10"], "tf-bdecay train: Unknown config file 'cifar10': did you"),
         (["sharpness"], "tf-bdecay sharpness: Say what to measure"),
         (["compare", "run"], "tf-bdecay compare: Name two runs or more. Received: 1"),
-        (["launch", "--workers=0"], "tf-bdecay launch: --workers must be >= 1"),
+        (["launch", "--workers=0"], "tf-bdecay launch: --workers must be a whole number from 1"),
     ],
 )
 def test_what_is_wrong_is_one_sentence_and_code_2(site, tmp_path, arguments, said):

@@ -40,7 +40,7 @@ def launch(*arguments, **environment):
 @pytest.mark.parametrize(
     "arguments, environment, said",
     [
-        (["--workers=0"], {}, "--workers must be >= 1"),
+        (["--workers=0"], {}, "--workers must be a whole number from 1 to 1024"),
         (["--workers=x"], {}, "--workers must be a whole number. Received: 'x'"),
         (["--wrkers=2"], {}, "wrkers"),
         (["main.py"], {}, "behind `--`. Received: main.py"),

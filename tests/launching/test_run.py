@@ -10,8 +10,11 @@ from tf_bdecay.launching import run
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        (["--workers=0"], "--workers must be >= 1. Received: 0"),
-        (["--grace=0"], "--grace must be > 0. Received: 0.0"),
+        (["--workers=0"], "--workers must be a whole number from 1 to 1024. Received: 0"),
+        (["--workers=99999"], "--workers must be a whole number from 1 to 1024. Received: 99999"),
+        (["--grace=0"], "--grace must be a number of seconds > 0 and < 1e7. Received: 0.0"),
+        (["--grace=inf"], "--grace must be a number of seconds > 0 and < 1e7. Received: inf"),
+        (["--grace=nan"], "--grace must be a number of seconds > 0 and < 1e7. Received: nan"),
         (["--restarts=-1"], "--restarts must be >= 0. Received: -1"),
         (["--wrkers=2"], "Unknown flag '--wrkers': did you mean '--workers'?"),
         (["train"], "takes the training command's flags behind `--`. Received: train"),
@@ -28,7 +31,7 @@ def test_bad_input_is_one_sentence_of_the_program(arguments, said, capsys, monke
 def test_a_traceback_that_is_asked_for_comes_before_the_sentence(capsys):
     assert run.main(["--workers=0", "--traceback=true", "--", "--plan"], "prog") == 2
     error = capsys.readouterr().err
-    assert error.startswith("Traceback") and "\nprog: --workers must be >= 1" in error
+    assert error.startswith("Traceback") and "\nprog: --workers must be a whole" in error
     assert run.main(["--workers=0", "--", "--traceback"], "prog") == 2  # that of the workers
     assert "Traceback" not in capsys.readouterr().err
 

@@ -11,6 +11,7 @@ from tf_bdecay.launching import processes
 
 PROGRAM = "tf-bdecay launch"
 TRAIN = (sys.executable, "-P", "-m", "tf_bdecay", "train")
+_MOST_WORKERS = 1024  # on one machine, of which each has a port and a pipe
 _OURS = ("strategy", "workers", "worker_index", "logical_devices")
 _FLAGS = (
     Flag(int, "workers", 2, "how many processes (2)"),
@@ -83,9 +84,15 @@ def _parsed(arguments, program):
 
 def _check(values, behind, program):
     """Raises `BadInput` for what cannot be run."""
-    require(values.workers >= 1, f"--workers must be >= 1. Received: {values.workers}")
+    require(
+        1 <= values.workers <= _MOST_WORKERS,
+        f"--workers must be a whole number from 1 to {_MOST_WORKERS}. Received: {values.workers}",
+    )
     require(values.restarts >= 0, f"--restarts must be >= 0. Received: {values.restarts}")
-    require(values.grace > 0, f"--grace must be > 0. Received: {values.grace}")
+    require(
+        0 < values.grace < 1e7,
+        f"--grace must be a number of seconds > 0 and < 1e7. Received: {values.grace}",
+    )
     require(
         cluster.VARIABLE not in os.environ,
         f"{program} writes {cluster.VARIABLE} for its workers, and it is set already: unset it, or "
