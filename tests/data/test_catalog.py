@@ -40,6 +40,7 @@ def test_validation_comes_out_of_training_and_leaves_the_test_split_alone():
         ({"name": None}, "Unknown dataset None: valid: digits"),
         ({"validation": 1.0}, r"in \[0, 1\). Received: validation=1.0"),
         ({"validation": -0.1}, "validation=-0.1"),
+        ({"validation": 0.9999}, "`validation`=0.9999 of the 1438 images cannot be set aside"),
         ({"validation": float("nan")}, "validation=nan"),
         ({"validation": "0.1"}, "validation='0.1'"),
         ({"seed": -1}, "seed=-1"),

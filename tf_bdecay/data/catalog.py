@@ -138,7 +138,7 @@ def load(
     )
     kept = None
     if validation:
-        train, kept = set_aside(train, validation, seed)
+        train, kept = set_aside(train, validation, seed, "validation")
     mean, deviation = source.statistics or channel_statistics(train.images)
     return ImageSet(
         name=name,

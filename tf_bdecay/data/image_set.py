@@ -168,7 +168,7 @@ def split_of(images, name, lacking):
     return found
 
 
-def set_aside(split, fraction, seed):
+def set_aside(split, fraction, seed, name="fraction"):
     """Divides a split in two, class by class.
 
     Args:
@@ -176,6 +176,7 @@ def set_aside(split, fraction, seed):
         fraction: of the images, in (0, 1), that the second part gets, rounded to a whole number;
             of each class it gets the same fraction to within one image.
         seed: of the choice.
+        name: what the caller calls the fraction, for the message.
 
     Returns:
         (rest, part): two `Split`s, each in the order of `split`.
@@ -183,7 +184,7 @@ def set_aside(split, fraction, seed):
     Raises:
         BadInput: a part that is too small to hold an image of each class.
     """
-    what = f"A fraction of {fraction} of {len(split)} images"
+    what = f"`{name}`={fraction} of the {len(split)} images"
     parts = stratified(split.labels, fraction, seed, what, "images")
     return tuple(Split(split.images[chosen], split.labels[chosen]) for chosen in parts)
 
