@@ -7,7 +7,7 @@ import pytest
 import tf_bdecay
 from configs import digits_resnet18
 from tests.training.small import digits, network
-from tf_bdecay import models
+from tf_bdecay import data, models
 from tf_bdecay.errors import BadInput
 from tf_bdecay.training import finetuning, parts
 from tf_bdecay.training.config import check
@@ -61,6 +61,19 @@ def test_a_pattern_without_effect_is_refused(resnet, text, said):
     with pytest.raises(BadInput) as caught:
         finetuning.freeze(resnet, text)
     assert said in str(caught.value), str(caught.value)
+
+
+def test_adaptive_decay_needs_a_normalization_layer_that_trains():
+    config = digits_resnet18.get_config()
+    config.update({"model": {"width": 4}, "finetune": {"frozen": ".*bn.*"}})
+    images = data.load("digits")
+    with pytest.raises(BadInput, match="frozen=.* start from the variant no_bias or bias, or leav"):
+        parts.make_model(config, images)
+    config.finetune.frozen = "stage.*bn.*"
+    parts.make_model(config, images)
+    config = digits_resnet18.get_config("no_bias")
+    config.update({"model": {"width": 4}, "finetune": {"frozen": ".*bn.*"}})
+    parts.make_model(config, images)
 
 
 def test_the_config_freezes_and_the_words_say_it():

@@ -54,6 +54,12 @@ def frozen(model):
     return [layer for layer in model.layers if own(layer) and not layer.trainable]
 
 
+def leaves_a_pair(model):
+    """Whether a normalization layer is left to train, with the gamma and beta that decide."""
+    normal = (x for x in model.layers if isinstance(x, keras.layers.BatchNormalization))
+    return any(layer.trainable for layer in normal)
+
+
 def words(model):
     """What is frozen in a model, for a person; "" for nothing."""
     layers = frozen(model)

@@ -213,6 +213,12 @@ def _model(config, images):
     layers = config.get("finetune", {}).get("frozen")  # earlier configs have it not
     if layers:
         finetuning.freeze(model, layers)
+        require(
+            config.decay.policy != "adaptive" or finetuning.leaves_a_pair(model),
+            f"config.finetune.frozen={layers} freezes every normalization layer, and "
+            "config.decay.policy=adaptive decides by their gamma and beta: start from the variant "
+            "no_bias or bias, or leave a normalization layer to train.",
+        )
     return model
 
 
