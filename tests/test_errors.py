@@ -178,6 +178,7 @@ def test_a_name_with_a_letter_too_few_is_near_its_own(names, data):
         ("--learing_rate", ["--seed", "--learning_rate", "--workdir"], "--learning_rate"),
         ("--sead", ["--seed", "--workdir"], "--seed"),
         ("zzz", ["no_bias", "adaptive"], None),
+        ("nothing", ["label_smoothing", "seed"], None),
         ("--q", ["--seed", "--workdir"], None),  # what flags have in common makes none near
         (3, ["3d", "2d"], "3d"),
         ("mean", [], None),

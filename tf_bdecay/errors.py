@@ -42,7 +42,7 @@ def require(condition, sentence):
 def nearest(name, valid):
     """The valid name closest to `name` in spelling, or None where nothing is close."""
     spelt = {str(v).lstrip("-"): str(v) for v in valid}  # what flags have in common says nothing
-    close = difflib.get_close_matches(str(name).lstrip("-")[:100], spelt, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(name).lstrip("-")[:100], spelt, n=1, cutoff=0.6)
     return spelt[close[0]] if close else None
 
 

@@ -127,6 +127,11 @@ def test_an_unknown_key_is_answered_with_the_nearest():
     config = resnet()
     config.batchsize = 3
     refuse(config, "'batchsize'", "did you mean 'batch_size'")
+    flat = flatten(resnet())
+    assert "did you mean 'learning_rate.peak'" in str(misplaced("peek", flat))
+    assert str(misplaced("nothing", flat)) == (
+        "Unknown config key 'nothing': --help lists them all."
+    )
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,9 @@ def misplaced(path, flat):
                 f"{', '.join(homes)}: start from a config file or variant that has it, in place of "
                 f"changing config.{chooser}."
             )
-    guess = nearest(path, keys.table(flat))
+    valid = keys.table(flat)
+    short = {name.rpartition(".")[2]: name for name in valid}
+    guess = nearest(path, valid) or short.get(nearest(path.rpartition(".")[2], short))
     hint = f"did you mean {guess!r}? " if guess else ""
     return BadInput(f"Unknown config key {path!r}: {hint}--help lists them all.")
 
