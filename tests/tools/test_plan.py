@@ -8,6 +8,9 @@ import pytest
 
 from tests.tools.made_results import SMOKE, result
 from tf_bdecay.errors import BadInput
+from tf_bdecay.storage.files import json_ready
+from tf_bdecay.training.dotted import flatten
+from tf_bdecay.training_command import command_line
 from tools.reproducing import beyond, plan, runner, runs, scales, store, tuning, wanted
 
 
@@ -63,7 +66,7 @@ def test_imagenet_has_table_5_and_a_column_of_table_3_alone():
 @pytest.mark.parametrize("scale", scales.SCALES)
 def test_every_run_of_every_table_is_a_config_that_main_takes(scale):
     scale, empty = scales.get(scale), store.Store(pathlib.Path("nowhere"))
-    made, _ = plan.runs(["all", "tuning_others"], scale, scale.datasets, 1, empty)
+    made, _ = plan.runs(["all", "tuning_others"], scale, scale.all_datasets, 1, empty)
     assert len(made) > 20
     for dataset in scale.datasets:
         tuned = {
@@ -72,6 +75,10 @@ def test_every_run_of_every_table_is_a_config_that_main_takes(scale):
         }
         for table in (beyond.table6([dataset], tuned), beyond.table7([dataset], tuned)):
             made += [runs.resolve(row.arm, scale, 0) for row in table.rows[dataset]]
+    trains = runner.Runner(empty)
+    for run in made:  # the command line refuses more than a config's check does
+        said = command_line.parse(trains.arguments(run, "w"), runs.ROOT)
+        assert json_ready(flatten(said.config)) == run.flat
     found = {run.key: run.label for run in made}
     # The bases of tables 6 and 7, and decay of beta, which the first trials of its search have too.
     assert len(found) >= len(made) - 4 * len(scale.datasets)

@@ -115,7 +115,7 @@ def overrides(arm, scale, seed):
         more = scale.sgd if arm.optimizer == "sgd" else {}
         found = {**scale.overrides, **more, "batch_size": scale.batches[arm.batch]}
     found["seed"] = seed
-    if arm.optimizer == "sgd":
+    if arm.optimizer == "sgd" or "learning_rate.peak" in dict(arm.overrides):
         found = {k: v for k, v in found.items() if not k.startswith("learning_rate.base")}
     return {**found, **dict(arm.overrides)}
 
