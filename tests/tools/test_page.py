@@ -18,6 +18,19 @@ def test_the_loss_of_smoothed_labels_is_not_called_crossentropy():
     assert tables.quantities(smoothed)["cross-entropy"] == 0.75
 
 
+def test_what_is_frozen_has_no_c_and_no_ratio():
+    run = runs.resolve(wanted.Arm("digits"), SMOKE, 0)
+    for kinds, ratio in (
+        ({"beta": 1.0, "gamma": 4.0}, 0.25),
+        ({"gamma": 4.0}, None),
+        ({"beta": 1.0}, None),
+        ({"beta": 1.0, "gamma": 0.0}, None),
+    ):
+        measures = {"C": {"total": 9.0, "by_kind": kinds}}
+        found = tables.quantities({**result(run, 0.5), "measures": measures})
+        assert found.get("r") == ratio and found["C"] == 9.0
+
+
 def test_a_known_effect_is_found_and_none_not_more_often_than_stated():
     random = np.random.default_rng(0)
 

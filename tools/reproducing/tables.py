@@ -38,7 +38,7 @@ def quantities(result):
             found[name] = measures[name]["total"]
     by_kind = (measures.get("C") or {}).get("by_kind", {})
     found.update({f"C {kind}": value for kind, value in by_kind.items()})
-    if by_kind.get("gamma"):
+    if by_kind.get("gamma") and "beta" in by_kind:  # neither is there of what is frozen
         found["r"] = by_kind["beta"] / by_kind["gamma"]
     if measures.get("gamma_sums"):
         found["sum of gamma"] = sum(measures["gamma_sums"].values())
