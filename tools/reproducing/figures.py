@@ -4,6 +4,7 @@ import functools
 import math
 
 import matplotlib
+from matplotlib import ticker
 from matplotlib.figure import Figure
 
 from tools.reproducing import statistics, store, tables
@@ -48,6 +49,7 @@ def scatter(table, scale, results):
                 s=55,
             )
         axis.set(xscale="log", xlabel=f"{title} (log scale)", title=_fit(shown, name))
+        _few_labels(axis.xaxis)
         axis.grid(alpha=0.3)
         if len(shown) < len(points):
             lacks.append(f"{title}: {len(points) - len(shown)} runs not above 0, left out.")
@@ -56,6 +58,15 @@ def scatter(table, scale, results):
     figure.legend(handles, labels, loc="outside right center", frameon=False)
     figure.suptitle(f"{table.title}, scale {scale.name}")
     return figure, lacks
+
+
+def _few_labels(axis):
+    """Labels of a log axis that do not overlap: three a decade where there are few, else one."""
+    low, high = axis.get_view_interval()
+    steps = (1, 2, 5) if high < 100 * low else (1,)
+    axis.set_major_locator(ticker.LogLocator(subs=steps))
+    axis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(ticker.NullFormatter())
 
 
 def _positive(value):
@@ -112,8 +123,10 @@ def evolution(arms, table, scale, results):
             axis.grid(alpha=0.3)
         axes[0][column].set_title(label, fontsize=10)
         axes[-1][column].set_xlabel("epoch")
+        axes[-1][column].xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
     for row, (kind, name) in enumerate(_ROWS):
         axes[row][0].set_ylabel(_WORDS[name].format(kind))
+        _few_labels(axes[row][0].yaxis)
     figure.suptitle(f"{table.title}, scale {scale.name}:\nfirst layer dark, last layer light")
     return figure, lacks
 
@@ -132,14 +145,18 @@ def gammas(table, scale, results):
             axis.scatter(
                 [sums[n] for n in names],
                 [c[n] for n in names],
-                color=_COLOURS[(5, 6)[index % 2]],
+                color=_COLOURS[(5, 6, 3)[index % 3]],
                 marker=_SHAPES[index],
+                alpha=0.7,
                 label=f"{line.label}: sum of gamma {total:.4g}",
             )
     axis.set(xlabel="sum of gamma, by layer", ylabel="C(gamma), by layer", yscale="log")
     if not any_run:
         return None
+    _few_labels(axis.yaxis)
+    axis.grid(alpha=0.3)
     axis.legend()
+    figure.suptitle(f"gamma and its C by layer, scale {scale.name}")
     return figure, []
 
 
