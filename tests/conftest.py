@@ -23,7 +23,7 @@ for _number in (signal.SIGHUP, signal.SIGINT):
         default = signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL
         signal.signal(_number, default)
 
-OTHERS_ROWS = 2  # quick rows of a test under another backend than TensorFlow
+OTHERS_ROWS = 1  # quick rows of a test under another backend than TensorFlow
 
 # The first example of a test traces and compiles: its time says nothing.
 hypothesis.settings.register_profile("no deadline", deadline=None)
@@ -42,7 +42,7 @@ def pytest_ignore_collect(collection_path):
 def pytest_collection_modifyitems(config, items):
     """Rows beyond the quick ones are slow; other backends run what is marked for them.
 
-    All rows are quick under TensorFlow where a test does not say otherwise, two under others.
+    All rows are quick under TensorFlow where a test does not say otherwise, one under others.
     """
     seen, others = collections.Counter(), keras.backend.backend() != "tensorflow"
     for item in items:

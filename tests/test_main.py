@@ -374,6 +374,7 @@ def test_micro_batches_and_mixed_precision_train(tmp_path, changes, capsys):
     assert np.isfinite(result["test_loss"]) and result["skipped_updates"] <= 4
 
 
+@pytest.mark.slow
 def test_pictures_are_mixed_and_it_is_said_and_recorded(tmp_path, capsys, monkeypatch):
     """With micro-batches, in half precision, of a network of two convolutions."""
     monkeypatch.setattr(parts, "make_model", lambda *_: network())

@@ -60,7 +60,7 @@ def test_cut_inside_an_epoch_and_between_epochs(optimizer, tmp_path):
     assert len(again[1].history["val_loss"]) == EPOCHS
 
 
-@settings(max_examples=12, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.integers(1, TOTAL), min_size=1, max_size=4), st.integers(1, 9))
 def test_cut_after_any_updates(adam, tmp_path_factory, cuts, every):
     program, whole = adam

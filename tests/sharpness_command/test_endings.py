@@ -38,6 +38,7 @@ def test_who_only_prints_ends_quietly_on_a_closed_pipe(measured):
         assert done.returncode == 0 and not done.stderr
 
 
+@pytest.mark.slow
 def test_a_measurement_goes_on_over_a_closed_pipe(measured, tmp_path):
     done = without_a_reader([*measured[1][:-1], f"--out={tmp_path / 'out'}"])
     assert done.returncode == 0 and not done.stderr

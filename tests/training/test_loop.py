@@ -137,6 +137,7 @@ def test_other_ways_to_train_go_on_too(tmp_path, changes):
         assert differences(path, copy) == []
 
 
+@pytest.mark.slow
 def test_a_signal_saves_after_the_running_update_and_in_an_evaluation(uninterrupted, tmp_path):
     path = tmp_path / "cut"
     rare = {"log.checkpoint_updates": 100}  # how often a run saves may change as it goes on

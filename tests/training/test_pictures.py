@@ -99,11 +99,8 @@ MIXED = {"data.mixup": 0.2, "data.cutmix": 1.0, "label_smoothing": 0.1}
 STRONG = {**MIXED, "data.randaugment": 2}
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{}, pytest.param(STRONG, marks=pytest.mark.slow)],
-    ids=["crops", "RandAugment, MixUp and CutMix"],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", [{}, STRONG], ids=["crops", "RandAugment, MixUp and CutMix"])
 def test_a_run_that_is_cut_off_goes_on_to_the_same_weights(source, tmp_path, changes):
     if "data.randaugment" in changes:
         pytest.importorskip("keras_cv", reason="keras-cv is not installed")
