@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(config, items):
         function = item.nodeid.partition("[")[0]
         if not item.get_closest_marker("slow"):
             seen[function] += 1
-            if seen[function] > quick:
+            if seen[function] > quick or (others and item.get_closest_marker("slow_elsewhere")):
                 item.add_marker(pytest.mark.slow)
     if not others:
         return

@@ -31,6 +31,7 @@ def normalizations(model):
 
 
 @any_backend
+@pytest.mark.slow_elsewhere
 def test_parameters_at_full_width():
     model = models.resnet18(10)
     assert count(model) == 11_173_962
@@ -53,6 +54,7 @@ def test_parameters_at_any_width(width, classes, channels):
 
 
 @any_backend
+@pytest.mark.slow_elsewhere
 def test_one_update_changes_every_parameter():
     model = models.resnet18(**SMALL, seed=0)
     before = [v.numpy() for v in model.trainable_variables]

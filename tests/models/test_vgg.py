@@ -60,6 +60,7 @@ def test_pools_that_would_leave_nothing_are_skipped(size, pools, left):
 
 @pytest.mark.any_backend
 @pytest.mark.parametrize("make", [models.vgg11, models.vgg19_bn])
+@pytest.mark.slow_elsewhere
 def test_one_update_changes_every_parameter(make):
     model = make(**{**SMALL, "width": 8}, seed=0, **_ghost(make))
     before = [v.numpy() for v in model.trainable_variables]

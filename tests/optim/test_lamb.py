@@ -372,6 +372,7 @@ def test_change_of_theta_equals_optax_in_double_precision(case):
     assert lamb_cases.largest_difference(ours, theirs) < 1e-10
 
 
+@pytest.mark.slow_elsewhere
 def test_the_comparison_tells_decay_inside_from_decay_outside():
     """At weight 0.01 a wrong place of the decay shows far above the tolerance."""
     inside = lamb_here.our_changes("full decay 0.01, all adapted", "float32")

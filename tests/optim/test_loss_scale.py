@@ -41,6 +41,7 @@ def scaled(**arguments):
     return tf_bdecay.LossScaleOptimizer(lamb(), **arguments)
 
 
+@pytest.mark.slow_elsewhere
 def test_scaling_alone_changes_nothing():
     """A power of two cancels exactly: weights, moments and decisions to the last bit."""
     plain, wrapped = fitted(lamb()), fitted(scaled(initial_scale=2.0**10))
@@ -75,6 +76,7 @@ def test_what_overflows_is_skipped_counted_and_halves_the_scale():
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.slow_elsewhere
 def test_a_scale_that_is_too_large_comes_down_by_itself():
     keras.config.set_dtype_policy("mixed_float16")
     model = fitted(scaled(initial_scale=2.0**40), epochs=12)
