@@ -92,11 +92,11 @@ def test_table4_and_figure1_are_trained_once(tmp_path):
 def test_table5_is_trained_on_pictures_in_files(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     pictures = tmp_path / "pictures"
-    split = data.load("digits").test
-    make_pictures.write(split, pictures / "train")
-    make_pictures.write(split, pictures / "test", seed=1)
+    digits = data.load("digits")
+    make_pictures.write(digits.train, pictures / "train")
+    make_pictures.write(digits.test, pictures / "test", seed=1)
     command = ["table5", "--scale=smoke", f"--source={pictures}", f"--out={tmp_path}"]
-    done = reproduce(*command, "--micro_batch_size=224", "--row=small batch", "--row=large batch")
+    done = reproduce(*command, "--micro_batch_size=64", "--row=small batch", "--row=large batch")
     assert done.returncode == 0, done.stderr + done.stdout
     assert "2 runs are needed, 2 are missing." in done.stdout
     found = store.Store(tmp_path / "smoke").read().results.values()
