@@ -86,9 +86,9 @@ class DecayLog(UpdateLog):
 
     def on_epoch_end(self, epoch, logs=None):
         """Adds to the logs, writes and prints."""
+        super().on_epoch_end(epoch, logs)
         decision = self._found()
         before, self._before = self._before, self._totals()
-        super().on_epoch_end(epoch, logs)
         found = _of_epoch(decision, before, self._before)
         if not self.every:
             self._write(decision)
@@ -101,7 +101,7 @@ class DecayLog(UpdateLog):
 
     def get_state(self):
         """What the epoch in progress began with, for `Resume`."""
-        names = ("done", "updates", "skipped_updates", "decay_on_updates")
+        names = ("updates", "skipped_updates", "decay_on_updates")
         return {name: np.asarray(self._before[name]).tolist() for name in names}
 
     def set_state(self, state):
@@ -113,17 +113,14 @@ class DecayLog(UpdateLog):
         return _Files(self.log_dir, self._done)
 
     def _found(self):
-        if hasattr(self.model, "jax_state_sync"):  # JAX's state is the train function's meanwhile
-            self.model.jax_state_sync()
         if self._kinds is None:  # of an optimizer that the first update built
             self._kinds = kinds_of(self.model, self._optimizer.roles)
         return self._optimizer.decision()
 
     def _totals(self):
         if not self._optimizer.built:
-            return {"done": 0, "updates": 0, "skipped_updates": 0, "decay_on_updates": 0}
-        totals = self._optimizer.totals()
-        return {**totals, "done": totals["updates"] + totals["skipped_updates"]}
+            return {"updates": 0, "skipped_updates": 0, "decay_on_updates": 0}
+        return self._optimizer.totals()
 
     def _put(self, decision):
         self._files.write(self._done, self._optimizer, decision, self._kinds)

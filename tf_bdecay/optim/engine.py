@@ -40,9 +40,11 @@ class Engine(abc.ABC):
     def judge(self, sums):
         """`step.judge` of what `norms` returned for each block."""
 
-    @abc.abstractmethod
     def scalars(self, learning_rate, updates_done):
         """The optimizer's `scalars` of the update that follows `updates_done` updates."""
+        dtype = self.layout.compute_dtype
+        t = ops.cast(updates_done + 1, dtype)
+        return self.optimizer.scalars(ops.cast(learning_rate, dtype), t)
 
     @abc.abstractmethod
     def move(self, n, gradient, decay, decision, scalars):
@@ -71,11 +73,6 @@ class Engine(abc.ABC):
     def _needs_squares(self):
         """Whether the update must know the norms of its gradients."""
         return self.optimizer.gradient_norms or self.optimizer.global_clipnorm is not None
-
-    def _scalars(self, learning_rate, updates_done):
-        dtype = self.layout.compute_dtype
-        t = ops.cast(updates_done + 1, dtype)
-        return self.optimizer.scalars(ops.cast(learning_rate, dtype), t)
 
     def _weights(self, block, theta):
         """A block's new theta as one tensor per variable, cast and constrained."""

@@ -138,7 +138,7 @@ class InPlace(Engine):
         return self._function("judge", self.present, judge)(sums, *in_force)
 
     def scalars(self, learning_rate, updates_done):
-        return self._function("scalars", None, self._scalars)(learning_rate, updates_done)
+        return self._function("scalars", None, super().scalars)(learning_rate, updates_done)
 
     def move(self, n, gradient, decay, decision, scalars):
         optimizer, block, present = self.optimizer, self.layout.blocks[n], self.present

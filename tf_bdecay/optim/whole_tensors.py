@@ -67,9 +67,6 @@ class WholeTensors(Engine):
         in_force = self.value("bias_ratio"), self.value("decay_on")
         return step.judge(self.optimizer, sums, *in_force, self.present)
 
-    def scalars(self, learning_rate, updates_done):
-        return self._scalars(learning_rate, updates_done)
-
     def move(self, n, gradient, decay, decision, scalars):
         block, slots = self.layout.blocks[n], self.state["slots"]
         theta, new_slots, ratios = step.moved(

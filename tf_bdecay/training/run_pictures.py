@@ -23,11 +23,7 @@ def check_same(folder, record, otherwise):
     if not file.exists():
         return
     before = read_json(file, dict, otherwise)
-    differing = [
-        name
-        for name, value in json_ready(record).items()
-        if name != _SKIPPED and before.get(name) != value
-    ]
+    differing = [name for name, value in _lasting(record).items() if before.get(name) != value]
     require(
         not differing,
         f"The pictures are not those that the run in {folder} began with: their "
@@ -37,8 +33,11 @@ def check_same(folder, record, otherwise):
 
 def digest(record):
     """The first 16 hexadecimal digits of a hash of a `PictureSet`'s record."""
-    kept = {name: value for name, value in json_ready(record).items() if name != _SKIPPED}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(_lasting(record), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _lasting(record):
+    return {name: value for name, value in json_ready(record).items() if name != _SKIPPED}
 
 
 def classes_of(weights):

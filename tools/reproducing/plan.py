@@ -40,7 +40,7 @@ def tables(name, datasets, tuned):
         return [wanted.table3(datasets)]
     if name == "table5":
         return [wanted.table5()] if IMAGENET in datasets else []
-    datasets = [dataset for dataset in datasets if dataset != IMAGENET]
+    datasets = _small(datasets)
     if not datasets:
         return []
     first = datasets[:1]
@@ -60,6 +60,11 @@ def tables(name, datasets, tuned):
     if name in ("figure2", "figure3"):
         return [wanted.evolution(first[0])]
     return [wanted.table2(first)] if name == "figure4" else []
+
+
+def _small(datasets):
+    """Those that are not ImageNet, in memory."""
+    return [dataset for dataset in datasets if dataset != IMAGENET]
 
 
 def runs(names, scale, datasets, seeds, results, labels=()):
@@ -83,7 +88,7 @@ def runs(names, scale, datasets, seeds, results, labels=()):
     names = [n for name in names for n in ((*_ALL, "table5") if name == "all" else (name,))]
     if "claims" in names:
         names = [*names, *_ALL]
-    small = [dataset for dataset in datasets if dataset != IMAGENET]
+    small = _small(datasets)
     waiting = [_NO_IMAGENET] if "table5" in names and IMAGENET not in datasets else []
     if not small:
         others = [n for n in names if n not in ("table3", "table5", "claims", "pages")]
