@@ -249,6 +249,22 @@ def test_without_antialiasing_a_pixel_is_of_its_four_nearest(size):
     np.testing.assert_allclose(found, expected[top : top + 48, left : left + 48], atol=0.02)
 
 
+@pytest.mark.parametrize("size", [(300, 200), (91, 140), (40, 30), (64, 2), (1, 1)])
+def test_an_antialiased_picture_is_what_tensorflow_makes_of_it(size):
+    content, whole = coded(picture(*size), "PNG")
+    uniforms, _ = crops.crop_draws(0, tf.constant(1, tf.int64), 0)
+    top, left, rows, columns = box_of(*size, uniforms.numpy())
+    part = np.asarray(whole)[top : top + rows, left : left + columns]
+    expected = tf.image.resize(part, [64, 64], antialias=True)
+    found = crops.training_picture(content, uniforms, False, 64)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    tall, wide = (64 * n // min(size) for n in size)
+    expected = tf.image.resize(np.asarray(whole), [tall, wide], antialias=True)
+    top, left = round((tall - 48) / 2), round((wide - 48) / 2)
+    found = crops.evaluation_picture(content, 64, 48)
+    np.testing.assert_allclose(found, expected[top : top + 48, left : left + 48], atol=1e-3)
+
+
 def test_pictures_of_all_sizes_and_codings_make_one_batch():
     contents = [
         coded(picture(20, 31))[0],

@@ -141,7 +141,11 @@ def training_picture(content, uniforms, flip, size=224, area=AREA, aspect=ASPECT
     """
     check_count("size", size)
     pixels = decode_box(content, lambda h, w: random_box(h, w, uniforms, area, aspect))
-    pixels = tf.image.resize(pixels, [size, size], "bilinear", antialias=antialias)
+    if antialias:
+        sides = tf.cast(tf.shape(pixels)[:2], tf.float32)
+        pixels = _shrunk(pixels, size, tf.cast(size, tf.float32) / sides, tf.zeros(2))
+    else:
+        pixels = tf.image.resize(pixels, [size, size], "bilinear")
     # To choose from both by `tf.where` takes as long as all the rest.
     return tf.raw_ops.Reverse(tensor=pixels, dims=tf.stack([False, flip, False]))
 
@@ -176,16 +180,39 @@ def evaluation_picture(content, shorter=256, size=224, antialias=True):
     sides = tf.cast(tf.shape(pixels)[:2], tf.int64)
     resized = shorter * sides // tf.reduce_min(sides)
     first = tf.round(tf.cast(resized - size, tf.float64) / 2)
-    # What tf.image.resize calls, which makes all of the resized picture; here of the middle alone.
-    made = tf.raw_ops.ScaleAndTranslate(
-        images=pixels[tf.newaxis],
-        size=[size, size],
-        scale=tf.cast(resized / sides, tf.float32),
-        translation=-tf.cast(first, tf.float32),
-        kernel_type="triangle",
-        antialias=antialias,
-    )
-    return tf.ensure_shape(made[0], [size, size, 3])
+    # All of the resized picture is not made: its middle alone.
+    scales, first = tf.cast(resized / sides, tf.float32), tf.cast(first, tf.float32)
+    return _shrunk(pixels, size, scales, -first, antialias)
+
+
+def _shrunk(pixels, size, scales, translations, antialias=True):
+    """A square of a resized picture, the one that `ScaleAndTranslate` makes of it.
+
+    That operation resizes columns, then rows. For rows it works on three numbers at a time, the
+    channels of a pixel. Here it resizes columns twice, the second time of the picture on its side,
+    and works on whole rows of numbers: the resizing takes half the time.
+
+    Args:
+        pixels: uint8 [height, width, 3].
+        size: pixels a side of the square.
+        scales, translations: float32 [2], by rows and columns, of `ScaleAndTranslate`.
+        antialias: as in `evaluation_picture`.
+
+    Returns:
+        float32 [size, size, 3].
+    """
+    for side in range(2):
+        height, width = tf.unstack(tf.shape(pixels)[:2])
+        made = tf.raw_ops.ScaleAndTranslate(
+            images=tf.reshape(pixels, [1, height, 1, 3 * width]),
+            size=[size, 1],
+            scale=tf.stack([scales[side], 1.0]),
+            translation=tf.stack([translations[side], 0.0]),
+            kernel_type="triangle",
+            antialias=antialias,
+        )
+        pixels = tf.transpose(tf.reshape(made, [size, width, 3]), [1, 0, 2])
+    return tf.ensure_shape(pixels, [size, size, 3])
 
 
 def _check_range(name, limits, most=math.inf):

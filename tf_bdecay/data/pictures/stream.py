@@ -6,6 +6,7 @@ Only the pictures of the batches that are made ahead are in memory, as uint8.
 
 import functools
 
+import numpy as np
 import tensorflow as tf
 
 from tf_bdecay.batches import bounds, updates_per_epoch
@@ -16,6 +17,7 @@ from tf_bdecay.data.randaugment import operation_draws, randaugment
 from tf_bdecay.errors import BadInput
 
 BUFFERED = 1  # batches made ahead
+_TOGETHER = 8  # pictures that one call of Python reads: the call costs as much as the reading
 
 
 def training_batches(picture_set, batch_size, seed, start_update, remainder, augment, part, strong):
@@ -28,7 +30,6 @@ def training_batches(picture_set, batch_size, seed, start_update, remainder, aug
     count = len(picture_set.train)
     per_epoch = updates_per_epoch(count, batch_size, remainder)
     first_epoch, done = divmod(int(start_update), per_epoch)
-    content = functools.partial(_content, picture_set, picture_set.train)
     area = (picture_set.least_area, AREA[1])
     labels = _in_host_memory(picture_set.train.labels)
     begin, end = bounds(batch_size, *part)
@@ -44,14 +45,14 @@ def training_batches(picture_set, batch_size, seed, start_update, remainder, aug
         indices = tf.data.Dataset.range(first, per_epoch).flat_map(of_update)
         return indices.map(lambda index: (epoch, index))
 
-    def example(epoch, index):
+    def example(content, epoch, index):
         if not augment:
-            picture = _middle(content(index), picture_set)
+            picture = _middle(content, picture_set)
         else:
             uniforms, coin = crop_draws(seed, epoch, index)
             flip = coin & picture_set.flip
             picture = training_picture(
-                content(index),
+                content,
                 uniforms,
                 flip,
                 picture_set.size,
@@ -65,12 +66,11 @@ def training_batches(picture_set, batch_size, seed, start_update, remainder, aug
         return picture, tf.gather(labels, index)
 
     epochs = tf.data.Dataset.counter(first_epoch)
+    made = functools.partial(_made, picture_set, picture_set.train, example)
     if per_epoch * batch_size <= count:  # all batches are of one size
-        batches = _parallel(epochs.flat_map(of_epoch), example).batch(end - begin, True)
+        batches = made(epochs.flat_map(of_epoch)).batch(end - begin, True)
     else:
-        batches = epochs.flat_map(
-            lambda epoch: _parallel(of_epoch(epoch), example).batch(end - begin)
-        )
+        batches = epochs.flat_map(lambda epoch: made(of_epoch(epoch)).batch(end - begin))
     return _standardised(batches, picture_set)
 
 
@@ -82,19 +82,19 @@ def evaluation_batches(picture_set, split_name, batch_size, part):
     """
     split = picture_set.split(split_name)
     count, size = len(split), min(int(batch_size), len(split))
-    content = functools.partial(_content, picture_set, split)
     starts, labels = tf.data.Dataset.range(0, count, size), _in_host_memory(split.labels)
 
     def of_batch(start):
         begin, end = bounds(tf.minimum(tf.constant(size, tf.int64), count - start), *part)
-        return tf.data.Dataset.range(start + begin, start + end)
+        return tf.data.Dataset.range(start + begin, start + end).map(lambda index: (0, index))
 
-    def example(index):
-        return _rounded(_middle(content(index), picture_set)), tf.gather(labels, index)
+    def example(content, _, index):
+        return _rounded(_middle(content, picture_set)), tf.gather(labels, index)
 
     # Batches but the last are of one size, and so are this part's.
     begin, end = bounds(size, *part)
-    batches = _parallel(starts.flat_map(of_batch), example).batch(end - begin, count % size == 0)
+    made = _made(picture_set, split, example, starts.flat_map(of_batch))
+    batches = made.batch(end - begin, count % size == 0)
     batches = batches.apply(tf.data.experimental.assert_cardinality(-(-count // size)))
     return _standardised(batches, picture_set).prefetch(BUFFERED)
 
@@ -110,13 +110,13 @@ def middles(picture_set, split, chosen):
     Returns:
         float32 [n, size, size, 3].
     """
-    content = functools.partial(_content, picture_set, split)
 
-    def example(index):
-        return _rounded(_middle(content(index), picture_set))
+    def example(content, _, index):
+        return _rounded(_middle(content, picture_set))
 
     indices = tf.data.Dataset.from_tensor_slices(tf.constant(chosen, tf.int64))
-    pictures = _parallel(indices, example).batch(len(chosen)).get_single_element()
+    pictures = _made(picture_set, split, example, indices.map(lambda index: (0, index)))
+    pictures = pictures.batch(len(chosen)).get_single_element()
     return standardise(pictures, picture_set.mean, picture_set.deviation).numpy()
 
 
@@ -125,17 +125,24 @@ def _middle(content, picture_set):
     return evaluation_picture(content, picture_set.shorter, picture_set.size, picture_set.antialias)
 
 
-def _content(picture_set, split, index):
-    """A picture's bytes; what it cannot read the set is told of, as TensorFlow buries sentences."""
+def _made(picture_set, split, example, places):
+    """`example` of (bytes, epoch, index) for each (epoch, index), several side by side, in order.
 
-    def read(index):
+    What cannot be read the set is told of, as TensorFlow buries sentences.
+    """
+
+    def read(indices):
         try:
-            return split.content(index)
+            return np.array([split.content(index) for index in indices], object)
         except BadInput as error:
             picture_set.failures.append(str(error))
             raise
 
-    return tf.ensure_shape(tf.numpy_function(read, [index], tf.string, stateful=False), [])
+    def contents(epochs, indices):
+        found = tf.numpy_function(read, [indices], tf.string, stateful=False)
+        return tf.ensure_shape(found, indices.shape), epochs, indices
+
+    return _parallel(_parallel(places.batch(_TOGETHER), contents).unbatch(), example)
 
 
 def _in_host_memory(labels):
