@@ -129,10 +129,10 @@ def test_bad_arguments_are_refused(arguments, sentence):
 @pytest.mark.parametrize(
     "arguments, shape, sentence",
     [
-        (dict(axis=0), (None, 4), "axis 0"),
-        (dict(axis=2), (None, 4), "axis 2"),
-        (dict(axis=-2), (None, 4), "axis -2"),
-        (dict(), (None,), "axis -1"),
+        (dict(axis=0), (None, 4), "axis 0, not the first"),
+        (dict(axis=2), (None, 4), "axis 2, not the first"),
+        (dict(axis=-2), (None, 4), "axis -2, not the first"),
+        (dict(), (None,), "axis -1, not the first"),
         (dict(), (None, None), "number of channels"),
         (dict(ghost_batch_size=1), (None, 4), "ghost_batch_size=1"),
         (dict(ghost_batch_size=1), (None, 1, 1, 4), "ghost_batch_size=1"),

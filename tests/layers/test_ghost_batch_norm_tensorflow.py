@@ -64,6 +64,18 @@ def test_unknown_positions():
         np.testing.assert_allclose(step(x)[0], wanted, rtol=1e-4, atol=1e-5)
 
 
+def test_a_remainder_of_one_value_a_channel_is_its_own_mean():
+    layer = GhostBatchNormalization(
+        4, partial="smaller", beta_initializer=keras.initializers.Ones()
+    )
+    layer.build((None, 2))
+    step = tf.function(
+        lambda x: layer(x, training=True), input_signature=[tf.TensorSpec((None, 2))]
+    )
+    for batch in (5, 1):
+        np.testing.assert_allclose(step(data(batch, 2))[-1], [1.0, 1.0], rtol=1e-5)
+
+
 @pytest.mark.parametrize("batch", [6, 3, 0])
 def test_a_batch_known_only_at_run_time_that_does_not_divide(batch):
     layer = GhostBatchNormalization(4, name="bn")

@@ -291,6 +291,8 @@ def test_what_has_no_gradient_keeps_its_bits():
         (1, None, 4.0, 2.5),  # 3/4 of 2, 1/4 of 4
         (1, 2, 2.5, 2.5),  # the second update: overwritten
         (2, 2, 4.0, 2.5),
+        (1, 3, 4.0, 2.5),
+        (2, 3, 2.5, 2.5),
     ],
 )
 def test_moving_averages(done, every, weight, kept):

@@ -91,6 +91,8 @@ NEITHER = {
     "two scales": lambda: layer(lambda x, s, t: x * s * t, ("scale", "gain")),
     "raises": lambda: layer(lambda x, s: 1 / 0),
     "other output": lambda: layer(lambda x, s: (x * s)[:, :1]),
+    "other output, of the same numbers": lambda: layer(lambda x, s: rms(x)[0, :1] * s),
+    "a shift more": lambda: layer(lambda x, s, a, b: x * s + a + b, ("scale", "a", "b")),
 }
 
 
@@ -132,6 +134,28 @@ def test_channels_first():
     own = layer(lambda x, s: rms(x, 1) * ops.reshape(s, (-1, 1, 1)), axis=1)
     own.build((None, 6, 9, 8))
     assert list(scales.roles_by_action(own).values()) == ["gamma"]
+
+
+def test_variables_of_two_sizes_are_no_pair():
+    dense = layers.Dense(3)
+    dense.build((None, 6))
+    assert scales.roles_by_action(dense) == {}
+
+
+def test_channels_first_of_large_images():
+    """Only an image that is cut small, its channels whole, is worth evaluating."""
+    own = layer(lambda x, s: rms(x, 1) * ops.reshape(s, (-1, 1, 1)), axis=1)
+    own.build((None, 6, 900, 800))
+    assert list(scales.roles_by_action(own).values()) == ["gamma"]
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's graphs")
+def test_in_a_graph_that_is_being_traced():
+    import tensorflow as tf
+
+    own = built(SCALES["Llama's"])
+    found = tf.function(lambda: list(scales.roles_by_action(own).values()))
+    assert [word.numpy() for word in found()] == [b"gamma"]
 
 
 def test_a_layer_of_two_inputs_is_not_evaluated():
