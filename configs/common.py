@@ -1,11 +1,11 @@
 """What the experiments share: an optimizer with its schedule, and what each variant changes.
 
-The values are the defaults of the one table, tf_bdecay/training/keys.py; what every key means:
-`main.py --help`.
+The values are the defaults of the one table, tf_bdecay/training/config/keys.py; `main.py --help`
+says what every key means.
 """
 
 from tf_bdecay.errors import BadInput, unknown
-from tf_bdecay.training import keys
+from tf_bdecay.training.config import keys
 
 # Of each variant of Tables 1, 3 and 4, the decays that are w, the decay of kernels.
 VARIANTS = {

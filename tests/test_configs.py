@@ -8,9 +8,9 @@ import pytest
 
 from configs import common
 from tf_bdecay.errors import BadInput
-from tf_bdecay.training import parts
-from tf_bdecay.training.config import check
-from tf_bdecay.training.dotted import flatten
+from tf_bdecay.training.building import parts
+from tf_bdecay.training.config.checks import check
+from tf_bdecay.training.config.dotted import flatten
 
 ROOT = pathlib.Path(__file__).parents[1]
 FILES = sorted(f.stem for f in (ROOT / "configs").glob("*.py"))

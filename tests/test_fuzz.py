@@ -21,10 +21,10 @@ from tf_bdecay.errors import BadInput
 from tf_bdecay.planning import formulas, worth
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.tables import Table
-from tf_bdecay.training import config_file, keys
-from tf_bdecay.training.config import check
-from tf_bdecay.training.dotted import flatten
-from tf_bdecay.training.workdir import Workdir
+from tf_bdecay.training.config import config_file, keys
+from tf_bdecay.training.config.checks import check
+from tf_bdecay.training.config.dotted import flatten
+from tf_bdecay.training.records.workdir import Workdir
 from tf_bdecay.training_command import command_line, flag_table, help_page
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -47,6 +47,7 @@ STOREYS = (
     ),
     ("__main__",),
 )
+TRAINING = ("config", "step", "building", "fitting", "records")  # training/__init__.py's list
 UPWARD = {
     ("sharpness/__main__.py", "commands"): "`python -m tf_bdecay.sharpness` starts one",
 }
@@ -64,10 +65,11 @@ PRIVATE = {
     "_symbolic_build",
 }
 # (file, name) -> why it stands outside of keras_private.py.
+_OF_A_CALLBACK = "a callback's own, where Keras' is a model's"
 ALLOWED = {
     ("errors.py", "_keras_call_info_injected"): "of our own error; Keras reads it",
-    ("training/epoch_metrics.py", "_metrics"): "a callback's own, where Keras' is a model's",
-    ("training/resume.py", "_metrics"): "a callback's own, where Keras' is a model's",
+    ("training/fitting/epoch_metrics.py", "_metrics"): _OF_A_CALLBACK,
+    ("training/fitting/resume.py", "_metrics"): _OF_A_CALLBACK,
 }
 
 # Test files of what has no module in the package, or of many modules at once.
@@ -197,6 +199,25 @@ def test_no_import_runs_up():
     assert up == UPWARD.keys()
 
 
+def test_the_folders_of_training_use_those_above_them_in_its_list():
+    assert ast.get_docstring(parsed(pathlib.Path("training/__init__.py"))).count("/  ") == len(
+        TRAINING
+    )
+    within = [path for path in files() if path.parts[0] == "training" and len(path.parts) > 2]
+    assert {path.parts[1] for path in within} == set(TRAINING)
+    used = {
+        (path.parts[1], name.split(".")[2])
+        for path in within
+        for name in imports(path)
+        if name.startswith("tf_bdecay.training.")
+    }
+    wrong = {
+        (one, other) for one, other in used if other not in TRAINING[: TRAINING.index(one) + 1]
+    }
+    assert ("records", "fitting") in used
+    assert wrong == set()
+
+
 def test_no_circle():
     graph = {part: set() for parts in STOREYS for part in parts}
     for path, target in arrows() - UPWARD.keys():
@@ -208,12 +229,12 @@ def test_no_circle():
 @pytest.mark.parametrize(
     "line",
     [
-        "import tf_bdecay.training.loop",
+        "import tf_bdecay.training.fitting.loop",
         "from tf_bdecay import training",
-        "from tf_bdecay.training import loop",
-        "from tf_bdecay.training.loop import fit",
-        "def f():\n    from tf_bdecay.training.loop import fit",
-        "HOMES = {'fit': 'tf_bdecay.training.loop'}",
+        "from tf_bdecay.training.fitting import loop",
+        "from tf_bdecay.training.fitting.loop import fit",
+        "def f():\n    from tf_bdecay.training.fitting.loop import fit",
+        "HOMES = {'fit': 'tf_bdecay.training.fitting.loop'}",
         "import tf_bdecay\ntf_bdecay.Trainer",
     ],
 )

@@ -21,7 +21,7 @@ from main import main
 from tests.training.small import network
 from tf_bdecay import outcome
 from tf_bdecay.storage import checkpoints
-from tf_bdecay.training import parts
+from tf_bdecay.training.building import parts
 from tools.kills.compare import differences
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -187,7 +187,7 @@ def after_an_epoch(process):
     raise AssertionError((said, process.communicate()))
 
 
-@pytest.mark.slow  # tests/training/test_resume.py has a signal within a process
+@pytest.mark.slow  # tests/training/fitting/test_resume.py has a signal within a process
 @pytest.mark.parametrize(
     "number, code, word",
     [

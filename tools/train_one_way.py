@@ -16,7 +16,7 @@ from tf_bdecay import data, decay, schedules
 from tf_bdecay.distribution import cluster, sharding, strategies, workers
 from tf_bdecay.errors import BadInput
 from tf_bdecay.layers import GhostBatchNormalization
-from tf_bdecay.training.losses import SmoothedCrossentropy
+from tf_bdecay.training.building.losses import SmoothedCrossentropy
 
 
 def network(images):

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 import tf_bdecay
 from tf_bdecay import models
-from tf_bdecay.training.losses import SmoothedCrossentropy
+from tf_bdecay.training.building.losses import SmoothedCrossentropy
 from tf_bdecay.training.step.trainer import Trainer
 
 

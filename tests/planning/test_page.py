@@ -10,7 +10,7 @@ from configs import cifar10_resnet18, cifar10_resnet18_sgd, cifar10_vgg11, digit
 from tf_bdecay import data
 from tf_bdecay.errors import BadInput
 from tf_bdecay.planning import formulas, page
-from tf_bdecay.training import parts
+from tf_bdecay.training.building import parts
 
 
 def page_of(config, devices, **hardware):

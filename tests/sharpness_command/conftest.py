@@ -7,8 +7,8 @@ import pytest
 from tests.sharpness_command.commands import named_files
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.files import json_ready, write_json
-from tf_bdecay.training import config_file
-from tf_bdecay.training.dotted import flatten
+from tf_bdecay.training.config import config_file
+from tf_bdecay.training.config.dotted import flatten
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def files(tmp_path):
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """Workdirs of the same network, one with a checkpoint and one finished, and its trainer."""
-    from tf_bdecay.training import experiment  # TensorFlow's; conftests load under JAX too
+    from tf_bdecay.training.building import experiment  # TensorFlow's; conftests load under JAX too
 
     folder = tmp_path_factory.mktemp("runs")
     config = config_file.load("configs/digits_resnet18.py:no_bias", ".")

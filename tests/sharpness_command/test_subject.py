@@ -9,8 +9,8 @@ from tf_bdecay.errors import BadInput
 from tf_bdecay.sharpness_command import flags, subject
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.files import json_ready, write_json
-from tf_bdecay.training import config_file
-from tf_bdecay.training.dotted import flatten
+from tf_bdecay.training.config import config_file
+from tf_bdecay.training.config.dotted import flatten
 
 
 @pytest.mark.parametrize("channels, narrow", [(8, True), (16, False)])

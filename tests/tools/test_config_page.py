@@ -1,6 +1,6 @@
 """The page of all keys is the table's."""
 
-from tf_bdecay.training import keys
+from tf_bdecay.training.config import keys
 from tools import config_page
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.tools.made_results import SMOKE, result
 from tf_bdecay.errors import BadInput
 from tf_bdecay.storage.files import json_ready
-from tf_bdecay.training.dotted import flatten
+from tf_bdecay.training.config.dotted import flatten
 from tf_bdecay.training_command import command_line
 from tools.reproducing import beyond, plan, runner, runs, scales, store, tuning, wanted
 

@@ -13,10 +13,11 @@ def finished(tmp_path_factory):
     """(experiment, path of its workdir, result) of one epoch, with a validation split."""
     # TensorFlow's, which the files for any backend do without.
     from tests.training.small import network
-    from tf_bdecay.training import experiment, parts, running
-    from tf_bdecay.training.config import check
-    from tf_bdecay.training.dotted import flatten
-    from tf_bdecay.training.workdir import Workdir
+    from tf_bdecay.training import running
+    from tf_bdecay.training.building import experiment, parts
+    from tf_bdecay.training.config.checks import check
+    from tf_bdecay.training.config.dotted import flatten
+    from tf_bdecay.training.records.workdir import Workdir
 
     path = tmp_path_factory.mktemp("finished") / "run"
     config = digits_resnet18.get_config()
@@ -35,6 +36,6 @@ def finished(tmp_path_factory):
 def small(monkeypatch):
     """A network of two convolutions in place of ResNet18."""
     from tests.training.small import network
-    from tf_bdecay.training import parts
+    from tf_bdecay.training.building import parts
 
     monkeypatch.setattr(parts, "make_model", lambda *_: network())

@@ -1,7 +1,7 @@
 """A config of a small run, for these tests."""
 
 from configs import digits_resnet18
-from tf_bdecay.training.config import check
+from tf_bdecay.training.config.checks import check
 
 
 def config_of(**changes):

@@ -5,7 +5,7 @@ from sklearn.datasets import load_digits
 
 import tf_bdecay
 from tf_bdecay.layers import GhostBatchNormalization
-from tf_bdecay.training.losses import SmoothedCrossentropy
+from tf_bdecay.training.building.losses import SmoothedCrossentropy
 from tf_bdecay.training.step.trainer import Trainer
 
 

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from tests.training.small import network
 from tf_bdecay.errors import BadInput
-from tf_bdecay.training import evaluation, initial
+from tf_bdecay.training import evaluation
+from tf_bdecay.training.building import initial
 
 
 def test_the_weights_of_a_run_give_its_result_again(finished, tmp_path):

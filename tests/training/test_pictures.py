@@ -18,10 +18,12 @@ from configs import imagenet_tiny
 from tests.data.pictures.in_memory import jpeg, write_folders
 from tf_bdecay.errors import BadInput
 from tf_bdecay.layers import GhostBatchNormalization
-from tf_bdecay.training import evaluation, experiment, initial, loop, parts, running
-from tf_bdecay.training.config import check
-from tf_bdecay.training.dotted import flatten
-from tf_bdecay.training.workdir import Workdir
+from tf_bdecay.training import evaluation, running
+from tf_bdecay.training.building import experiment, initial, parts
+from tf_bdecay.training.config.checks import check
+from tf_bdecay.training.config.dotted import flatten
+from tf_bdecay.training.fitting import loop
+from tf_bdecay.training.records.workdir import Workdir
 
 ROOT = pathlib.Path(__file__).parents[2]
 

@@ -13,9 +13,12 @@ from rich.console import Console
 from tests.training.made import config_of
 from tf_bdecay.errors import BadInput
 from tf_bdecay.storage import events
-from tf_bdecay.training import experiment, loop, report, running
-from tf_bdecay.training.dotted import flatten
-from tf_bdecay.training.workdir import Workdir
+from tf_bdecay.training import running
+from tf_bdecay.training.building import experiment
+from tf_bdecay.training.config.dotted import flatten
+from tf_bdecay.training.fitting import loop
+from tf_bdecay.training.records import report
+from tf_bdecay.training.records.workdir import Workdir
 from tools.kills.compare import differences
 
 

@@ -5,8 +5,8 @@ import pathlib
 import pytest
 
 from tf_bdecay.errors import BadInput
-from tf_bdecay.training import config
-from tf_bdecay.training.dotted import flatten
+from tf_bdecay.training.config import checks
+from tf_bdecay.training.config.dotted import flatten
 from tf_bdecay.training_command import command_line
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -80,7 +80,7 @@ def test_a_key_that_is_set_can_be_unset(key, value):
     flags = f"--config.{key}={value}", f"--config.{key}=unset"
     assert flatten(parse(*flags).config)[key] is None
     assert flatten(parse(*flags[::-1]).config)[key] == value
-    config.check(parse(*flags).config)
+    checks.check(parse(*flags).config)
     assert "or unset. Received: 'None'" in refused("--config.learning_rate.peak=None")
     assert "config.epochs must be" in refused("--config.epochs=unset")
 
@@ -110,7 +110,7 @@ def test_crops_and_flips_without_augmentation_are_refused():
 def test_the_square_root_rule_can_be_had_in_place_of_a_files_peak():
     made = parse("--config.learning_rate.peak=unset", "--config.learning_rate.base_peak=0.5")
     assert made.config.learning_rate.base_peak == 0.5
-    config.check(made.config)
+    checks.check(made.config)
 
 
 def test_the_last_of_several_values_counts():
@@ -197,5 +197,5 @@ def test_flags_of_weights_that_would_have_no_effect_are_refused():
 def test_layers_to_freeze_are_regular_expressions(value):
     flag = f"--config.finetune.frozen={value}"
     with pytest.raises(BadInput, match="config.finetune.frozen must be names of stages or regul"):
-        config.check(parse(flag).config)
-    config.check(parse("--config.finetune.frozen=stem, stage[12]").config)
+        checks.check(parse(flag).config)
+    checks.check(parse("--config.finetune.frozen=stem, stage[12]").config)

@@ -2,8 +2,8 @@
 
 import pathlib
 
-from tf_bdecay.training import config_file
-from tf_bdecay.training.dotted import flatten
+from tf_bdecay.training.config import config_file
+from tf_bdecay.training.config.dotted import flatten
 from tf_bdecay.training_command import help_page
 from tf_bdecay.training_command.flag_table import FLAGS
 

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from tf_bdecay.comparing.runs import rows, width
 from tf_bdecay.plain_text import verbatim
-from tf_bdecay.training.report import COLOURS, STYLES, marker, over
+from tf_bdecay.training.records.report import COLOURS, STYLES, marker, over
 
 _ROW, _LETTER = 0.32, 0.08  # inches of the table
 

@@ -9,7 +9,7 @@ import pandas as pd
 from tf_bdecay.errors import require
 from tf_bdecay.storage.files import read_json
 from tf_bdecay.storage.tables import frame
-from tf_bdecay.training.dotted import flatten
+from tf_bdecay.training.config.dotted import flatten
 
 # The evaluation that a run is compared by, the likelier first: "precise" has no lag.
 EVALUATIONS = (

@@ -26,7 +26,7 @@ import re
 
 from tf_bdecay.batches import check_cut, divisors
 from tf_bdecay.errors import BadInput, require
-from tf_bdecay.training.config import CUT_NAMES
+from tf_bdecay.training.config.checks import CUT_NAMES
 
 FORWARD_PASSES = 3  # one forward pass, and a backward pass that costs two
 LEAST_GAIN = 1.25  # of doubling the devices

@@ -9,9 +9,9 @@ from rich.table import Table
 from tf_bdecay.batches import divisors
 from tf_bdecay.errors import BadInput, require
 from tf_bdecay.planning import costs, formulas, worth
-from tf_bdecay.training import datasets, parts
-from tf_bdecay.training.config import ghost_batch_size
-from tf_bdecay.training.dotted import flatten
+from tf_bdecay.training.building import datasets, parts
+from tf_bdecay.training.config.checks import ghost_batch_size
+from tf_bdecay.training.config.dotted import flatten
 
 MEGA = 10**6
 
@@ -47,7 +47,7 @@ def plan(config, counts, hardware, noise=None):
     """The plan of a config on paper: nothing is trained and no data are read.
 
     Args:
-        config: a ConfigDict that passed `config.check`.
+        config: a ConfigDict that passed `checks.check`.
         counts: numbers of devices, as of `formulas.parse_devices`.
         hardware: a `formulas.Hardware`.
         noise: a `worth.Noise`, None for none.

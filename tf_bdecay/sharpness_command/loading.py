@@ -11,7 +11,7 @@ from tf_bdecay.errors import BadInput, first_line
 from tf_bdecay.sharpness_command import examples, losses
 from tf_bdecay.sharpness_command.subject import is_own
 from tf_bdecay.storage import checkpoints
-from tf_bdecay.training import datasets, parts, saved
+from tf_bdecay.training.building import datasets, parts, saved
 from tf_bdecay.training.step.trainer import Trainer
 
 _UNKNOWN = ", and name that by --import=MODULE"

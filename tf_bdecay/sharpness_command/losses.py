@@ -7,7 +7,7 @@ import keras
 
 from tf_bdecay.errors import BadInput, require
 from tf_bdecay.sharpness import objective
-from tf_bdecay.training.losses import SmoothedCrossentropy
+from tf_bdecay.training.building.losses import SmoothedCrossentropy
 
 _CROSSENTROPIES = {
     "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,

@@ -7,7 +7,8 @@ from rich.table import Table
 from tf_bdecay import data
 from tf_bdecay.distribution import sharding
 from tf_bdecay.storage.files import json_ready, write_json
-from tf_bdecay.training import initial, loop
+from tf_bdecay.training.building import initial
+from tf_bdecay.training.fitting import loop
 
 FILE = "evaluation.json"
 _ENDS = {"": "moving", "_precise": "precise"}

@@ -9,8 +9,8 @@ import numpy as np
 
 from tf_bdecay import data
 from tf_bdecay.data.augment import standardise
-from tf_bdecay.training import run_pictures, saved
-from tf_bdecay.training.workdir import check_new_folder
+from tf_bdecay.training.building import run_pictures, saved
+from tf_bdecay.training.records.workdir import check_new_folder
 
 TRIED = 32  # pictures on which the exported network is compared
 TOLERANCE, HALF_TOLERANCE = 1e-5, 2e-2  # of probabilities, in single and half precision

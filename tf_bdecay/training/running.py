@@ -18,21 +18,14 @@ from tf_bdecay.optim.base import unwrapped
 from tf_bdecay.storage.files import json_ready, write_json
 from tf_bdecay.storage.saver import Saver
 from tf_bdecay.storage.tables import frame
-from tf_bdecay.training import (
-    datasets,
-    evaluation,
-    finetuning,
-    initial,
-    loop,
-    parts,
-    predictions,
-    report,
-    resume,
-)
-from tf_bdecay.training.diverged import StopDiverged
-from tf_bdecay.training.logs import EpochRows, UpdateSummaries, shown_names
-from tf_bdecay.training.progress import ProgressLine
-from tf_bdecay.training.variable_rows import VariableRows
+from tf_bdecay.training import evaluation
+from tf_bdecay.training.building import datasets, finetuning, initial, parts
+from tf_bdecay.training.fitting import loop, resume
+from tf_bdecay.training.fitting.diverged import StopDiverged
+from tf_bdecay.training.fitting.progress import ProgressLine
+from tf_bdecay.training.records import predictions, report
+from tf_bdecay.training.records.logs import EpochRows, UpdateSummaries, shown_names
+from tf_bdecay.training.records.variable_rows import VariableRows
 
 _REMOVE = "put a complete one back, or remove it to finish without it"
 

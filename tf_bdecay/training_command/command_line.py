@@ -11,9 +11,9 @@ from tf_bdecay.distribution.cluster import STRATEGIES
 from tf_bdecay.errors import require, shown, unknown
 from tf_bdecay.flag_reading import Flag
 from tf_bdecay.paths import local
-from tf_bdecay.training import config_file, keys
-from tf_bdecay.training.config import check_effect, misplaced
-from tf_bdecay.training.dotted import flatten
+from tf_bdecay.training.config import config_file, keys
+from tf_bdecay.training.config.checks import check_effect, misplaced
+from tf_bdecay.training.config.dotted import flatten
 from tf_bdecay.training_command.flag_table import FLAGS, RESUME
 
 _HARDWARE = ("memory_gb", "bandwidth_gbps", "flops")
@@ -43,7 +43,7 @@ def parse(arguments, root, program="main.py"):
         program: the name that sentences give the command.
 
     Returns:
-        `Options`. The config's values have their types; whether they are right is `config.check`'s
+        `Options`. The config's values have their types; whether they are right is `checks.check`'s
         business.
 
     Raises:
@@ -60,7 +60,7 @@ def parse(arguments, root, program="main.py"):
         f"{shown(' '.join(stray))[1:-1]}",
     )
     given = {name: values[name].value for name in values if values[name].present}
-    with config.ignore_type():  # `config.check` says what is wrong
+    with config.ignore_type():  # `checks.check` says what is wrong
         config.update_from_flattened_dict(given, "config.")
     check_effect(flatten(config), [name.removeprefix("config.") for name in given])
     if values.strategy not in STRATEGIES:

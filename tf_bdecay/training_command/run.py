@@ -8,9 +8,10 @@ from tf_bdecay.distribution import cluster as clusters
 from tf_bdecay.distribution import workers
 from tf_bdecay.errors import BadInput
 from tf_bdecay.planning import formulas, worth
-from tf_bdecay.training import config, config_file, initial, keys, run_pictures
-from tf_bdecay.training.dotted import flatten
-from tf_bdecay.training.workdir import ANOTHER, Workdir, check_new_folder, not_finite
+from tf_bdecay.training.building import initial, run_pictures
+from tf_bdecay.training.config import checks, config_file, keys
+from tf_bdecay.training.config.dotted import flatten
+from tf_bdecay.training.records.workdir import ANOTHER, Workdir, check_new_folder, not_finite
 from tf_bdecay.training_command import command_line, help_page
 
 FITS = (
@@ -71,7 +72,7 @@ class _Command:
             print(help_page.help_page(self.arguments, config_file.ROOT, self.program))
             return outcome.DONE
         options = command_line.parse(self.arguments, config_file.ROOT, self.program)
-        config.check(options.config)
+        checks.check(options.config)
         quirks.settle_onednn(quirks.onednn_overruns(options.config.model.width))
         if options.plan:
             return plan(options)
@@ -140,7 +141,7 @@ class _Command:
         with quirks.silent_stderr():
             import tensorflow as tf
 
-            from tf_bdecay.training import experiment
+            from tf_bdecay.training.building import experiment
 
             if self.options.deterministic:
                 tf.config.experimental.enable_op_determinism()
@@ -153,7 +154,7 @@ class _Command:
     def _strategy(self, listener, source):
         """The strategy, once all workers are there and agree."""
         from tf_bdecay.distribution import strategies
-        from tf_bdecay.training import datasets
+        from tf_bdecay.training.building import datasets
 
         options, name, timeout = self.options, self.options.strategy, self.options.start_timeout
         if name == "auto":
@@ -177,7 +178,7 @@ class _Command:
         """The images, the same on all workers: loaded only now, as TensorFlow reads them, and a
         strategy of many workers must be made before TensorFlow does anything."""
         from tf_bdecay.distribution import sharding, strategies
-        from tf_bdecay.training import datasets
+        from tf_bdecay.training.building import datasets
 
         options, images, failed = self.options, None, None
         try:
@@ -208,7 +209,7 @@ class _Command:
 
     def _describe(self, made, workdir, source):
         """Says what is trained, or would be."""
-        from tf_bdecay.training import experiment
+        from tf_bdecay.training.building import experiment
 
         begun = self.options.dry_run and workdir and workdir.begun
         if begun and not workdir.result and made.config.data.name == "pictures":
@@ -225,7 +226,8 @@ class _Command:
     def _trained(self, made, workdir, source):
         """Trains, says where the result is, and exports it; returns the exit code."""
         with quirks.silent_stderr():
-            from tf_bdecay.training import diverged, loop, running
+            from tf_bdecay.training import running
+            from tf_bdecay.training.fitting import diverged, loop
         self._print(f"workdir        {workdir.path}")
         self.trains, deterministic = True, self.options.deterministic
         try:
@@ -277,8 +279,8 @@ def export(options, workdir, images=None):
         images: its `ImageSet`; loaded if None.
     """
     with quirks.silent_stderr():
-        from tf_bdecay.training import datasets
         from tf_bdecay.training import export as exports
+        from tf_bdecay.training.building import datasets
 
         flat = flatten(options.config)
         images = images or datasets.load(flat, options.data_dir, options.download)

@@ -121,10 +121,10 @@ def _ours(width, batch, compiled, silent):
         return model, []
     from rich.console import Console
 
-    from tf_bdecay.training.diverged import StopDiverged
-    from tf_bdecay.training.logs import UpdateSummaries
-    from tf_bdecay.training.progress import ProgressLine
-    from tf_bdecay.training.workdir import Workdir
+    from tf_bdecay.training.fitting.diverged import StopDiverged
+    from tf_bdecay.training.fitting.progress import ProgressLine
+    from tf_bdecay.training.records.logs import UpdateSummaries
+    from tf_bdecay.training.records.workdir import Workdir
 
     model.optimizer.build(model)
     workdir = Workdir(pathlib.Path(tempfile.mkdtemp()) / "run", {})

@@ -9,8 +9,8 @@ import numpy as np
 from tf_bdecay import sharpness
 from tf_bdecay.data.augment import standardise
 from tf_bdecay.storage.files import json_ready, write_json
-from tf_bdecay.training import datasets, saved
-from tf_bdecay.training.losses import SmoothedCrossentropy
+from tf_bdecay.training.building import datasets, saved
+from tf_bdecay.training.building.losses import SmoothedCrossentropy
 
 _TOLERANCE = 0.05  # of Tr(H) and lambda(H): their logarithms are what is compared
 

@@ -6,9 +6,9 @@ import json
 import pathlib
 
 from tf_bdecay.storage.files import json_ready
-from tf_bdecay.training import keys
-from tf_bdecay.training.config import check
-from tf_bdecay.training.dotted import flatten
+from tf_bdecay.training.config import keys
+from tf_bdecay.training.config.checks import check
+from tf_bdecay.training.config.dotted import flatten
 from tools.reproducing import config as config_file
 from tools.reproducing.scales import IMAGENET
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from tf_bdecay.layers import GhostBatchNormalization
-from tf_bdecay.training import parts
+from tf_bdecay.training.building import parts
 from tools.reproducing import config as config_file
 from tools.reproducing import runs, scales
 

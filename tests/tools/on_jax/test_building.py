@@ -13,7 +13,7 @@ import pytest
 from tests.tools.on_jax import small
 from tf_bdecay import data
 from tf_bdecay.errors import BadInput
-from tf_bdecay.training import experiment, parts
+from tf_bdecay.training.building import experiment, parts
 from tools.reproducing import initial_weights
 from tools.reproducing.on_jax import building
 

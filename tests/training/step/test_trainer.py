@@ -8,7 +8,7 @@ import tensorflow as tf
 import tf_bdecay
 from tests.training.small import digits, network, trainer, values
 from tf_bdecay import decay
-from tf_bdecay.training.losses import SmoothedCrossentropy
+from tf_bdecay.training.building.losses import SmoothedCrossentropy
 from tf_bdecay.training.step.trainer import Trainer
 
 

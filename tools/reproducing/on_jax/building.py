@@ -7,8 +7,8 @@ import keras
 
 from tf_bdecay.data import catalog
 from tf_bdecay.errors import require
-from tf_bdecay.training import datasets, parts
-from tf_bdecay.training.dotted import flatten
+from tf_bdecay.training.building import datasets, parts
+from tf_bdecay.training.config.dotted import flatten
 from tools.reproducing import initial_weights
 from tools.reproducing.on_jax import step
 
@@ -80,7 +80,7 @@ def build(config, data_dir=None, images=None):
     """Makes data, model and optimizer of a checked config.
 
     Args:
-        config: a ConfigDict that passed `config.check`.
+        config: a ConfigDict that passed `checks.check`.
         data_dir: where prepared data sets are; None for the library's own place.
         images: an `ImageSet`, where it is loaded already.
 

@@ -13,11 +13,13 @@ import numpy as np
 from tf_bdecay import outcome
 from tf_bdecay.distribution import signals
 from tf_bdecay.storage.files import json_ready, write_json
-from tf_bdecay.training import keys, parts, report
-from tf_bdecay.training.config import check
-from tf_bdecay.training.diverged import Diverged
-from tf_bdecay.training.dotted import flatten
-from tf_bdecay.training.workdir import Workdir, not_finite
+from tf_bdecay.training.building import parts
+from tf_bdecay.training.config import keys
+from tf_bdecay.training.config.checks import check
+from tf_bdecay.training.config.dotted import flatten
+from tf_bdecay.training.fitting.diverged import Diverged
+from tf_bdecay.training.records import report
+from tf_bdecay.training.records.workdir import Workdir, not_finite
 from tf_bdecay.training_command import command_line
 from tools.reproducing import runs
 from tools.reproducing.on_jax import building, feed, files

@@ -8,7 +8,7 @@ import numpy as np
 from jax import numpy as jnp
 
 from tf_bdecay.callbacks.statistics import no_momentum
-from tf_bdecay.training.losses import SmoothedCrossentropy
+from tf_bdecay.training.building.losses import SmoothedCrossentropy
 from tools.reproducing.on_jax import feed
 
 # Of the optimizer's state, what is kept of every update of an epoch.

@@ -1,0 +1,271 @@
+"""Weights to start from: of a saved model, of a run, or of a checkpoint of one.
+
+They are matched by the variables' paths and shapes, moving statistics among them. The optimizer
+starts anew. Only the head, the last dense layer, may be of other classes.
+"""
+
+import dataclasses
+import functools
+import os
+import pathlib
+import re
+import zipfile
+
+import numpy as np
+
+from tf_bdecay.errors import BadInput, require, shown
+from tf_bdecay.storage import checkpoints
+from tf_bdecay.storage.files import read_json, sha256_of
+from tf_bdecay.training.building import run_pictures
+
+_RIGHT = "name a workdir of tf_bdecay, a checkpoint in one, or a saved model FILE.keras"
+_MODEL = "model/"
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A file of weights.
+
+    Attributes:
+        given: the path as it was given.
+        file: path of the file that has the weights.
+        config: of a checkpoint, the config of its run, by which its variables have names: dict of
+            dotted path to value; None for a saved model.
+    """
+
+    given: str
+    file: pathlib.Path
+    config: dict | None = None
+
+    @functools.cached_property
+    def digest(self):
+        """The first 16 hexadecimal digits of the file's SHA-256."""
+        return sha256_of(self.file)[:16]
+
+    def record(self):
+        """What a workdir records of it: dict of JSON values."""
+        path, file = os.path.abspath(self.given), os.path.abspath(self.file)
+        return {"path": path, "file": file, "sha256": self.digest}
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """What was assigned to a model.
+
+    Attributes:
+        source: the `Source`.
+        variables: how many.
+        head: the name of the layer that was left as it was made, or "".
+        words: why it was; where it was not, what is to be said of its classes, or "".
+    """
+
+    source: Source
+    variables: int
+    head: str = ""
+    words: str = ""
+
+    def __str__(self):
+        found = f"{self.variables} variables of {self.source.file}"
+        words = f"{self.head} starts anew ({self.words})" if self.head else self.words
+        return f"{found}; {words}" if words else found
+
+
+def find(path, flag="--init_from", warn=print):
+    """Finds the file of weights that a path stands for; needs no TensorFlow.
+
+    Args:
+        path: of a `.keras` file, of a workdir, finished (its model.keras) or not (its newest
+            checkpoint that is not damaged), or of a checkpoint in a workdir.
+        flag: that has the path, for messages.
+        warn: called with a sentence about each damaged checkpoint that an older one stands in for.
+
+    Returns:
+        A `Source`.
+
+    Raises:
+        BadInput: it is none of these, or a workdir without weights so far.
+    """
+    given, path = str(path), pathlib.Path(path)
+    try:
+        there = given and path.exists()
+    except (OSError, ValueError):  # no name of a file, or no permission
+        there = False
+    right = _RIGHT if flag == "--init_from" else "name the folder of a run, or --init_from=PATH"
+    require(there, f"{flag}={shown(given, 300)[1:-1]} is not there: {right}.")
+    if path.is_dir():
+        return _of_run(given, path, flag, warn)
+    if zipfile.is_zipfile(path) and not _is_checkpoint(path):
+        return Source(given, path)
+    require(
+        _is_checkpoint(path),
+        f"{flag}={given} is neither a model that Keras saved nor a checkpoint: {_RIGHT}.",
+    )
+    config = path.absolute().parent.parent / "config.json"
+    require(
+        config.is_file(),
+        f"{flag}={given} is a checkpoint outside of its run: {config}, which says what its "
+        f"variables are, is not there; {_RIGHT}.",
+    )
+    return Source(given, path, read_json(config, {"model.name": str}, f"choose another {flag}"))
+
+
+def _is_checkpoint(path):
+    return path.suffix == ".npz"
+
+
+def _of_run(given, path, flag, warn):
+    config = path / "config.json"
+    require(
+        config.is_file(),
+        f"{flag}={given} is a folder without config.json, so no workdir of tf_bdecay: {_RIGHT}.",
+    )
+    weights = weights_in(path, flag, warn)
+    if not _is_checkpoint(weights):
+        return Source(given, weights)
+    return Source(given, weights, read_json(config, {"model.name": str}, f"choose another {flag}"))
+
+
+def weights_in(folder, flag, warn=print):
+    """The file of a run's weights: model.keras once it is finished, else its newest checkpoint.
+
+    Args:
+        folder: a `pathlib.Path`, of the run.
+        flag: that has the path, for the message.
+        warn: as of `find`.
+
+    Raises:
+        BadInput: it has none so far, or none that is not damaged.
+    """
+    if (folder / "result.json").is_file() and (folder / "model.keras").is_file():
+        return folder / "model.keras"
+    newest = checkpoints.newest_sound(folder / "checkpoints", warn)
+    require(
+        newest is not None,
+        f"{flag}={folder} has neither a finished model nor a checkpoint yet: wait for its first.",
+    )
+    return newest
+
+
+def load(source, model, new_head=True, classes=None):
+    """Assigns weights to a model's variables of the same paths and shapes.
+
+    Args:
+        source: from `find`.
+        model: the built functional model.
+        new_head: whether its head stays as it was made where the classes are others.
+        classes: their names here, in order; None where only their number is known.
+
+    Returns:
+        A `Loaded`.
+
+    Raises:
+        BadInput: the file cannot be read, a variable does not fit, or the classes are others
+            without `new_head`. Nothing has changed then.
+    """
+    differing, note = run_pictures.compared(run_pictures.classes_of(source.file), classes)
+    require(
+        new_head or not differing,
+        f"The weights of {source.file} were trained on other classes ({differing}): give data of "
+        "the same classes, in the same order.",
+    )
+    arrays = _read(source, model)
+    ours = _by_path(model)
+    head, words = _other_head(arrays, ours, model, differing) if new_head else ("", "")
+    kept = {path for path in ours if head and path.startswith(f"{head}/")}
+    _check(source, arrays, ours, kept)
+    for path, variable in ours.items():
+        if path not in kept:
+            variable.assign(arrays[path])
+    return Loaded(source, len(ours) - len(kept), head, words or note)
+
+
+def _by_path(model):
+    """Dict of path to variable: weights and moving statistics, without random numbers' state."""
+    from tf_bdecay.roles.assignment import unique_labels
+
+    weights = model.weights
+    return dict(zip(unique_labels([v.path for v in weights]), weights, strict=True))
+
+
+def _read(source, model):
+    """Dict of path to array."""
+    if source.config is None:
+        from tf_bdecay.training.building import saved
+
+        return {path: v.numpy() for path, v in _by_path(saved.load(source.file)).items()}
+    try:
+        arrays, _ = checkpoints.read(source.file)
+    except checkpoints.Damaged as error:
+        raise BadInput(f"{str(error).rstrip('.')}: name another one, or its workdir.") from error
+    arrays = {label: a for label, a in arrays.items() if label.startswith(_MODEL)}
+    network = _network(source, arrays, model)
+    state = checkpoints.state_of(network)
+    checkpoints.check_same(source.file, arrays, state)
+    values = {id(variable): arrays[label] for label, variable in state.items()}
+    return {path: values[id(variable)] for path, variable in _by_path(network).items()}
+
+
+def _network(source, arrays, model):
+    """The network of a checkpoint, for the names of its variables."""
+    from tf_bdecay.training.building import parts
+
+    bias = [a for label, a in arrays.items() if re.fullmatch(r"model/\d+/bias", label)]
+    kernel = next((a for a in arrays.values() if a.ndim == 4), None)
+    require(
+        bias and kernel is not None,
+        f"The checkpoint {source.file} is of no network of tf_bdecay: {_RIGHT}.",
+    )
+    height, width, _ = model.input_shape[1:]
+    images = _Shape(len(bias[-1]), (height, width, kernel.shape[2]))
+    file = source.file.absolute().parent.parent / "config.json"
+    return parts.recorded_model(source.config, images, file, f"{_RIGHT}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Shape:
+    num_classes: int
+    image_shape: tuple
+
+
+def _other_head(arrays, ours, model, differing):
+    """The name of the last layer where it is of other classes, and how they differ."""
+    head = model.layers[-1].name
+    own = {path: v for path, v in ours.items() if path.startswith(f"{head}/")}
+    fits = own.keys() <= arrays.keys() and all(
+        arrays[path].shape[:-1] == tuple(v.shape)[:-1] for path, v in own.items()
+    )
+    counts = {(arrays[path].shape[-1:], tuple(v.shape)[-1:]) for path, v in own.items() if fits}
+    if len(counts) != 1:
+        return "", ""
+    (there,), (here,) = counts.pop()
+    if there != here:
+        return head, f"{there} classes there, {here} here"
+    return (head, differing) if differing else ("", "")
+
+
+def _check(source, arrays, ours, kept):
+    """Raises `BadInput` unless all variables but those of `kept` are there and fit."""
+    start = f"The weights of {source.file} do not fit this network: "
+    lacking, more = ([p for p in a if p not in b] for a, b in ((ours, arrays), (arrays, ours)))
+    said = [
+        f"{_listed(paths)} {'is' if len(paths) == 1 else 'are'} {words}"
+        for paths, words in ((lacking, "not among them"), (more, "unknown here"))
+        if paths
+    ]
+    require(not said, f"{start}{'; '.join(said)}.")
+    other = [
+        f"{path} is {list(arrays[path].shape)} there and {list(ours[path].shape)} here"
+        for path in ours
+        if path not in kept and arrays[path].shape != tuple(ours[path].shape)
+    ]
+    rest = f" (and {len(other) - 3} more)" if len(other) > 3 else ""
+    require(not other, f"{start}{'; '.join(other[:3])}{rest}.")
+    wild = [path for path in arrays if not np.isfinite(arrays[path].astype("float64")).all()]
+    require(
+        not wild, f"The weights of {source.file} are not all finite: {_listed(wild)} has others."
+    )
+
+
+def _listed(paths):
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return f"{', '.join(paths[:3])}{more}"

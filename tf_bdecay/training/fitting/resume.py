@@ -1,0 +1,292 @@
+"""Resume: a run that is killed after any update goes on to the same bits.
+
+Nothing here knows of a config or an experiment. `Checkpoints` is a callback for any Keras `fit`,
+`restore` assigns the newest checkpoint and says where the run is. `loop.fit` trains from there on;
+by hand, with a data set of ours or one that can start at any update:
+
+    start = resume.restore("checkpoints", model, say=print)  # its optimizer and metrics are built
+    saver = Saver("checkpoints", keep=3)
+    save = resume.Checkpoints(saver, 100, epochs, every_updates=10, start=start)
+    left = 100 - start.update % 100  # the rest of an epoch of 100 updates, then the other epochs
+    model.fit(batches(start.update), steps_per_epoch=left, initial_epoch=start.epoch,
+              epochs=start.epoch + 1, callbacks=[epoch_metrics.Restores(start.metrics), save])
+
+Inside an epoch a checkpoint holds the metrics so far, too: `epoch_metrics`.
+"""
+
+import dataclasses
+import json
+import pathlib
+import time
+
+import numpy as np
+
+from tf_bdecay.distribution import sharding, signals, strategies
+from tf_bdecay.errors import BadInput, require, shown
+from tf_bdecay.storage import checkpoints
+from tf_bdecay.storage.files import fits, is_count
+from tf_bdecay.training.fitting import epoch_metrics
+from tf_bdecay.training.fitting.counts_updates import CountsUpdates
+
+FLUSH_SECONDS = 120  # so that TensorBoard shows a long epoch while it runs
+
+
+def _is_best(value):
+    return value is None or fits(value, (int, float))
+
+
+def _is_states(value):
+    return isinstance(value, dict) and all(
+        isinstance(state, dict) and all(fits(v, (int, float)) for v in state.values())
+        for state in value.values()
+    )
+
+
+_META = {"update": is_count, "epoch": is_count, "best": _is_best, "callbacks": _is_states}
+
+
+@dataclasses.dataclass(frozen=True)
+class Position:
+    """Where a run is.
+
+    Attributes:
+        update: updates done, skipped ones included.
+        epoch: epochs that have ended, with their evaluation and row; all updates of one more may
+            be done.
+        metrics: dict of label to array, the metrics of an epoch that has not ended.
+        callbacks: dict of a callback's class to the JSON value that it resumes from.
+        best: the best accuracy of an epoch's end so far, or None.
+    """
+
+    update: int = 0
+    epoch: int = 0
+    metrics: dict = dataclasses.field(default_factory=dict)
+    callbacks: dict = dataclasses.field(default_factory=dict)
+    best: float | None = None
+
+
+class Checkpoints(CountsUpdates):
+    """Saves by epochs, updates and minutes, at the end, and when a signal asks for it.
+
+    It must be the last callback: what the others wrote goes to the disk before the checkpoint, so
+    that a run which resumes from it finds neither more nor less. Only a checkpoint after an
+    epoch's evaluation counts that epoch as ended.
+
+    Args:
+        saver: a `storage.saver.Saver`.
+        updates_per_epoch, epochs: of the run.
+        every_epochs: epochs between checkpoints.
+        every_updates, every_minutes: updates and minutes between checkpoints, too; None for none.
+        callbacks: the other callbacks; those with `flush` are flushed, those with `get_state` and
+            `set_state` asked for the JSON value that they resume from inside an epoch, at its end
+            too where `state_lasts`, and given it back once all have begun, and those with `restore`
+            give back what they lent the model for an evaluation that is cut off.
+        start: the `Position` from which the run resumes.
+        request: a `signals.Request`.
+    """
+
+    def __init__(
+        self,
+        saver,
+        updates_per_epoch,
+        epochs,
+        every_epochs=1,
+        every_updates=None,
+        every_minutes=None,
+        callbacks=(),
+        start=None,
+        request=None,
+    ):
+        start = start or Position()
+        super().__init__(updates_per_epoch, start.update)
+        self.saver, self.epochs = saver, epochs
+        self.every_epochs, self.every_updates = every_epochs, every_updates
+        self.every_minutes = every_minutes
+        self.callbacks, self.request = list(callbacks), request or signals.Request()
+        self._stateful = {type(c).__name__: c for c in self.callbacks if hasattr(c, "get_state")}
+        self._states, self._best = dict(start.callbacks), start.best
+        self._saved = (self.after, time.monotonic())
+        self._flushed = time.monotonic()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        super().on_epoch_begin(epoch, logs)
+        for name, callback in self._stateful.items():
+            if name in self._states:
+                callback.set_state(self._states.pop(name))
+
+    def on_train_batch_end(self, batch, logs=None):
+        super().on_train_batch_end(batch, logs)
+        self.saver.poll()
+        if self._asked_to_stop():
+            self._stop(epoch_metrics.snapshot(self.model))
+        elif self._due():
+            self._save(epoch_metrics.snapshot(self.model))
+        elif time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self._flush()
+
+    def on_test_begin(self, logs=None):
+        self._metrics = epoch_metrics.snapshot(self.model)  # evaluation uses the same variables
+
+    def on_test_batch_end(self, batch, logs=None):
+        if self._asked_to_stop():  # no weight changes in an evaluation; it is done again
+            for callback in self.callbacks:
+                getattr(callback, "restore", lambda: None)()
+            self._stop(self._metrics)
+
+    def on_epoch_end(self, epoch, logs=None):
+        accuracy = (logs or {}).get("val_accuracy")
+        best = accuracy is not None and (self._best is None or accuracy > self._best)
+        stop = self._asked_to_stop()
+        if (epoch + 1) % self.every_epochs == 0 or epoch + 1 == self.epochs or stop:
+            self._best = accuracy if best else self._best
+            self._save({}, ended=True, best=best)
+        else:
+            self._flush()
+        if stop:
+            self._stop()
+
+    def close(self):
+        """Waits for the last checkpoint; to be called however the run ends."""
+        self.saver.close()
+
+    def _due(self):
+        update, moment = self._saved
+        every, minutes = self.every_updates, self.every_minutes
+        by_updates = every and self.done // every > update // every
+        by_clock = bool(minutes) and time.monotonic() - moment >= 60 * minutes
+        return self.request.save(by_clock) or by_updates  # the workers agree on clocks every time
+
+    def _asked_to_stop(self):
+        return self.request.number is not None
+
+    def _stop(self, metrics=None):
+        if metrics is not None:
+            self._save(metrics)
+        self.saver.wait()
+        self.request.check()
+
+    def _save(self, metrics, ended=False, best=False):
+        """Metrics belong to an epoch that has not ended; none to one that has."""
+        self._saved = (self.done, time.monotonic())
+        if self.saver.folder is None:
+            return
+        begun = (self.done - 1) // self.updates_per_epoch
+        states = {
+            name: callback.get_state()
+            for name, callback in self._stateful.items()
+            if not ended or getattr(callback, "state_lasts", False)
+        }
+        meta = {
+            "update": self.done,
+            "epoch": begun + 1 if ended else begun,
+            "best": self._best,
+            "callbacks": states,
+        }
+        state = checkpoints.state_of(self.model, self.model.optimizer)
+        self.saver.save({**checkpoints.snapshot(state), **metrics}, meta, best, self._flushes())
+
+    def _flush(self):
+        self._flushed = time.monotonic()
+        self.saver.guarded(*self._flushes())
+
+    def _flushes(self):
+        return [callback.flush for callback in self.callbacks if hasattr(callback, "flush")]
+
+
+def restore(folder, model, say, updates_per_epoch=None, epochs=None):
+    """Assigns the newest checkpoint that can be read to the model and its optimizer.
+
+    Args:
+        folder: of the checkpoints.
+        model: the compiled model, its optimizer and metrics built.
+        say: called with a line for a person: which checkpoint, and which are damaged.
+        updates_per_epoch, epochs: of the run; a checkpoint beyond it is damaged. None for unknown.
+
+    Returns:
+        The `Position`: the beginning where there never was a checkpoint.
+
+    Raises:
+        BadInput: no checkpoint can be read, or it is of another model, optimizer or format.
+    """
+
+    def check(path, meta):
+        _check(path, meta, updates_per_epoch, epochs)
+
+    def warn(why):
+        say(f"Warning: {why}")
+
+    found = _read_newest(folder, model.distribute_strategy, warn, check)
+    if found is None:
+        return Position()
+    path, arrays, meta = found
+    own = [label for label in arrays if label.startswith(epoch_metrics.PREFIX)]
+    metrics = {label: arrays.pop(label) for label in own}
+    metrics = _with_newer(path, metrics, model, say)
+    _check_metrics(path, metrics, model)
+    checkpoints.assign(path, arrays, checkpoints.state_of(model, model.optimizer))
+    say(f"Going on from {path}, after update {meta['update']} and epoch {meta['epoch']}.")
+    return Position(meta["update"], meta["epoch"], metrics, meta["callbacks"], meta["best"])
+
+
+def _check(path, meta, per_epoch, epochs):
+    """Raises `Damaged` for what no run, or not this one, wrote."""
+    right = fits(meta, _META)
+    if right and per_epoch is not None:
+        begun = meta["epoch"] * per_epoch
+        right = meta["epoch"] <= epochs and begun <= meta["update"] <= begun + per_epoch
+        right = right and meta["update"] <= epochs * per_epoch
+    if not right:
+        raise checkpoints.Damaged(f"The checkpoint {path} is not of this run: {shown(meta)}.")
+
+
+def _with_newer(path, metrics, model, say):
+    """The metrics of an unfinished epoch, with zeros for those that an earlier version had not."""
+    labelled = epoch_metrics.labelled_of(model) if metrics else {}
+    names = list(labelled)
+    newer = names[len(metrics) :] if sorted(metrics) == sorted(names[: len(metrics)]) else []
+    if not newer:
+        return metrics
+    replicas = len(next(iter(metrics.values())))
+    say(
+        f"{path} is of a version without all metrics of this one: what is new, such as the top-5 "
+        "accuracy, is over the rest of the running epoch only."
+    )
+    zeros = {label: np.zeros([replicas, *labelled[label].shape], "float32") for label in newer}
+    return {**metrics, **zeros}
+
+
+def _check_metrics(path, metrics, model):
+    """Raises `BadInput` for metrics that are not the model's; an epoch that has ended has none."""
+    labelled = epoch_metrics.labelled_of(model) if metrics else {}
+    right = set(metrics) == set(labelled) and all(
+        len(array.shape) == 1 + len(labelled[label].shape)
+        and array.shape[1:] == tuple(labelled[label].shape)
+        and len(array) > 0
+        for label, array in metrics.items()
+    )
+    require(right, f"The checkpoint {path} is of a run with other metrics: {shown([*metrics])}.")
+
+
+def _read_newest(folder, strategy, warn, check):
+    """`checkpoints.read_newest`; of many workers the leader chooses, and all read the same file."""
+    leads = sharding.is_leader(strategy)
+    found = checkpoints.read_newest(folder, warn, check) if leads else None
+    if not strategies.is_multi_worker(strategy):
+        return found
+    chosen = json.dumps([found[0].name, found[2]["update"]] if found else None)
+    chosen = json.loads(sharding.from_leader(strategy, chosen.encode()))
+    if leads or chosen is None:
+        return found
+    path = pathlib.Path(folder, chosen[0])
+    where = "--workdir must be on a file system that all workers share."
+    try:
+        arrays, meta = checkpoints.read(path)
+        check(path, meta)
+    except checkpoints.Damaged as error:
+        why = f"{str(error).rstrip('.')}, but the leader goes on from it: {where}"
+        raise BadInput(why) from error
+    require(
+        meta["update"] == chosen[1],
+        f"{path} is of update {meta['update']} here and of {chosen[1]} for the leader: {where}",
+    )
+    return path, arrays, meta

@@ -1,0 +1,331 @@
+"""The folder of one run: what belongs there, and the refusal to mix two experiments in it.
+
+config.json    the resolved experiment     checkpoints/   the newest k and the best
+versions.json  of every start              tensorboard/   event files
+metrics.csv    a row an epoch              result.json    once it is finished
+layers.csv     a row a layer and summary   curves.png
+pictures.json  classes, splits, what was skipped, of a run on pictures in files; training.png
+model.keras    and, with them:             confusion.png, mistakes.png
+evaluation.json, where --eval_only was asked for
+"""
+
+import contextlib
+import math
+import os
+import pathlib
+import tempfile
+
+from tf_bdecay.errors import BadInput, require, shown
+from tf_bdecay.storage import checkpoints
+from tf_bdecay.storage.files import (
+    fits,
+    is_count,
+    json_ready,
+    locked,
+    read_json,
+    versions,
+    write_json,
+)
+from tf_bdecay.training.building import initial, run_pictures
+
+ANOTHER = "choose another --workdir"  # where a file is not what a run left there
+_UNSET = "(not there)"
+
+# Where a run's data are, how it is cut and kept, not what it computes: these may differ each time
+# it resumes.
+FREE = (
+    "data.source",  # pictures.json says whether they are the same pictures
+    "micro_batch_size",
+    "log.checkpoint_every",
+    "log.checkpoint_updates",
+    "log.checkpoint_minutes",
+    "log.checkpoints_kept",
+    "log.on_save_error",
+)
+
+
+_FOLDERS = ("checkpoints", "tensorboard")
+_FILES = (
+    *("config.json", "versions.json", "metrics.csv", "layers.csv", "variables.csv"),
+    "pictures.json",
+    *("result.json", ".lock"),
+)
+
+
+_AT_THE_END = (
+    *("model.keras", "model_average.keras", "evaluation.json", "errors.log"),
+    *("curves.png", "confusion.png", "mistakes.png", "training.png"),
+)
+
+
+def _is_measured(value):
+    """A number, or one that JSON has no word for: "nan"."""
+    return fits(value, (int, float)) or value in ("nan", "inf", "-inf")
+
+
+def _is_start(value):
+    """What `open` records."""
+    begin = value.get("from", {}) if isinstance(value, dict) else None
+    initial = value.get("init_from") if isinstance(value, dict) else None
+    return (
+        isinstance(begin, dict)
+        and (initial is None or fits(initial, {"path": str, "sha256": str}))
+        and all(is_count(number) for number in begin.values())
+        and isinstance(value.get("deterministic", False), bool)
+    )
+
+
+def not_finite(result):
+    """The measured values of a result that are not finite, in words; "" where all are."""
+    measured = {
+        name: value for name, value in result.items() if name.startswith(("test_", "validation_"))
+    }
+    wrong = [
+        f"{name}={value}"
+        for name, value in measured.items()
+        if _is_measured(value) and not math.isfinite(float(value))
+    ]
+    return ", ".join(wrong)
+
+
+def check_new_folder(flag, path):
+    """Raises `BadInput` unless a folder can be made at a path, or an empty one is there.
+
+    Args:
+        flag: that has the path, for the message: "--export".
+        path: the folder's.
+    """
+    try:
+        existing = folder = pathlib.Path(os.path.abspath(path))
+        free = not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir()))
+        while free and not existing.exists():
+            existing = existing.parent
+        right = str(path) and free and existing.is_dir() and os.access(existing, os.W_OK)
+    except (OSError, ValueError):  # no name of a folder, or no permission
+        right = False
+    require(
+        right,
+        f"{flag}={shown(str(path), 300)[1:-1]} must be a new or empty folder, in one that can be "
+        "written to.",
+    )
+
+
+class Workdir:
+    """Paths of a run, and what state it is in. Nothing is written before `open`.
+
+    Args:
+        path: the folder; it need not exist.
+        config: dict of dotted path to value, the resolved experiment.
+        defaults: dict of dotted path to default, which a run has that began before the key was
+            there.
+
+    Raises:
+        BadInput: it belongs to another experiment or to something else, or cannot be written.
+    """
+
+    def __init__(self, path, config, defaults=()):
+        self.path = pathlib.Path(path)
+        self.config = json_ready(config)
+        self._defaults = json_ready(dict(defaults))
+        self._check_writable()
+        if self.path.is_dir() and any(not _unstarted(f.name) for f in self.path.iterdir()):
+            self._check_kinds()
+            self._check_same()
+
+    @property
+    def checkpoints(self):
+        """The folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def tensorboard(self):
+        """The folder of event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def result(self):
+        """The result of a finished run, or None."""
+        file = self.path / "result.json"
+        return read_json(file, {"test_accuracy": _is_measured}, ANOTHER) if file.exists() else None
+
+    def check_new(self):
+        """Raises `BadInput` if there is a checkpoint, damaged or not: for `--resume=never`."""
+        require(
+            not self.checkpoints.exists() or not any(self.checkpoints.iterdir()),
+            f"--workdir={self.path} has checkpoints, from which --resume=never does not go on: "
+            "choose another --workdir, or --resume=auto.",
+        )
+
+    def check_export(self, path):
+        """Raises `BadInput` where files of the run come in the way of an exported model.
+
+        Args:
+            path: of the folder that is to be new or empty when the run is finished.
+        """
+        export, own = (pathlib.Path(os.path.realpath(folder)) for folder in (path, self.path))
+        names = (*_FOLDERS, *_FILES, *_AT_THE_END)
+        require(
+            not own.is_relative_to(export)
+            and not any(map(export.is_relative_to, map(own.joinpath, names))),
+            f"--export={path} must be a folder that the run in --workdir={self.path} has no files "
+            f"in: name another, such as {self.path / 'export'}.",
+        )
+
+    @contextlib.contextmanager
+    def lock(self, warn=lambda sentence: None):
+        """Keeps other processes out of the folder, which it makes, for as long as the context.
+
+        Args:
+            warn: called with a sentence where the file system has no locks.
+
+        Raises:
+            BadInput: another run is in it.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with locked(self.path, f"--workdir={self.path} is in use by another run", warn):
+            yield
+
+    @property
+    def starts(self):
+        """What was recorded at each start so far, a list of dicts."""
+        file = self.path / "versions.json"
+        return read_json(file, [_is_start], ANOTHER) if file.exists() else []
+
+    @property
+    def begun(self):
+        """Whether a run goes on or is finished here, rather than starts."""
+        return self.result is not None or checkpoints.newest(self.checkpoints) is not None
+
+    def check_initial(self, given):
+        """Checks that a run which has begun started from these weights.
+
+        Args:
+            given: the path of --init_from, or None: a run that goes on has its own weights.
+
+        Raises:
+            BadInput: it started from others.
+        """
+        if given is None or not self.begun:
+            return
+        since = self._starts_since_begin()
+        record = since[0].get("init_from") if since else None
+        path = os.path.abspath(given)  # where it was then: it may be gone, or have gone on
+        if record and (path == record["path"] or _digest(given) == record["sha256"]):
+            return
+        began = record["path"] if record else "new weights"
+        raise BadInput(
+            f"--workdir={self.path} holds a run that began from {began}, not from --init_from="
+            f"{given}: choose another --workdir, or leave --init_from out to go on."
+        )
+
+    def _starts_since_begin(self):
+        """What was recorded since the run last started from the beginning."""
+        starts = self.starts
+        begins = [i for i, start in enumerate(starts) if start.get("from", {}).get("update") == 0]
+        return starts[begins[-1] :] if begins else starts
+
+    def check_deterministic(self, deterministic, say):
+        """Warns where a run resumes with another --deterministic: its bits may change.
+
+        Of starts that did not record it nothing is said.
+
+        Args:
+            deterministic: as it is now.
+            say: called with a line for a person.
+        """
+        since = self._starts_since_begin()
+        if any(start.get("deterministic", deterministic) != deterministic for start in since):
+            had, has = ("without", "with") if deterministic else ("with", "without")
+            say(
+                f"Warning: this run was {had} --deterministic before and goes on {has} it: its "
+                "bits may differ from those of a run that was not interrupted."
+            )
+
+    def open(self, start):
+        """Creates the folder where it is not there, and records a start.
+
+        Args:
+            start: dict of what to record besides the versions, such as the strategy.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not (self.path / "config.json").exists():
+            write_json(self.path / "config.json", self.config)
+        write_json(self.path / "versions.json", [*self.starts, {**start, **versions()}])
+
+    def check_pictures(self, record, resumes):
+        """Writes which pictures a run has, or compares them with what it had before.
+
+        Args:
+            record: dict of what it is, such as "classes", to a JSON value.
+            resumes: whether the run goes on.
+
+        Raises:
+            BadInput: it goes on with other pictures.
+        """
+        file = self.path / run_pictures.FILE
+        if resumes and file.exists():
+            run_pictures.check_same(self.path, record, ANOTHER)
+        else:
+            write_json(file, json_ready(record))
+
+    def _check_writable(self):
+        existing = self.path
+        try:
+            while not existing.exists() and existing != existing.parent:
+                existing = existing.parent
+            folder = existing.is_dir()
+            if folder:  # as root os.access says yes to everything
+                tempfile.TemporaryFile(dir=existing).close()
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", error)
+            raise BadInput(
+                f"--workdir={self.path} cannot be used ({why}): choose another."
+            ) from error
+        require(folder, f"--workdir={self.path}: {existing} is not a folder: choose another.")
+
+    def _check_kinds(self):
+        for name in (*_FOLDERS, *_FILES):
+            path, folder = self.path / name, name in _FOLDERS
+            require(
+                not path.exists() or path.is_dir() == folder,
+                f"{path} is {'not a' if folder else 'a'} folder: choose another --workdir.",
+            )
+
+    def _check_same(self):
+        file = self.path / "config.json"
+        require(
+            file.exists(),
+            f"--workdir={self.path} is not empty and holds no run of tf_bdecay: choose another.",
+        )
+        before = read_json(file, dict, ANOTHER)
+        before = before and {**self._defaults, **before}
+        differing = [
+            f"{shown(key, 100)[1:-1]} is {_word(there)} there and {_word(here)} here"
+            for key in {**before, **self.config}
+            if key not in FREE
+            for there, here in [(before.get(key, _UNSET), self.config.get(key, _UNSET))]
+            if there != here
+        ]
+        more = f" (and {len(differing) - 4} more)" if len(differing) > 4 else ""
+        require(
+            not differing,
+            f"--workdir={self.path} holds another experiment: {', '.join(differing[:4])}{more}; "
+            "choose another --workdir.",
+        )
+
+
+def _word(value):
+    return value if isinstance(value, str) and len(value) < 100 else shown(value, 100)
+
+
+def _digest(path):
+    """The digest of weights, or None where there are none any more."""
+    try:
+        return initial.find(path, warn=lambda sentence: None).digest
+    except (BadInput, OSError):
+        return None
+
+
+def _unstarted(name):
+    """Whether a file may be there before a run's config is: a kill may come at any moment."""
+    return name == ".lock" or (name.startswith(".") and name.endswith(".part"))
