@@ -1,16 +1,9 @@
-"""The command from outside: exit codes, sentences, files, and a run that is interrupted."""
+"""The command from outside: exit codes, sentences, and the files of runs that end."""
 
-import fcntl
 import json
-import os
-import pathlib
-import pty
-import re
 import shutil
-import signal
 import subprocess
 import sys
-import termios
 
 import numpy as np
 import pandas as pd
@@ -18,35 +11,9 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from main import main
+from tests.short_run import ROOT, TINY, contents, start
 from tests.training.small import network
-from tf_bdecay import outcome
-from tf_bdecay.storage import checkpoints
 from tf_bdecay.training.building import parts
-from tools.kills.compare import differences
-
-ROOT = pathlib.Path(__file__).parents[1]
-TINY = [
-    "--config.model.width=4",
-    "--config.epochs=4",
-    "--config.batch_size=448",
-    "--config.learning_rate.peak=0.02",
-    "--config.decay.threshold=0.01",
-    "--config.log.summaries_every=1",
-]
-
-
-def start(*arguments):
-    return subprocess.Popen(
-        [sys.executable, "main.py", *arguments],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def contents(path):
-    return {p: p.read_bytes() for p in sorted(path.rglob("*")) if p.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -177,85 +144,6 @@ def test_another_experiment_is_refused_and_touches_nothing(finished, capsys):
     assert contents(finished) == before
 
 
-def after_an_epoch(process):
-    """Waits until a run says that its first epoch has ended; three are to come."""
-    said = []
-    for line in process.stdout:
-        said.append(line)
-        if line.startswith("epoch 1/"):
-            return
-    raise AssertionError((said, process.communicate()))
-
-
-@pytest.mark.slow  # tests/training/fitting/test_resume.py has a signal within a process
-@pytest.mark.parametrize(
-    "number, code, word",
-    [
-        (signal.SIGTERM, 143, "Terminated"),
-        (signal.SIGINT, 130, "Interrupted"),
-        (signal.SIGHUP, 129, "Hung up"),
-    ],
-)
-def test_a_run_that_a_signal_ends_goes_on_to_the_same_bits(finished, tmp_path, number, code, word):
-    path = tmp_path / "cut"
-    process = start(f"--workdir={path}", *TINY)
-    after_an_epoch(process)
-    process.send_signal(number)
-    out, error = process.communicate(timeout=600)
-    assert process.returncode == code, error
-    said = error.strip().splitlines()[-1]
-    assert said.startswith(f"main.py: {word}.") and "Traceback" not in error
-    assert said.endswith("run the same command again.")
-    assert str(checkpoints.newest(path / "checkpoints")) in said
-    assert not (path / "result.json").exists()
-
-    assert main([f"--workdir={path}", *TINY]) == 0
-    assert differences(finished, path) == []
-
-
-@pytest.mark.slow
-def test_a_run_whose_terminal_hangs_up_saves_and_says_so_in_its_log(tmp_path):
-    """The kernel sends SIGHUP, and neither stdout nor stderr can be written any more."""
-    path = tmp_path / "cut"
-    terminal, end = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "main.py", f"--workdir={path}", *TINY, "--config.epochs=500"],
-        cwd=ROOT,
-        stdin=end,
-        stdout=end,
-        stderr=end,
-        start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-    )
-    os.close(end)
-    said = b""
-    while not re.search(rb"update \d\d+/1500", said):  # of 3 an epoch; a process that ends raises
-        said += os.read(terminal, 4096)
-    os.close(terminal)
-    assert process.wait(timeout=600) == 129
-    newest = checkpoints.newest(path / "checkpoints")
-    log = (path / outcome.LOG).read_text()
-    assert f"main.py: Hung up. Everything so far is kept in {path}" in log and str(newest) in log
-    assert "Traceback" not in log
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("gone", [".", "tensorboard"])
-def test_a_folder_that_is_deleted_under_a_run_ends_it_with_what_is_true(tmp_path, gone):
-    path = tmp_path / "run"
-    process = start(f"--workdir={path}", *TINY)
-    after_an_epoch(process)
-    (path / gone).resolve().rename(tmp_path / "deleted")  # at once, as no run could write into it
-    out, error = process.communicate(timeout=600)
-    assert process.returncode == 1, error
-    (said,) = [line for line in error.splitlines() if line]
-    assert said.startswith("main.py: The run stops: ") and "No such file" in said
-    if gone == ".":
-        assert said.endswith(f"Nothing is kept: {path} holds no run.") and not path.exists()
-    else:
-        assert f"Everything so far is kept in {path}; " in said
-
-
 def test_never_to_resume_refuses_a_workdir_with_checkpoints(finished, tmp_path, capsys):
     path = tmp_path / "copy"
     shutil.copytree(finished, path)
@@ -294,66 +182,6 @@ def test_deterministic_turns_on_op_determinism_and_is_recorded(finished, tmp_pat
     for path, deterministic in ((tmp_path / "run", True), (finished, False)):
         (start,) = json.loads((path / "versions.json").read_text())
         assert start["deterministic"] is deterministic
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("rule, code", [("stop", 1), ("continue", 0)])
-def test_a_disk_that_is_full_stops_the_run_or_not(tmp_path, rule, code):
-    path = tmp_path / "run"
-    limited = (  # bytes of a file: less than a checkpoint has, more than any other
-        "import resource, sys, main\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, resource.RLIM_INFINITY))\n"
-        "sys.exit(main.main(sys.argv[1:]))"
-    )
-    flags = [f"--workdir={path}", *TINY, f"--config.log.on_save_error={rule}"]
-    command = [sys.executable, "-c", limited, *flags]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert run.returncode == code, run.stderr
-    assert "Traceback" not in run.stderr
-    if code:
-        assert "main.py: The run stops: [Errno 27] File too large" in run.stderr
-        assert "there is no checkpoint yet" in run.stderr
-    else:
-        assert run.stdout.count("Warning: not saved, and training goes on") == 4
-        assert json.loads((path / "result.json").read_text())["updates"] == 12
-    assert [p.name for p in (path / "checkpoints").iterdir()] == []
-
-
-@pytest.mark.parametrize(
-    "flag, said",
-    [
-        ("--cases=plian", "did you mean 'plain'"),
-        ("--kills=0", "--kills must be >= 1"),
-        ("--kils=1", "Unknown flag '--kils'"),
-        ("--folder=configs", "--folder must be new or empty"),
-    ],
-)
-def test_the_kill_test_refuses_wrong_flags(flag, said):
-    command = [sys.executable, "tools/kill_test.py", flag]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert run.returncode == 2
-    assert run.stderr.startswith("kill_test.py: ") and said in run.stderr
-    assert len(run.stderr.strip().splitlines()) == 1
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("case", ["plain", "faults"])
-def test_runs_that_are_killed_go_on_to_the_same_bits(case, tmp_path):
-    command = ["tools/kill_test.py", "--kills=2", f"--cases={case}", f"--folder={tmp_path / 'k'}"]
-    run = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert f"{case}: killed" in run.stdout
-
-
-def test_a_diverging_run_stops_with_code_3_and_keeps_everything(tmp_path, capsys):
-    path = tmp_path / "nan"
-    arguments = ["--config.learning_rate.peak=1e30", "--config.max_skipped_updates=2"]
-    assert main([f"--workdir={path}", *TINY, *arguments]) == 3
-    error = capsys.readouterr().err
-    assert "not finite in 2 updates in a row, the last of them update " in error
-    assert "Traceback" not in error and len(error.strip().splitlines()) == 1
-    assert (path / "layers.csv").stat().st_size > 100
-    assert not (path / "result.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -395,20 +223,6 @@ def test_pictures_are_mixed_and_it_is_said_and_recorded(tmp_path, capsys, monkey
     assert {"crossentropy", "test_crossentropy_precise"} <= set(header)
     config = json.loads((path / "config.json").read_text())
     assert (config["data.mixup"], config["data.cutmix"]) == (0.2, 1.0)
-
-
-@pytest.mark.slow
-def test_a_run_of_nan_without_skipping_is_no_success(tmp_path, capsys):
-    code = main(
-        [
-            *TINY,
-            "--config.optimizer.skip_nonfinite=false",
-            "--config.learning_rate.peak=1e30",
-            f"--workdir={tmp_path / 'run'}",
-        ]
-    )
-    assert code == 3
-    assert "skip_nonfinite is off" in capsys.readouterr().err
 
 
 @pytest.mark.slow
