@@ -14,8 +14,10 @@ import pytest
 
 from main import main
 from tests.short_run import ROOT, TINY, start
+from tests.training.small import network
 from tf_bdecay import outcome
 from tf_bdecay.storage import checkpoints
+from tf_bdecay.training import parts
 from tools.kills.compare import differences
 
 
@@ -155,7 +157,8 @@ def test_runs_that_are_killed_go_on_to_the_same_bits(case, tmp_path):
     assert f"{case}: killed" in run.stdout
 
 
-def test_a_diverging_run_stops_with_code_3_and_keeps_everything(tmp_path, capsys):
+def test_a_diverging_run_stops_with_code_3_and_keeps_everything(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(parts, "make_model", lambda *_: network())  # quick to trace
     path = tmp_path / "nan"
     arguments = ["--config.learning_rate.peak=1e30", "--config.max_skipped_updates=2"]
     assert main([f"--workdir={path}", *TINY, *arguments]) == 3

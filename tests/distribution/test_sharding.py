@@ -111,6 +111,7 @@ def assert_all_equal(one, many, tolerance):
 def two(tmp_path_factory):
     """Two workers that train 20 updates, and then on and on; and one process of the 20 updates."""
     folder = tmp_path_factory.mktemp("two")
+    one = arrays(started("none", folder)[0])  # before them, as they take all there is of CPUs
     runs = started("multi_worker", folder, 2, endless=True)
     try:
         for process, _ in runs:
@@ -119,7 +120,7 @@ def two(tmp_path_factory):
                 line = process.stdout.readline()
                 assert line, "".join(said)[-3000:]
                 said.append(line)
-        yield arrays(started("none", folder)[0]), runs
+        yield one, runs
     finally:
         for process, _ in runs:
             process.kill()
