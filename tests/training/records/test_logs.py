@@ -140,8 +140,20 @@ def watched_fit(path, every=2, steps_per_execution=1, epochs=2):
     return made, workdir, schedule
 
 
-def test_every_layer_kind_and_adapted_variable_has_its_tag(tmp_path):
-    made, workdir, _ = watched_fit(tmp_path)
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory):
+    """What tests look at and do not change: the model, the workdir, the schedule."""
+    return watched_fit(tmp_path_factory.mktemp("watched"))
+
+
+@pytest.fixture(scope="module")
+def in_twos(tmp_path_factory):
+    """The same of executions of two updates each."""
+    return watched_fit(tmp_path_factory.mktemp("in_twos"), every=3, steps_per_execution=2)
+
+
+def test_every_layer_kind_and_adapted_variable_has_its_tag(watched):
+    made, workdir, _ = watched
     accumulator = load(workdir.tensorboard)
     tags = tags_of(accumulator)
     for layer in ("norm_1", "norm_2"):
@@ -154,13 +166,13 @@ def test_every_layer_kind_and_adapted_variable_has_its_tag(tmp_path):
     assert steps(accumulator, "r/norm_1") == [2, 4, 6, 8]
 
 
-def test_what_is_written_is_the_optimizers_decision(tmp_path):
-    made, workdir, schedule = watched_fit(tmp_path)
+def test_what_is_written_is_the_optimizers_decision(watched):
+    made, workdir, schedule = watched
     decision = made.optimizer.decision()
     last = {tag: scalars(load(workdir.tensorboard), tag)[-1][1] for tag in ("r/norm_2", "C/Total")}
     assert last["r/norm_2"] == pytest.approx(decision.bias_ratio[1], rel=1e-6)
     assert last["C/Total"] == pytest.approx(decision.sensitivity.sum(), rel=1e-6)
-    rows = pd.read_csv(tmp_path / "layers.csv")
+    rows = pd.read_csv(workdir.path / "layers.csv")
     assert rows["update"].tolist() == [2, 2, 4, 4, 6, 6, 8, 8]
     end = rows[rows["update"] == 8].set_index("layer")
     np.testing.assert_allclose(end["r"], decision.bias_ratio, rtol=1e-6)
@@ -168,8 +180,8 @@ def test_what_is_written_is_the_optimizers_decision(tmp_path):
     np.testing.assert_array_equal(end["decay_on"].astype(bool), decision.decay_on)
 
 
-def test_by_kind_adds_up_to_the_total(tmp_path):
-    _, workdir, _ = watched_fit(tmp_path)
+def test_by_kind_adds_up_to_the_total(watched):
+    _, workdir, _ = watched
     accumulator = load(workdir.tensorboard)
     kinds = [t for t in tags_of(accumulator) if t.startswith("C/") and t != "C/Total"]
     total = sum(scalars(accumulator, kind)[-1][1] for kind in kinds)
@@ -184,14 +196,14 @@ def test_the_learning_rate_is_that_of_the_update_it_stands_at(tmp_path):
     assert last_learning_rate(schedule, made.optimizer) == pytest.approx(written[-1])
 
 
-def test_several_updates_an_execution_are_numbered_right(tmp_path):
-    _, workdir, _ = watched_fit(tmp_path, every=3, steps_per_execution=2)
+def test_several_updates_an_execution_are_numbered_right(in_twos):
+    _, workdir, _ = in_twos
     assert steps(load(workdir.tensorboard), "r/norm_1") == [4, 6]
 
 
-def test_rows_that_are_lost_are_said_and_no_others(tmp_path):
-    made, workdir, schedule = watched_fit(tmp_path, every=3, steps_per_execution=2)
-    table = tmp_path / "layers.csv"
+def test_rows_that_are_lost_are_said_and_no_others(in_twos):
+    made, workdir, schedule = in_twos
+    table = workdir.path / "layers.csv"
     whole = table.read_text()
 
     def lost(update):
@@ -200,7 +212,9 @@ def test_rows_that_are_lost_are_said_and_no_others(tmp_path):
 
     assert lost(8) == lost(4) == ""  # of updates 4 and 6, in executions that step over 3
     table.write_text("".join(whole.splitlines(keepends=True)[:-1]))
-    assert "layers.csv lacks rows of 1 of the 2 updates" in lost(8)
+    said = lost(8)
+    table.write_text(whole)
+    assert "layers.csv lacks rows of 1 of the 2 updates" in said
 
 
 def test_precise_columns_are_named(tmp_path):
@@ -224,8 +238,8 @@ def test_columns_of_the_average_follow_those_of_the_weights(tmp_path):
     assert columns[first + 1 : first + 4] == averages
 
 
-def test_every_tag_has_a_description(tmp_path):
-    _, workdir, _ = watched_fit(tmp_path)
+def test_every_tag_has_a_description(watched):
+    _, workdir, _ = watched
     accumulator = load(workdir.tensorboard)
     tags = tags_of(accumulator)
     assert "r_threshold" in tags and "epoch/test_loss_precise" in tags
@@ -257,8 +271,8 @@ def test_a_description_says_what_is_drawn(tag, said):
     assert said in describe_tag(tag)
 
 
-def test_charts_have_the_tags_that_belong_together(tmp_path):
-    _, workdir, _ = watched_fit(tmp_path)
+def test_charts_have_the_tags_that_belong_together(watched):
+    _, workdir, _ = watched
     accumulator = load(workdir.tensorboard)
     tags = tags_of(accumulator)
     (event,) = accumulator.Tensors("custom_scalars__config__")
