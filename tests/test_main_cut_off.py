@@ -17,7 +17,7 @@ from tests.short_run import ROOT, TINY, start
 from tests.training.small import network
 from tf_bdecay import outcome
 from tf_bdecay.storage import checkpoints
-from tf_bdecay.training import parts
+from tf_bdecay.training.building import parts
 from tools.kills.compare import differences
 
 
