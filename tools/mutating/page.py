@@ -9,6 +9,7 @@ KILLED, SURVIVED, NO_IMPORT = "killed", "survived", "cannot be imported"
 _POLICIES, _FORMULAS = "tf_bdecay/decay/policies.py", "tf_bdecay/optim/formulas.py"
 _GHOST = "tf_bdecay/layers/ghost_batch_norm.py"
 _SCALES = "tf_bdecay/roles/scales.py"
+_STEP = "tf_bdecay/optim/step.py"
 _KINDS = "tf_bdecay/roles/kinds.py"
 _ASSIGNMENT = "tf_bdecay/roles/assignment.py"
 _NORMALIZE = "tf_bdecay/layers/normalize.py"
@@ -30,6 +31,8 @@ LOOKED_AT = {
     (_ASSIGNMENT, "owners[group[ -1]]"): "The same: a group has one owner.",
     (_NORMALIZE, "variance[ -1]"): "The same: there is one group.",
     (_NORMALIZE, "axis - 1 < len(shape)"): "The same: one more axis, of length 1.",
+    (_STEP, "decays // complete"): "The same: of truth values, where one divided by False is 0.",
+    (_STEP, 'k is "gradient_norm"'): "The same: Python has that word once.",
     (_KINDS, 'role >= "kernel"'): "The same: it is kernel or bias there.",
     (
         _ASSIGNMENT,
