@@ -91,6 +91,16 @@ def test_a_graph_tells_whether_xla_compiles_it():
     assert seen == [True, False]
 
 
+def test_autograph_leaves_a_function_as_it_is_written():
+    def branch(x):
+        return x if x > 0 else -x  # which AutoGraph alone can trace
+
+    assert quirks.as_written(branch)(-3) == 3
+    assert tf.function(branch)(tf.constant(-3)) == 3
+    with pytest.raises(tf.errors.OperatorNotAllowedInGraphError):
+        tf.function(quirks.as_written(branch))(tf.constant(-3))
+
+
 @pytest.mark.parametrize("keepdims", [True, False])
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_moments_are_tensorflows(dtype, keepdims):

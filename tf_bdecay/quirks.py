@@ -141,6 +141,26 @@ def is_overrun_product(operation):
     return max(a.rank, b.rank) >= 4 and a[:-2].as_list() != b[:-2].as_list()
 
 
+def as_written(function):
+    """Keeps AutoGraph from rewriting a function that a user's `tf.function` calls.
+
+    Symptom: "UnboundLocalError: 'found' is used before assignment" from `optimizer.apply` in a
+    plain `@tf.function`. AutoGraph rewrites all that is called but a few packages, Keras among
+    them, and what it makes of a loop fails at objects of its own, which `roles/owners.py` meets
+    among all that live. Seen in TensorFlow 2.21. Way round: its own decorator, found when the
+    function is called, as TensorFlow may not be there.
+    """
+
+    @functools.wraps(function)
+    def called(*args, **kwargs):
+        tensorflow = sys.modules.get("tensorflow")
+        if tensorflow is None:
+            return function(*args, **kwargs)
+        return tensorflow.autograph.experimental.do_not_convert(function)(*args, **kwargs)
+
+    return called
+
+
 def several_steps(function, strategy):
     """A train or test function that also takes several steps a call on several CPU devices.
 

@@ -202,6 +202,37 @@ def test_inside_a_loss_scale_optimizer_the_update_sees_unscaled_gradients():
     assert int(inner.iterations.numpy()) == 1
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: tf_bdecay.Lamb(0.01, compile_update=False),
+        lambda: tf_bdecay.LossScaleOptimizer(tf_bdecay.Lamb(0.01, compile_update=False), 8.0),
+    ],
+    ids=["Lamb", "LossScaleOptimizer"],
+)
+def test_a_loop_of_ones_own_may_leave_building_to_the_first_update(make):
+    import tensorflow as tf
+
+    ends = []
+    for decorated in (lambda step: step, tf.function):  # and AutoGraph, as it is by default
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((4,)), layers.LayerNormalization(), layers.Dense(3)])
+        optimizer = make()
+
+        def step(x, model=model, optimizer=optimizer):
+            with tf.GradientTape() as tape:
+                loss = optimizer.scale_loss(tf.reduce_mean(model(x) ** 2))
+            variables = model.trainable_variables
+            optimizer.apply(tape.gradient(loss, variables), variables)
+
+        step = decorated(step)
+        for _ in range(2):
+            step(tf.constant(np.random.default_rng(0).normal(size=(8, 4)), "float32"))
+        ends.append([v.numpy() for v in model.trainable_variables])
+    for eager, graph in zip(*ends, strict=True):
+        np.testing.assert_allclose(eager, graph, rtol=1e-6, atol=1e-7)
+
+
 def test_sparse_gradients_are_those_of_the_dense_table():
     import tensorflow as tf
 

@@ -98,6 +98,13 @@ def test_it_comes_back_from_its_config_and_its_file(tmp_path):
     assert loaded.optimizer.inner_optimizer.totals()["updates"] == 8
 
 
+def test_one_config_makes_several():
+    config = keras.optimizers.serialize(scaled(initial_scale=4.0))
+    first, second = (keras.optimizers.get(config) for _ in "ab")
+    assert first.get_config() == second.get_config()
+    assert first.inner_optimizer is not second.inner_optimizer
+
+
 @pytest.mark.parametrize(
     "inner, received",
     [

@@ -9,7 +9,7 @@ import warnings
 import keras
 from keras import ops
 
-from tf_bdecay import keras_private, patterns
+from tf_bdecay import keras_private, patterns, quirks
 from tf_bdecay.errors import BadInput, check_flag, check_number, require, shown
 from tf_bdecay.optim import arguments, whole_tensors
 from tf_bdecay.optim.blocks import Layout
@@ -94,6 +94,7 @@ class DecayByRole(Decides, keras.optimizers.Optimizer):
             weight_decay = self.default_policy()
         self.weight_decay = arguments.policy(kind, weight_decay)
 
+    @quirks.as_written
     def build(self, model_or_variables):
         """Assigns roles and creates the state.
 
@@ -137,6 +138,7 @@ class DecayByRole(Decides, keras.optimizers.Optimizer):
             self.gradient_norm = self.add_variable(count, dtype="float32", name="gradient_norm")
         self.engine = self._make_engine()
 
+    @quirks.as_written
     def apply(self, grads, trainable_variables=None):
         """One update of all variables from their gradients.
 

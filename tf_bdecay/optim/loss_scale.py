@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from tf_bdecay import keras_private
+from tf_bdecay import keras_private, quirks
 from tf_bdecay.errors import require
 from tf_bdecay.optim.base import DecayByRole
 from tf_bdecay.optim.gradients import dense
@@ -48,6 +48,7 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
         )
         super().__init__(inner_optimizer, initial_scale, dynamic_growth_steps, **kwargs)
 
+    @quirks.as_written
     def build(self, variables):
         """Makes the scale and its counter, and builds the optimizer inside.
 
@@ -72,6 +73,7 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
             setattr(self, name, variable)
         keras.optimizers.Optimizer.build(self, keras_private.variables_of(self.inner_optimizer))
 
+    @quirks.as_written
     def apply(self, grads, trainable_variables=None):
         """One update by gradients of the scaled loss, skipped where they overflowed.
 
@@ -110,3 +112,8 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
         return keras.optimizers.Optimizer.stateless_apply(
             self, optimizer_variables, grads, trainable_variables
         )
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """The optimizer of a `get_config`, which stays as it is: Keras' own takes a part out."""
+        return super().from_config(dict(config), custom_objects)

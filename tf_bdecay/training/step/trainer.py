@@ -166,6 +166,7 @@ class Trainer(keras_private.BuiltOnce):
         ours = isinstance(self.optimizer, (DecayByRole, LossScaleOptimizer))
         self.optimizer.build(self if ours else self.trainable_variables)
 
+    @quirks.as_written
     def train_step(self, data):
         """One update.
 
