@@ -6,9 +6,11 @@ import re
 import subprocess
 import sys
 
+import keras
 import pytest
 
-from tf_bdecay import extras
+import tf_bdecay
+from tf_bdecay import callbacks, extras
 from tf_bdecay.errors import BadInput
 
 pytestmark = pytest.mark.any_backend
@@ -39,6 +41,21 @@ def test_what_is_there_is_not_imported():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "set()"
+
+
+def test_another_backend_is_told_what_was_asked_for_and_what_to_set():
+    if keras.backend.backend() == "tensorflow":
+        extras.check_backend("Thing")
+        assert tf_bdecay.Trainer
+        return
+    for name, asked in {
+        "tf_bdecay.Trainer": lambda: tf_bdecay.Trainer,
+        "AveragedWeights": callbacks.AveragedWeights(None).on_train_begin,
+        "GradientNoiseScale": callbacks.GradientNoiseScale().on_train_begin,
+        "ProbeDecision": callbacks.ProbeDecision(None, every=1).on_train_begin,
+    }.items():
+        with pytest.raises(BadInput, match=f"^{name} works with .* set KERAS_BACKEND=tensorflow"):
+            asked()
 
 
 def without(monkeypatch, *modules):

@@ -19,6 +19,8 @@ __version__ = "0.1.0"
 def _check(name):
     if name in ("SharpnessAware", "Trainer"):
         extras.check(f"tf_bdecay.{name}", "tensorflow")
+    if name == "Trainer":
+        extras.check_backend(f"tf_bdecay.{name}")
 
 
 __getattr__, __dir__, __all__ = lazy.attach(__name__, __file__, _check)

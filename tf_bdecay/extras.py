@@ -7,7 +7,7 @@ before it imports it. Importing this needs neither of them.
 import importlib.util
 import sys
 
-from tf_bdecay.errors import BadInput
+from tf_bdecay.errors import BadInput, require
 
 # Module -> the package that has it. setup.py has their ranges.
 TRAIN = {
@@ -48,6 +48,22 @@ def check(what, *modules):
     are = "is" if len(missing) == 1 else "are"
     raise MissingPackage(
         f"{what} needs {packages}, which {are} not installed: {install}.", name=missing[0]
+    )
+
+
+def check_backend(what):
+    """Raises `BadInput` unless Keras computes with TensorFlow.
+
+    Args:
+        what: needs it, to begin the sentence: "tf_bdecay.Trainer".
+    """
+    import keras
+
+    backend = keras.backend.backend()
+    require(
+        backend == "tensorflow",
+        f"{what} works with TensorFlow alone: set KERAS_BACKEND=tensorflow before Keras is "
+        f"imported. Received: KERAS_BACKEND={backend}",
     )
 
 

@@ -4,7 +4,7 @@ import contextlib
 
 import keras
 
-from tf_bdecay import keras_private
+from tf_bdecay import extras, keras_private
 from tf_bdecay.callbacks.precise import PreciseStatistics, refuse_iterator
 from tf_bdecay.callbacks.statistics import Lent, has_statistics
 from tf_bdecay.errors import require, shown
@@ -65,11 +65,8 @@ class AveragedWeights(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Checks that there are averages, and keeps `fit` from overwriting the weights."""
-        backend, optimizer = keras.backend.backend(), unwrapped(self.model.optimizer)
-        require(
-            backend == "tensorflow",
-            f"AveragedWeights evaluates with TensorFlow. Received: KERAS_BACKEND={backend}",
-        )
+        extras.check_backend("AveragedWeights")
+        optimizer = unwrapped(self.model.optimizer)
         require(
             getattr(optimizer, "use_ema", False),
             "AveragedWeights needs an optimizer with use_ema=True, which keeps the averages. "

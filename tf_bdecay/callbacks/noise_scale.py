@@ -4,9 +4,7 @@ import math
 import warnings
 from typing import NamedTuple
 
-import keras
-
-from tf_bdecay import gradient_noise
+from tf_bdecay import extras, gradient_noise
 from tf_bdecay.callbacks.update_log import UpdateLog
 from tf_bdecay.errors import check_count, require
 
@@ -115,12 +113,7 @@ class GradientNoiseScale(UpdateLog):
 
     def on_train_begin(self, logs=None):
         """Refuses what cannot give it, and begins to measure."""
-        backend = keras.backend.backend()
-        require(
-            backend == "tensorflow",
-            "GradientNoiseScale takes the gradients of a tf_bdecay.Trainer, which is TensorFlow's. "
-            f"Received: KERAS_BACKEND={backend}",
-        )
+        extras.check_backend("GradientNoiseScale")
         require(
             hasattr(self.model, "measure_gradient_noise"),
             "GradientNoiseScale compares the gradients of a batch's parts, which the `fit` of a "

@@ -6,7 +6,7 @@ import warnings
 import keras
 import numpy as np
 
-from tf_bdecay import keras_private
+from tf_bdecay import extras, keras_private
 from tf_bdecay.callbacks.update_log import updates_done
 from tf_bdecay.errors import BadInput, check_count, require
 from tf_bdecay.optim.base import DecayByRole, unwrapped
@@ -57,6 +57,7 @@ class ProbeDecision(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Checks the optimizer and the probe data, before anything is trained."""
+        extras.check_backend("ProbeDecision")
         from tf_bdecay.sharpness import connectivity
         from tf_bdecay.sharpness.stream import Stream
 

@@ -11,7 +11,7 @@ import math
 import keras
 import numpy as np
 
-from tf_bdecay import keras_private
+from tf_bdecay import extras, keras_private
 from tf_bdecay.batches import bounds
 from tf_bdecay.errors import check_count, require
 
@@ -113,11 +113,7 @@ class Passes:
     """
 
     def __init__(self, model):
-        backend = keras.backend.backend()
-        require(
-            backend == "tensorflow",
-            f"Precise statistics are estimated with TensorFlow. Received: KERAS_BACKEND={backend}",
-        )
+        extras.check_backend("The estimate of precise statistics")
         import tensorflow as tf
 
         self.model = model

@@ -20,7 +20,6 @@ callbacks know the measures by the names in registry.py.
 """
 
 from tf_bdecay import extras, lazy
-from tf_bdecay.errors import require
 
 _ANY_BACKEND = (
     "bias_ratio",
@@ -37,14 +36,7 @@ def _check(name):
     """
     if name in _ANY_BACKEND:
         return
-    import keras
-
-    backend = keras.backend.backend()
-    require(
-        backend == "tensorflow",
-        f"tf_bdecay.sharpness.{name} measures with TensorFlow: set KERAS_BACKEND=tensorflow "
-        f"before Keras is imported. Received: KERAS_BACKEND={backend}",
-    )
+    extras.check_backend(f"tf_bdecay.sharpness.{name}")
     scipy = ["scipy"] if name.startswith("hessian") or name == "invariance" else []
     extras.check(f"tf_bdecay.sharpness.{name}", "tensorflow", *scipy)
 
