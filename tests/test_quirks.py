@@ -33,6 +33,9 @@ def test_the_loggers_level_is_put_back():
     before = tf.get_logger().level
     with quirks.silent_tracing():
         assert tf.get_logger().level == 40
+        with quirks.silent_tracing("CRITICAL"):
+            assert tf.get_logger().level == 50
+        assert tf.get_logger().level == 40
     assert tf.get_logger().level == before
 
 

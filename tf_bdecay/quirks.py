@@ -50,19 +50,23 @@ def silent_stderr():
 
 
 @contextlib.contextmanager
-def silent_tracing():
+def silent_tracing(level="ERROR"):
     """Silences what TensorFlow says while functions are traced.
 
     Symptom: a warning for every convolution whose gradients by example take a loop, as
     `tf.vectorized_map` has no converter for it; and one that a function is traced again and again,
     where functions of other measures and networks are each traced once. Seen in TensorFlow 2.19 to
-    2.21. Way round: TensorFlow's logger reports errors alone meanwhile.
+    2.21. Way round: TensorFlow's logger reports errors alone meanwhile; not even these at the level
+    "CRITICAL", for a conversion that is only tried, as one that fails logs its stack four times.
+
+    Args:
+        level: the lowest that is reported.
     """
     import tensorflow as tf
 
     logger = tf.get_logger()
     before = logger.level
-    logger.setLevel("ERROR")
+    logger.setLevel(level)
     try:
         yield
     finally:

@@ -115,6 +115,7 @@ def refuse_updates(model, scope):
 
 def _coupled(name):
     return BadInput(
-        "C of single examples does not exist in training mode where a layer uses the statistics "
-        f"of its batch, as {name!r} does: use training=False, or per_example=False for C_m."
+        "C of single examples does not exist in training mode where a layer uses the statistics of "
+        f"its batch, or moves what it keeps, as {name!r} does: use training=False, or "
+        "per_example=False for C_m."
     )

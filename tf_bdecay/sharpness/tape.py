@@ -116,7 +116,8 @@ def map_over_examples(function, elements):
     # In a graph of its own: what a conversion that fails leaves behind would run.
     at_once = tf.function(lambda e: tf.vectorized_map(function, e), autograph=False)
     try:
-        traced = at_once.get_concrete_function(elements)
+        with quirks.silent_tracing("CRITICAL"):
+            traced = at_once.get_concrete_function(elements)
     except BadInput:
         raise
     except Exception:  # TensorFlow's own, of many kinds; one of the function's comes again below
