@@ -4,7 +4,8 @@
     python tools/models.py --models=ViT,GAN --features=fit,mirrored
 
 Each model has a process of its own. What is not asked for keeps the result that docs/models.json
-has. Models of keras-hub need that package; without it they are said to be untried.
+has, and what was found is kept at once. Models of keras-hub need that package; without it they are
+said to be untried, and so is what takes longer than --limit.
 Exit codes: 0 all work or are refused in a sentence, 1 something failed, 2 input that cannot be
 used.
 """
@@ -14,6 +15,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -27,6 +29,7 @@ from tools.trying import page
 
 _MODELS = flags.DEFINE_list("models", None, "Which models; all.")
 _FEATURES = flags.DEFINE_list("features", None, "Which features; all.")
+_LIMIT = flags.DEFINE_integer("limit", 1800, "Seconds that a feature may take.", 1)
 
 
 def main(rest):
@@ -40,32 +43,65 @@ def main(rest):
         for name in chosen or ():
             if name not in known:
                 raise unknown(kind, name, known)
-    failed = []
+    failed, untried = [], []
     for name in _MODELS.value or models:
         begun = time.monotonic()
-        for feature, (word, said) in tried(name, _FEATURES.value or features).items():
+        for feature, (word, said) in tried(name, _FEATURES.value or features, _LIMIT.value):
             page.keep(ROOT / "docs", name, feature, word, said)
             print(f"{name}, {feature}: {word}{said and f': {said}'}", flush=True)
-            failed += [f"{name}, {feature}"] if word == page.FAILS else []
+            for kind, found in ((page.FAILS, failed), (page.UNTRIED, untried)):
+                found += [f"{name}, {feature}"] if word == kind else []
         print(f"{name}: {time.monotonic() - begun:.0f} s", flush=True)
-    print(f"Failed: {'; '.join(failed)}." if failed else "All work, or are refused in a sentence.")
+    if untried:
+        print(f"Untried: {'; '.join(untried)}.")
+    fine = "What was tried works, or is refused in a sentence."
+    print(f"Failed: {'; '.join(failed)}." if failed else fine)
     return 1 if failed else 0
 
 
-def tried(name, features):
-    """Dict of feature to its word and sentence, from a process of its own."""
+def tried(name, features, limit):
+    """Yields each feature with its word and sentence, as soon as they are known.
+
+    A process that ends, or is ended at the limit, costs the feature it was at, and no other.
+    """
+    left = list(features)
+    while left:
+        process = _started(name, left)
+        over = threading.Event()
+        timer = _ended_after(limit, process, over)
+        with process:
+            for line in process.stdout:
+                if line.startswith("{"):
+                    timer.cancel()
+                    one = json.loads(line)
+                    left.remove(one["feature"])
+                    yield one["feature"], (one["word"], one["said"])
+                    timer = _ended_after(limit, process, over)
+            timer.cancel()
+        if left and over.is_set():
+            yield left.pop(0), (page.UNTRIED, f"It took more than {limit} s.")
+        elif left:
+            yield left.pop(0), (page.FAILS, "its process ended")
+
+
+def _started(name, features):
     env = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
     env["PYTHONPATH"] = os.pathsep.join([str(ROOT), env.get("PYTHONPATH", "")])
     command = [sys.executable, "-m", "tools.trying.child", name, *features]
-    found = {feature: (page.FAILS, "its process ended") for feature in features}
-    with subprocess.Popen(
+    return subprocess.Popen(
         command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
-        for line in process.stdout:
-            if line.startswith("{"):
-                one = json.loads(line)
-                found[one["feature"]] = one["word"], one["said"]
-    return found
+    )
+
+
+def _ended_after(limit, process, over):
+    def end():
+        over.set()
+        process.kill()
+
+    timer = threading.Timer(limit, end)
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 if __name__ == "__main__":

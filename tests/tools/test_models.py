@@ -44,6 +44,15 @@ def test_the_page_in_docs_is_of_its_results():
     assert page.page(results) == (ROOT / "docs/models.md").read_text()
 
 
+def test_what_takes_too_long_is_untried_and_what_follows_is_tried_all_the_same():
+    code = "from tools import models; print(list(models.tried('siamese', ['fit', 'describe'], 1)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=600
+    )
+    sentence = (page.UNTRIED, "It took more than 1 s.")  # its imports do
+    assert done.stdout.strip() == str([("fit", sentence), ("describe", sentence)]), done.stderr
+
+
 @pytest.mark.slow
 def test_a_model_is_tried_in_a_process_of_its_own():
     command = [sys.executable, "-m", "tools.trying.child", "siamese", "fit", "sharpness"]

@@ -41,8 +41,9 @@ _PAGE = """\
 # Which models do what
 
 Made by `make test-models` (`tools/models.py`, `tools/trying/`): networks of many kinds, small or
-for small pictures, untrained, on one CPU under TensorFlow; the first five are `keras.applications`,
-the last five of keras-hub, built from configurations. Each has `Lamb` with `AdaptiveBetaDecay`
+for small pictures, untrained, on one CPU under TensorFlow; the first five are the first blocks of
+`keras.applications`, every kind of block that is in them, the last five of keras-hub, built from
+configurations. Each has `Lamb` with `AdaptiveBetaDecay`
 (`NoBiasDecay` where nothing has a scale and a shift), and no XLA.
 
 * fit: two epochs of stock `fit`, losses finite, weights moved; in brackets how many pairs of a
