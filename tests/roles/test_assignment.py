@@ -295,3 +295,18 @@ def test_among_some_variables_in_another_order_roles_follow_the_variables():
 def test_what_is_no_model_and_no_variables_has_no_roles(given):
     with pytest.raises(BadInput, match="Roles are of a built Keras model, or .*Received: "):
         roles_of(given)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="graphs of TensorFlow")
+def test_a_function_that_is_traced_may_ask_for_them():
+    import tensorflow as tf
+
+    model, found = normalizations(), []
+
+    @tf.function
+    def traced(x):
+        found.append(roles_of(model))
+        return x
+
+    traced(tf.constant(1))
+    assert found[-1] == roles_of(model)

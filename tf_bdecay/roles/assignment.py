@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import keras
 
-from tf_bdecay import keras_private, patterns
+from tf_bdecay import keras_private, patterns, quirks
 from tf_bdecay.errors import BadInput, shown, unknown
 from tf_bdecay.roles import scales
 from tf_bdecay.roles.owners import owners_of
@@ -116,6 +116,7 @@ class Roles:
         )
 
 
+@quirks.as_written
 def roles_of(model_or_variables, overrides=None) -> Roles:
     """Assigns a role to every trainable variable, and every beta its gamma.
 
