@@ -8,10 +8,20 @@ import pandas as pd
 LAYERS = ("a", "b", "c")
 
 
-def run(path, seed=0, variant="adaptive", epochs=3, per_epoch=4, layers=True, finished=True):
+def run(
+    path,
+    seed=0,
+    variant="adaptive",
+    epochs=3,
+    per_epoch=4,
+    layers=True,
+    finished=True,
+    smoothing=0.0,
+):
     """Writes a run's folder; returns its data frames of metrics and of layers."""
     path.mkdir(parents=True)
     config = {"experiment": "made", "variant": variant, "seed": seed, "decay": {"beta": 1.0}}
+    config["label_smoothing"] = smoothing
     (path / "config.json").write_text(json.dumps(config))
     epoch = np.arange(1, epochs + 1)
     metrics = pd.DataFrame(
@@ -23,6 +33,10 @@ def run(path, seed=0, variant="adaptive", epochs=3, per_epoch=4, layers=True, fi
             "test_accuracy_precise": 0.6 + 0.1 * epoch,
         }
     )
+    result = {"test_loss": 0.25}
+    if smoothing:
+        metrics["crossentropy"] = metrics["loss"] - smoothing
+        result["test_crossentropy"] = 0.25 - smoothing
     metrics.to_csv(path / "metrics.csv", index=False)
     rng = np.random.default_rng(seed)
     rows = [
@@ -33,5 +47,5 @@ def run(path, seed=0, variant="adaptive", epochs=3, per_epoch=4, layers=True, fi
     if layers:
         pd.DataFrame(rows).to_csv(path / "layers.csv", index=False)
     if finished:
-        (path / "result.json").write_text(json.dumps({"test_loss": 0.25}))
+        (path / "result.json").write_text(json.dumps(result))
     return metrics, pd.DataFrame(rows)

@@ -31,6 +31,15 @@ def test_curves_are_the_tables_numbers(tmp_path):
     np.testing.assert_allclose(share.get_ydata(), 100 * layers.groupby("update")["decay_on"].mean())
 
 
+def test_a_smoothed_run_beside_one_that_is_not_is_drawn_by_its_crossentropy(tmp_path):
+    plain, _ = made.run(tmp_path / "one")
+    smoothed, _ = made.run(tmp_path / "two", smoothing=0.1)
+    figure = picture.draw(runs.read([tmp_path / "one", tmp_path / "two"]))
+    one, two = drawn(figure, "training cross-entropy, labels not smoothed")
+    np.testing.assert_allclose(one.get_ydata(), plain["loss"])
+    np.testing.assert_allclose(two.get_ydata(), smoothed["crossentropy"])
+
+
 def test_runs_without_normalization_have_two_panels_and_the_table(tmp_path):
     made.run(tmp_path / "one", layers=False)
     made.run(tmp_path / "two", layers=False)

@@ -23,6 +23,38 @@ def test_the_table_has_what_differs_and_what_came_out(tmp_path):
     assert (two["test loss"], two["decay on"], two["r at the end"]) == ("-", "-", "-")
 
 
+PLAIN = "test cross-entropy, labels not smoothed"
+
+
+@pytest.mark.parametrize(
+    "smoothings, column, values",
+    [
+        ((0.0, 0.0), "test loss", ("0.2500", "0.2500")),
+        ((0.1, 0.1), "test loss of labels smoothed by 0.1", ("0.2500", "0.2500")),
+        ((0.0, 0.1), PLAIN, ("0.2500", "0.1500")),
+        ((0.1, 0.2), PLAIN, ("0.1500", "0.0500")),
+    ],
+)
+def test_losses_that_stand_side_by_side_can_be_compared(tmp_path, smoothings, column, values):
+    for i, smoothing in enumerate(smoothings):
+        made.run(tmp_path / f"{i}", smoothing=smoothing)
+    columns, rows = runs.rows(runs.read([tmp_path / "0", tmp_path / "1"]))
+    (found,) = [name for name in columns if name.startswith(("test loss", "test cross"))]
+    assert found == column
+    assert tuple(row[columns.index(column)] for row in rows) == values
+
+
+def test_a_smoothed_run_that_kept_no_crossentropy_has_none_to_compare(tmp_path):
+    made.run(tmp_path / "one")
+    made.run(tmp_path / "two", smoothing=0.1, finished=False)
+    read = runs.read([tmp_path / "one", tmp_path / "two"])
+    del read[1].metrics["crossentropy"]
+    read[1] = read[1]._replace(result={"test_loss": 0.25})
+    columns, rows = runs.rows(read)
+    assert rows[1][columns.index(PLAIN)] == "-"
+    assert runs.common_loss(read).curve(read[1]).isna().all()
+
+
 def test_keys_in_which_runs_differ_are_those_that_all_have(tmp_path):
     made.run(tmp_path / "one")
     made.run(tmp_path / "two")

@@ -4,7 +4,7 @@ import math
 
 from matplotlib.figure import Figure
 
-from tf_bdecay.comparing.runs import rows, width
+from tf_bdecay.comparing.runs import common_loss, rows, width
 from tf_bdecay.plain_text import verbatim
 from tf_bdecay.training.records.report import COLOURS, STYLES, marker, over
 
@@ -25,19 +25,20 @@ def draw(runs):
     upper, lower = figure.subfigures(2, 1, height_ratios=(9 if layered else 5, below))
     axes = upper.subplots(2 if layered else 1, 2)
     loss, accuracy, *more = axes.flat
+    compared = common_loss(runs)
     for i, run in enumerate(runs):
         style = dict(
             color=COLOURS[i % len(COLOURS)],
             linestyle=STYLES[i // len(COLOURS) % len(STYLES)],
             marker=marker(run.metrics),
         )
-        loss.plot(run.metrics["epoch"], run.metrics["loss"], label=verbatim(run.name), **style)
+        loss.plot(run.metrics["epoch"], compared.curve(run), label=verbatim(run.name), **style)
         if run.evaluation:
             seen = run.metrics.dropna(subset=[run.evaluation])
             accuracy.plot(seen["epoch"], 100 * seen[run.evaluation], **style)
         if len(run.layers):
             _layers(*more, run, style)
-    loss.set(ylabel="training loss", yscale="log")
+    loss.set(ylabel=f"training {compared.name}", yscale="log")
     accuracy.set(ylabel="accuracy, evaluated as the table says (%)")
     if layered:
         more[0].set(ylabel="r = C(beta) / C(gamma): median and quartiles of layers", yscale="log")

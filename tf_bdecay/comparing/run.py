@@ -30,8 +30,9 @@ Flags, with their defaults at the end
 
 The table has the keys of the config that all runs have and in which they differ. Accuracy is the
 last evaluation of the training: of the test images, with precise statistics where the run has them.
-r is the median of the normalization layers. Runs that are not finished are compared as far as they
-are.
+The loss is the one trained by; of runs whose label_smoothing differs it is the cross-entropy of
+labels that are not smoothed, "-" where a run of an earlier version did not keep it. r is the median
+of the normalization layers. Runs that are not finished are compared as far as they are.
 
 Exit codes: 0 done, 1 the picture could not be written, 2 input that cannot be used."""
 

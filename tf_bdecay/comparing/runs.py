@@ -45,6 +45,11 @@ class Run(NamedTuple):
         return next((name for name in EVALUATIONS if name in self.metrics), None)
 
     @property
+    def smoothing(self):
+        """The share of a label that its loss spread over all classes; 0.0 for none."""
+        return self.config.get("label_smoothing") or 0.0
+
+    @property
     def updates_per_epoch(self):
         """By which updates become epochs, so that runs of different batch sizes line up."""
         last = self.metrics.iloc[-1]
@@ -111,6 +116,39 @@ def differences(runs):
     return {key: values for key, values in found.items() if any(v != values[0] for v in values)}
 
 
+class Loss(NamedTuple):
+    """The loss by which runs can be compared: that of labels smoothed differently differs by that.
+
+    Attributes:
+        name: what it is called, after "training" or "test".
+        plain: whether it is of labels as they are, however a run smoothes them.
+    """
+
+    name: str
+    plain: bool
+
+    def column(self, run):
+        """What a run calls it: without smoothing the cross-entropy is the loss."""
+        return "crossentropy" if self.plain and run.smoothing else "loss"
+
+    def curve(self, run):
+        """That of training by epoch; NaN where the run did not keep it."""
+        return run.metrics.get(self.column(run), run.metrics["loss"] * math.nan)
+
+    def at_the_end(self, run):
+        """That of the test images; None where the run does not have it, or not yet."""
+        name, result = f"test_{self.column(run)}", run.result or {}
+        return result.get(f"{name}_precise", result.get(name))
+
+
+def common_loss(runs):
+    """The `Loss` of runs: the one trained by if all smooth alike, or else the cross-entropy."""
+    first, *others = (run.smoothing for run in runs)
+    if any(smoothing != first for smoothing in others):
+        return Loss("cross-entropy, labels not smoothed", plain=True)
+    return Loss(f"loss of labels smoothed by {_word(first)}" if first else "loss", plain=False)
+
+
 def rows(runs):
     """The result table.
 
@@ -120,15 +158,15 @@ def rows(runs):
     Returns:
         (columns, rows): names, and a list of words for each run; "-" for what a run lacks.
     """
-    columns = ["run", *differences(runs), "epochs done", "updates"]
-    columns += ["accuracy", "evaluated by", "test loss", "decay on", "r at the end"]
-    return columns, [_row(run, runs) for run in runs]
+    loss = common_loss(runs)
+    columns = ["run", *differences(runs), "epochs done", "updates", "accuracy", "evaluated by"]
+    columns += [f"test {loss.name}", "decay on", "r at the end"]
+    return columns, [_row(run, runs, loss.at_the_end(run)) for run in runs]
 
 
-def _row(run, runs):
-    result, last = run.result or {}, run.metrics.iloc[-1]
+def _row(run, runs, loss):
+    last = run.metrics.iloc[-1]
     accuracy = run.metrics[run.evaluation].dropna() if run.evaluation else ()
-    loss = result.get("test_loss_precise", result.get("test_loss"))
     on = run.layers["decay_on"].mean() if len(run.layers) else math.nan
     ratio = end_ratio(run)
     return [
