@@ -19,7 +19,7 @@ from tf_bdecay.storage.files import json_ready, write_json
 from tf_bdecay.storage.saver import Saver
 from tf_bdecay.storage.tables import frame
 from tf_bdecay.training import evaluation
-from tf_bdecay.training.building import datasets, finetuning, initial, parts
+from tf_bdecay.training.building import datasets, finetuning, initial, metrics
 from tf_bdecay.training.fitting import loop, resume
 from tf_bdecay.training.fitting.diverged import StopDiverged
 from tf_bdecay.training.fitting.progress import ProgressLine
@@ -166,7 +166,7 @@ def _callbacks(experiment, workdir, start, request, own, console, say):
     averages = own.averages is not None
     callbacks += [own.evaluates] * precise
     callbacks += [own.averages] * averages
-    names = parts.metric_names(config, experiment.images)
+    names = metrics.names_of(config, experiment.images)
     shown = shown_names(size.split, precise, averages, names)
     callbacks += [own.noise] * (own.noise is not None)
     callbacks.append(StopDiverged(config.max_skipped_updates, per_epoch, after))

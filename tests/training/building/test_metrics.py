@@ -1,9 +1,12 @@
 """Accuracies against classes and shares of classes, on any backend."""
 
+import types
+
 import keras
 import numpy as np
 import pytest
 
+from tf_bdecay.training.building import metrics
 from tf_bdecay.training.building.metrics import accuracy, crossentropy, is_soft, top5_accuracy
 
 pytestmark = pytest.mark.any_backend
@@ -54,3 +57,19 @@ def test_what_is_soft_follows_from_shapes():
     assert not is_soft(np.zeros(3), np.zeros((3, 4)))
     assert not is_soft(np.zeros((3, 1)), np.zeros((3, 4)))
     assert not is_soft(np.zeros((3, 1)), np.zeros((3, 1)))  # of the only class
+
+
+@pytest.mark.parametrize(
+    "classes, smoothing, more",
+    [
+        (5, 0.0, ()),
+        (6, 0.0, ("top5_accuracy",)),
+        (5, 0.1, ("crossentropy",)),
+        (6, 0.1, ("top5_accuracy", "crossentropy")),
+    ],
+)
+def test_a_run_has_the_metrics_that_say_something_of_it(classes, smoothing, more):
+    config = types.SimpleNamespace(label_smoothing=smoothing)
+    images = types.SimpleNamespace(num_classes=classes)
+    assert metrics.names_of(config, images) == ("accuracy", *more)
+    assert tuple(metric.name for metric in metrics.make(config, images)) == ("accuracy", *more)

@@ -8,7 +8,7 @@ import numpy as np
 import tf_bdecay
 from tf_bdecay import keras_private
 from tf_bdecay.distribution import strategies
-from tf_bdecay.training.building import datasets, finetuning, parts
+from tf_bdecay.training.building import datasets, finetuning, metrics, parts
 from tf_bdecay.training.building.losses import SmoothedCrossentropy
 from tf_bdecay.training.config.dotted import flatten
 from tf_bdecay.training.step.trainer import Trainer
@@ -67,7 +67,7 @@ def build(config, strategy=None, data_dir=None, download=False, images=None):
         trainer.compile(
             optimizer=parts.make_optimizer(config, schedule),
             loss=SmoothedCrossentropy(config.label_smoothing),
-            metrics=parts.make_metrics(config, images),
+            metrics=metrics.make(config, images),
             steps_per_execution=config.steps_per_execution,
             jit_compile=config.jit_compile,
             micro_batch_size=config.micro_batch_size,

@@ -7,6 +7,9 @@ Of a mixed picture the label is soft, and an accuracy is the share of it that th
 as MixUp's authors count it. Of a label that is one class alone this is the usual accuracy.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import keras
 
 
@@ -57,3 +60,46 @@ def is_soft(y_true, y_pred):
 def _share(labels, classes):
     """What labels [n, classes] have of some classes [n, k], in sum: [n]."""
     return keras.ops.sum(keras.ops.take_along_axis(labels, classes, axis=-1), axis=-1)
+
+
+class Metric(NamedTuple):
+    """A metric of runs.
+
+    Attributes:
+        of: labels and logits -> its values.
+        words: what TensorBoard calls it.
+        applies: number of classes and label smoothing -> whether a run has it.
+    """
+
+    of: Callable
+    words: str
+    applies: Callable
+
+
+# By name, in the order in which tables have them.
+METRICS = {
+    metric.of.__name__: metric
+    for metric in (
+        Metric(accuracy, "accuracy", lambda classes, smoothing: True),
+        Metric(top5_accuracy, "top-5 accuracy", lambda classes, smoothing: classes > 5),
+        Metric(  # where the loss is another
+            crossentropy,
+            "cross-entropy, labels not smoothed,",
+            lambda classes, smoothing: smoothing > 0,
+        ),
+    )
+}
+
+
+def names_of(config, images):
+    """Names of the `METRICS` that a run has."""
+    numbers = images.num_classes, config.label_smoothing
+    return tuple(name for name, metric in METRICS.items() if metric.applies(*numbers))
+
+
+def make(config, images):
+    """The metrics of a run, new ones."""
+    return [
+        keras.metrics.MeanMetricWrapper(METRICS[name].of, name=name)
+        for name in names_of(config, images)
+    ]

@@ -14,7 +14,7 @@ from tf_bdecay import data, decay, models, patterns
 from tf_bdecay.batches import check_cut, check_divides
 from tf_bdecay.errors import BadInput, first_line, require
 from tf_bdecay.schedules import LinearWarmupCosine, for_batch
-from tf_bdecay.training.building import datasets, finetuning, metrics
+from tf_bdecay.training.building import datasets, finetuning
 from tf_bdecay.training.config.checks import CUT_NAMES, ghost_batch_size
 from tf_bdecay.training.config.dotted import flatten, nested
 
@@ -240,24 +240,6 @@ def make_optimizer(config, schedule):
     if config.precision == "mixed_float16":
         return tf_bdecay.LossScaleOptimizer(optimizer)
     return optimizer
-
-
-def metric_names(config, images):
-    """Names of a run's metrics, of functions in `training.metrics`.
-
-    Accuracy; top-5 accuracy where there are more than five classes; cross-entropy where the loss is
-    another, of smoothed labels.
-    """
-    top5, smoothed = images.num_classes > 5, config.label_smoothing > 0
-    return ("accuracy", *["top5_accuracy"] * top5, *["crossentropy"] * smoothed)
-
-
-def make_metrics(config, images):
-    """The metrics of a run, new ones."""
-    return [
-        keras.metrics.MeanMetricWrapper(getattr(metrics, name), name=name)
-        for name in metric_names(config, images)
-    ]
 
 
 def make_sharpness_aware(config):

@@ -15,6 +15,7 @@ from tf_bdecay.roles import kinds_of
 from tf_bdecay.storage.events import EPOCH_TAG, Events, cut_back
 from tf_bdecay.storage.files import fits, is_count
 from tf_bdecay.storage.tables import Table
+from tf_bdecay.training.building.metrics import METRICS
 from tf_bdecay.training.fitting.counts_updates import CountsUpdates
 from tf_bdecay.training.fitting.progress import Speed
 from tf_bdecay.training.fitting.resume import Position
@@ -33,13 +34,8 @@ EPOCH_COLUMNS = (
     "images_per_second",
     "seconds",
 )
-# What TensorBoard says of loss and metrics; a name comes before those that are part of it.
-_METRICS = {
-    "loss": "loss",
-    "top5_accuracy": "top-5 accuracy",
-    "accuracy": "accuracy",
-    "crossentropy": "cross-entropy, labels not smoothed,",
-}
+# What TensorBoard says of loss and metrics.
+_WORDS = {"loss": "loss", **{name: metric.words for name, metric in METRICS.items()}}
 _EPOCH = "By epoch, at the number of its last update: {} "
 _ENDS = {
     "_precise": "with precise statistics of normalization layers, re-estimated at these weights.",
@@ -70,8 +66,9 @@ def describe_tag(tag):
         name = tag.removeprefix(EPOCH_TAG)
         if said := noise_scale.describe_tag(name):
             return _EPOCH.format(said)
-        what = next((what for kind, what in _METRICS.items() if kind in name), name)
-        if name in _METRICS:
+        kind = max((kind for kind in _WORDS if kind in name), key=len, default=name)
+        what = _WORDS.get(kind, name)
+        if name in _WORDS:
             return _EPOCH.format(f"{what} of the training batches, each before its update.")
         ends = (text for end, text in _ENDS.items() if name.endswith(end))
         end = next(ends, "with moving statistics.")
@@ -105,7 +102,7 @@ class EpochRows(CountsUpdates):
         columns = [name.format(**names) for name in EPOCH_COLUMNS]
         after = columns.index(shown["val_accuracy"]) + 1
         columns[after:after] = [name for name in shown.values() if name not in columns]
-        more = [m for m in _METRICS if f"val_{m}" in shown and m not in names]
+        more = [m for m in METRICS if f"val_{m}" in shown and m not in names]
         after = columns.index("accuracy") + 1
         columns[after:after] = more
         if noise is not None:
