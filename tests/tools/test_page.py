@@ -122,7 +122,8 @@ def test_no_difference_is_shown_within_the_margin_alone(tmp_path, gain, spread, 
             run = runs.resolve(row.arm, SMOKE, seed)
             more = gain * (row.label == "gamma frozen") + random.normal(0, spread)
             made.add(run, result(run, 0.5 + more / 100))
-    judged = claims.judge({"table3": tables.rows(table, SMOKE, made)})
+    found = tables.rows(table, tables.read(table, SMOKE, made))
+    judged = claims.judge({"table3": found})
     found = {row["claim"]: row["verdict"] for row in judged}
     assert found["Gamma frozen makes no difference"] == verdict
 

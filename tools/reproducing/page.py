@@ -29,13 +29,15 @@ def write(out, scale, results):
     tuned = tuning.tuned(scale.datasets, scale, results)
     written, parts, by_name = [], [], {}
     for name in _TABLES:
-        found = plan.tables(name, scale.all_datasets, tuned)
-        if not found:
+        planned = plan.tables(name, scale.all_datasets, tuned)
+        if not planned:
             continue
-        made = by_name[name] = tables.rows(found[0], scale, results)
-        text = tables.markdown(found[0], made)
+        table = planned[0]
+        found = tables.read(table, scale, results)
+        made = by_name[name] = tables.rows(table, found)
+        text = tables.markdown(table, made)
         if name in _PRIMARY:
-            text += _power(found[0], scale, results)
+            text += _power(found)
         parts.append(text)
         _text(folder / f"{name}.md", text)
         _text(folder / f"{name}.csv", tables.as_csv(made))
@@ -48,7 +50,7 @@ def write(out, scale, results):
         if name in _SCATTERS:
             scatters.append((next(iter(table.rows)), claims.scattered(table, scale, results)))
         if name == "figure3":
-            by_name[name] = tables.rows(table, scale, results)
+            by_name[name] = tables.rows(table, tables.read(table, scale, results))
         if made is None:
             parts.append(f"## {name}: {table.title}\n\nNot run.\n")
             continue
@@ -73,11 +75,10 @@ def _drop_others(folder, made):
             path.unlink()
 
 
-def _power(table, scale, results):
+def _power(found):
     """How many seeds the gap between the arms without decay of beta needs."""
     sentences = [
-        tables.seeds_needed(table, scale, results, dataset, tuning.LARGE, tuning.SMALL)
-        for dataset in table.rows
+        tables.seeds_needed(found, dataset, tuning.LARGE, tuning.SMALL) for dataset in found
     ]
     return "".join(f"* {sentence}\n" for sentence in sentences if sentence)
 

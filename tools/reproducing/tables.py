@@ -48,8 +48,8 @@ def quantities(result):
     return found
 
 
-def rows(table, scale, results):
-    """The table as a list of dicts, one for each row and quantity.
+def read(table, scale, results):
+    """The results of a table's arms.
 
     Args:
         table: a `wanted.Table`.
@@ -57,24 +57,37 @@ def rows(table, scale, results):
         results: the `Store`.
 
     Returns:
+        Dict of dataset to dict of row's label to what `results_of` finds.
+    """
+    return {
+        dataset: {line.label: results_of(line.arm, scale, results) for line in lines}
+        for dataset, lines in table.rows.items()
+    }
+
+
+def rows(table, found):
+    """The table as a list of dicts, one for each row and quantity.
+
+    Args:
+        table: a `wanted.Table`.
+        found: its results, from `read`.
+
+    Returns:
         List of dicts: dataset, row, quantity, paper, n, failed, reason, mean, sd, against,
         difference, low, high, p, pairs. An arm that was not run has n = 0.
     """
-    found = []
+    made = []
     for dataset, lines in table.rows.items():
         values, failures = {}, {}
-        for line in lines:
-            by_seed = results_of(line.arm, scale, results)
-            values[line.label] = _done(by_seed)
-            failures[line.label] = [
-                r["reason"] for r in by_seed.values() if r["status"] != store.DONE
-            ]
+        for label, by_seed in found[dataset].items():
+            values[label] = _done(by_seed)
+            failures[label] = [r["reason"] for r in by_seed.values() if r["status"] != store.DONE]
         for line in lines:
             for name in ("accuracy", "cross-entropy", *line.more):
                 own = _column(values[line.label], name)
                 for against in _againsts(line):
                     other = _column(values.get(against, {}), name)
-                    found.append(
+                    made.append(
                         {
                             "dataset": dataset,
                             "row": line.label,
@@ -86,7 +99,7 @@ def rows(table, scale, results):
                             **_compared(own, other, against),
                         }
                     )
-    return found
+    return made
 
 
 def _done(by_seed):
@@ -98,24 +111,21 @@ def _againsts(line):
     return line.against if isinstance(line.against, tuple) else (line.against,)
 
 
-def seeds_needed(table, scale, results, dataset, label, against):
+def seeds_needed(found, dataset, label, against):
     """How many seeds half of a gap in accuracy needs, by the spread of its paired differences.
 
     Args:
-        table, scale, results: as of `rows`.
+        found: the table's results, from `read`.
         dataset, label, against: of the gap.
 
     Returns:
         A sentence, or None where the table lacks an arm, or the two have fewer than three seeds in
         common.
     """
-    arms = {line.label: line.arm for line in table.rows[dataset]}
+    arms = found[dataset]
     if not {label, against} <= arms.keys():
         return None
-    own, other = (
-        _column(_done(results_of(arms[name], scale, results)), "accuracy")
-        for name in (label, against)
-    )
+    own, other = (_column(_done(arms[name]), "accuracy") for name in (label, against))
     made = statistics.paired(own, other)
     if made is None or made.n < 3:
         return None
