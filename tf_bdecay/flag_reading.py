@@ -49,6 +49,9 @@ class Flag(NamedTuple):
     optional: bool = False
 
 
+TRACEBACK = Flag(bool, "traceback", False, "of an error, before its sentence")
+
+
 class _OrUnset(flags.ArgumentParser):
     """Reads a value, or the word that stands for none."""
 

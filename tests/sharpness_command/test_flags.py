@@ -29,6 +29,7 @@ from tf_bdecay.sharpness_command.run import main
         (["--model=x", "--split=tset"], "Unknown split 'tset': did you mean 'test'?"),
         (["--model=x", "--strategy=miror"], "did you mean 'mirrored'?"),
         (["--model=x", "--logical_devices=2"], "has no effect without a strategy"),
+        (["--model=x", "--strategy=auto", "--devices=CPU:0"], "does not go with --strategy=auto"),
         (["--model=x", "stray"], "takes flags only, such as --model=FILE.keras. Received: stray"),
         (["--model=x", "--probes=１２"], "must be written in the digits 0 to 9. Received: '１２'"),
         (["--model=x", "--probes=" + "9" * 400], "--probes must be a whole number <= 10000000"),

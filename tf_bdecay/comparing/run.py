@@ -9,7 +9,7 @@ from rich.table import Table
 from tf_bdecay import flag_reading, outcome, streams
 from tf_bdecay.comparing import picture, runs
 from tf_bdecay.errors import require
-from tf_bdecay.flag_reading import Flag
+from tf_bdecay.flag_reading import TRACEBACK, Flag
 from tf_bdecay.paths import local
 from tf_bdecay.plain_text import save_picture
 from tf_bdecay.storage.files import atomic_write, check_can_write
@@ -17,7 +17,7 @@ from tf_bdecay.storage.files import atomic_write, check_can_write
 PROGRAM = "tf-bdecay compare"
 _FLAGS = (
     Flag(str, "out", "comparison.png", "the picture (comparison.png)"),
-    Flag(bool, "traceback", False, "of an error, before its sentence"),
+    TRACEBACK,
 )
 _PAGE = """\
 Compares runs: one picture of their curves and of r, and a table of what they came to.

@@ -6,7 +6,7 @@ import sys
 from tf_bdecay import flag_reading, outcome, streams
 from tf_bdecay.distribution import cluster
 from tf_bdecay.errors import require
-from tf_bdecay.flag_reading import Flag
+from tf_bdecay.flag_reading import TRACEBACK, Flag
 from tf_bdecay.launching import processes
 
 PROGRAM = "tf-bdecay launch"
@@ -17,7 +17,7 @@ _FLAGS = (
     Flag(int, "workers", 2, "how many processes (2)"),
     Flag(int, "restarts", 0, "how often to start again after a loss (0)"),
     Flag(float, "grace", 60.0, "seconds for the others to end by themselves (60)"),
-    Flag(bool, "traceback", False, "of an error, before its sentence"),
+    TRACEBACK,
 )
 
 _PAGE = """\

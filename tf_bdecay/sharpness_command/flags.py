@@ -4,9 +4,10 @@ import dataclasses
 import math
 
 from tf_bdecay import flag_reading
+from tf_bdecay.distribution import strategy_flags
 from tf_bdecay.distribution.cluster import STRATEGIES as ALL_STRATEGIES
 from tf_bdecay.errors import require, unknown
-from tf_bdecay.flag_reading import Flag
+from tf_bdecay.flag_reading import TRACEBACK, Flag
 from tf_bdecay.paths import local
 from tf_bdecay.sharpness import registry
 
@@ -81,11 +82,9 @@ _FLAGS = (
     Flag(float, "rho", None, "radius of sam (0.05) or asam (0.5)"),
     Flag(int, "seed", 0, "of probes and start vectors (0)"),
     Flag(float, "memory_gb", None, "memory to stay within (a quarter of what is free)"),
-    Flag(str, "strategy", "none", ", ".join(STRATEGIES) + " (tpu is untried)"),
-    Flag(str, "devices", "", "of the strategy, such as GPU:0,GPU:1; all by default"),
-    Flag(int, "logical_devices", 0, "cut the CPU into this many, to try mirrored"),
+    *strategy_flags.table(STRATEGIES),
     Flag(str, "out", None, "folder of the results; sharpness/NAME-DIGEST"),
-    Flag(bool, "traceback", False, "of an error, before its sentence"),
+    TRACEBACK,
 )
 _MOST = 10**12  # of whole numbers
 _NAMES = [flag.name for flag in _FLAGS]
@@ -101,7 +100,6 @@ _LEAST = {
     "spectrum_probes": 1,
     "tangent_probes": 2,
     "seed": 0,
-    "logical_devices": 0,
 }
 _POSITIVE = ("tolerance", "eigenvalue_tolerance", "rho", "memory_gb")
 
@@ -203,14 +201,9 @@ def parse(arguments, program=PROGRAM):
     )
     values |= {n: local(f"--{n}", values[n]) for n in ("model", "data", "out") if values[n]}
     _check_numbers(values)
-    for name, valid in (("split", SPLITS), ("strategy", STRATEGIES)):
-        if values[name] is not None and values[name] not in valid:
-            raise unknown(name, values[name], valid)
-    require(
-        not values["logical_devices"] or values["strategy"] != "none",
-        f"--logical_devices={values['logical_devices']} has no effect without a strategy: add "
-        "--strategy=mirrored.",
-    )
+    if values["split"] is not None and values["split"] not in SPLITS:
+        raise unknown("split", values["split"], SPLITS)
+    strategy_flags.check(found, STRATEGIES)
     require(values["out"] != "", "--out is empty: name a folder, or leave it out.")
     chosen = registry.chosen([name.strip() for name in values["measures"]])
     given = {name: values[name] for name in _OPTIONS if values[name] is not None}

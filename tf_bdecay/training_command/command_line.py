@@ -7,7 +7,7 @@ import re
 from ml_collections import ConfigDict
 
 from tf_bdecay import flag_reading
-from tf_bdecay.distribution.cluster import STRATEGIES
+from tf_bdecay.distribution import strategy_flags
 from tf_bdecay.errors import require, shown, unknown
 from tf_bdecay.flag_reading import Flag
 from tf_bdecay.paths import local
@@ -63,21 +63,10 @@ def parse(arguments, root, program="main.py"):
     with config.ignore_type():  # `checks.check` says what is wrong
         config.update_from_flattened_dict(given, "config.")
     check_effect(flatten(config), [name.removeprefix("config.") for name in given])
-    if values.strategy not in STRATEGIES:
-        raise unknown("strategy", values.strategy, STRATEGIES)
     if values.resume not in RESUME:
         raise unknown("value of --resume", values.resume, RESUME)
     _check_plan(values)
-    require(
-        0 <= values.logical_devices <= 1024,
-        "--logical_devices must be a whole number in [0, 1024]. Received: "
-        f"{values.logical_devices}",
-    )
-    require(
-        not values.logical_devices or values.strategy != "none",
-        f"--logical_devices={values.logical_devices} has no effect without a strategy: add "
-        "--strategy=mirrored.",
-    )
+    strategy_flags.check(values)
     _check_workers(values)
     _check_weights(values)
     require(
@@ -116,16 +105,6 @@ def split_off(arguments):
 
 def _check_workers(values):
     """Raises `BadInput` for flags that the strategy does not have."""
-    require(
-        not values.logical_devices or values.strategy not in ("multi_worker", "tpu", "auto"),
-        f"--logical_devices={values.logical_devices} is for --strategy=mirrored and does not go "
-        f"with --strategy={values.strategy}: a worker's CPU is one device.",
-    )
-    require(
-        not values.devices or values.strategy not in ("multi_worker", "tpu", "auto"),
-        f"--devices={values.devices} does not go with --strategy={values.strategy}, which takes "
-        "all that it finds: leave one of them out.",
-    )
     require(
         not values.tpu or values.strategy in ("tpu", "auto"),
         f"--tpu={values.tpu} needs --strategy=tpu.",

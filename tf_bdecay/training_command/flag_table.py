@@ -1,16 +1,14 @@
 """The table of the training command's flags, from which absl, `Options` and --help come."""
 
-from tf_bdecay.distribution.cluster import STRATEGIES
-from tf_bdecay.flag_reading import Flag
+from tf_bdecay.distribution import strategy_flags
+from tf_bdecay.flag_reading import TRACEBACK, Flag
 
 RESUME = ("auto", "never")
 
 FLAGS = (
     Flag(str, "workdir", None, "the run's folder; runs/EXPERIMENT-VARIANT-seedN"),
     Flag(int, "seed", None, "the same as --config.seed"),
-    Flag(str, "strategy", "none", ", ".join(STRATEGIES) + " (tpu is untried)"),
-    Flag(str, "devices", "", "such as GPU:0,GPU:1; all by default. --plan: 1..4096"),
-    Flag(int, "logical_devices", 0, "cut the CPU into this many, to try mirrored"),
+    *strategy_flags.table(devices="such as GPU:0,GPU:1; all by default. --plan: 1..4096"),
     Flag(str, "workers", "", "multi_worker: HOST:PORT of each; else TF_CONFIG says it"),
     Flag(int, "worker_index", None, "which of --workers this process is, from 0"),
     Flag(float, "start_timeout", 300.0, "seconds to wait for workers that do not come"),
@@ -32,7 +30,7 @@ FLAGS = (
         False,
         "turn on TensorFlow's op determinism",
     ),
-    Flag(bool, "traceback", False, "show the traceback of an error, in place of errors.log"),
+    TRACEBACK._replace(doc="show the traceback of an error, in place of errors.log"),
     Flag(bool, "dry_run", False, "print the resolved experiment and stop"),
     Flag(bool, "plan", False, "print a plan by number of --devices, and stop"),
     Flag(float, "memory_gb", None, "--plan: memory of a device, in 10^9 bytes"),
