@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import keras
 import numpy as np
@@ -211,6 +212,23 @@ def test_the_decay_log_of_an_epoch_is_of_all_of_it(tmp_path):
     for name in ("layers.csv", "variables.csv"):
         found = [(tmp_path / f"{run} log" / name).read_text() for run in ("whole", "cut")]
         assert found[0] == found[1]
+
+
+def test_the_decay_log_tells_of_rows_that_were_removed(tmp_path):
+    program, table = Program(compiled("lamb"), epochs=2), tmp_path / "log" / "layers.csv"
+
+    def log():
+        return [DecayLog(tmp_path / "log", every=1, show=False)]
+
+    program(tmp_path / "run", BATCHES, callbacks=log())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        program(tmp_path / "run", EVERY + 1, callbacks=log())
+    header, first, *others = table.read_text().splitlines(keepends=True)
+    table.write_text("".join([header, *others]))  # those after the checkpoint come again
+    with pytest.warns(UserWarning, match="^DecayLog: .*layers.csv lacks 1 of the 9 rows"):
+        program(tmp_path / "run", callbacks=log())
+    assert first not in table.read_text()
 
 
 @needs_tensorflow

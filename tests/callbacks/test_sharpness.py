@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import tf_bdecay
 from tf_bdecay import sharpness
-from tf_bdecay.callbacks import SharpnessCallback
+from tf_bdecay.callbacks import Resume, SharpnessCallback
 from tf_bdecay.decay import AdaptiveBetaDecay
 from tf_bdecay.errors import BadInput
 from tf_bdecay.layers import GhostBatchNormalization
@@ -131,6 +131,23 @@ def test_a_run_that_goes_on_replaces_the_epochs_it_trains_again(tmp_path):
     fit(compiled(), SharpnessCallback(data, "C_m", log_dir=tmp_path), epochs=3)
     fit(compiled(), SharpnessCallback(data, "C_m", log_dir=tmp_path), epochs=4, initial_epoch=2)
     assert pd.read_csv(tmp_path / "sharpness_costs.csv")["epoch"].tolist() == [1, 2, 3, 4]
+
+
+def test_rows_that_were_removed_before_a_run_goes_on_are_told(tmp_path):
+    table = tmp_path / "log" / "sharpness_costs.csv"
+
+    def start(epochs):
+        watch = SharpnessCallback(examples(20, seed=7), "C_m", log_dir=tmp_path / "log")
+        resume = Resume(tmp_path / "run", callbacks=[watch], show=False)
+        data = resume.data(*examples(), batch_size=BATCH)
+        options = dict(verbose=0, shuffle=False)
+        compiled().fit(data, epochs=epochs, callbacks=[watch, resume], **options)
+
+    start(1)
+    table.write_text(table.read_text().splitlines(keepends=True)[0])
+    with pytest.warns(UserWarning, match="^SharpnessCallback: .*costs.csv lacks 1 of the 1 rows"):
+        start(2)
+    assert pd.read_csv(table)["epoch"].tolist() == [2]
 
 
 def test_a_table_of_somebody_else_stays_and_is_named(tmp_path):

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from tf_bdecay.errors import BadInput
-from tf_bdecay.storage.tables import Table, frame
+from tf_bdecay.storage.tables import Table, counts, frame, lost_since
 
 
 def write(path, updates, after=0):
@@ -114,6 +114,23 @@ def test_rows_that_somebody_removed_are_said(tmp_path):
     assert "t.csv lacks rows of 1 of the 1 updates" in Table(path, ["update", "r"], after=5).lost(
         [5]
     )
+
+
+def test_rows_that_were_removed_since_a_checkpoint_are_counted(tmp_path):
+    whole, cut = (Table(tmp_path / f"{name}.csv", ["update", "r"]) for name in ("whole", "cut"))
+    for table in (whole, cut):
+        for update in (1, 2, 3):
+            table.add(update=update, r=0)
+        assert table.count == 0  # nothing is on the disk yet
+        table.flush()
+    had = counts([whole, cut])
+    assert had == {"whole.csv": 3, "cut.csv": 3} and lost_since([whole, cut], had) == []
+    kept = cut.path.read_text().splitlines(keepends=True)
+    cut.path.write_text("".join([*kept[:2], *kept[3:]]))
+    again = [Table(table.path, table.columns, after=3) for table in (whole, cut)]
+    (said,) = lost_since(again, had)
+    assert "cut.csv lacks 1 of the 3 rows that it had before the checkpoint" in said
+    assert lost_since(again, {}) == []  # of a checkpoint that does not say
 
 
 def test_a_frame_has_numbers_words_and_gaps_and_no_half_row(tmp_path):

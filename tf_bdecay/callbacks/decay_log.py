@@ -1,6 +1,7 @@
 """What the optimizer decides in anybody's `fit`: `logs`, a line an epoch, CSV, TensorBoard."""
 
 import os
+import warnings
 
 import keras
 import numpy as np
@@ -11,7 +12,9 @@ from tf_bdecay.callbacks.update_log import UpdateLog
 from tf_bdecay.errors import check_flag, require
 from tf_bdecay.optim.base import DecayByRole, unwrapped
 from tf_bdecay.roles import kinds_of
-from tf_bdecay.storage.tables import Table
+from tf_bdecay.storage.tables import Table, counts, lost_since
+
+_TOTALS, _ROWS = ("updates", "skipped_updates", "decay_on_updates"), "rows"
 
 
 class DecayLog(UpdateLog):
@@ -37,7 +40,8 @@ class DecayLog(UpdateLog):
 
     Args:
         log_dir: folder of the files; TensorBoard's `--logdir`. Rows of updates that a run trains
-            again are replaced. None for no files.
+            again are replaced; where others were removed, a run that goes on by `Resume` with this
+            callback among its `callbacks` warns. None for no files.
         every: number of updates between those that are written; None for the last of each epoch.
             With `steps_per_execution` the last update of an execution stands for all of it.
         by_layer: whether `logs` get every scalar.
@@ -100,14 +104,19 @@ class DecayLog(UpdateLog):
         self._say(epoch, line(decision, found, before))
 
     def get_state(self):
-        """What the epoch in progress began with, for `Resume`."""
-        names = ("updates", "skipped_updates", "decay_on_updates")
-        return {name: np.asarray(self._before[name]).tolist() for name in names}
+        """What the epoch in progress began with, and the rows of the tables, for `Resume`."""
+        begun = {name: np.asarray(self._before[name]).tolist() for name in _TOTALS}
+        return begun | {_ROWS: counts(self._files.tables) if self._files else {}}
 
     def set_state(self, state):
-        """Counts an epoch from where it began, not from where a run goes on in it."""
-        on = np.array(state["decay_on_updates"])
-        self._before = {**state, "decay_on_updates": on}
+        """Counts an epoch from where it began, not from where a run goes on in it.
+
+        Warns where rows that were there at the checkpoint are not any more.
+        """
+        self._before = {name: state[name] for name in _TOTALS}
+        self._before["decay_on_updates"] = np.array(state["decay_on_updates"])
+        for sentence in lost_since(self._files.tables, state.get(_ROWS, {})) if self._files else ():
+            warnings.warn(f"DecayLog: {sentence}", stacklevel=2)
 
     def _open(self):
         return _Files(self.log_dir, self._done)
@@ -119,7 +128,7 @@ class DecayLog(UpdateLog):
 
     def _totals(self):
         if not self._optimizer.built:
-            return {"updates": 0, "skipped_updates": 0, "decay_on_updates": 0}
+            return dict.fromkeys(_TOTALS, 0)
         return self._optimizer.totals()
 
     def _put(self, decision):
@@ -176,11 +185,13 @@ class _Files:
     def __init__(self, folder, after):
         folder.mkdir(parents=True, exist_ok=True)
         otherwise = "name another log_dir of DecayLog"
-        columns = ("update", *decisions.LAYER_COLUMNS), ("update", *decisions.VARIABLE_COLUMNS)
-        self._layers = Table(folder / "layers.csv", columns[0], after=after, otherwise=otherwise)
-        self._variables = Table(
-            folder / "variables.csv", columns[1], after=after, otherwise=otherwise
-        )
+        self.tables = [
+            Table(folder / name, ("update", *columns), after=after, otherwise=otherwise)
+            for name, columns in (
+                ("layers.csv", decisions.LAYER_COLUMNS),
+                ("variables.csv", decisions.VARIABLE_COLUMNS),
+            )
+        ]
         self._events = None
         if keras.backend.backend() == "tensorflow":
             from tf_bdecay.storage.events import Events  # which needs TensorFlow
@@ -191,13 +202,14 @@ class _Files:
 
     def write(self, update, optimizer, decision, kinds):
         """Writes a decision, and what is left of those before it."""
-        for row in decisions.layer_rows(optimizer, decision):
-            self._layers.add(update=update, **row)
-        for row in decisions.variable_rows(optimizer, decision):
-            self._variables.add(update=update, **row)
+        for table, rows in zip(
+            self.tables, (decisions.layer_rows, decisions.variable_rows), strict=True
+        ):
+            for row in rows(optimizer, decision):
+                table.add(update=update, **row)
         if self._events:
             values = decisions.scalars(optimizer, decision, kinds)
             self._events.scalars(update, values, decisions.describe_tag)
-        for file in (self._layers, self._variables, self._events):
+        for file in (*self.tables, self._events):
             if file:
                 file.flush()

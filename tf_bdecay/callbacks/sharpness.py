@@ -13,6 +13,7 @@ from tf_bdecay import extras
 from tf_bdecay.callbacks.update_log import unusable
 from tf_bdecay.errors import BadInput, check_count, check_flag, check_path
 from tf_bdecay.sharpness import registry
+from tf_bdecay.storage.tables import Table, counts, lost_since
 
 _COLUMNS = ("epoch", "asked", "measure", "level", "name", "value", "standard_error", "share")
 _COSTS = ("epoch", "asked", "seconds", "share_of_epoch")
@@ -47,7 +48,8 @@ class SharpnessCallback(keras.callbacks.Callback):
             sam, asam; "all".
         every: number of epochs between measurements, counted from the beginning: epochs k, 2k, ...
         log_dir: folder of the files; TensorBoard's `--logdir`. Rows of epochs that a run trains
-            again are replaced.
+            again are replaced; where others were removed, a run that goes on by `Resume` with this
+            callback among its `callbacks` warns.
         loss: as in `connectivity`; None for the loss that the model was compiled with.
         before: whether to measure before training too.
         **options: `batch_size` (m of C_m), `probes` and `tolerance` (trace), `eigenvalues` and
@@ -118,6 +120,15 @@ class SharpnessCallback(keras.callbacks.Callback):
             if logs is not None:
                 logs.update(totals)
 
+    def get_state(self):
+        """The rows of the tables, for `Resume`."""
+        return counts(self._files.tables) if self._files else {}
+
+    def set_state(self, state):
+        """Warns where rows that were there at the checkpoint are not any more."""
+        for sentence in lost_since(self._files.tables, state) if self._files else ():
+            self._warn(sentence)
+
     def _measure(self, epoch, took):
         """Measures, writes, and gives what belongs into `logs`."""
         from tf_bdecay.sharpness.inputs import reason
@@ -154,13 +165,13 @@ class _Files:
 
     def __init__(self, folder, after):
         from tf_bdecay.storage.events import Events  # which needs TensorFlow
-        from tf_bdecay.storage.tables import Table
 
         folder.mkdir(parents=True, exist_ok=True)
         self._events = Events(folder)
         kept = dict(key="epoch", after=after, otherwise="name another log_dir of SharpnessCallback")
         self._rows = Table(folder / "sharpness.csv", _COLUMNS, **kept)
         self._costs = Table(folder / "sharpness_costs.csv", _COSTS, **kept)
+        self.tables = self._rows, self._costs
 
     def write(self, epoch, results, took, model, failed):
         """Writes what was measured after an epoch.
@@ -192,7 +203,7 @@ class _Files:
         if found:
             scalars.update({f"r/{layer}": value for layer, value in found[0].items()})
         self._events.scalars(epoch, scalars)
-        for file in (self._rows, self._costs, self._events):  # whatever becomes of the picture
+        for file in (*self.tables, self._events):  # whatever becomes of the picture
             file.flush()
         if results:
             picture = pictures.layers(results, f"{model} after epoch {epoch}")

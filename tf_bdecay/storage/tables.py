@@ -45,6 +45,7 @@ class Table:
                     f"{path} is damaged ({error}): put a complete one back, or {otherwise}."
                 ) from error
         self._kept = collections.Counter(int(row[key]) for row in kept)
+        self._count = len(kept)
         text = io.StringIO()
         writer = csv.DictWriter(text, self.columns)
         writer.writeheader()
@@ -68,9 +69,22 @@ class Table:
         lacking = sum(self._kept[update] < rows for update in updates)
         if not lacking:
             return ""
+        return self._lacks(f"rows of {lacking} of the {len(updates)} updates")
+
+    @property
+    def count(self):
+        """The number of rows in the file."""
+        return self._count
+
+    def lost_of(self, count):
+        """What `lost` says, by the number of rows that the file had at the checkpoint."""
+        lacking = count - self._count
+        return self._lacks(f"{lacking} of the {count} rows") if lacking > 0 else ""
+
+    def _lacks(self, what):
         return (
-            f"{self.path} lacks rows of {lacking} of the {len(updates)} updates that it had before "
-            "the checkpoint: they are lost, and the run goes on without them."
+            f"{self.path} lacks {what} that it had before the checkpoint: they are lost, and the "
+            "run goes on without them."
         )
 
     def flush(self):
@@ -80,7 +94,19 @@ class Table:
         text = io.StringIO()
         csv.DictWriter(text, self.columns).writerows(self._rows)
         atomic_append(self.path, text.getvalue().encode())
+        self._count += len(self._rows)
         self._rows = []
+
+
+def counts(tables):
+    """Dict of a table's file name to its rows, for a checkpoint: `lost_since` compares."""
+    return {table.path.name: table.count for table in tables}
+
+
+def lost_since(tables, had):
+    """Sentences for the tables that have fewer rows than `counts` found at the checkpoint."""
+    said = (table.lost_of(had.get(table.path.name, 0)) for table in tables)
+    return [sentence for sentence in said if sentence]
 
 
 def frame(path, otherwise):
