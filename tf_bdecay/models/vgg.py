@@ -42,9 +42,7 @@ def vgg11(
     Raises:
         BadInput: an argument out of range, or one that would have no effect.
     """
-    shape = check_shapes("vgg11", num_classes, width, input_shape)
-    build = Builder("vgg11", normalization, **options)
-    return _vgg(build, num_classes, width, shape, name)
+    return _vgg("vgg11", num_classes, width, input_shape, normalization, name, options)
 
 
 def vgg19_bn(
@@ -75,14 +73,14 @@ def vgg19_bn(
     Raises:
         BadInput: an argument out of range, or one that would have no effect.
     """
-    shape = check_shapes("vgg19_bn", num_classes, width, input_shape)
-    build = Builder("vgg19_bn", normalization, **options)
-    return _vgg(build, num_classes, width, shape, name)
+    return _vgg("vgg19_bn", num_classes, width, input_shape, normalization, name, options)
 
 
-def _vgg(build, num_classes, width, shape, name):
+def _vgg(model, num_classes, width, input_shape, normalization, name, options):
+    shape = check_shapes(model, num_classes, width, input_shape)
+    build = Builder(model, normalization, **options)
     x = inputs = keras.Input(shape, name="image")
-    plan = zip(CONVOLUTIONS[build.model], FACTORS, strict=True)
+    plan = zip(CONVOLUTIONS[model], FACTORS, strict=True)
     for stage, (convolutions, factor) in enumerate(plan, 1):
         for i in range(1, convolutions + 1):
             x = build.convolve(x, f"stage{stage}_conv{i}", width * factor)
