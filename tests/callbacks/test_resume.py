@@ -31,7 +31,7 @@ from tests.callbacks.resumed import (
 )
 from tf_bdecay.callbacks import DecayLog
 from tf_bdecay.errors import BadInput
-from tf_bdecay.storage import checkpoints
+from tf_bdecay.storage import checkpoint_file, checkpoints
 
 pytestmark = pytest.mark.any_backend
 TOTAL = BATCHES * EPOCHS
@@ -258,7 +258,7 @@ def test_the_noise_scale_of_a_trainer_goes_on(tmp_path):
 
 def test_the_file_says_what_it_is(tmp_path):
     Program(compiled("momentum"))(tmp_path, EVERY + 1)
-    arrays, meta = checkpoints.read(checkpoints.newest(tmp_path))
+    arrays, meta = checkpoint_file.read(checkpoints.newest(tmp_path))
     assert (meta["epoch"], meta["batch"], meta["update"], meta["ended"]) == (0, 3, 3, False)
     assert json.dumps(meta["run"]["data"]) and len(meta["run"]["layers"]) == 5
     assert any(label.startswith("metric/") for label in arrays)

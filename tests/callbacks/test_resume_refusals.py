@@ -10,7 +10,7 @@ import pytest
 from tests.callbacks.resumed import BATCH, EVERY, Program, arrays, compiled
 from tf_bdecay.callbacks import Resume
 from tf_bdecay.errors import BadInput
-from tf_bdecay.storage import checkpoints
+from tf_bdecay.storage import checkpoint_file
 
 pytestmark = pytest.mark.any_backend
 
@@ -30,7 +30,7 @@ def test_where_none_can_be_read_nothing_is_trained(adam, tmp_path):
         program(tmp_path)
     (tmp_path / "of another kind").mkdir()
     path = tmp_path / "of another kind" / "update_00000003.npz"
-    checkpoints.write(path, {"a": np.zeros(2)}, {"update": 3})
+    checkpoint_file.write(path, {"a": np.zeros(2)}, {"update": 3})
     with pytest.raises(BadInput, match="is not one of Resume"):
         program(tmp_path / "of another kind")
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tests.training import small
 from tf_bdecay.distribution import strategies
-from tf_bdecay.storage import checkpoints
+from tf_bdecay.storage import checkpoint_file
 
 BATCH, UPDATES = 64, 3
 
@@ -28,7 +28,7 @@ def fitted(trainer):
 
 def state_of(trainer):
     """Its variables, by label."""
-    return checkpoints.state_of(trainer, trainer.optimizer)
+    return checkpoint_file.state_of(trainer, trainer.optimizer)
 
 
 def observed(strategy, micro_batch_size, path):
@@ -42,15 +42,17 @@ def observed(strategy, micro_batch_size, path):
         return strategy.experimental_local_results(variable.value)
 
     def last(trainer):
-        return {label: a.tobytes() for label, a in checkpoints.snapshot(state_of(trainer)).items()}
+        return {
+            label: a.tobytes() for label, a in checkpoint_file.snapshot(state_of(trainer)).items()
+        }
 
     whole = fitted(trainer())
     (seed,) = (v for label, v in state_of(whole).items() if "seed" in label)
     found = {"seeds": [copy.numpy().tolist() for copy in copies(seed)]}
-    checkpoints.write(path, checkpoints.snapshot(state_of(whole)), {})
+    checkpoint_file.write(path, checkpoint_file.snapshot(state_of(whole)), {})
     fitted(whole)
     resumed = trainer()
-    checkpoints.assign(path, checkpoints.read(path)[0], state_of(resumed))
+    checkpoint_file.assign(path, checkpoint_file.read(path)[0], state_of(resumed))
     fitted(resumed)
     found["differ"] = [n for n, value in last(whole).items() if last(resumed)[n] != value]
     found["apart"] = [

@@ -16,7 +16,7 @@ import tf_bdecay
 from tests.training import small
 from tests.training.step.test_accumulation import trained
 from tf_bdecay.distribution import cluster, sharding, strategies, workers
-from tf_bdecay.storage import checkpoints
+from tf_bdecay.storage import checkpoint_file
 
 EVALUATED = (65, 130, 250)  # 65: the last batch is of one example, so one part of it is empty
 
@@ -56,7 +56,7 @@ def train_mixed():
     data = tf.data.Dataset.from_tensor_slices((x, y, weight)).batch(64, drop_remainder=True)
     trainer.fit(data.repeat(), steps_per_epoch=4, epochs=5, verbose=0)
     changes = [a - b for a, b in zip(small.values(trainer.trainable_variables), start, strict=True)]
-    state = checkpoints.snapshot(checkpoints.state_of(trainer, optimizer))
+    state = checkpoint_file.snapshot(checkpoint_file.state_of(trainer, optimizer))
     totals = optimizer.inner_optimizer.totals()
     return {
         **state,

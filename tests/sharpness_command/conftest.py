@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from tests.sharpness_command.commands import named_files
-from tf_bdecay.storage import checkpoints
+from tf_bdecay.storage import checkpoint_file
 from tf_bdecay.storage.files import json_ready, write_json
 from tf_bdecay.training.config import config_file
 from tf_bdecay.training.config.dotted import flatten
@@ -36,9 +36,11 @@ def runs(tmp_path_factory):
     for name in ("begun", "finished"):
         (folder / name).mkdir()
         write_json(folder / name / "config.json", json_ready(flatten(config)))
-    arrays = checkpoints.snapshot(checkpoints.state_of(made.trainer, made.trainer.optimizer))
+    arrays = checkpoint_file.snapshot(
+        checkpoint_file.state_of(made.trainer, made.trainer.optimizer)
+    )
     (folder / "begun" / "checkpoints").mkdir()
-    checkpoints.write(
+    checkpoint_file.write(
         folder / "begun" / "checkpoints" / "update_00000007.npz", arrays, {"update": 7}
     )
     made.model.save(folder / "finished" / "model.keras")

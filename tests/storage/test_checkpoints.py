@@ -1,4 +1,4 @@
-"""A file is complete or refused; a folder has the newest k, the best, and names what is lost."""
+"""A folder has the newest k and the best, and names what is damaged or lost."""
 
 import hashlib
 import io
@@ -10,110 +10,15 @@ import sys
 import numpy as np
 import pytest
 
-import tf_bdecay
-from tests.training.small import digits, trainer, values
 from tf_bdecay.errors import BadInput
-from tf_bdecay.storage import checkpoints
-
-META = {"update": 4}
-
-
-def state(made):
-    return checkpoints.state_of(made, made.optimizer)
-
-
-def train(made, epochs=1):
-    x, y = digits()
-    made.fit(x, y, batch_size=64, epochs=epochs, shuffle=False, verbose=0)
-    return made
-
-
-def save(path, made):
-    checkpoints.write(path, checkpoints.snapshot(state(made)), META)
-    return path
-
-
-@pytest.fixture(scope="module")
-def content(tmp_path_factory):
-    """The bytes of a checkpoint of the network as it starts."""
-    return save(tmp_path_factory.mktemp("checkpoint") / "x.npz", trainer()).read_bytes()
-
-
-def test_going_on_from_a_checkpoint_equals_not_stopping_dropout_included(tmp_path):
-    uninterrupted = train(train(trainer(dropout=0.5)))
-    half = train(trainer(dropout=0.5))
-    copies = checkpoints.snapshot(state(half))
-    train(half)  # changes no copy
-    checkpoints.write(tmp_path / "half.npz", copies, META)
-    arrays, meta = checkpoints.read(tmp_path / "half.npz")
-    assert meta == {"format": checkpoints.FORMAT, **META}
-    resumed = trainer(dropout=0.5, seed=99)
-    checkpoints.assign("half.npz", arrays, state(resumed))
-    train(resumed)
-    for label, variable in state(uninterrupted).items():
-        np.testing.assert_array_equal(variable.numpy(), state(resumed)[label].numpy(), label)
-
-
-def test_decision_seeds_and_statistics_are_in_it():
-    labels = " ".join(state(trainer(dropout=0.5)))
-    for part in ("seed_generator", "moving_mean", "bias_ratio", "skipped_updates", "iteration"):
-        assert part in labels
-
-
-@pytest.mark.parametrize("flipped", [*np.linspace(0, 1, 9), "truncated", "marked", "empty"])
-def test_a_file_that_is_not_what_was_written_is_damaged(tmp_path, content, flipped):
-    if flipped == "truncated":
-        changed = content[: len(content) // 2]
-    elif flipped == "marked":  # the checksum alone is lost: the archive itself is complete
-        changed = content[: content.rindex(b"\n")]
-    elif flipped == "empty":
-        changed = b""
-    else:
-        changed = bytearray(content)
-        changed[int(flipped * (len(content) - 1))] ^= 1
-    (tmp_path / "x.npz").write_bytes(changed)
-    with pytest.raises(checkpoints.Damaged, match="x.npz is damaged"):
-        checkpoints.read(tmp_path / "x.npz")
-
-
-def test_a_file_that_is_lost_or_cannot_be_read_is_damaged(tmp_path):
-    with pytest.raises(checkpoints.Damaged, match="x.npz is missing"):
-        checkpoints.read(tmp_path / "x.npz")
-    (tmp_path / "x.npz").mkdir()
-    with pytest.raises(checkpoints.Damaged, match="x.npz cannot be read .Is a directory"):
-        checkpoints.read(tmp_path / "x.npz")
-
-
-def test_another_format_is_a_sentence(tmp_path):
-    checkpoints.write(tmp_path / "new.npz", {}, {"format": 9})
-    with pytest.raises(BadInput, match="new.npz is of format 9 and") as caught:
-        checkpoints.read(tmp_path / "new.npz")
-    assert not isinstance(caught.value, checkpoints.Damaged)  # none is silently passed over
-
-
-def test_another_model_or_optimizer_is_refused_by_name_and_changes_nothing():
-    arrays = checkpoints.snapshot(state(trainer()))
-    for other, said in (
-        (trainer(tf_bdecay.SGD(0.1)), "of another model or optimizer.*only in"),
-        (trainer(dropout=0.1), "of another model or optimizer.*seed_generator_state"),
-    ):
-        before = values(state(other).values())
-        with pytest.raises(BadInput, match=said):
-            checkpoints.assign("x.npz", arrays, state(other))
-        for a, b in zip(before, values(state(other).values()), strict=True):
-            np.testing.assert_array_equal(a, b)
-    made = state(trainer())
-    label = next(k for k in made if k.endswith("/kernel"))
-    arrays[label] = arrays[label].astype("float64")
-    with pytest.raises(BadInput, match="kernel.*float64.*there and float32"):
-        checkpoints.assign("x.npz", arrays, made)
+from tf_bdecay.storage import checkpoint_file, checkpoints
 
 
 def test_a_disk_that_is_full_leaves_the_last_checkpoint_whole(tmp_path):
     code = """
 import pathlib, resource, sys
 import numpy as np
-from tf_bdecay.storage import checkpoints
+from tf_bdecay.storage import checkpoint_file, checkpoints
 
 folder, array = pathlib.Path(sys.argv[1]), np.arange(100_000)
 checkpoints.save(folder, {"a": array}, {"update": 1}, keep=1)
@@ -140,7 +45,7 @@ def test_a_kill_while_it_is_written_leaves_the_one_before(tmp_path):
     code = """
 import os, pathlib, signal, sys
 import numpy as np
-from tf_bdecay.storage import checkpoints
+from tf_bdecay.storage import checkpoint_file, checkpoints
 
 folder = pathlib.Path(sys.argv[1])
 checkpoints.save(folder, {"a": np.arange(3)}, {"update": 1}, keep=1)
@@ -184,9 +89,9 @@ def test_the_best_stays_whatever_its_age(tmp_path):
     put(tmp_path, 2, best=True)
     put(tmp_path, 3, 4, keep=1)
     assert names(tmp_path) == ["best.npz", "kept.json", "update_00000004.npz"]
-    assert checkpoints.read(tmp_path / "best.npz")[1]["update"] == 2
+    assert checkpoint_file.read(tmp_path / "best.npz")[1]["update"] == 2
     put(tmp_path, 5, best=True)
-    assert checkpoints.read(tmp_path / "best.npz")[1]["update"] == 5
+    assert checkpoint_file.read(tmp_path / "best.npz")[1]["update"] == 5
 
 
 def test_there_is_none_in_a_new_folder(tmp_path):
@@ -296,11 +201,11 @@ def meta_of(value):
         meta_of([]),
         meta_of({}),
         meta_of({"format": "3", "update": 2}),
-        meta_of({"format": checkpoints.FORMAT}),
-        meta_of({"format": checkpoints.FORMAT, "update": -2}),
-        meta_of({"format": checkpoints.FORMAT, "update": "2"}),
-        meta_of({"format": checkpoints.FORMAT, "update": True}),
-        meta_of({"format": checkpoints.FORMAT, "update": 7}),
+        meta_of({"format": checkpoint_file.FORMAT}),
+        meta_of({"format": checkpoint_file.FORMAT, "update": -2}),
+        meta_of({"format": checkpoint_file.FORMAT, "update": "2"}),
+        meta_of({"format": checkpoint_file.FORMAT, "update": True}),
+        meta_of({"format": checkpoint_file.FORMAT, "update": 7}),
     ],
 )
 def test_a_checkpoint_of_a_stranger_is_set_aside_for_an_older_one(tmp_path, content):

@@ -5,7 +5,7 @@ import warnings
 
 from tf_bdecay.callbacks import run_record
 from tf_bdecay.errors import BadInput, first_line, require
-from tf_bdecay.storage import checkpoints
+from tf_bdecay.storage import checkpoint_file, checkpoints
 from tf_bdecay.storage.files import fits, is_count, locked
 
 _META = {
@@ -76,7 +76,7 @@ def newest(folder, run, names, source, at_once):
 
     def check(path, meta):
         if not fits(meta, _META):
-            raise checkpoints.Damaged(f"The checkpoint {path} is not one of Resume.")
+            raise checkpoint_file.Damaged(f"The checkpoint {path} is not one of Resume.")
 
     found = checkpoints.read_newest(folder, warn, check)
     if found is None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from tf_bdecay import keras_private
 from tf_bdecay.errors import BadInput, first_line, require, shown
-from tf_bdecay.storage import checkpoints
+from tf_bdecay.storage import checkpoint_file
 
 _METRIC, _COPIES, _CALLBACK = "metric/", "copies/", "callback/"
 
@@ -93,7 +93,7 @@ def assign(path, arrays, model):
     """
     variables = variables_of(model)
     mine = {k: a for k, a in arrays.items() if not k.startswith((_METRIC, _COPIES, _CALLBACK))}
-    checkpoints.assign(path, mine, variables)
+    checkpoint_file.assign(path, mine, variables)
     for label, variable in variables.items():
         if _COPIES + label in arrays:
             _assign_copies(model, variable, arrays[_COPIES + label])

@@ -10,7 +10,7 @@ from tf_bdecay.distribution import strategies
 from tf_bdecay.errors import BadInput, first_line
 from tf_bdecay.sharpness_command import examples, losses
 from tf_bdecay.sharpness_command.subject import is_own
-from tf_bdecay.storage import checkpoints
+from tf_bdecay.storage import checkpoint_file
 from tf_bdecay.training.building import datasets, parts, saved
 from tf_bdecay.training.step.trainer import Trainer
 
@@ -116,6 +116,6 @@ def read_weights(path, model):
     Raises:
         BadInput: the checkpoint is damaged, or of another architecture. No variable has changed.
     """
-    arrays, _ = checkpoints.read(path)
+    arrays, _ = checkpoint_file.read(path)
     ours = {label: array for label, array in arrays.items() if label.startswith("model/")}
-    checkpoints.assign(path, ours, checkpoints.state_of(model))
+    checkpoint_file.assign(path, ours, checkpoint_file.state_of(model))

@@ -3,7 +3,7 @@
 import csv
 import json
 
-from tf_bdecay.storage import checkpoints, events
+from tf_bdecay.storage import checkpoint_file, checkpoints, events
 
 TIMES = ("images_per_second", "seconds")  # columns that no two runs share
 TABLES = ("metrics.csv", "layers.csv")
@@ -36,7 +36,7 @@ def _of_variables(expected, other):
     names = [checkpoints.newest(path / "checkpoints") for path in (expected, other)]
     if names[0].name != names[1].name:
         return [f"the last checkpoint is {names[1].name}, not {names[0].name}"]
-    (ours, meta), (theirs, their_meta) = map(checkpoints.read, names)
+    (ours, meta), (theirs, their_meta) = map(checkpoint_file.read, names)
     found = [
         f"{label} differs"
         for label in sorted({*ours, *theirs})

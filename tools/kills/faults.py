@@ -3,7 +3,7 @@
 import os
 import pathlib
 
-from tf_bdecay.storage import checkpoints
+from tf_bdecay.storage import checkpoint_file, checkpoints
 
 
 def cut_short(path):
@@ -15,8 +15,8 @@ def cut_short(path):
 def wrong_meta(path):
     """The newest checkpoint is complete and says that it is two epochs further than it is."""
     newest = _newest(path)
-    arrays, meta = checkpoints.read(newest)
-    checkpoints.write(newest, arrays, {**meta, "epoch": meta["epoch"] + 2})
+    arrays, meta = checkpoint_file.read(newest)
+    checkpoint_file.write(newest, arrays, {**meta, "epoch": meta["epoch"] + 2})
 
 
 def garbled_list(path):

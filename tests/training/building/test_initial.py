@@ -10,7 +10,7 @@ import pytest
 from configs import digits_resnet18
 from tests.training.small import network, values
 from tf_bdecay.errors import BadInput
-from tf_bdecay.storage import checkpoints
+from tf_bdecay.storage import checkpoint_file, checkpoints
 from tf_bdecay.training.building import initial, parts
 from tf_bdecay.training.config.dotted import flatten
 
@@ -172,9 +172,9 @@ def test_a_network_of_a_checkpoint_is_made_of_its_config(tmp_path):
     run = tmp_path / "run"
     (run / "checkpoints").mkdir(parents=True)
     (run / "config.json").write_text(json.dumps(flatten(config)))
-    arrays = checkpoints.snapshot(checkpoints.state_of(model, keras.optimizers.SGD()))
+    arrays = checkpoint_file.snapshot(checkpoint_file.state_of(model, keras.optimizers.SGD()))
     arrays = {label: a for label, a in arrays.items() if label.startswith("model/")}
-    checkpoints.write(run / "checkpoints" / "update_00000003.npz", arrays, {"update": 3})
+    checkpoint_file.write(run / "checkpoints" / "update_00000003.npz", arrays, {"update": 3})
     here = parts.make_model(config, Images(10, (16, 16, 1)))
     loaded = initial.load(initial.find(run), here)
     assert (loaded.head, loaded.variables) == ("logits", len(model.weights) - 2)

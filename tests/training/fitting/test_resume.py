@@ -13,7 +13,7 @@ from tf_bdecay import keras_private
 from tf_bdecay.callbacks import PreciseStatistics
 from tf_bdecay.distribution import signals
 from tf_bdecay.errors import BadInput
-from tf_bdecay.storage import checkpoints
+from tf_bdecay.storage import checkpoint_file, checkpoints
 from tf_bdecay.storage.saver import Saver
 from tf_bdecay.training.fitting import epoch_metrics, resume
 
@@ -68,7 +68,7 @@ def test_every_few_minutes(made, tmp_path):
 def test_the_best_is_that_of_the_evaluated_accuracy(made, tmp_path):
     metas = fit(made, tmp_path, epochs=4)
     assert [meta["best"] for meta in metas] == sorted(meta["best"] for meta in metas)
-    _, best = checkpoints.read(tmp_path / checkpoints.BEST)
+    _, best = checkpoint_file.read(tmp_path / checkpoints.BEST)
     first = next(meta for meta in metas if meta["best"] == metas[-1]["best"])
     assert best["update"] == first["update"]
 
@@ -77,7 +77,7 @@ def test_metrics_of_an_epoch_that_has_not_ended_are_in_it_and_of_no_other(made, 
     fit(made, tmp_path, epochs=2, every_updates=2)
     held = {
         meta["update"]: [label for label in arrays if label.startswith("metric/")]
-        for arrays, meta in map(checkpoints.read, tmp_path.glob("update_*"))
+        for arrays, meta in map(checkpoint_file.read, tmp_path.glob("update_*"))
     }
     assert {update: bool(labels) for update, labels in held.items()} == {
         2: True, 4: False, 6: True, 8: False,
@@ -87,12 +87,12 @@ def test_metrics_of_an_epoch_that_has_not_ended_are_in_it_and_of_no_other(made, 
 def test_a_checkpoint_without_a_metric_of_today_goes_on_with_zeros_for_it(made, tmp_path):
     fit(made, tmp_path, epochs=1, every_updates=2)
     path = tmp_path / "update_00000002.npz"
-    arrays, meta = checkpoints.read(path)
+    arrays, meta = checkpoint_file.read(path)
     labels = sorted(label for label in arrays if label.startswith("metric/"))
     before = {label: array for label, array in arrays.items() if label not in labels[-2:]}
     for newer in tmp_path.glob("*"):
         newer.unlink()
-    checkpoints.write(path, before, meta)
+    checkpoint_file.write(path, before, meta)
     said = []
     start = resume.restore(tmp_path, made, said.append)
     assert "over the rest of the running epoch only" in said[0]
@@ -100,7 +100,7 @@ def test_a_checkpoint_without_a_metric_of_today_goes_on_with_zeros_for_it(made, 
     for label, array in start.metrics.items():
         expected = np.zeros_like(arrays[label]) if label in labels[-2:] else arrays[label]
         np.testing.assert_array_equal(array, expected)
-    checkpoints.write(path, {k: v for k, v in arrays.items() if k != labels[0]}, meta)
+    checkpoint_file.write(path, {k: v for k, v in arrays.items() if k != labels[0]}, meta)
     with pytest.raises(BadInput, match="of a run with other metrics"):
         resume.restore(tmp_path, made, said.append)
 
@@ -172,8 +172,8 @@ def test_a_stock_model_of_keras_resumes_inside_an_epoch_to_the_same_bits(tmp_pat
     assert {name: second[name] + third[name] for name in history} == {
         name: values[1:] for name, values in history.items()
     }
-    ours, _ = checkpoints.read(tmp_path / "cut" / "update_00000012.npz")
-    theirs, _ = checkpoints.read(tmp_path / "expected" / "update_00000012.npz")
+    ours, _ = checkpoint_file.read(tmp_path / "cut" / "update_00000012.npz")
+    theirs, _ = checkpoint_file.read(tmp_path / "expected" / "update_00000012.npz")
     assert {label: array.tobytes() for label, array in ours.items()} == {
         label: array.tobytes() for label, array in theirs.items()
     }

@@ -14,7 +14,7 @@ import zipfile
 import numpy as np
 
 from tf_bdecay.errors import BadInput, require, shown
-from tf_bdecay.storage import checkpoints
+from tf_bdecay.storage import checkpoint_file, checkpoints
 from tf_bdecay.storage.files import read_json, sha256_of
 from tf_bdecay.training.building import run_pictures
 
@@ -194,13 +194,13 @@ def _read(source, model):
 
         return {path: v.numpy() for path, v in _by_path(saved.load(source.file)).items()}
     try:
-        arrays, _ = checkpoints.read(source.file)
-    except checkpoints.Damaged as error:
+        arrays, _ = checkpoint_file.read(source.file)
+    except checkpoint_file.Damaged as error:
         raise BadInput(f"{str(error).rstrip('.')}: name another one, or its workdir.") from error
     arrays = {label: a for label, a in arrays.items() if label.startswith(_MODEL)}
     network = _network(source, arrays, model)
-    state = checkpoints.state_of(network)
-    checkpoints.check_same(source.file, arrays, state)
+    state = checkpoint_file.state_of(network)
+    checkpoint_file.check_same(source.file, arrays, state)
     values = {id(variable): arrays[label] for label, variable in state.items()}
     return {path: values[id(variable)] for path, variable in _by_path(network).items()}
 

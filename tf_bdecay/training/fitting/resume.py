@@ -23,7 +23,7 @@ import numpy as np
 
 from tf_bdecay.distribution import sharding, signals, strategies
 from tf_bdecay.errors import BadInput, require, shown
-from tf_bdecay.storage import checkpoints
+from tf_bdecay.storage import checkpoint_file, checkpoints
 from tf_bdecay.storage.files import fits, is_count
 from tf_bdecay.training.fitting import epoch_metrics
 from tf_bdecay.training.fitting.counts_updates import CountsUpdates
@@ -182,8 +182,8 @@ class Checkpoints(CountsUpdates):
             "best": self._best,
             "callbacks": states,
         }
-        state = checkpoints.state_of(self.model, self.model.optimizer)
-        self.saver.save({**checkpoints.snapshot(state), **metrics}, meta, best, self._flushes())
+        state = checkpoint_file.state_of(self.model, self.model.optimizer)
+        self.saver.save({**checkpoint_file.snapshot(state), **metrics}, meta, best, self._flushes())
 
     def _flush(self):
         self._flushed = time.monotonic()
@@ -223,7 +223,7 @@ def restore(folder, model, say, updates_per_epoch=None, epochs=None):
     metrics = {label: arrays.pop(label) for label in own}
     metrics = _with_newer(path, metrics, model, say)
     _check_metrics(path, metrics, model)
-    checkpoints.assign(path, arrays, checkpoints.state_of(model, model.optimizer))
+    checkpoint_file.assign(path, arrays, checkpoint_file.state_of(model, model.optimizer))
     say(f"Going on from {path}, after update {meta['update']} and epoch {meta['epoch']}.")
     return Position(meta["update"], meta["epoch"], metrics, meta["callbacks"], meta["best"])
 
@@ -236,7 +236,7 @@ def _check(path, meta, per_epoch, epochs):
         right = meta["epoch"] <= epochs and begun <= meta["update"] <= begun + per_epoch
         right = right and meta["update"] <= epochs * per_epoch
     if not right:
-        raise checkpoints.Damaged(f"The checkpoint {path} is not of this run: {shown(meta)}.")
+        raise checkpoint_file.Damaged(f"The checkpoint {path} is not of this run: {shown(meta)}.")
 
 
 def _with_newer(path, metrics, model, say):
@@ -280,9 +280,9 @@ def _read_newest(folder, strategy, warn, check):
     path = pathlib.Path(folder, chosen[0])
     where = "--workdir must be on a file system that all workers share."
     try:
-        arrays, meta = checkpoints.read(path)
+        arrays, meta = checkpoint_file.read(path)
         check(path, meta)
-    except checkpoints.Damaged as error:
+    except checkpoint_file.Damaged as error:
         why = f"{str(error).rstrip('.')}, but the leader goes on from it: {where}"
         raise BadInput(why) from error
     require(
