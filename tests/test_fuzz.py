@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 from tf_bdecay import flag_reading, outcome
 from tf_bdecay.distribution import cluster
 from tf_bdecay.errors import BadInput
-from tf_bdecay.planning import formulas, worth
+from tf_bdecay.planning import machine, worth
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.tables import Table
 from tf_bdecay.training.config import config_file, keys
@@ -119,8 +119,8 @@ def test_a_command_line_is_refused_or_meant(arguments):
         options = command_line.parse(arguments, ROOT)
         check(options.config)
         if options.plan:
-            formulas.parse_devices(options.devices or formulas.DEFAULT_DEVICES)
-            formulas.check_hardware(options.memory_gb, options.bandwidth_gbps, options.flops)
+            machine.parse_devices(options.devices or machine.DEFAULT_DEVICES)
+            machine.check_hardware(options.memory_gb, options.bandwidth_gbps, options.flops)
             if options.noise_scale is not None:
                 worth.read(options.noise_scale)
         elif not options.workers and options.strategy != "multi_worker":

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import math
 import os
 import pathlib
 import subprocess
@@ -13,6 +12,7 @@ import pytest
 from tf_bdecay import models
 from tf_bdecay.errors import BadInput
 from tf_bdecay.planning import costs, formulas
+from tf_bdecay.planning.machine import Hardware
 
 SCRIPT = pathlib.Path(__file__).with_name("measured_step.py")
 ROOT = SCRIPT.parents[2]
@@ -22,54 +22,12 @@ COSTS = costs.Costs(
     flops=10, kept_bytes=100, weight_bytes=1000, gradient_bytes=1000, moment_bytes=2000
 )
 TASK = formulas.Task(batch=64, ghost=4, updates=50, warmup_updates=15, peak=0.02)
-HARDWARE = formulas.Hardware(memory=None, bandwidth=1e4, flops=1e3)
+HARDWARE = Hardware(memory=None, bandwidth=1e4, flops=1e3)
 
 
 @pytest.fixture(autouse=True)
 def fresh_keras_state():
     """None is needed here, and clearing it takes longer than most of these tests."""
-
-
-@pytest.mark.parametrize(
-    "text, counts",
-    [
-        ("8", [8]),
-        ("1", [1]),
-        ("1,8,64", [1, 8, 64]),
-        ("64,8,8,1", [1, 8, 64]),
-        ("1..8", [1, 2, 4, 8]),
-        ("1..4096", [2**i for i in range(13)]),
-        ("1..9", [1, 2, 4, 8]),
-        ("3..13", [3, 6, 12]),
-        ("5..5", [5]),
-    ],
-)
-def test_device_counts(text, counts):
-    assert formulas.parse_devices(text) == counts
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "0", "-1", "1.5", "1,", "0..8", "8..1", "1...8", "1..", "GPU:0", "a", "1,0", "1e3", "²",
-     "1" * 10, " 8"],
-)  # fmt: skip
-def test_other_device_counts_are_refused_in_a_sentence(text):
-    with pytest.raises(BadInput, match="--devices of plan mode must be counts of devices") as error:
-        formulas.parse_devices(text)
-    assert str(error.value).endswith(f"Received: {text!r}")
-
-
-@pytest.mark.parametrize("name", ["memory_gb", "bandwidth_gbps", "flops"])
-@pytest.mark.parametrize("value", [0, -1.0, math.nan, math.inf, True, "16"])
-def test_a_property_of_hardware_is_a_number_above_zero(name, value):
-    with pytest.raises(BadInput, match=f"--{name} must be a number > 0. Received: "):
-        formulas.check_hardware(**{name: value})
-
-
-def test_hardware_is_in_bytes_and_what_is_not_known_stays_so():
-    found = formulas.check_hardware(16, 2.5, 1e12)
-    assert found == formulas.Hardware(memory=16e9, bandwidth=2.5e9, flops=1e12)
-    assert formulas.check_hardware() == formulas.Hardware(None, None, None)
 
 
 def test_memory_adds_up():
@@ -154,12 +112,12 @@ def test_one_device_reduces_nothing():
 
 
 def test_what_is_not_given_is_not_guessed():
-    blind = formulas.row(TASK, COSTS, 4, formulas.Hardware())
+    blind = formulas.row(TASK, COSTS, 4, Hardware())
     assert blind.micro_batches == 1 and blind.all_reduce_bytes == 1500
     assert blind.compute_s is blind.all_reduce_s is blind.update_s is blind.efficiency is None
-    half = formulas.row(TASK, COSTS, 4, formulas.Hardware(flops=1e3))
+    half = formulas.row(TASK, COSTS, 4, Hardware(flops=1e3))
     assert half.compute_s and half.update_s is None
-    assert formulas.stops_at(TASK, COSTS, [half], formulas.Hardware(flops=1e3)) is None
+    assert formulas.stops_at(TASK, COSTS, [half], Hardware(flops=1e3)) is None
 
 
 def test_scaling_stops_where_doubling_gains_less_than_a_quarter():

@@ -9,12 +9,12 @@ from rich.console import Console
 from configs import cifar10_resnet18, cifar10_resnet18_sgd, cifar10_vgg11, digits_resnet18
 from tf_bdecay import data
 from tf_bdecay.errors import BadInput
-from tf_bdecay.planning import formulas, page
+from tf_bdecay.planning import machine, page
 from tf_bdecay.training.building import parts
 
 
 def page_of(config, devices, **hardware):
-    counts, device = formulas.parse_devices(devices), formulas.check_hardware(**hardware)
+    counts, device = machine.parse_devices(devices), machine.check_hardware(**hardware)
     shown, rows = page.plan(config, counts, device)
     text = io.StringIO()
     Console(file=text, width=160).print(shown)
@@ -95,7 +95,7 @@ def test_a_kept_remainder_must_be_shared_too():
     with pytest.raises(
         BadInput, match="divide the last batch of an epoch of 1438 images: .* = 94$"
     ):
-        page.plan(config, [1], formulas.Hardware())
+        page.plan(config, [1], machine.Hardware())
     config = cifar10_resnet18.get_config()
     config.model.width, config.model.ghost_batch_size, config.data.remainder = 8, 16, "keep"
     text, rows = page_of(config, "1,2")

@@ -48,8 +48,8 @@ def plan(config, counts, hardware, noise=None):
 
     Args:
         config: a ConfigDict that passed `checks.check`.
-        counts: numbers of devices, as of `formulas.parse_devices`.
-        hardware: a `formulas.Hardware`.
+        counts: numbers of devices, as of `machine.parse_devices`.
+        hardware: a `machine.Hardware`.
         noise: a `worth.Noise`, None for none.
 
     Returns:

@@ -7,7 +7,7 @@ from tf_bdecay import extras, flag_reading, outcome, quirks, streams
 from tf_bdecay.distribution import cluster as clusters
 from tf_bdecay.distribution import workers
 from tf_bdecay.errors import BadInput
-from tf_bdecay.planning import formulas, worth
+from tf_bdecay.planning import machine, worth
 from tf_bdecay.training.building import initial, run_pictures
 from tf_bdecay.training.config import checks, config_file, keys
 from tf_bdecay.training.config.dotted import flatten
@@ -300,8 +300,8 @@ def plan(options):
     Returns:
         The exit code.
     """
-    counts = formulas.parse_devices(options.devices or formulas.DEFAULT_DEVICES)
-    hardware = formulas.check_hardware(options.memory_gb, options.bandwidth_gbps, options.flops)
+    counts = machine.parse_devices(options.devices or machine.DEFAULT_DEVICES)
+    hardware = machine.check_hardware(options.memory_gb, options.bandwidth_gbps, options.flops)
     noise = None if options.noise_scale is None else worth.read(options.noise_scale)
     with quirks.silent_stderr():
         from rich.console import Console
