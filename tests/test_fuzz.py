@@ -189,7 +189,7 @@ def test_files_of_a_stranger_are_refused_or_read(files):
             workdir = Workdir(path, DEFAULT)
             result = workdir.result
             assert result is None or float(result["test_accuracy"]) is not None
-            workdir.check_deterministic(True, lambda sentence: None)
+            workdir.starts.check_deterministic(True, lambda sentence: None)
             with workdir.lock():
                 found = checkpoints.read_newest(workdir.checkpoints, lambda sentence: None)
                 assert found is None or found[2]["update"] == 2

@@ -91,7 +91,7 @@ def _train(experiment, workdir, console, deterministic, source):
     if leads:
         begin = {"epoch": start.epoch, "update": start.update}
         if start.update:
-            workdir.check_deterministic(deterministic, say)
+            workdir.starts.check_deterministic(deterministic, say)
         record = {"strategy": strategies.name(strategy), "deterministic": deterministic}
         record |= datasets.strong_augmentation(experiment.config).versions()
         of_files = experiment.config.data.name == "pictures"

@@ -118,8 +118,8 @@ class _Command:
                 workdir.check_new()
             if options.eval_only:
                 source = initial.find(workdir.path, "--workdir", self._print)
-            else:
-                workdir.check_initial(options.init_from)
+            elif options.init_from is not None and workdir.begun:  # it goes on with its own
+                workdir.starts.check_initial(options.init_from)
         if options.init_from is not None and not (workdir and workdir.begun):
             source = initial.find(options.init_from, warn=self._print)
         return workdir, source

@@ -2,13 +2,11 @@
 
 import json
 import math
-import re
 
 import pytest
 
 from tf_bdecay.errors import BadInput
 from tf_bdecay.storage import checkpoints
-from tf_bdecay.training.building import initial
 from tf_bdecay.training.records import workdir as workdirs
 from tf_bdecay.training.records.workdir import Workdir, check_new_folder
 
@@ -125,71 +123,12 @@ def test_files_of_something_else_are_named(tmp_path, name, content):
         _ = Workdir(tmp_path, CONFIG).result
 
 
-@pytest.mark.parametrize(
-    "starts, now, said",
-    [
-        ([], True, None),
-        ([{"from": {"update": 0}}], True, None),  # of a version that did not record it
-        ([{"from": {"update": 0}, "deterministic": True}], True, None),
-        ([{"from": {"update": 0}, "deterministic": True}], False, "with .* goes on without it"),
-        (
-            [
-                {"from": {"update": 0}, "deterministic": False},
-                {"from": {"update": 0}, "deterministic": True},  # no checkpoint: all over again
-            ],
-            True,
-            None,
-        ),
-    ],
-)
-def test_what_is_said_about_determinism(tmp_path, starts, now, said):
-    (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "versions.json").write_text(json.dumps(starts))
-    lines = []
-    Workdir(tmp_path, {}).check_deterministic(now, lines.append)
-    assert len(lines) == (said is not None)
-    assert said is None or re.search(said, lines[0])
-
-
-def begun(path, record):
-    """A workdir with a checkpoint, of a run that started as the record says."""
-    workdir = Workdir(path, CONFIG)
-    workdir.open({"from": {"update": 0, "epoch": 0}, **record})
+def test_a_run_has_begun_once_there_is_a_checkpoint(tmp_path):
+    workdir = Workdir(tmp_path, CONFIG)
+    workdir.open({"from": {"update": 0, "epoch": 0}})
     assert not workdir.begun
     checkpoints.save(workdir.checkpoints, {}, {"update": 3}, keep=1)
-    workdir.open({"from": {"update": 3, "epoch": 0}})
     assert workdir.begun
-    return workdir
-
-
-def test_a_run_goes_on_with_the_weights_that_it_began_from_and_with_no_others(tmp_path):
-    one, same, other = (tmp_path / name for name in ("one.npz", "same.npz", "other.npz"))
-    (tmp_path / "config.json").write_text('{"model.name": "resnet18"}')
-    folder = tmp_path / "weights"
-    folder.mkdir()
-    for path, content in ((one, b"1"), (same, b"1"), (other, b"2")):
-        (folder / path.name).write_bytes(content)
-    one, same, other = (folder / path.name for path in (one, same, other))
-    record = initial.find(one).record()
-    workdir = begun(tmp_path / "run", {"init_from": record})
-    for given in (None, one, str(one), same):
-        workdir.check_initial(given)
-    for given in (other, tmp_path / "nowhere"):
-        with pytest.raises(BadInput, match=re.escape(f"began from {one}, not from --init_from=")):
-            workdir.check_initial(given)
-    one.unlink()  # a run that goes on needs them no more
-    workdir.check_initial(one)
-    with pytest.raises(BadInput, match="began from new weights, not from --init_from="):
-        begun(tmp_path / "new", {}).check_initial(other)
-    Workdir(tmp_path / "unborn", CONFIG).check_initial(other)
-
-
-@pytest.mark.parametrize("record", [1, {}, {"path": 1, "sha256": ""}])
-def test_a_record_of_weights_that_is_none_is_refused(tmp_path, record):
-    workdir = Workdir(tmp_path, CONFIG)
-    workdir.open({"init_from": record})
-    with pytest.raises(BadInput, match="versions.json"):
-        _ = workdir.starts
 
 
 def test_a_new_folder_is_one_that_can_be_made_or_is_empty(tmp_path):

@@ -19,14 +19,13 @@ from tf_bdecay.errors import BadInput, require, shown
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.files import (
     fits,
-    is_count,
     json_ready,
     locked,
     read_json,
-    versions,
     write_json,
 )
-from tf_bdecay.training.building import initial, run_pictures
+from tf_bdecay.training.building import run_pictures
+from tf_bdecay.training.records.starts import Starts
 
 ANOTHER = "choose another --workdir"  # where a file is not what a run left there
 _UNSET = "(not there)"
@@ -61,18 +60,6 @@ _AT_THE_END = (
 def _is_measured(value):
     """A number, or one that JSON has no word for: "nan"."""
     return fits(value, (int, float)) or value in ("nan", "inf", "-inf")
-
-
-def _is_start(value):
-    """What `open` records."""
-    begin = value.get("from", {}) if isinstance(value, dict) else None
-    initial = value.get("init_from") if isinstance(value, dict) else None
-    return (
-        isinstance(begin, dict)
-        and (initial is None or fits(initial, {"path": str, "sha256": str}))
-        and all(is_count(number) for number in begin.values())
-        and isinstance(value.get("deterministic", False), bool)
-    )
 
 
 def not_finite(result):
@@ -187,59 +174,13 @@ class Workdir:
 
     @property
     def starts(self):
-        """What was recorded at each start so far, a list of dicts."""
-        file = self.path / "versions.json"
-        return read_json(file, [_is_start], ANOTHER) if file.exists() else []
+        """What was recorded of its starts."""
+        return Starts(self.path, ANOTHER)
 
     @property
     def begun(self):
         """Whether a run goes on or is finished here, rather than starts."""
         return self.result is not None or checkpoints.newest(self.checkpoints) is not None
-
-    def check_initial(self, given):
-        """Checks that a run which has begun started from these weights.
-
-        Args:
-            given: the path of --init_from, or None: a run that goes on has its own weights.
-
-        Raises:
-            BadInput: it started from others.
-        """
-        if given is None or not self.begun:
-            return
-        since = self._starts_since_begin()
-        record = since[0].get("init_from") if since else None
-        path = os.path.abspath(given)  # where it was then: it may be gone, or have gone on
-        if record and (path == record["path"] or _digest(given) == record["sha256"]):
-            return
-        began = record["path"] if record else "new weights"
-        raise BadInput(
-            f"--workdir={self.path} holds a run that began from {began}, not from --init_from="
-            f"{given}: choose another --workdir, or leave --init_from out to go on."
-        )
-
-    def _starts_since_begin(self):
-        """What was recorded since the run last started from the beginning."""
-        starts = self.starts
-        begins = [i for i, start in enumerate(starts) if start.get("from", {}).get("update") == 0]
-        return starts[begins[-1] :] if begins else starts
-
-    def check_deterministic(self, deterministic, say):
-        """Warns where a run resumes with another --deterministic: its bits may change.
-
-        Of starts that did not record it nothing is said.
-
-        Args:
-            deterministic: as it is now.
-            say: called with a line for a person.
-        """
-        since = self._starts_since_begin()
-        if any(start.get("deterministic", deterministic) != deterministic for start in since):
-            had, has = ("without", "with") if deterministic else ("with", "without")
-            say(
-                f"Warning: this run was {had} --deterministic before and goes on {has} it: its "
-                "bits may differ from those of a run that was not interrupted."
-            )
 
     def open(self, start):
         """Creates the folder where it is not there, and records a start.
@@ -250,7 +191,7 @@ class Workdir:
         self.path.mkdir(parents=True, exist_ok=True)
         if not (self.path / "config.json").exists():
             write_json(self.path / "config.json", self.config)
-        write_json(self.path / "versions.json", [*self.starts, {**start, **versions()}])
+        self.starts.add(start)
 
     def check_pictures(self, record, resumes):
         """Writes which pictures a run has, or compares them with what it had before.
@@ -316,14 +257,6 @@ class Workdir:
 
 def _word(value):
     return value if isinstance(value, str) and len(value) < 100 else shown(value, 100)
-
-
-def _digest(path):
-    """The digest of weights, or None where there are none any more."""
-    try:
-        return initial.find(path, warn=lambda sentence: None).digest
-    except (BadInput, OSError):
-        return None
 
 
 def _unstarted(name):

@@ -1,0 +1,102 @@
+"""versions.json: what was recorded at every start of a run, and what must be as it was then."""
+
+import os
+import pathlib
+
+from tf_bdecay.errors import BadInput
+from tf_bdecay.storage.files import fits, is_count, read_json, versions, write_json
+from tf_bdecay.training.building import initial
+
+
+class Starts:
+    """The starts of the run in a folder.
+
+    Args:
+        folder: the run's; it need not exist.
+        otherwise: what its user can do where the file is damaged, for the message.
+    """
+
+    def __init__(self, folder, otherwise):
+        self.folder, self._otherwise = pathlib.Path(folder), otherwise
+        self._file = self.folder / "versions.json"
+
+    def all(self):
+        """A list of dicts, the first start's first.
+
+        Raises:
+            BadInput: the file is damaged.
+        """
+        if not self._file.exists():
+            return []
+        return read_json(self._file, [_is_start], self._otherwise)
+
+    def add(self, start):
+        """Records one.
+
+        Args:
+            start: dict of what to record besides the versions, such as the strategy.
+        """
+        write_json(self._file, [*self.all(), {**start, **versions()}])
+
+    def since_begin(self):
+        """Those since the run last started from the beginning."""
+        starts = self.all()
+        begins = [i for i, start in enumerate(starts) if start.get("from", {}).get("update") == 0]
+        return starts[begins[-1] :] if begins else starts
+
+    def check_initial(self, given):
+        """Checks that a run which has begun started from these weights.
+
+        Args:
+            given: the path of --init_from.
+
+        Raises:
+            BadInput: it started from others.
+        """
+        since = self.since_begin()
+        record = since[0].get("init_from") if since else None
+        path = os.path.abspath(given)  # where it was then: it may be gone, or have gone on
+        if record and (path == record["path"] or _digest(given) == record["sha256"]):
+            return
+        began = record["path"] if record else "new weights"
+        raise BadInput(
+            f"--workdir={self.folder} holds a run that began from {began}, not from --init_from="
+            f"{given}: choose another --workdir, or leave --init_from out to go on."
+        )
+
+    def check_deterministic(self, deterministic, say):
+        """Warns where a run resumes with another --deterministic: its bits may change.
+
+        Of starts that did not record it nothing is said.
+
+        Args:
+            deterministic: as it is now.
+            say: called with a line for a person.
+        """
+        since = self.since_begin()
+        if any(start.get("deterministic", deterministic) != deterministic for start in since):
+            had, has = ("without", "with") if deterministic else ("with", "without")
+            say(
+                f"Warning: this run was {had} --deterministic before and goes on {has} it: its "
+                "bits may differ from those of a run that was not interrupted."
+            )
+
+
+def _is_start(value):
+    """What `open` records."""
+    begin = value.get("from", {}) if isinstance(value, dict) else None
+    initial = value.get("init_from") if isinstance(value, dict) else None
+    return (
+        isinstance(begin, dict)
+        and (initial is None or fits(initial, {"path": str, "sha256": str}))
+        and all(is_count(number) for number in begin.values())
+        and isinstance(value.get("deterministic", False), bool)
+    )
+
+
+def _digest(path):
+    """The digest of weights, or None where there are none any more."""
+    try:
+        return initial.find(path, warn=lambda sentence: None).digest
+    except (BadInput, OSError):
+        return None
