@@ -11,7 +11,6 @@ import tempfile
 
 import hypothesis
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
@@ -69,24 +68,33 @@ JSON = st.recursive(
 )
 
 
-def forms(function):
-    """A test twice: few inputs in `make test`, many in `make test-all`."""
+def forms(*strategies):
+    """A test of what strategies give, twice: few in `make test`, many in `make test-all`."""
 
-    def run(count):
-        health = [*hypothesis.HealthCheck]
-        settings = hypothesis.settings(
-            max_examples=count,
-            database=None,
-            deadline=None,
-            suppress_health_check=health,
-            phases=[hypothesis.Phase.generate],
-        )
-        settings(hypothesis.seed(count)(function))()
+    def decorate(function):
+        def run(count):
+            settings = hypothesis.settings(
+                max_examples=count,
+                database=None,
+                deadline=None,
+                suppress_health_check=[*hypothesis.HealthCheck],
+                phases=[hypothesis.Phase.generate],
+            )
 
-    run.__name__ = function.__name__
-    run.__doc__ = function.__doc__
-    marks = [QUICK, pytest.param(WHOLE, marks=pytest.mark.slow)]
-    return pytest.mark.parametrize("count", marks)(run)
+            @settings
+            @hypothesis.seed(count)
+            @hypothesis.given(st.tuples(*strategies))  # made anew: none takes settings twice
+            def tried(values):
+                function(*values)
+
+            tried()
+
+        run.__name__ = function.__name__
+        run.__doc__ = function.__doc__
+        marks = [QUICK, pytest.param(WHOLE, marks=pytest.mark.slow)]
+        return pytest.mark.parametrize("count", marks)(run)
+
+    return decorate
 
 
 def sentence_of(error):
@@ -109,8 +117,7 @@ def same(a, b):
     return a == b or (isinstance(a, float) and math.isnan(a) and math.isnan(b))
 
 
-@forms
-@given(st.lists(ARGUMENTS, max_size=4))
+@forms(st.lists(ARGUMENTS, max_size=4))
 def test_a_command_line_is_refused_or_meant(arguments):
     try:
         if flag_reading.asks_for_help(arguments):
@@ -147,8 +154,7 @@ def test_a_command_line_is_refused_or_meant(arguments):
         Workdir(pathlib.Path(folder, "run"), flat)  # what is written is read as the same
 
 
-@forms
-@given(st.dictionaries(KEYS, JSON, max_size=4), st.sampled_from([*DEFAULT, None]))
+@forms(st.dictionaries(KEYS, JSON, max_size=4), st.sampled_from([*DEFAULT, None]))
 def test_a_config_of_any_values_is_refused_or_can_be_kept(changes, without):
     config = ConfigDict(config_file.load(config_file.DEFAULT_CONFIG, ROOT).to_dict())
     flat = {**flatten(config), **changes}
@@ -176,8 +182,7 @@ CONTENTS = st.one_of(
 )
 
 
-@forms
-@given(st.dictionaries(st.sampled_from(NAMES), CONTENTS, min_size=1, max_size=3))
+@forms(st.dictionaries(st.sampled_from(NAMES), CONTENTS, min_size=1, max_size=3))
 def test_files_of_a_stranger_are_refused_or_read(files):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder)
