@@ -58,23 +58,10 @@ def test_they_are_numpys_mean_over_batches_whatever_the_momentum(norm, ghost, mo
     assert layer.momentum == momentum
 
 
-@pytest.mark.parametrize("kind", ["arrays", "pair", "dataset", "endless", "list", "py_dataset"])
-def test_all_data_that_fit_takes(kind):
+def test_no_more_batches_are_read_than_asked():
     x, y = images()
-
-    class Batches(keras.utils.PyDataset):
-        def __len__(self):
-            return 3
-
-        def __getitem__(self, i):
-            return x[32 * i : 32 * (i + 1)], y[32 * i : 32 * (i + 1)]
-
-    dataset = tf.data.Dataset.from_tensor_slices((x, y)).batch(32)
-    data = {
-        "arrays": x, "pair": (x, y), "dataset": dataset, "endless": dataset.repeat(),
-        "list": list(dataset.as_numpy_iterator()), "py_dataset": Batches(),
-    }[kind]  # fmt: skip
-    statistics = found(precise_statistics(network(), data, 2, batch_size=32))
+    endless = tf.data.Dataset.from_tensor_slices((x, y)).batch(32).repeat()
+    statistics = found(precise_statistics(network(), endless, 2))
     np.testing.assert_allclose(statistics["moving_mean"], ghost_means(x[:64], 8)[0], rtol=1e-5)
 
 
@@ -161,12 +148,8 @@ def test_what_cannot_be_estimated_is_refused():
         precise_statistics(plain, x)
     with pytest.raises(BadInput, match="has no examples"):
         precise_statistics(network(), [])
-    with pytest.raises(BadInput, match="must be arrays, or batches.*Received: NoneType"):
+    with pytest.raises(BadInput, match="`data` of precise_statistics must be arrays, or batches"):
         precise_statistics(network(), None)
-    with pytest.raises(BadInput, match="one of a list. Received: tuple"):
-        precise_statistics(network(), (x.tolist(), x.tolist()))
-    with pytest.raises(BadInput, match="of one length"):
-        precise_statistics(network(), (x, x[:3]))
     with pytest.raises(BadInput, match="`batches`.*Received: batches=0"):
         PreciseStatistics(x, batches=0)
     plain.compile("sgd", "mse")

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from tf_bdecay import extras, keras_private
-from tf_bdecay.batches import bounds
+from tf_bdecay.callbacks.replica_batches import for_replicas
 from tf_bdecay.errors import check_count, require
 
 BATCHES = 30
@@ -133,8 +133,9 @@ class Passes:
         check_count("batches", batches, of="precise_statistics")
         check_count("batch_size", batch_size, of="precise_statistics", what="a number of examples")
         total = np.zeros(1 + sum(math.prod(v.shape) for v in self._variables))
+        found = for_replicas(self.model, data, batch_size, of="precise_statistics")
         with no_momentum(self._layers):
-            for batch in itertools.islice(_batches(self.model, data, batch_size), int(batches)):
+            for batch in itertools.islice(found, int(batches)):
                 total += self._sums(batch).numpy()
         examples, total = total[0], total[1:]
         require(examples > 0, "`data` of precise_statistics has no examples.")
@@ -241,67 +242,3 @@ def _at_inference(layer):
     names = ("moving_mean", "moving_variance", "moving_stddev")  # the last with `renorm`
     found = [getattr(layer, name, None) for name in names]
     return [variable for variable in found if variable is not None]
-
-
-def _batches(model, data, batch_size):
-    """Batches, each as `strategy.run` takes it: cut for the replicas where there are several."""
-    import tensorflow as tf
-
-    from tf_bdecay.distribution import sharding
-    from tf_bdecay.distribution.strategies import is_multi_worker
-
-    strategy = model.distribute_strategy
-    if is_multi_worker(strategy):
-        yield from sharding.cut_for_workers(strategy, data)
-        return
-    if isinstance(data, keras.utils.PyDataset):
-        whole = (data[i] for i in range(len(data)))
-    elif isinstance(data, tf.data.Dataset) or not _is_arrays(data):
-        whole = data
-    else:
-        whole = _cut(data, int(batch_size))
-    replicas = strategy.num_replicas_in_sync
-    wrong = (
-        "`data` of precise_statistics must be arrays, or batches of arrays, as `fit` takes them; "
-        f"numpy.array makes one of a list. Received: {type(data).__name__}"
-    )
-    require(hasattr(whole, "__iter__") or hasattr(whole, "__getitem__"), wrong)
-    for batch in whole:
-        require(_is_arrays(batch), wrong)
-        batch = keras.tree.map_structure(
-            lambda t: t if t is None else tf.convert_to_tensor(t), batch
-        )
-        if replicas == 1:
-            yield batch
-            continue
-
-        def part(context, batch=batch):
-            begin, end = bounds(
-                len(keras.tree.flatten(batch)[0]), context.replica_id_in_sync_group, replicas
-            )
-            return keras.tree.map_structure(lambda t: t if t is None else t[begin:end], batch)
-
-        yield strategy.experimental_distribute_values_from_function(part)
-
-
-def _is_arrays(data):
-    """Whether data are a structure of arrays; a list of tuples is one of batches."""
-    if isinstance(data, list) and all(isinstance(each, tuple) for each in data):
-        return False
-    leaves = [leaf for leaf in keras.tree.flatten(data) if leaf is not None]
-    return bool(leaves) and all(hasattr(leaf, "shape") for leaf in leaves)
-
-
-def _cut(arrays, size):
-    """Consecutive batches of a structure of arrays."""
-    lengths = {len(leaf) for leaf in keras.tree.flatten(arrays) if leaf is not None}
-    require(
-        len(lengths) == 1,
-        "The arrays of `data` of precise_statistics must be of one length. Received: lengths "
-        f"{sorted(lengths)}",
-    )
-    (length,) = lengths
-    for begin in range(0, max(length - size, 0) + 1, size):
-        yield keras.tree.map_structure(
-            lambda a, begin=begin: a if a is None else a[begin : begin + size], arrays
-        )
