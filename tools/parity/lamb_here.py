@@ -8,7 +8,16 @@ import tf_bdecay
 from tools.parity import lamb_cases
 
 
-def our_changes(case, dtype):
+def eagerly(optimizer, variables, gradient):
+    """One update from a dict of gradients in the order of the variables."""
+    tensors = [
+        keras.ops.convert_to_tensor(g, v.dtype)
+        for g, v in zip(gradient.values(), variables, strict=True)
+    ]
+    optimizer.apply(tensors, variables)
+
+
+def our_changes(case, dtype, apply=eagerly, **options):
     """Change of every parameter by `tf_bdecay.Lamb` after all updates of a case."""
     parameters, gradients = lamb_cases.arrays()
     variables = []
@@ -21,10 +30,11 @@ def our_changes(case, dtype):
         lamb_cases.RATE,
         weight_decay=tf_bdecay.decay.get(policy, **arguments),
         layer_adaptation=adaptation,
+        **options,
     )
     optimizer.build(variables)
     for t in range(lamb_cases.UPDATES):
-        optimizer.apply([keras.ops.convert_to_tensor(gradients[k][t], dtype) for k in parameters])
+        apply(optimizer, variables, {k: gradients[k][t] for k in parameters})
     return {
         path: keras.ops.convert_to_numpy(v.value) - parameters[path]
         for path, v in zip(parameters, variables, strict=True)
@@ -52,9 +62,14 @@ def optax_changes(case, dtype):
             weight_decay=lamb_cases.weight(case),
             mask={k: not k.endswith(without_decay) for k in theta} if without_decay else None,
         )
+
+        @jax.jit
+        def updated(g, state, theta):
+            updates, state = optimizer.update(g, state, theta)
+            return optax.apply_updates(theta, updates), state
+
         state = optimizer.init(theta)
         for t in range(lamb_cases.UPDATES):
             g = {k: jax.numpy.asarray(v[t], dtype) for k, v in gradients.items()}
-            updates, state = optimizer.update(g, state, theta)
-            theta = optax.apply_updates(theta, updates)
+            theta, state = updated(g, state, theta)
         return {k: v.__array__() - parameters[k] for k, v in theta.items()}
