@@ -1,5 +1,6 @@
 """What holds for every optimizer whatever its rule: one table, one test a property."""
 
+import functools
 import math
 
 import keras
@@ -28,6 +29,12 @@ def run(optimizer, steps=3, thetas=None, change=lambda g: g, dtype="float32"):
 
 def bits(variables):
     return [np.array(v.numpy()) for v in variables]
+
+
+@functools.cache
+def plain(name):
+    """The values after `run` without more arguments, which several properties compare with."""
+    return bits(run(table.make(name)))
 
 
 def assert_same(found, expected):
@@ -81,10 +88,10 @@ def test_the_order_of_the_variables_does_not_matter(name):
         thetas={k: thetas[k] for k in order},
         change=lambda g: {k: g[k] for k in order},
     )
-    plain = dict(zip(thetas, run(table.make(name)), strict=True))
+    in_order = dict(zip(thetas, plain(name), strict=True))
     for key, variable in zip(order, moved, strict=True):
         change = variable.numpy() - thetas[key]
-        expected = plain[key].numpy() - thetas[key]
+        expected = in_order[key] - thetas[key]
         assert problem.relative_error([change], [expected]) < 1e-5, key
 
 
@@ -120,12 +127,11 @@ def test_a_variable_without_gradient_stays_and_the_others_do_not_notice(name):
 
 
 def test_the_scale_of_the_loss_is_taken_out(name):
-    plain = run(table.make(name))
     scaled = run(
         table.make(name, loss_scale_factor=64.0),
         change=lambda g: {k: 64 * v for k, v in g.items()},
     )
-    assert_same(bits(scaled), bits(plain))  # a power of two has no rounding
+    assert_same(bits(scaled), plain(name))  # a power of two has no rounding
 
 
 def test_a_config_makes_the_same_optimizer_again(name):
@@ -248,7 +254,7 @@ def with_float8_scales():
 @pytest.mark.quick_rows(2)
 def test_the_scales_of_float8_are_replaced_and_skipped_with_the_update(name, scaled):
     optimizer = table.make(name, weight_decay=decay.FullDecay(0.1))
-    plain = run(table.make(name, weight_decay=decay.FullDecay(0.1)), 1)
+    without = run(table.make(name, weight_decay=decay.FullDecay(0.1)), 1)
     factor = 1.0
     if scaled:
         optimizer, factor = tf_bdecay.LossScaleOptimizer(optimizer, initial_scale=8.0), 8.0
@@ -258,7 +264,7 @@ def test_the_scales_of_float8_are_replaced_and_skipped_with_the_update(name, sca
         return {k: v if k in FLOAT8 else factor * v for k, v in gradient.items()}
 
     problem.apply(optimizer, variables, grown(first))
-    for found, expected in zip(variables, plain, strict=False):
+    for found, expected in zip(variables, without, strict=False):
         np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(variables[-2].numpy(), np.full(3, 2.0))
     np.testing.assert_array_equal(variables[-1].numpy(), np.full(5000, 3.0))
@@ -324,5 +330,5 @@ def test_raw_variables_are_trained_as_keras_variables_are(name):
             (tf.constant(g, "float32"), v) for g, v in zip(gradient.values(), raw, strict=True)
         ]
         optimizer.apply_gradients(pairs)
-    assert_same([v.numpy() for v in raw], bits(run(table.make(name))))
+    assert_same([v.numpy() for v in raw], plain(name))
     optimizer.finalize_variable_values(raw)
