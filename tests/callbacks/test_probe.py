@@ -176,7 +176,7 @@ def test_probing_changes_nothing_but_the_decision():
     for policy in (AdaptiveBetaDecay(threshold=np.inf, source="probe"), BetaDecay(beta=0.0)):
         model = network()
         lamb = tf_bdecay.Lamb(0.05, weight_decay=policy, compile_update=False)
-        model.compile(lamb, loss=loss(), run_eagerly=True)
+        model.compile(lamb, loss=loss())
         probed = isinstance(policy, AdaptiveBetaDecay)
         callbacks = [ProbeDecision(images(seed=7), every=2)] if probed else []
         fit(model, images(batches=4), callbacks=callbacks)
