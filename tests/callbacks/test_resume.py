@@ -222,7 +222,7 @@ def test_the_decay_log_tells_of_rows_that_were_removed(tmp_path):
 
     program(tmp_path / "run", BATCHES, callbacks=log())
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.filterwarnings("error", "DecayLog")
         program(tmp_path / "run", EVERY + 1, callbacks=log())
     header, first, *others = table.read_text().splitlines(keepends=True)
     table.write_text("".join([header, *others]))  # those after the checkpoint come again
