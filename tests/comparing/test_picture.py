@@ -27,6 +27,8 @@ def test_curves_are_the_tables_numbers(tmp_path):
     ratio, longer = drawn(figure, "C(beta) / C(gamma)")
     np.testing.assert_allclose(ratio.get_ydata(), layers.groupby("update")["r"].median())
     assert ratio.get_xdata()[-1] == longer.get_xdata()[-1] == 3  # epochs, whatever the batch
+    *panels, _ = figure.axes
+    assert len({panel.get_xlim() for panel in panels}) == 1  # the same epochs, one above another
     share, _ = drawn(figure, "decay on")
     np.testing.assert_allclose(share.get_ydata(), 100 * layers.groupby("update")["decay_on"].mean())
 

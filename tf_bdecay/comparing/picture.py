@@ -23,7 +23,7 @@ def draw(runs):
     wide = max(14, _LETTER * width(columns, table, apart=2))
     figure = Figure(figsize=(wide, (9 if layered else 5) + below), layout="constrained")
     upper, lower = figure.subfigures(2, 1, height_ratios=(9 if layered else 5, below))
-    axes = upper.subplots(2 if layered else 1, 2)
+    axes = upper.subplots(2 if layered else 1, 2, sharex=True)
     loss, accuracy, *more = axes.flat
     compared = common_loss(runs)
     for i, run in enumerate(runs):
@@ -45,6 +45,7 @@ def draw(runs):
         more[1].set(ylabel="layers with beta decay on (%)", ylim=(-2, 102))
     for axis in axes.flat:
         over(axis, "epoch")
+        axis.tick_params(labelbottom=True)  # which a shared axis has in its last row alone
     lines = loss.get_lines()  # named here: Matplotlib leaves a name out that begins with "_"
     upper.legend(handles=lines, loc="outside upper center", ncols=min(len(runs), 4), frameon=False)
     _table(lower.subplots(), columns, table)
