@@ -87,3 +87,14 @@ def collected_garbage():
     """What a file's tests leave behind is freed once, after the last of them."""
     yield
     gc.collect()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The workdir of a short run of main.py that was not interrupted."""
+    from main import main
+    from tests.short_run import TINY
+
+    path = tmp_path_factory.mktemp("runs") / "whole"
+    assert main([f"--workdir={path}", *TINY]) == 0
+    return path

@@ -16,14 +16,6 @@ from tests.training.small import network
 from tf_bdecay.training.building import parts
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """The workdir of a short run that was not interrupted."""
-    path = tmp_path_factory.mktemp("runs") / "whole"
-    assert main([f"--workdir={path}", *TINY]) == 0
-    return path
-
-
 def test_a_run_leaves_what_it_promises(finished):
     names = {p.name for p in finished.iterdir()}
     assert names == {

@@ -21,14 +21,6 @@ from tf_bdecay.training.building import parts
 from tools.kills.compare import differences
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """The workdir of a short run that was not interrupted."""
-    path = tmp_path_factory.mktemp("runs") / "whole"
-    assert main([f"--workdir={path}", *TINY]) == 0
-    return path
-
-
 def after_an_epoch(process):
     """Waits until a run says that its first epoch has ended; three are to come."""
     said = []

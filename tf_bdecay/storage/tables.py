@@ -22,6 +22,9 @@ class Table:
         newer: columns that a file of an earlier version may lack; its rows stay empty there.
         otherwise: what its user can do where the file cannot be used, for the message.
 
+    Attributes:
+        count: the number of rows in the file.
+
     Raises:
         BadInput: what is there is not such a table.
     """
@@ -45,7 +48,7 @@ class Table:
                     f"{path} is damaged ({error}): put a complete one back, or {otherwise}."
                 ) from error
         self._kept = collections.Counter(int(row[key]) for row in kept)
-        self._count = len(kept)
+        self.count = len(kept)
         text = io.StringIO()
         writer = csv.DictWriter(text, self.columns)
         writer.writeheader()
@@ -71,14 +74,9 @@ class Table:
             return ""
         return self._lacks(f"rows of {lacking} of the {len(updates)} updates")
 
-    @property
-    def count(self):
-        """The number of rows in the file."""
-        return self._count
-
     def lost_of(self, count):
         """What `lost` says, by the number of rows that the file had at the checkpoint."""
-        lacking = count - self._count
+        lacking = count - self.count
         return self._lacks(f"{lacking} of the {count} rows") if lacking > 0 else ""
 
     def _lacks(self, what):
@@ -94,7 +92,7 @@ class Table:
         text = io.StringIO()
         csv.DictWriter(text, self.columns).writerows(self._rows)
         atomic_append(self.path, text.getvalue().encode())
-        self._count += len(self._rows)
+        self.count += len(self._rows)
         self._rows = []
 
 

@@ -86,9 +86,9 @@ def evaluation_batches(picture_set, split_name, batch_size, part):
 
     def of_batch(start):
         begin, end = bounds(tf.minimum(tf.constant(size, tf.int64), count - start), *part)
-        return tf.data.Dataset.range(start + begin, start + end).map(lambda index: (0, index))
+        return tf.data.Dataset.range(start + begin, start + end)
 
-    def example(content, _, index):
+    def example(content, index):
         return _rounded(_middle(content, picture_set)), tf.gather(labels, index)
 
     # Batches but the last are of one size, and so are this part's.
@@ -111,11 +111,11 @@ def middles(picture_set, split, chosen):
         float32 [n, size, size, 3].
     """
 
-    def example(content, _, index):
+    def example(content, index):
         return _rounded(_middle(content, picture_set))
 
     indices = tf.data.Dataset.from_tensor_slices(tf.constant(chosen, tf.int64))
-    pictures = _made(picture_set, split, example, indices.map(lambda index: (0, index)))
+    pictures = _made(picture_set, split, example, indices)
     pictures = pictures.batch(len(chosen)).get_single_element()
     return standardise(pictures, picture_set.mean, picture_set.deviation).numpy()
 
@@ -126,9 +126,10 @@ def _middle(content, picture_set):
 
 
 def _made(picture_set, split, example, places):
-    """`example` of (bytes, epoch, index) for each (epoch, index), several side by side, in order.
+    """`example` of a picture's bytes and its place, for each place; several side by side, in order.
 
-    What cannot be read the set is told of, as TensorFlow buries sentences.
+    A place is an index, or (epoch, index). What cannot be read the set is told of, as TensorFlow
+    buries sentences.
     """
 
     def read(indices):
@@ -138,9 +139,10 @@ def _made(picture_set, split, example, places):
             picture_set.failures.append(str(error))
             raise
 
-    def contents(epochs, indices):
+    def contents(*together):
+        *_, indices = together
         found = tf.numpy_function(read, [indices], tf.string, stateful=False)
-        return tf.ensure_shape(found, indices.shape), epochs, indices
+        return tf.ensure_shape(found, indices.shape), *together
 
     return _parallel(_parallel(places.batch(_TOGETHER), contents).unbatch(), example)
 
