@@ -17,7 +17,7 @@ REQUIRES = [
 ]
 
 # What the commands need besides TensorFlow, and files, tables and pictures of the callbacks and
-# measures. tf_bdecay/extras.py says who lacks what.
+# measures. tf_bdecay/frameworks/extras.py says who lacks what.
 TRAIN = [
     "absl-py>=2.1,<3",
     "importlib_resources>=6",  # tensorflow-datasets prepares sets with it and does not declare it

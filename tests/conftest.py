@@ -9,7 +9,7 @@ import signal
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
-from tf_bdecay import quirks
+from tf_bdecay.frameworks import quirks
 
 quirks.avoid_onednn()
 

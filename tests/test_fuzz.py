@@ -14,12 +14,12 @@ import pytest
 from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
-from tf_bdecay import flag_reading, outcome
 from tf_bdecay.distribution import cluster
 from tf_bdecay.errors import BadInput
 from tf_bdecay.planning import machine, worth
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.tables import Table
+from tf_bdecay.terminal import flag_reading, outcome
 from tf_bdecay.training.config import config_file, keys
 from tf_bdecay.training.config.checks import check
 from tf_bdecay.training.config.dotted import flatten

@@ -20,16 +20,11 @@ PACKAGE, TESTS = ROOT / "tf_bdecay", ROOT / "tests"
 STOREYS = (
     (
         "errors",
-        "extras",
-        "lazy",
-        "paths",
         "patterns",
-        "plain_text",
-        "quirks",
-        "keras_private",
         "sensitivity",
         "gradient_noise",
-        "flag_reading",
+        "frameworks",
+        "terminal",
     ),
     ("roles", "batches", "batch_checks", "decay", "schedules", "layers", "data", "storage"),
     ("optim", "models", "sharpness", "distribution"),
@@ -41,8 +36,6 @@ STOREYS = (
         "training_command",
         "launching",
         "comparing",
-        "outcome",
-        "streams",
         "commands",
     ),
     ("__main__",),
@@ -52,7 +45,7 @@ UPWARD = {
     ("sharpness/__main__.py", "commands"): "`python -m tf_bdecay.sharpness` starts one",
 }
 
-PRIVATE_HOME = "keras_private.py"
+PRIVATE_HOME = "frameworks/keras_private.py"
 # Private names that no object shows, or that Keras makes late; `private_names` finds the others.
 PRIVATE = {
     "_compile_loss",
@@ -86,7 +79,7 @@ NOT_OF_A_MODULE = {
     "test_readme.py": "README.md",
     "test_types.py": "what type checkers see",
     "sharpness_command/test_endings.py": "the command in processes of its own",
-    "callbacks/test_resume_refusals.py": "callbacks/resume.py, what it refuses",
+    "callbacks/resuming/test_resume_refusals.py": "callbacks/resuming/resume.py, what it refuses",
     "layers/test_conversion_classes.py": "layers/conversion.py, by class of model and layer",
     "layers/test_ghost_batch_norm_tensorflow.py": "what JAX's tests must not import",
     "data/pictures/layouts/test_tfrecord_tensorflow.py": "records that TensorFlow writes",
@@ -313,7 +306,7 @@ def test_private_names_of_keras_have_one_home():
     uses = {
         (path.as_posix(), name)
         for path in files()
-        if path.name != PRIVATE_HOME
+        if str(path) != PRIVATE_HOME
         for name in private_uses(parsed(path))
     }
     assert uses == ALLOWED.keys()

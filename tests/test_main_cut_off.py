@@ -15,8 +15,8 @@ import pytest
 from main import main
 from tests.short_run import ROOT, TINY, start
 from tests.training.small import network
-from tf_bdecay import outcome
 from tf_bdecay.storage import checkpoints
+from tf_bdecay.terminal import outcome
 from tf_bdecay.training.building import parts
 from tools.kills.compare import differences
 

@@ -11,7 +11,7 @@ our classes are registered at once, so that `keras.models.load_model` knows them
 import importlib
 import sys
 
-from tf_bdecay import extras, lazy
+from tf_bdecay.frameworks import extras, lazy
 
 __version__ = "0.1.0"
 

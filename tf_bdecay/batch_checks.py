@@ -5,9 +5,9 @@ import math
 import re
 import urllib.parse
 
-from tf_bdecay import quirks
 from tf_bdecay.batches import check_divides, undivided
 from tf_bdecay.errors import BadInput
+from tf_bdecay.frameworks import quirks
 
 
 def divided(tensor, parts, whole, otherwise="", step=1):

@@ -6,9 +6,9 @@ here loads Keras or TensorFlow.
 
 import sys
 
-from tf_bdecay import extras, outcome, streams
-from tf_bdecay.distribution import signals
 from tf_bdecay.errors import unknown
+from tf_bdecay.frameworks import extras
+from tf_bdecay.terminal import outcome, signals, streams
 
 PROGRAM = "tf-bdecay"
 _NAMES = ("train", "sharpness", "compare", "launch", "--help", "--version")

@@ -25,8 +25,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import flags
 
-from tf_bdecay import quirks
 from tf_bdecay.errors import require, unknown
+from tf_bdecay.frameworks import quirks
 from tools import commands
 
 # By name, and whether it runs under Keras' JAX backend too.

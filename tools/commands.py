@@ -6,8 +6,8 @@ import sys
 
 from absl import app, flags
 
-from tf_bdecay import outcome, streams
 from tf_bdecay.errors import unknown
+from tf_bdecay.terminal import outcome, streams
 
 TRACEBACK = flags.DEFINE_boolean("traceback", False, "Show the traceback of an error.")
 

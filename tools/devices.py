@@ -26,8 +26,8 @@ from absl import flags
 from rich.console import Console
 from rich.table import Table
 
-from tf_bdecay import quirks
 from tf_bdecay.errors import require, unknown
+from tf_bdecay.frameworks import quirks
 from tf_bdecay.launching import processes
 from tools import commands
 

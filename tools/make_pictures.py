@@ -20,7 +20,7 @@ from absl import flags
 
 from tf_bdecay import data
 from tf_bdecay.errors import require
-from tf_bdecay.paths import local
+from tf_bdecay.storage.paths import local
 from tools import commands
 
 SHORTER, ASPECT, QUALITY = (48, 160), 4 / 3, 90

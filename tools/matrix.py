@@ -39,7 +39,7 @@ ROWS = (
     Row("3.13-newest", "3.13", "newest"),
 )
 ANY_BACKEND = (
-    "tests/test_keras_private.py",
+    "tests/frameworks/test_keras_private.py",
     "tests/layers/test_conversion.py",
     "tests/optim/test_fit.py",
 )

@@ -28,8 +28,8 @@ sys.path.insert(0, str(ROOT))
 
 from absl import flags
 
-from tf_bdecay import quirks
 from tf_bdecay.errors import BadInput, require
+from tf_bdecay.frameworks import quirks
 from tools import commands
 from tools.mutating import page
 from tools.mutating.targets import TARGETS

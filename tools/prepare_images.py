@@ -22,7 +22,7 @@ from rich import progress
 
 from tf_bdecay.data.pictures import layouts, preparing
 from tf_bdecay.errors import require
-from tf_bdecay.paths import local
+from tf_bdecay.storage.paths import local
 from tools import commands
 
 _SOURCE = flags.DEFINE_string("source", None, "Where the pictures are.")

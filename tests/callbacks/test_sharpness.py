@@ -303,7 +303,7 @@ def test_a_measurement_that_fails_later_is_recorded_and_training_goes_on(
 
 
 def test_a_picture_that_cannot_be_drawn_does_not_end_the_training(tmp_path, monkeypatch):
-    from tf_bdecay.sharpness import pictures
+    from tf_bdecay.sharpness.results import pictures
 
     monkeypatch.setattr(pictures, "png", lambda figure: 1 / 0)
     with pytest.warns(UserWarning, match="could not write after epoch .: ZeroDivisionError"):

@@ -13,8 +13,9 @@ import pytest
 from tests.data.sets import image_set_of
 from tests.training.step.test_accumulation import assert_equal
 from tf_bdecay import data
-from tf_bdecay.distribution import cluster, sharding, signals, workers
+from tf_bdecay.distribution import cluster, sharding, workers
 from tf_bdecay.launching import processes
+from tf_bdecay.terminal import signals
 
 SCRIPT = pathlib.Path(__file__).with_name("worker_script.py")
 ROOT = SCRIPT.parents[2]

@@ -7,7 +7,7 @@ from keras import layers, ops
 
 import tf_bdecay
 from tests.layers.converted import away_from_start, pictures, same_bits
-from tf_bdecay import keras_private
+from tf_bdecay.frameworks import keras_private
 from tf_bdecay.layers import GhostBatchNormalization
 
 pytestmark = pytest.mark.any_backend

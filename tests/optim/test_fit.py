@@ -11,7 +11,8 @@ import pytest
 from keras import layers
 
 import tf_bdecay
-from tf_bdecay import decay, keras_private
+from tf_bdecay import decay
+from tf_bdecay.frameworks import keras_private
 
 RNG = np.random.default_rng(0)
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from tf_bdecay import keras_private
 from tf_bdecay.errors import BadInput
+from tf_bdecay.frameworks import keras_private
 from tf_bdecay.roles import roles_of, unique_labels
 
 pytestmark = pytest.mark.any_backend

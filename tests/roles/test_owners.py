@@ -6,7 +6,7 @@ import keras
 import pytest
 from keras import layers
 
-from tf_bdecay import keras_private
+from tf_bdecay.frameworks import keras_private
 from tf_bdecay.roles.owners import living_layers, owners_of
 
 pytestmark = pytest.mark.any_backend

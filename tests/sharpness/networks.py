@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from tf_bdecay import quirks
+from tf_bdecay.frameworks import quirks
 from tf_bdecay.layers import GhostBatchNormalization
 
 CLASSES, EXAMPLES = 3, 11

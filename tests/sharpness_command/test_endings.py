@@ -78,7 +78,7 @@ def test_a_measurement_goes_on_without_its_terminal(measured, tmp_path):
 
 SIGNALLED = """
 import gc, os, signal, sys
-from tf_bdecay.distribution import signals
+from tf_bdecay.terminal import signals
 from tf_bdecay.sharpness_command import run
 
 number = signal.Signals[sys.argv[1]]

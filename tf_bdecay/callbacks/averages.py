@@ -4,10 +4,10 @@ import contextlib
 
 import keras
 
-from tf_bdecay import extras, keras_private
 from tf_bdecay.callbacks.precise import PreciseStatistics, refuse_iterator
 from tf_bdecay.callbacks.statistics import Lent, has_statistics
 from tf_bdecay.errors import require, shown
+from tf_bdecay.frameworks import extras, keras_private
 from tf_bdecay.optim.base import unwrapped
 
 END = "_average"

@@ -6,10 +6,10 @@ import warnings
 import keras
 import numpy as np
 
-from tf_bdecay import extras
 from tf_bdecay.callbacks import decisions
 from tf_bdecay.callbacks.update_log import UpdateLog
 from tf_bdecay.errors import check_flag, require
+from tf_bdecay.frameworks import extras
 from tf_bdecay.optim.base import DecayByRole, unwrapped
 from tf_bdecay.roles import kinds_of
 from tf_bdecay.storage.tables import Table, counts, lost_since

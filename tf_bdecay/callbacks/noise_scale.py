@@ -4,9 +4,10 @@ import math
 import warnings
 from typing import NamedTuple
 
-from tf_bdecay import extras, gradient_noise
+from tf_bdecay import gradient_noise
 from tf_bdecay.callbacks.update_log import UpdateLog
 from tf_bdecay.errors import check_count, require
+from tf_bdecay.frameworks import extras
 
 COLUMNS = ("gradient_noise_scale", "gradient_noise", "gradient_square")
 _DESCRIPTIONS = {

@@ -6,9 +6,9 @@ import warnings
 import keras
 import numpy as np
 
-from tf_bdecay import extras, keras_private
 from tf_bdecay.callbacks.update_log import updates_done
 from tf_bdecay.errors import BadInput, check_count, require
+from tf_bdecay.frameworks import extras, keras_private
 from tf_bdecay.optim.base import DecayByRole, unwrapped
 
 

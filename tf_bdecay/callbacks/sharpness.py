@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import keras
 
-from tf_bdecay import extras
 from tf_bdecay.callbacks.update_log import unusable
 from tf_bdecay.errors import BadInput, check_count, check_flag, check_path
+from tf_bdecay.frameworks import extras
 from tf_bdecay.sharpness import registry
 from tf_bdecay.storage.tables import Table, counts, lost_since
 
@@ -132,7 +132,7 @@ class SharpnessCallback(keras.callbacks.Callback):
     def _measure(self, epoch, took):
         """Measures, writes, and gives what belongs into `logs`."""
         from tf_bdecay.sharpness.inputs import reason
-        from tf_bdecay.sharpness.plain_result import plain_result
+        from tf_bdecay.sharpness.results.plain_result import plain_result
 
         results, totals, failed = {}, {}, {}
         for measure in self.measures:
@@ -183,8 +183,8 @@ class _Files:
             model: its name.
             failed: dict of measure to why it has no result.
         """
-        from tf_bdecay.sharpness import pictures
-        from tf_bdecay.sharpness.plain_result import frame, ratios
+        from tf_bdecay.sharpness.results import pictures
+        from tf_bdecay.sharpness.results.plain_result import frame, ratios
 
         scalars = {}
         for name, each in results.items():

@@ -11,9 +11,9 @@ import math
 import keras
 import numpy as np
 
-from tf_bdecay import extras, keras_private
 from tf_bdecay.callbacks.replica_batches import for_replicas
 from tf_bdecay.errors import check_count, require
+from tf_bdecay.frameworks import extras, keras_private
 
 BATCHES = 30
 

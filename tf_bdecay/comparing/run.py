@@ -6,13 +6,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from tf_bdecay import flag_reading, outcome, streams
 from tf_bdecay.comparing import picture, runs
 from tf_bdecay.errors import require
-from tf_bdecay.flag_reading import TRACEBACK, Flag
-from tf_bdecay.paths import local
-from tf_bdecay.plain_text import save_picture
 from tf_bdecay.storage.files import atomic_write, check_can_write
+from tf_bdecay.storage.paths import local
+from tf_bdecay.terminal import flag_reading, outcome, streams
+from tf_bdecay.terminal.flag_reading import TRACEBACK, Flag
+from tf_bdecay.terminal.plain_text import save_picture
 
 PROGRAM = "tf-bdecay compare"
 _FLAGS = (

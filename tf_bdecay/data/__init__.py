@@ -3,7 +3,7 @@
 The streams need TensorFlow, which is loaded when they are first asked for; `load` does not.
 """
 
-from tf_bdecay import extras, lazy
+from tf_bdecay.frameworks import extras, lazy
 
 
 def _check(name):

@@ -4,7 +4,6 @@ import dataclasses
 import numbers
 from collections.abc import Callable
 
-from tf_bdecay import extras
 from tf_bdecay.data import digits, prepared
 from tf_bdecay.data.image_set import (
     Augmentation,
@@ -16,6 +15,7 @@ from tf_bdecay.data.image_set import (
 )
 from tf_bdecay.data.order import check_seed
 from tf_bdecay.errors import require, unknown
+from tf_bdecay.frameworks import extras
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tf_bdecay import extras
 from tf_bdecay.data.image_set import Split, set_aside
+from tf_bdecay.frameworks import extras
 
 TEST_FRACTION = 0.2
 _WHITE = 16  # scikit-learn counts the set pixels of 4x4 blocks

@@ -5,8 +5,8 @@ import hashlib
 
 import numpy as np
 
-from tf_bdecay import extras
 from tf_bdecay.errors import BadInput, check_count, check_flag, require, unknown
+from tf_bdecay.frameworks import extras
 
 SPLITS = ("train", "validation", "test")
 

@@ -11,10 +11,10 @@ import struct
 
 import numpy as np
 
-from tf_bdecay import extras
 from tf_bdecay.data import tfrecords
 from tf_bdecay.data.image_set import Split
 from tf_bdecay.errors import BadInput
+from tf_bdecay.frameworks import extras
 
 
 def read(name, data_dir=None, download=False):

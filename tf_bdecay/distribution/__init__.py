@@ -1,1 +1,1 @@
-"""Where a run computes: strategies, clusters, workers, signals."""
+"""Where a run computes: strategies, clusters, workers."""

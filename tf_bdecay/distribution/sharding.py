@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from tf_bdecay.batches import bounds
-from tf_bdecay.distribution import signals
 from tf_bdecay.distribution.strategies import is_multi_worker
 from tf_bdecay.errors import require
+from tf_bdecay.terminal import signals
 
 
 def is_leader(strategy):

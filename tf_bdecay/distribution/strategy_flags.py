@@ -2,7 +2,7 @@
 
 from tf_bdecay.distribution.cluster import STRATEGIES
 from tf_bdecay.errors import require, unknown
-from tf_bdecay.flag_reading import Flag
+from tf_bdecay.terminal.flag_reading import Flag
 
 _FINDS_ITS_OWN = ("multi_worker", "tpu", "auto")
 _MOST = 1024

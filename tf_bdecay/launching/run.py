@@ -3,11 +3,11 @@
 import os
 import sys
 
-from tf_bdecay import flag_reading, outcome, streams
 from tf_bdecay.distribution import cluster
 from tf_bdecay.errors import require
-from tf_bdecay.flag_reading import TRACEBACK, Flag
 from tf_bdecay.launching import processes
+from tf_bdecay.terminal import flag_reading, outcome, streams
+from tf_bdecay.terminal.flag_reading import TRACEBACK, Flag
 
 PROGRAM = "tf-bdecay launch"
 TRAIN = (sys.executable, "-P", "-m", "tf_bdecay", "train")

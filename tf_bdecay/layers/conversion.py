@@ -6,8 +6,8 @@ import tempfile
 import keras
 from keras import ops
 
-from tf_bdecay import keras_private
 from tf_bdecay.errors import BadInput, check_count, first_line, require, shown, unknown
+from tf_bdecay.frameworks import keras_private
 from tf_bdecay.layers.ghost_batch_norm import PARTIAL, GhostBatchNormalization
 
 _OWN_TRAINING = ("train_step", "test_step", "predict_step", "compute_loss", "compute_metrics")

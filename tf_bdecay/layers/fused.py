@@ -12,7 +12,7 @@ import math
 import keras
 from keras import ops
 
-from tf_bdecay import quirks
+from tf_bdecay.frameworks import quirks
 from tf_bdecay.layers.closed_form_only import is_plain
 
 AT_ONCE = 16  # ghost batches in the graph, at most

@@ -8,8 +8,8 @@ tells the others two numbers a channel, and four for the gradient; of parts of e
 
 import keras
 
-from tf_bdecay import keras_private
 from tf_bdecay.batches import share_ghost_batches
+from tf_bdecay.frameworks import keras_private
 from tf_bdecay.layers.closed_form_only import is_plain
 
 

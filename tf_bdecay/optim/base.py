@@ -9,8 +9,9 @@ import warnings
 import keras
 from keras import ops
 
-from tf_bdecay import keras_private, patterns, quirks
+from tf_bdecay import patterns
 from tf_bdecay.errors import BadInput, check_flag, check_number, require, shown
+from tf_bdecay.frameworks import keras_private, quirks
 from tf_bdecay.optim import arguments, whole_tensors
 from tf_bdecay.optim.blocks import Layout
 from tf_bdecay.optim.decision import Decides

@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
-from tf_bdecay import keras_private
+from tf_bdecay.frameworks import keras_private
 from tf_bdecay.optim.arguments import check_roles, multipliers
 from tf_bdecay.optim.base import DecayByRole, unwrapped
 from tf_bdecay.optim.lamb import Lamb
-from tf_bdecay.plain_text import rendered
 from tf_bdecay.roles import roles_of
+from tf_bdecay.terminal.plain_text import rendered
 
 
 class Row(NamedTuple):

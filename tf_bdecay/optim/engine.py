@@ -4,7 +4,7 @@ import abc
 
 from keras import ops
 
-from tf_bdecay import keras_private
+from tf_bdecay.frameworks import keras_private
 
 
 class Engine(abc.ABC):

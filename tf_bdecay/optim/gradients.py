@@ -4,8 +4,8 @@ from collections import Counter
 
 from keras import ops
 
-from tf_bdecay import keras_private
 from tf_bdecay.errors import require
+from tf_bdecay.frameworks import keras_private
 
 
 def by_index(optimizer, gradients, variables=None):

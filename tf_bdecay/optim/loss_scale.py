@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from tf_bdecay import keras_private, quirks
 from tf_bdecay.errors import require
+from tf_bdecay.frameworks import keras_private, quirks
 from tf_bdecay.optim.base import DecayByRole
 from tf_bdecay.optim.gradients import dense
 

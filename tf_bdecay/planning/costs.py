@@ -23,8 +23,8 @@ import re
 import keras
 from keras import layers
 
-from tf_bdecay import keras_private
 from tf_bdecay.errors import BadInput
+from tf_bdecay.frameworks import keras_private
 
 NORMALIZATION = 6  # operations a value
 

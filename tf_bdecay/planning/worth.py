@@ -9,8 +9,8 @@ from rich.table import Table
 
 from tf_bdecay import gradient_noise
 from tf_bdecay.errors import BadInput, require, shown
-from tf_bdecay.paths import local
 from tf_bdecay.storage.files import fits, read_json
+from tf_bdecay.storage.paths import local
 from tf_bdecay.training.config.dotted import flatten
 
 FACTORS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8, 16)

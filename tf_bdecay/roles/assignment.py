@@ -10,8 +10,9 @@ from collections.abc import Iterable
 
 import keras
 
-from tf_bdecay import keras_private, patterns, quirks
+from tf_bdecay import patterns
 from tf_bdecay.errors import BadInput, shown, unknown
+from tf_bdecay.frameworks import keras_private, quirks
 from tf_bdecay.roles import scales
 from tf_bdecay.roles.owners import owners_of
 

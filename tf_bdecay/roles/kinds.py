@@ -2,7 +2,7 @@
 
 import keras
 
-from tf_bdecay import keras_private
+from tf_bdecay.frameworks import keras_private
 
 _CONVOLUTIONS = (
     keras.layers.Conv1D,

@@ -4,7 +4,7 @@ import gc
 
 import keras
 
-from tf_bdecay import keras_private
+from tf_bdecay.frameworks import keras_private
 
 
 def owners_of(variables, layers=()):

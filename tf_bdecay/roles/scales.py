@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from tf_bdecay import keras_private
+from tf_bdecay.frameworks import keras_private
 
 _CLOSE = 0.02  # half precision and a normalization's epsilon stay below it, other rules do not
 _LARGEST = 2**20  # elements of an input that is worth evaluating

@@ -19,7 +19,7 @@ callbacks know the measures by the names in registry.py.
 `python -m tf_bdecay.sharpness` is in tf_bdecay/sharpness_command/.
 """
 
-from tf_bdecay import extras, lazy
+from tf_bdecay.frameworks import extras, lazy
 
 _ANY_BACKEND = (
     "bias_ratio",

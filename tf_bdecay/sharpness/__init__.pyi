@@ -13,7 +13,7 @@ from tf_bdecay.sharpness.fisher import fisher_rao as fisher_rao
 from tf_bdecay.sharpness.rescaling.rescale import reparameterize as reparameterize
 from tf_bdecay.sharpness.rescaling.rescale import rescalable_units as rescalable_units
 from tf_bdecay.sharpness.rescaling.theorem import invariance as invariance
-from tf_bdecay.sharpness.result import ConnectivityResult as ConnectivityResult
+from tf_bdecay.sharpness.results.result import ConnectivityResult as ConnectivityResult
 from tf_bdecay.sharpness.tangent_kernel import (
     connectivity_tangent_trace as connectivity_tangent_trace,
 )

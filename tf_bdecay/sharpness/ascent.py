@@ -9,7 +9,7 @@ from tf_bdecay.errors import check_count, check_number, unknown
 from tf_bdecay.sharpness import memory
 from tf_bdecay.sharpness.connectivity_sharpness import gradient_kernel
 from tf_bdecay.sharpness.network import Network
-from tf_bdecay.sharpness.result import Result
+from tf_bdecay.sharpness.results.result import Result
 from tf_bdecay.sharpness.session import SILENT
 from tf_bdecay.sharpness.stream import Stream
 from tf_bdecay.sharpness.tape import dense_gradients

@@ -9,7 +9,7 @@ from tf_bdecay.errors import check_count, check_flag, require
 from tf_bdecay.sensitivity import bias_ratio, bias_ratio_error, connection_sensitivity, l1_norms
 from tf_bdecay.sharpness import inputs, memory
 from tf_bdecay.sharpness.network import Network, NotFinite
-from tf_bdecay.sharpness.result import ConnectivityResult
+from tf_bdecay.sharpness.results.result import ConnectivityResult
 from tf_bdecay.sharpness.session import SILENT
 from tf_bdecay.sharpness.stream import Stream
 from tf_bdecay.sharpness.tape import (

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tf_bdecay.errors import check_flag, require
 from tf_bdecay.sharpness import memory, objective
 from tf_bdecay.sharpness.network import Network
-from tf_bdecay.sharpness.result import Result
+from tf_bdecay.sharpness.results.result import Result
 from tf_bdecay.sharpness.session import SILENT
 from tf_bdecay.sharpness.stream import Stream
 from tf_bdecay.sharpness.tape import dense_gradients, with_tangents

@@ -6,8 +6,8 @@ import re
 import keras
 from keras import tree
 
-from tf_bdecay import keras_private
 from tf_bdecay.errors import BadInput, require, shown
+from tf_bdecay.frameworks import keras_private
 
 
 def check_model(model):

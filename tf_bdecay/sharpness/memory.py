@@ -7,8 +7,8 @@ import weakref
 import tensorflow as tf
 from keras import tree
 
-from tf_bdecay import keras_private
 from tf_bdecay.errors import check_count, check_number, require
+from tf_bdecay.frameworks import keras_private
 
 SHARE_OF_FREE = 0.25  # of the host's free memory, where no budget is given
 ON_ACCELERATOR = 4e9  # bytes, the budget there: TensorFlow tells what is used, not what is free

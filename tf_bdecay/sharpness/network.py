@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
-from tf_bdecay import keras_private, quirks
 from tf_bdecay.errors import BadInput, check_flag, require
+from tf_bdecay.frameworks import keras_private, quirks
 from tf_bdecay.layers.closed_form_only import closed_form_only
 from tf_bdecay.roles import Roles, roles_of
 from tf_bdecay.sharpness import inputs, objective

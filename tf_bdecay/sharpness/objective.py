@@ -6,8 +6,8 @@ import keras
 import tensorflow as tf
 from keras import ops, tree
 
-from tf_bdecay import keras_private
 from tf_bdecay.errors import require, shown, unknown
+from tf_bdecay.frameworks import keras_private
 
 _NOT_LOSSES = {"deserialize", "get", "serialize"}  # public names of keras.losses
 _BY_SHAPE = ("crossentropy", "ce")  # names that `compile` knows and keras.losses does not

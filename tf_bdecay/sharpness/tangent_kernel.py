@@ -12,7 +12,7 @@ from keras import tree
 from tf_bdecay.errors import check_count
 from tf_bdecay.sharpness import inputs, memory, objective
 from tf_bdecay.sharpness.network import Network
-from tf_bdecay.sharpness.result import Result
+from tf_bdecay.sharpness.results.result import Result
 from tf_bdecay.sharpness.session import SILENT
 from tf_bdecay.sharpness.stream import Stream
 from tf_bdecay.sharpness.tape import dense_gradients, map_over_examples

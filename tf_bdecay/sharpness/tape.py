@@ -5,8 +5,8 @@ Measuring (`connectivity`) and training (`Trainer`) call the same function.
 
 import tensorflow as tf
 
-from tf_bdecay import quirks
 from tf_bdecay.errors import BadInput, require
+from tf_bdecay.frameworks import quirks
 from tf_bdecay.sensitivity import connection_sensitivity, l1_norms
 
 

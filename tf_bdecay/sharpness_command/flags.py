@@ -3,13 +3,13 @@
 import dataclasses
 import math
 
-from tf_bdecay import flag_reading
 from tf_bdecay.distribution import strategy_flags
 from tf_bdecay.distribution.cluster import STRATEGIES as ALL_STRATEGIES
 from tf_bdecay.errors import require, unknown
-from tf_bdecay.flag_reading import TRACEBACK, Flag
-from tf_bdecay.paths import local
 from tf_bdecay.sharpness import registry
+from tf_bdecay.storage.paths import local
+from tf_bdecay.terminal import flag_reading
+from tf_bdecay.terminal.flag_reading import TRACEBACK, Flag
 
 PROGRAM = "python -m tf_bdecay.sharpness"
 SPLITS = ("train", "validation", "test")

@@ -16,9 +16,9 @@ import numpy as np
 from rich.console import Console
 
 from tf_bdecay.errors import require
-from tf_bdecay.plain_text import rendered
-from tf_bdecay.sharpness import plain_result
+from tf_bdecay.sharpness.results import plain_result
 from tf_bdecay.storage.files import atomic_write, locked, read_json, versions, write_json
+from tf_bdecay.terminal.plain_text import rendered
 
 _SETTINGS, _RESULT = "settings.json", "result.json"
 _OWN = {_SETTINGS, _RESULT, "table.csv", "partial"}
@@ -218,7 +218,7 @@ def write_all(folder, words, results):
     """
     import pandas as pd
 
-    from tf_bdecay.sharpness import pictures
+    from tf_bdecay.sharpness.results import pictures
 
     partition = next(iter(results.values()))["partition"]
     result = {

@@ -4,13 +4,13 @@ import contextlib
 import sys
 import time
 
-from tf_bdecay import extras, flag_reading, outcome, quirks, streams
-from tf_bdecay.distribution import signals
 from tf_bdecay.errors import BadInput
-from tf_bdecay.sharpness.plain_result import plain_result
+from tf_bdecay.frameworks import extras, quirks
+from tf_bdecay.sharpness.results.plain_result import plain_result
 from tf_bdecay.sharpness.session import Session
 from tf_bdecay.sharpness_command import flags, subject
 from tf_bdecay.sharpness_command.folder import Folder, default_path, show, write_all
+from tf_bdecay.terminal import flag_reading, outcome, signals, streams
 
 LINE_SECONDS = 5.0  # between plain lines
 KEEP_SECONDS = 30.0  # between partial results: a process that is killed loses no more

@@ -6,8 +6,8 @@ import os
 import pathlib
 import zipfile
 
-from tf_bdecay import quirks
 from tf_bdecay.errors import BadInput, require, unknown
+from tf_bdecay.frameworks import quirks
 from tf_bdecay.sharpness_command.flags import DATA_SETS
 from tf_bdecay.storage.files import is_count, read_json, sha256_of
 from tf_bdecay.training.building import datasets, initial, run_pictures

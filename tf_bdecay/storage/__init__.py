@@ -1,1 +1,1 @@
-"""What survives a kill: atomic files, checkpoints, tables, event files."""
+"""What survives a kill: atomic files, checkpoints, tables, event files; paths as written."""

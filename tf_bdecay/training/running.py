@@ -12,12 +12,13 @@ from tf_bdecay.callbacks import (
     PreciseStatistics,
     ProbeDecision,
 )
-from tf_bdecay.distribution import sharding, signals, strategies
+from tf_bdecay.distribution import sharding, strategies
 from tf_bdecay.distribution.strategies import is_multi_worker
 from tf_bdecay.optim.base import unwrapped
 from tf_bdecay.storage.files import json_ready, write_json
 from tf_bdecay.storage.saver import Saver
 from tf_bdecay.storage.tables import frame
+from tf_bdecay.terminal import signals
 from tf_bdecay.training import evaluation
 from tf_bdecay.training.building import datasets, finetuning, initial, metrics
 from tf_bdecay.training.fitting import loop, resume

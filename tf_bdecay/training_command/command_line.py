@@ -6,11 +6,11 @@ import re
 
 from ml_collections import ConfigDict
 
-from tf_bdecay import flag_reading
 from tf_bdecay.distribution import strategy_flags
 from tf_bdecay.errors import require, shown, unknown
-from tf_bdecay.flag_reading import Flag
-from tf_bdecay.paths import local
+from tf_bdecay.storage.paths import local
+from tf_bdecay.terminal import flag_reading
+from tf_bdecay.terminal.flag_reading import Flag
 from tf_bdecay.training.config import config_file, keys
 from tf_bdecay.training.config.checks import check_effect, misplaced
 from tf_bdecay.training.config.dotted import flatten

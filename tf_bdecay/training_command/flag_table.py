@@ -1,7 +1,7 @@
 """The table of the training command's flags, from which absl, `Options` and --help come."""
 
 from tf_bdecay.distribution import strategy_flags
-from tf_bdecay.flag_reading import TRACEBACK, Flag
+from tf_bdecay.terminal.flag_reading import TRACEBACK, Flag
 
 RESUME = ("auto", "never")
 

@@ -2,7 +2,7 @@
 
 import ast
 
-from tf_bdecay import flag_reading
+from tf_bdecay.terminal import flag_reading
 from tf_bdecay.training.config import config_file, keys
 from tf_bdecay.training.config.dotted import flatten
 from tf_bdecay.training_command.command_line import split_off

@@ -3,11 +3,12 @@
 import contextlib
 import json
 
-from tf_bdecay import extras, flag_reading, outcome, quirks, streams
 from tf_bdecay.distribution import cluster as clusters
 from tf_bdecay.distribution import workers
 from tf_bdecay.errors import BadInput
+from tf_bdecay.frameworks import extras, quirks
 from tf_bdecay.planning import machine, worth
+from tf_bdecay.terminal import flag_reading, outcome, streams
 from tf_bdecay.training.building import initial, run_pictures
 from tf_bdecay.training.config import checks, config_file, keys
 from tf_bdecay.training.config.dotted import flatten

@@ -60,7 +60,7 @@ def serve(module, arguments):
     """Makes a module's case, and calls it once for every line that comes in; runs in the child."""
     import importlib
 
-    from tf_bdecay import quirks
+    from tf_bdecay.frameworks import quirks
 
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever else is printed is no answer

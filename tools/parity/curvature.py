@@ -20,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from tf_bdecay import quirks
+from tf_bdecay.frameworks import quirks
 
 quirks.avoid_onednn()  # narrow strided convolutions
 

@@ -14,10 +14,10 @@ import time
 
 import pandas as pd
 
-from tf_bdecay.distribution import signals
 from tf_bdecay.errors import BadInput
 from tf_bdecay.launching import processes
 from tf_bdecay.storage.files import json_ready, locked, versions
+from tf_bdecay.terminal import signals
 from tf_bdecay.training.records.workdir import FREE
 from tools.reproducing import runs, store
 

@@ -11,8 +11,9 @@ import keras
 import numpy as np
 
 import tf_bdecay
-from tf_bdecay import callbacks, decay, keras_private
+from tf_bdecay import callbacks, decay
 from tf_bdecay.errors import BadInput
+from tf_bdecay.frameworks import keras_private
 
 BATCH = 4
 REPLICAS = 2

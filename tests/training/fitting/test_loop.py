@@ -13,9 +13,9 @@ from rich.console import Console
 
 from configs import digits_resnet18
 from tests.training.small import network
-from tf_bdecay.distribution import signals
 from tf_bdecay.errors import BadInput
 from tf_bdecay.storage import checkpoints
+from tf_bdecay.terminal import signals
 from tf_bdecay.training import running
 from tf_bdecay.training.building import experiment, parts
 from tf_bdecay.training.config.checks import check

@@ -9,12 +9,12 @@ import pytest
 import tensorflow as tf
 
 from tests.training.small import digits, trainer
-from tf_bdecay import keras_private
 from tf_bdecay.callbacks import PreciseStatistics
-from tf_bdecay.distribution import signals
 from tf_bdecay.errors import BadInput
+from tf_bdecay.frameworks import keras_private
 from tf_bdecay.storage import checkpoint_file, checkpoints
 from tf_bdecay.storage.saver import Saver
+from tf_bdecay.terminal import signals
 from tf_bdecay.training.fitting import epoch_metrics, resume
 
 

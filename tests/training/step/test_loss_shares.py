@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 import tf_bdecay
-from tf_bdecay import keras_private
 from tf_bdecay.errors import BadInput
+from tf_bdecay.frameworks import keras_private
 from tf_bdecay.training.step.loss_shares import Share, loss_shares
 
 SIZE, COUNT = 4, 3

@@ -11,9 +11,9 @@ and they are refused. Of several pictures in a file the first is taken.
 import contextlib
 import io
 
-from tf_bdecay import extras
 from tf_bdecay.data.pictures import headers
 from tf_bdecay.errors import BadInput, first_line, shown
+from tf_bdecay.frameworks import extras
 
 MOST_PIXELS = 100_000_000
 _BITS = 258  # TIFF's tag of the bits of each channel

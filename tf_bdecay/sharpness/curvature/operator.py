@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 from scipy.sparse.linalg import LinearOperator
 
-from tf_bdecay import quirks
 from tf_bdecay.errors import require
+from tf_bdecay.frameworks import quirks
 from tf_bdecay.sharpness import memory
 from tf_bdecay.sharpness.network import Network
 from tf_bdecay.sharpness.session import SILENT

@@ -7,7 +7,7 @@ import numpy as np
 
 from tf_bdecay.errors import check_count, check_number
 from tf_bdecay.sharpness.curvature.given import measured
-from tf_bdecay.sharpness.result import Result
+from tf_bdecay.sharpness.results.result import Result
 from tf_bdecay.sharpness.session import SILENT
 
 LEAST_PROBES = 8  # before a standard error is trusted to stop the sampling

@@ -5,8 +5,8 @@ import dataclasses
 
 import keras
 
-from tf_bdecay import keras_private
 from tf_bdecay.errors import require
+from tf_bdecay.frameworks import keras_private
 from tf_bdecay.sharpness.rescaling import homogeneity
 from tf_bdecay.sharpness.rescaling.homogeneity import Refusal, describe
 

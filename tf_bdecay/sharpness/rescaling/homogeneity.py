@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from tf_bdecay import keras_private
+from tf_bdecay.frameworks import keras_private
 from tf_bdecay.layers import GhostBatchNormalization
 
 

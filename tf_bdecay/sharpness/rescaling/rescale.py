@@ -6,8 +6,8 @@ import numbers
 import keras
 import numpy as np
 
-from tf_bdecay import keras_private
 from tf_bdecay.errors import BadInput, check_number, require, unknown
+from tf_bdecay.frameworks import keras_private
 from tf_bdecay.sharpness.rescaling import homogeneity
 from tf_bdecay.sharpness.rescaling.graph import Graph
 from tf_bdecay.sharpness.rescaling.homogeneity import Refusal, describe

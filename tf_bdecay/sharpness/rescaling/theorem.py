@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tf_bdecay import extras
 from tf_bdecay.errors import require, unknown
-from tf_bdecay.plain_text import rendered
+from tf_bdecay.frameworks import extras
 from tf_bdecay.sharpness.ascent import perturbation
 from tf_bdecay.sharpness.connectivity_sharpness import connectivity
 from tf_bdecay.sharpness.curvature.eigenvalue import hessian_top_eigenvalue
@@ -16,6 +15,7 @@ from tf_bdecay.sharpness.fisher import fisher_rao
 from tf_bdecay.sharpness.rescaling.graph import Graph
 from tf_bdecay.sharpness.rescaling.rescale import reparameterize
 from tf_bdecay.sharpness.tangent_kernel import connectivity_tangent_trace
+from tf_bdecay.terminal.plain_text import rendered
 
 # In the order of a table: measure, and whether the theorem (or homogeneity) says that it stays.
 MEASURES = {

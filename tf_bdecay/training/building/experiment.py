@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 import tf_bdecay
-from tf_bdecay import keras_private
 from tf_bdecay.distribution import strategies
+from tf_bdecay.frameworks import keras_private
 from tf_bdecay.training.building import datasets, finetuning, metrics, parts
 from tf_bdecay.training.building.losses import SmoothedCrossentropy
 from tf_bdecay.training.config.dotted import flatten

@@ -9,8 +9,9 @@ import math
 
 import keras
 
-from tf_bdecay import keras_private, patterns
+from tf_bdecay import patterns
 from tf_bdecay.errors import BadInput, require
+from tf_bdecay.frameworks import keras_private
 
 
 def freeze(model, text):

@@ -10,7 +10,7 @@ import sys
 from ml_collections import ConfigDict
 
 from tf_bdecay.errors import BadInput, require, shown, unknown
-from tf_bdecay.paths import local
+from tf_bdecay.storage.paths import local
 from tf_bdecay.training.config import keys
 from tf_bdecay.training.config.dotted import flatten
 

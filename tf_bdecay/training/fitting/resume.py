@@ -21,10 +21,11 @@ import time
 
 import numpy as np
 
-from tf_bdecay.distribution import sharding, signals, strategies
+from tf_bdecay.distribution import sharding, strategies
 from tf_bdecay.errors import BadInput, require, shown
 from tf_bdecay.storage import checkpoint_file, checkpoints
 from tf_bdecay.storage.files import fits, is_count
+from tf_bdecay.terminal import signals
 from tf_bdecay.training.fitting import epoch_metrics
 from tf_bdecay.training.fitting.counts_updates import CountsUpdates
 

@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.table import Table
 
 from tf_bdecay.gradient_noise import in_words, sentence
-from tf_bdecay.plain_text import save_picture, verbatim
+from tf_bdecay.terminal.plain_text import save_picture, verbatim
 
 # A beta that starts at 0 and is adapted is seeded at about the first learning rate and ends at 1e-6
 # to 1e-5; one that trains ends at 1e-2 and above.

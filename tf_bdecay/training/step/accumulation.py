@@ -7,10 +7,10 @@ import keras
 import tensorflow as tf
 from keras import tree
 
-from tf_bdecay import keras_private
 from tf_bdecay.batch_checks import divided
 from tf_bdecay.batches import check_divides
 from tf_bdecay.errors import check_count, require
+from tf_bdecay.frameworks import keras_private
 from tf_bdecay.layers import GhostBatchNormalization
 from tf_bdecay.sharpness.tape import dense_gradients
 from tf_bdecay.training.step import noise_meter

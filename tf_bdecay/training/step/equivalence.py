@@ -16,8 +16,8 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
-from tf_bdecay import keras_private
 from tf_bdecay.errors import BadInput, require
+from tf_bdecay.frameworks import keras_private
 from tf_bdecay.layers import GhostBatchNormalization
 from tf_bdecay.training.step import accumulation
 from tf_bdecay.training.step.loss_shares import is_ours

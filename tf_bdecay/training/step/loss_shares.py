@@ -13,8 +13,8 @@ import keras
 import tensorflow as tf
 from keras import tree
 
-from tf_bdecay import keras_private
 from tf_bdecay.errors import require
+from tf_bdecay.frameworks import keras_private
 
 
 class Share:

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from tf_bdecay import keras_private
 from tf_bdecay.distribution.strategies import own_copy
 from tf_bdecay.errors import check_count, require, shown
+from tf_bdecay.frameworks import keras_private
 from tf_bdecay.gradient_noise import estimates
 from tf_bdecay.layers import GhostBatchNormalization
 from tf_bdecay.optim.base import DecayByRole, unwrapped

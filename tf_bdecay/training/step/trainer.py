@@ -6,10 +6,11 @@ from typing import Self
 import keras
 import tensorflow as tf
 
-from tf_bdecay import batch_checks, keras_private, quirks
+from tf_bdecay import batch_checks
 from tf_bdecay.distribution import sharding
 from tf_bdecay.distribution.strategies import is_multi_worker
 from tf_bdecay.errors import require
+from tf_bdecay.frameworks import keras_private, quirks
 from tf_bdecay.optim.base import DecayByRole
 from tf_bdecay.optim.loss_scale import LossScaleOptimizer
 from tf_bdecay.sharpness import loss_gradients_and_sensitivity

@@ -10,9 +10,8 @@ import time
 import jax
 import numpy as np
 
-from tf_bdecay import outcome
-from tf_bdecay.distribution import signals
 from tf_bdecay.storage.files import json_ready, write_json
+from tf_bdecay.terminal import outcome, signals
 from tf_bdecay.training.building import parts
 from tf_bdecay.training.config import keys
 from tf_bdecay.training.config.checks import check

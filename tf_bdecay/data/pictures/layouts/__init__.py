@@ -5,7 +5,7 @@ import os
 
 from tf_bdecay.data.pictures.layouts.names import printable
 from tf_bdecay.errors import BadInput, require, shown
-from tf_bdecay.paths import local
+from tf_bdecay.storage.paths import local
 
 # Asked in this order, each module imported when it is asked: `recognise(path)` gives a `Found`, or
 # None for what is another layout's; `LOOKED_FOR` says in words what it knows.

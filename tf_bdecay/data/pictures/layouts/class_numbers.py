@@ -9,9 +9,9 @@ import re
 
 import numpy as np
 
-from tf_bdecay import extras
 from tf_bdecay.data.pictures.layouts.names import listed, printable
 from tf_bdecay.errors import BadInput, first_line, require, shown
+from tf_bdecay.frameworks import extras
 
 GROUND_TRUTH = "ilsvrc2012_validation_ground_truth.txt"
 _KIT = "ilsvrc2012_devkit_t12"

@@ -10,12 +10,12 @@ import zlib
 
 import numpy as np
 
-from tf_bdecay import extras
 from tf_bdecay.data.image_set import SPLITS
 from tf_bdecay.data.pictures.layouts.arrays import labels_of_splits
 from tf_bdecay.data.pictures.layouts.names import listed, printable, split_of
 from tf_bdecay.data.pictures.records import Found, Records
 from tf_bdecay.errors import BadInput, first_line, require
+from tf_bdecay.frameworks import extras
 
 LOOKED_FOR = "an .npz file of arrays x and y, or x_train, y_train, x_test, y_test"
 _DAMAGES = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, RuntimeError)

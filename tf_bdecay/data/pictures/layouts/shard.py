@@ -3,9 +3,9 @@
 import json
 import os
 
-from tf_bdecay import extras
 from tf_bdecay.data.pictures.layouts.names import listed, printable
 from tf_bdecay.errors import BadInput, first_line, require, shown
+from tf_bdecay.frameworks import extras
 
 # What people call the columns, the likelier first.
 _PICTURES = ("image", "img", "picture", "images", "image_bytes", "bytes", "jpg", "jpeg", "png")

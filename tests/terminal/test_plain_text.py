@@ -1,0 +1,47 @@
+import builtins
+import io
+import warnings
+
+import pytest
+import rich.console
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from tf_bdecay.terminal.plain_text import rendered, save_picture, verbatim
+
+pytestmark = pytest.mark.any_backend
+
+
+def table():
+    made = Table("layer", "C", title="sharpness")
+    made.add_row("conv", "0.25")
+    return made
+
+
+def test_lines_have_no_colour_and_no_spaces_at_their_ends():
+    lines = rendered("before", table(), width=40).splitlines()
+    assert lines[0] == "before" and any("conv" in line and "0.25" in line for line in lines)
+    assert all(line == line.rstrip() and "\x1b" not in line for line in lines)
+    assert max(map(len, rendered("a " * 90, width=40).splitlines())) <= 40
+
+
+def test_a_notebook_gets_the_same_text(monkeypatch):
+    expected = rendered(table(), width=40)
+
+    class ZMQInteractiveShell:  # by whose name rich knows a notebook
+        pass
+
+    monkeypatch.setattr(builtins, "get_ipython", ZMQInteractiveShell, raising=False)
+    assert rich.console._is_jupyter()
+    assert rendered(table(), width=40) == expected
+
+
+@pytest.mark.parametrize("name", ["a$x^$", "$", r"a\$x^$", "\\frac", "{_^", "猫"])
+def test_any_name_is_drawn_letter_by_letter(name):
+    figure = Figure()
+    label = figure.suptitle(verbatim(name))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        save_picture(figure, io.BytesIO(), dpi=50)
+    text, formula = label._preprocess_math(label.get_text())  # what is drawn
+    assert (text, bool(formula)) == (name, False)

@@ -1,0 +1,310 @@
+"""A stock `fit` that goes on after a kill, in the middle of an epoch, to the same bits."""
+
+import pathlib
+import time
+
+import keras
+
+from tf_bdecay.callbacks.resuming import (
+    epoch_feeds,
+    epoch_sources,
+    run_folder,
+    run_record,
+    run_state,
+)
+from tf_bdecay.data.order import check_seed
+from tf_bdecay.errors import check_count, check_flag, check_number, check_path, require
+from tf_bdecay.frameworks import keras_private
+from tf_bdecay.storage.saver import Saver
+
+
+class Resume(keras.callbacks.Callback):
+    """Makes `fit` go on where it was killed, as if it had not been.
+
+        resume = tf_bdecay.callbacks.Resume("runs/mine", every_updates=100)
+        data = resume.data(x, y, batch_size=128, seed=0)
+        model.fit(data, epochs=10, validation_data=(x_val, y_val), callbacks=[resume])
+
+    Run again after a kill at any moment, the same program goes on from the newest checkpoint, in
+    the middle of an epoch too: weights, statistics, optimizers, loss scale, seeds of dropout, the
+    metrics of the epoch, History and the order of the examples are those of a run that was never
+    stopped, to the bit (on one CPU, and wherever TensorFlow or JAX repeat themselves). Run again
+    after its end it trains no more, or what is left to a larger number of `epochs`.
+
+    A checkpoint is one file, written aside, brought to the disk and renamed, with a checksum. A
+    damaged one is named, and the one before it used. A folder of another run is refused: other
+    data, batch size, seed, layers, optimizer or loss.
+
+    What begins anew with every start: callbacks with a state of their own that are not among
+    `callbacks` (EarlyStopping, ReduceLROnPlateau, ...), and random numbers from anywhere but a
+    `keras.random.SeedGenerator` of a layer. After a start in the middle of an epoch callbacks see
+    the batches that are left, numbered from 0, and the progress bar counts those. A kill while an
+    epoch is evaluated loses the updates since the last checkpoint before.
+
+    It must be the last of the callbacks.
+
+    Args:
+        folder: of the checkpoints, one for each run; made where it is not there.
+        every_updates: updates between checkpoints; None for at the end of each epoch only, which
+            is always.
+        every_minutes: minutes between checkpoints, too; None for none.
+        keep: how many are kept.
+        callbacks: those of the callbacks given to `fit` whose state is kept, too. One with
+            `get_state` and `set_state` is asked; of any other the attributes that changed since
+            `fit` began are kept (numbers, strings, None, arrays, lists of these).
+        on_error: what a failure to write does, on a full disk, say: "stop" raises it, "continue"
+            warns and trains on.
+        show: whether a line says where the run goes on.
+
+    Raises:
+        BadInput: an argument out of range; when `fit` begins, data that are not of `data`, a folder
+            that cannot be used or is of another run, checkpoints of which none can be read, a
+            further optimizer of the model that is not built, a
+            number of updates that `steps_per_execution` does not divide, or many workers.
+    """
+
+    def __init__(
+        self,
+        folder,
+        every_updates=None,
+        every_minutes=None,
+        keep=3,
+        callbacks=(),
+        on_error="stop",
+        show=True,
+    ):
+        super().__init__()
+        check_path("folder", folder, of="Resume")
+        if every_updates is not None:
+            check_count("every_updates", every_updates, of="Resume", what="a number of updates")
+        if every_minutes is not None:
+            check_number("every_minutes", every_minutes, of="Resume", above=0)
+        check_count("keep", keep, of="Resume")
+        check_flag("show", show, of="Resume")
+        require(
+            on_error in ("stop", "continue"),
+            f"`on_error` of Resume must be 'stop' or 'continue'. Received: on_error={on_error!r}",
+        )
+        callbacks = list(callbacks)
+        require(
+            all(isinstance(c, keras.callbacks.Callback) for c in callbacks),
+            "`callbacks` of Resume must be a list of those of the callbacks given to `fit` whose "
+            f"state is kept. Received: {[type(c).__name__ for c in callbacks]}",
+        )
+        self.folder, self.keep, self.on_error = pathlib.Path(folder), keep, on_error
+        self.every_updates, self.every_minutes, self.show = every_updates, every_minutes, show
+        self._kept = run_state.Kept(callbacks)
+        self._source = self._position = None
+
+    def data(
+        self,
+        x,
+        y=None,
+        sample_weight=None,
+        batch_size=None,
+        seed=0,
+        shuffle=True,
+        drop_remainder=False,
+        steps=None,
+    ):
+        """The training data for `fit`, in an order that a run which goes on can repeat.
+
+        Args:
+            x: arrays [n, ...], as `fit` takes them, of which every epoch has an order of its own
+                that follows from seed and epoch, and none is read before its turn; or a
+                `keras.utils.PyDataset`, whose batches are shuffled so; or a `tf.data.Dataset` that
+                is the same every time it is read; or a function of the epoch, an int from 0, that
+                returns an iterable of batches, such as a `tf.data.Dataset` shuffled with the epoch
+                for a seed. Of these two a run that goes on in the middle of an epoch reads the
+                batches of it that are done, and throws them away.
+            y, sample_weight, batch_size: of arrays, as in `fit`; 32 examples a batch by default.
+            seed: of the order of arrays and of a PyDataset, in [0, 2^32).
+            shuffle: whether it changes; False for their own.
+            drop_remainder: of arrays: whether an epoch's last, smaller batch is left out.
+            steps: batches of an epoch, where a data set or a function does not say.
+
+        Returns:
+            What `fit` takes, as x and alone: a `tf.data.Dataset` under TensorFlow, else a
+            `keras.utils.PyDataset`.
+
+        Raises:
+            BadInput: something that cannot be read again, or is not the same when it is.
+        """
+        check_seed(seed)
+        check_flag("shuffle", shuffle, of="Resume.data")
+        check_flag("drop_remainder", drop_remainder, of="Resume.data")
+        given = x, y, sample_weight, batch_size, seed, shuffle, drop_remainder, steps
+        self._source, self._position = epoch_sources.source_of(*given), epoch_feeds.Cursor()
+        return epoch_feeds.feed(self._source, self._position)
+
+    def on_train_begin(self, logs=None):
+        """Restores the newest checkpoint, where there is one."""
+        self._check()
+        run_folder.lock(self.folder)
+        try:
+            keras_private.build_all(self.model, self._source.example)
+            run_state.further_optimizers(self.model)  # refused now, not at the first checkpoint
+            start = self._restore()
+        except BaseException:
+            run_folder.unlock(self.folder)
+            raise
+        keras_private.start_at(self.model, start)
+        self._saver = Saver(self.folder, self.keep, self.on_error, run_folder.warn)
+        self._begun, self._rest, self._saved = False, None, time.monotonic()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Saves what the epoch before has ended with, all callbacks having seen its end."""
+        first = 0
+        if not self._begun:
+            first = self._go_on(epoch)
+        else:
+            self._save(epoch, 0)
+        self._epoch, self._first = epoch, first
+        self._rest = epoch_feeds.RestOfEpoch(self.model) if first else None
+        self._position.begin(epoch, first)
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Saves where it is time, and ends an epoch of which a part was done before."""
+        require(
+            self._position.started,
+            "Resume decides the order of the examples, so that a run can go on: give `fit` what "
+            "resume.data(...) returns. Received: other data than those.",
+        )
+        done, count = self._first + batch + 1, self._source.num_batches
+        self._saver.poll()
+        if done < count and self._due(done):
+            self._save(self._epoch, done)
+        if self._rest and done >= count:
+            self._rest.last_batch()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Lets `fit` go on after an epoch of which a part was done before."""
+        if self._rest:
+            self._rest.end()
+            self._rest = None
+
+    def on_train_end(self, logs=None):
+        """Saves the end of the run."""
+        self._position.end()
+        keras_private.start_at(self.model, None)
+        try:
+            if self._begun:
+                self._save(self._epoch + 1, 0, ended=True)
+            elif self._found is not None:  # it was finished before
+                self._restore_history()
+            self._saver.close()
+        finally:
+            run_folder.unlock(self.folder)
+
+    def _check(self):
+        """Raises `BadInput` for a `fit` that cannot go on."""
+        require(
+            self._source is not None,
+            "Resume decides the order of the examples, so that a run can go on: give `fit` "
+            "resume.data(x, y, batch_size=...) in place of x and y.",
+        )
+        count, steps = self._source.num_batches, self.params.get("steps")
+        require(
+            steps == count,
+            f"An epoch of resume.data has {count} batches, and `fit` was given other data, or "
+            f"steps_per_epoch: leave it out. Received: {steps} steps an epoch",
+        )
+        at_once = self.model.steps_per_execution
+        require(
+            count % at_once == 0,
+            f"steps_per_execution={at_once} must divide the {count} batches of an epoch, or Keras "
+            "would run updates beyond its end.",
+        )
+        if keras.backend.backend() == "tensorflow":
+            from tf_bdecay.distribution.strategies import is_multi_worker
+
+            require(
+                not is_multi_worker(self.model.distribute_strategy),
+                "Resume keeps the run of one process: main.py resumes runs of many workers.",
+            )
+
+    def _restore(self):
+        """Finds and assigns the newest checkpoint; the epoch where `fit` goes on, or None."""
+        self._run = run_record.record_of(self.model, self._source)
+        steps = self.model.steps_per_execution
+        self._found = run_folder.newest(
+            self.folder, self._run, self._kept.names(), self._source, steps
+        )
+        if self._found is None:
+            return None
+        path, arrays, meta = self._found
+        run_state.assign(path, arrays, self.model)
+        start = meta["epoch"]
+        if meta["ended"] and meta["epochs"] == self.params["epochs"]:
+            start = max(start, self.params["epochs"])  # EarlyStopping may have ended it before
+        self._say(path, meta, start)
+        return start
+
+    def _go_on(self, epoch):
+        """The first epoch of this `fit`: restores what others would have begun anew; its batch."""
+        self._begun = True
+        keras_private.start_at(self.model, None)  # the next `fit` is another matter
+        self._kept.begin()
+        if self._found is None:
+            return 0
+        path, arrays, meta = self._found
+        require(
+            epoch == meta["epoch"],
+            f"The checkpoint {path} is of epoch {meta['epoch']}, and `fit` begins with {epoch}: "
+            "leave initial_epoch out.",
+        )
+        run_state.assign_metrics(path, arrays, self.model)
+        self._restore_history()
+        self._found = None
+        return meta["batch"]
+
+    def _restore_history(self):
+        """Gives History the epochs before, and callbacks their state."""
+        _, arrays, meta = self._found
+        self._kept.restore(meta["callbacks"]["states"], arrays)
+        history = getattr(self.model, "history", None)
+        if history is not None:
+            history.epoch = [*meta["history"]["epoch"], *history.epoch]
+            for name, values in meta["history"]["logs"].items():
+                history.history[name] = [*values, *history.history.get(name, [])]
+
+    def _due(self, done):
+        every, minutes = self.every_updates, self.every_minutes
+        update = self._epoch * self._source.num_batches + done
+        before = update - self.model.steps_per_execution
+        by_updates = every and update // every > before // every
+        return by_updates or (minutes and time.monotonic() - self._saved >= 60 * minutes)
+
+    def _save(self, epoch, batch, ended=False):
+        self._saved = time.monotonic()
+        arrays = run_state.snapshot(self.model, metrics=batch > 0)
+        states, more = self._kept.snapshot()
+        history = getattr(self.model, "history", None)
+        logs = {} if history is None else history.history
+        read = epoch if batch else max(epoch - 1, 0)
+        digest = self._source.digest_of(read)
+        meta = {
+            "update": epoch * self._source.num_batches + batch,
+            "epoch": epoch,
+            "batch": batch,
+            "epochs": self.params["epochs"],
+            "ended": ended,
+            "run": self._run,
+            "history": {
+                "epoch": [] if history is None else list(history.epoch),
+                "logs": {k: [run_state.number_of(v) for v in values] for k, values in logs.items()},
+            },
+            "callbacks": {"names": self._kept.names(), "states": states},
+            "seen": {} if digest is None else {str(read): digest},
+        }
+        self._saver.save({**arrays, **more}, meta)
+
+    def _say(self, path, meta, start):
+        if not self.show:
+            return
+        if start >= self.params["epochs"]:
+            print(f"Resume: the run in {self.folder} is finished, after epoch {meta['epoch']}.")
+            return
+        count = self._source.num_batches
+        inside = f" and {meta['batch']} of {count} updates" if meta["batch"] else ""
+        print(f"Resume: going on from {path}, after {meta['epoch']} epochs{inside}.")

@@ -1,0 +1,1 @@
+"""What lies below: where Keras and TensorFlow err or hide, and what is not installed."""

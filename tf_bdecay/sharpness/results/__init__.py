@@ -1,0 +1,1 @@
+"""What a measurement gives back, as values to keep and as pictures."""
