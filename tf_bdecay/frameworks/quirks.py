@@ -4,10 +4,11 @@ Importing this needs neither of them. What is named here but mended elsewhere:
 
 * Keras' `fit` resets metrics at the start of every epoch, and cannot start inside one: training/.
 * `fit` on arrays under TensorFlow has the same order in every epoch once a seed is set, by
-  `keras.utils.set_random_seed` (Keras 3.15): `callbacks/epoch_sources.py` has an order by epoch.
+  `keras.utils.set_random_seed` (Keras 3.15): `callbacks/resuming/epoch_sources.py` has an order
+  by epoch.
 * A train step that finds no data may count as an update all the same (TensorFlow 2.21), and Keras'
-  PyDataset cannot be read again after `stop_training` (Keras 3.15): `callbacks/epoch_feeds.py` ends
-  an epoch as each bears it.
+  PyDataset cannot be read again after `stop_training` (Keras 3.15):
+  `callbacks/resuming/epoch_feeds.py` ends an epoch as each bears it.
 * XLA on a CPU (TensorFlow 2.21) writes the operand of a sum over all elements to memory and makes a
   slow dot product of a sum of squares: `optim/blocks.py` sums in two stages.
 * Forward-mode differentiation cannot follow a `tf.while_loop` that holds a `TensorArray`
