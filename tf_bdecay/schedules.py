@@ -44,7 +44,7 @@ class _Warmup(keras.optimizers.schedules.LearningRateSchedule):
         )
 
     def sum(self) -> float:
-        """The sum of eta over all updates, by which runs at different batches are compared."""
+        """The sum of eta over all updates, for comparing runs at different batch sizes."""
         rates = self(np.arange(self.total_updates))
         return float(np.sum(ops.convert_to_numpy(rates), dtype="float64"))
 
@@ -115,7 +115,7 @@ class PolynomialWarmupDecay(_Warmup):
 
 @keras.saving.register_keras_serializable("tf_bdecay")
 class LinearWarmupCosine(_Warmup):
-    """Linear warm-up and cosine decay, of the SGD runs (appendix A.1).
+    """Linear warm-up and cosine decay, as in the SGD runs (appendix A.1).
 
         eta(t) = peak t / W                                        t < W
         eta(t) = peak (1 + cos(pi (t - W) / (T - W))) / 2          W <= t <= T
@@ -169,7 +169,7 @@ def scale_learning_rate(peak, batch, base_batch) -> float:
 def for_batch(
     batch_size, num_examples, epochs, base_peak=0.04, base_batch=8192, remainder="keep", **shape
 ) -> PolynomialWarmupDecay:
-    """The schedule of a run with a batch of one's own, from one that is known to work.
+    """The schedule for your batch, derived from a batch and rate that are known to work.
 
         T = epochs * updates an epoch        eta_peak = base_peak sqrt(batch_size / base_batch)
 

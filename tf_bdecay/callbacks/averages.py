@@ -14,7 +14,7 @@ END = "_average"
 
 
 class AveragedWeights(keras.callbacks.Callback):
-    """Evaluates the moving average of the weights beside the weights, at the end of epochs.
+    """Evaluates the moving average of the weights alongside them, at the end of each epoch.
 
     After t updates, of momentum m, as the optimizer keeps it under `use_ema`:
 

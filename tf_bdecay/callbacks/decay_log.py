@@ -18,7 +18,7 @@ _TOTALS, _ROWS = ("updates", "skipped_updates", "decay_on_updates"), "rows"
 
 
 class DecayLog(UpdateLog):
-    """Tells which betas decay, and why: r, C, decay on or off, trust ratios, norms of gradients.
+    """Logs which betas decay, and why: r, C, decay on or off, trust ratios, gradient norms.
 
     Everything comes from the optimizer, which has it from its updates: nothing is measured again,
     and a fetch is waited for only in the updates that are written. It leaves

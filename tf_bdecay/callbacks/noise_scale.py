@@ -60,7 +60,7 @@ class Estimate(NamedTuple):
 
 
 class GradientNoiseScale(UpdateLog):
-    """Measures beyond which batch more examples stop paying, while a `tf_bdecay.Trainer` trains.
+    """Measures the batch beyond which more examples stop paying, while a `Trainer` trains.
 
         N = S / |G|^2        |G|^2 ~ (B |G_B|^2 - b |G_b|^2) / (B - b)
                              S     ~ (|G_b|^2 - |G_B|^2) / (1/b - 1/B)

@@ -10,7 +10,7 @@ from tf_bdecay.errors import check_count, check_flag, require
 
 
 class PreciseStatistics(keras.callbacks.Callback):
-    """Evaluates with precise statistics: in `fit`, where there are validation data, and `evaluate`.
+    """Evaluates with precise statistics, in `evaluate` and in `fit` with validation data.
 
     Before each evaluation the model gets the `precise_statistics` of its weights, and after it the
     moving ones back, to the bit: training and checkpoints of an epoch's end are as without the

@@ -130,7 +130,7 @@ def _training_batches(image_set, batch_size, seed, start_update, remainder, augm
 
 
 def evaluation_batches(image_set, split_name, batch_size, part=None):
-    """Every example of a split once, in its order, as it is.
+    """Every example of a split once, in order and not augmented.
 
     Args:
         image_set: an `ImageSet` or a `PictureSet`.

@@ -9,7 +9,7 @@ from tf_bdecay.errors import require
 
 @keras.saving.register_keras_serializable("tf_bdecay")
 class WithPaths(DecayPolicy):
-    """A policy in which some variables, named by their paths, have coefficients of their own.
+    """A policy that gives some variables, named by their paths, coefficients of their own.
 
     What the policy decides it still does: a beta with a gamma that a pattern names has another
     lambda, which an adaptive policy switches on and off as it would have. 0 means never.

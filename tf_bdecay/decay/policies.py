@@ -12,7 +12,7 @@ _PACKAGE = "tf_bdecay"
 
 
 class DecayPolicy:
-    """Base of all policies: no decay at all, decided by nothing.
+    """Base class of all policies; by itself it decays nothing.
 
     Attributes:
         adaptive: whether `decide` switches the decay of paired betas at every update.
@@ -256,7 +256,7 @@ POLICIES = {
 
 
 def get(name, **arguments):
-    """Makes the policy of a name, as configs and flags give it.
+    """Makes a policy from its name, as configs and flags give it.
 
     Args:
         name: "none", "full", "no_bias", "bias", "gamma", "beta" or "adaptive".

@@ -16,7 +16,7 @@ PARTIAL = ("error", "smaller")
 
 @keras.saving.register_keras_serializable("tf_bdecay")
 class GhostBatchNormalization(keras.layers.BatchNormalization):
-    """Batch normalization by the statistics of each ghost batch (Hoffer et al., 2017).
+    """Batch normalization with the statistics of each ghost batch (Hoffer et al., 2017).
 
     In training, each `ghost_batch_size` consecutive examples are normalized by their own mean and
     biased variance, over examples and positions, channel by channel:

@@ -94,7 +94,7 @@ def resnet50(
     name="resnet50",
     **options,
 ) -> keras.Model:
-    """ResNet50 with the ImageNet stem and the stride in the 3x3 convolutions, as torchvision's.
+    """ResNet50 with the ImageNet stem and the stride in the 3x3 convolutions, as in torchvision.
 
     A 7x7 convolution of stride 2 and a 3x3 maximum of stride 2; stages of 3, 4, 6 and 3 bottleneck
     blocks with width, 2, 4 and 8 times width channels inside and four times as many out. Padding is

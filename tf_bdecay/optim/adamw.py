@@ -11,7 +11,7 @@ from tf_bdecay.optim.base import DecayByRole
 
 @keras.saving.register_keras_serializable("tf_bdecay")
 class AdamW(DecayByRole):
-    """Adam whose weight decay is decoupled, and a policy over roles.
+    """Adam with decoupled weight decay, which a policy sets by role.
 
         m      <- beta_1 m + (1 - beta_1) g            v <- beta_2 v + (1 - beta_2) g^2
         a      =  (m / (1 - beta_1^t)) / (sqrt(v / (1 - beta_2^t)) + epsilon)

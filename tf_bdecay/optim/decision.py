@@ -54,7 +54,7 @@ class Decides:
         )
 
     def totals(self):
-        """What the updates so far add up to.
+        """Totals over all updates so far.
 
         Returns:
             Dict of `updates`, `skipped_updates`, `skipped_in_a_row` (ints), `learning_rate_sum`

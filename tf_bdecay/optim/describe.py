@@ -71,7 +71,7 @@ class Description(NamedTuple):
 
 
 def describe(model, weight_decay=None, layer_adaptation=None) -> Description:
-    """Tells every trainable variable's role, partner, decay, adaptation and rate.
+    """Shows every trainable variable's role, partner, decay, adaptation and rate.
 
     Args:
         model: a built Keras model. If it is compiled with an optimizer of tf_bdecay and no policy

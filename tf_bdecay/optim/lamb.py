@@ -12,7 +12,7 @@ from tf_bdecay.optim.arguments import Rate
 
 @keras.saving.register_keras_serializable("tf_bdecay")
 class Lamb(AdaptedByRole):
-    """LAMB whose decay of every normalization layer's beta follows that layer's sharpness ratio.
+    """LAMB in which the decay of each normalization layer's beta follows its sharpness ratio.
 
         g      mean gradient of the global batch
         m      <- beta_1 m + (1 - beta_1) g            v <- beta_2 v + (1 - beta_2) g^2

@@ -12,7 +12,7 @@ from tf_bdecay.optim.arguments import Rate
 
 @keras.saving.register_keras_serializable("tf_bdecay")
 class Lars(AdaptedByRole):
-    """LARS, whose weight decay is a policy over roles.
+    """LARS with weight decay that a policy sets by role.
 
         ratio_l = c ||theta_l|| / (||g_l|| + lambda_l ||theta_l|| + epsilon),  1 where a norm is 0
         b       <- momentum b + eta ratio_l (g + lambda theta)

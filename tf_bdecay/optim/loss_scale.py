@@ -75,7 +75,7 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
 
     @quirks.as_written
     def apply(self, grads, trainable_variables=None):
-        """One update by gradients of the scaled loss, skipped where they overflowed.
+        """One update from gradients of the scaled loss, skipped if they overflowed.
 
         Args:
             grads: list of gradients, in a replica its own.

@@ -11,7 +11,7 @@ from tf_bdecay.optim.base import DecayByRole
 
 @keras.saving.register_keras_serializable("tf_bdecay")
 class SGD(DecayByRole):
-    """SGD with momentum, whose weight decay is a policy over roles.
+    """SGD with momentum, and weight decay that a policy sets by role.
 
         coupled (L2):  d = g + lambda theta;  b <- momentum b + d;  theta <- theta - eta b
         decoupled:     b <- momentum b + g;   theta <- theta - eta (b + lambda theta)

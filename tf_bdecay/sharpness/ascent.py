@@ -21,7 +21,7 @@ ETA = 0.01  # Kwon et al.
 
 @dataclasses.dataclass(frozen=True)
 class PerturbationResult(Result):
-    """The rise of the loss by one ascent step, split along that step, and the most by several.
+    """The rise of the loss in one ascent step, split along that step, and the most in several.
 
     The share of a variable is `(g_l(theta) + g_l(theta + epsilon)) / 2 . epsilon_l`, its part of
     the rise along the way, exact to second order; what is left of the rise is `remainder`.

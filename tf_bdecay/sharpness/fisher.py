@@ -31,7 +31,7 @@ _OFF = 1e-2  # of probabilities' sum from 1, the mean over examples; half precis
 
 @dataclasses.dataclass(frozen=True)
 class FisherRaoResult(Result):
-    """The Fisher-Rao norm: `norm` is FR, the total and its shares are of its square.
+    """The Fisher-Rao norm: `norm` is FR; the total and its shares are those of its square.
 
     Attributes:
         biases: whether biases and betas count.
@@ -77,7 +77,7 @@ def fisher_rao(
     roles=None,
     session=SILENT,
 ) -> FisherRaoResult:
-    """Fisher-Rao norm of a classifier, exact, labels from the model's own prediction.
+    """Exact Fisher-Rao norm of a classifier, with labels from the model's own prediction.
 
         FR^2 = theta^T F theta = E_x Var_{y ~ p(x)} (u_y),   u = J theta   (eq. 8)
 

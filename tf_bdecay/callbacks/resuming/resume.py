@@ -19,7 +19,7 @@ from tf_bdecay.storage.saver import Saver
 
 
 class Resume(keras.callbacks.Callback):
-    """Makes `fit` go on where it was killed, as if it had not been.
+    """Resumes `fit` where it was killed, as if it had never stopped.
 
         resume = tf_bdecay.callbacks.Resume("runs/mine", every_updates=100)
         data = resume.data(x, y, batch_size=128, seed=0)
@@ -107,7 +107,7 @@ class Resume(keras.callbacks.Callback):
         drop_remainder=False,
         steps=None,
     ):
-        """The training data for `fit`, in an order that a run which goes on can repeat.
+        """The training data for `fit`, in an order that a resumed run can repeat.
 
         Args:
             x: arrays [n, ...], as `fit` takes them, of which every epoch has an order of its own

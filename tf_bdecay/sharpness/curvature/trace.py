@@ -15,7 +15,7 @@ LEAST_PROBES = 8  # before a standard error is trusted to stop the sampling
 
 @dataclasses.dataclass(frozen=True)
 class TraceResult(Result):
-    """Tr(H), by variable the trace of its diagonal block.
+    """Tr(H); the share of a variable is the trace of its diagonal block.
 
     Attributes:
         probes: number of probe vectors.

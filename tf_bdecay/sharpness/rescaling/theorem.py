@@ -84,7 +84,7 @@ class Invariance:
 def invariance(
     model, loss, data, layer, unit=0, c=10.0, measures: Sequence[str] = tuple(MEASURES), **arguments
 ) -> Invariance:
-    """Theorem 3.1 shown on a model: rescale one unit, and measure before and after.
+    """Shows Theorem 3.1 on a model: rescales one unit, and measures before and after.
 
         rho_(c,l,k): incoming weights and bias times c, outgoing weights times 1/c    (eq. 9)
 

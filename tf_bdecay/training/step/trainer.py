@@ -84,7 +84,7 @@ class Trainer(keras_private.BuiltOnce):
         sharpness_aware: SharpnessAware | None = None,
         **kwargs,
     ):
-        """`keras.Model.compile`, how large a batch a replica works on at a time, and SAM.
+        """`keras.Model.compile`, with micro-batches and sharpness-aware updates.
 
         Args:
             optimizer, *args, **kwargs: of `keras.Model.compile`. In mixed_float16, where Keras
@@ -112,7 +112,7 @@ class Trainer(keras_private.BuiltOnce):
         super().compile(optimizer, *args, **kwargs)
 
     def check_micro_batches(self, x, y=None, sample_weight=None):
-        """Tries whether micro-batches change the update, on as many examples as a micro-batch has.
+        """Tests whether micro-batches change the update, on as many examples as a micro-batch has.
 
         Loss, gradients and what layers keep, of the examples at once and in two parts, must be
         equal to 1e-3 of their norms (1e-8 in float64, 5e-2 in half precision). Nothing is changed.
