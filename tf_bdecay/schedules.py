@@ -147,7 +147,7 @@ class LinearWarmupCosine(_Warmup):
 def scale_learning_rate(peak, batch, base_batch) -> float:
     """Square-root scaling of the peak rate: eta_peak sqrt(batch / base_batch) (appendix A.2).
 
-    The sum of eta at fixed epochs then grows as batch^-1/2 with smaller batches.
+    At fixed epochs the sum of eta then scales as batch^-1/2.
 
     Args:
         peak: rate at the base batch; 0.04 in the paper.
@@ -173,9 +173,9 @@ def for_batch(
 
         T = epochs * updates an epoch        eta_peak = base_peak sqrt(batch_size / base_batch)
 
-    with warm-up over 0.3 T, a share of the run and not a number of updates, as the paper has it for
-    LAMB (appendices A.1 and A.2). At fixed epochs the sum of eta, `schedule.sum()`, then grows as
-    batch^-1/2: 16 at a batch of 8,192 of CIFAR's 50,000 pictures in 200 epochs, 65 at 512.
+    with warm-up over 0.3 T, a share of the run and not a number of updates, as the paper does for
+    LAMB (appendices A.1 and A.2). At fixed epochs the sum of eta, `schedule.sum()`, then scales as
+    batch^-1/2: for CIFAR's 50,000 pictures in 200 epochs, 16 at a batch of 8,192 and 65 at 512.
 
     Args:
         batch_size: global batch B, in examples, of all replicas and micro-batches together.
@@ -183,8 +183,9 @@ def for_batch(
         epochs: int >= 1.
         base_peak: the peak rate at the reference batch; 0.04 is the paper's for LAMB.
         base_batch: the reference batch: 8192 on CIFAR, 32768 on ImageNet in the paper.
-        remainder: what becomes of the n mod B examples left over: "keep", as a last, smaller batch,
-            which Keras' `fit` makes of arrays; "drop" as of a data set with `drop_remainder=True`.
+        remainder: what happens to the n mod B examples left over: "keep" them as a last, smaller
+            batch, as Keras' `fit` does with arrays; "drop" them, as a data set with
+            `drop_remainder=True` does.
         **shape: `warmup`, `power_warmup`, `power_decay`, `initial`, `final` of
             `PolynomialWarmupDecay`.
 

@@ -16,15 +16,15 @@ END = "_average"
 class AveragedWeights(keras.callbacks.Callback):
     """Evaluates the moving average of the weights alongside them, at the end of each epoch.
 
-    After t updates, of momentum m, as the optimizer keeps it under `use_ema`:
+    The optimizer keeps this average under `use_ema`; after t updates, with momentum m,
 
         a_1 = theta_1,   a_t = m a_{t-1} + (1 - m) theta_t
 
-    Where an epoch has an evaluation, its logs get `val_NAME_average` beside every `val_NAME`. The
-    moving statistics of normalization layers are of the weights, not of their average: for that
-    they are re-estimated. Weights and statistics then come back, to the bit, and stay what they
-    are: at the end of a `fit` with this callback Keras does not overwrite the weights with their
-    average, as it does else. To save the averaged model:
+    Whenever an epoch is evaluated, its logs get `val_NAME_average` next to every `val_NAME`. The
+    moving statistics of normalization layers belong to the weights, not to their average, so they
+    are re-estimated for it. Weights and statistics are then restored, to the bit. At the end of
+    `fit` Keras would overwrite the weights with their average; with this callback it does not. To
+    save the averaged model:
 
         with averages.averaged():
             model.save("average.keras")

@@ -20,23 +20,23 @@ _TOTALS, _ROWS = ("updates", "skipped_updates", "decay_on_updates"), "rows"
 class DecayLog(UpdateLog):
     """Logs which betas decay, and why: r, C, decay on or off, trust ratios, gradient norms.
 
-    Everything comes from the optimizer, which has it from its updates: nothing is measured again,
-    and a fetch is waited for only in the updates that are written. It leaves
+    Everything comes from the optimizer's own updates: nothing is measured again, and only the
+    updates that are written wait for a fetch from the device. It writes
 
-    * after each epoch a line: "beta decay on in 12 of 20 layers", of the epoch's last update;
-    * in `logs`, for History and callbacks after this one: `decay_on_layers`, of the last update,
-      `decay_on_fraction`, the share of layers and updates of the epoch, and `skipped_updates`, so
-      far; with `by_layer` all scalars below, too;
+    * after each epoch a line: "beta decay on in 12 of 20 layers", for the epoch's last update;
+    * in `logs`, for History and later callbacks: `decay_on_layers` (last update),
+      `decay_on_fraction` (share of the epoch's layers and updates) and `skipped_updates` (so far);
+      with `by_layer`, all scalars below too;
     * `layers.csv`: update, layer, C_beta, C_gamma, r, decay_on;
-    * `variables.csv`: update, variable, role, C, and where it has them trust ratio and norm of its
-      gradient;
+    * `variables.csv`: update, variable, role, C and, where there are any, trust ratio and gradient
+      norm;
     * in TensorBoard, under TensorFlow, scalars by update: `r/LAYER`, `C_beta/LAYER`,
       `C_gamma/LAYER`, `decay_on/LAYER`, `C/KIND`, `trust_ratio/VARIABLE`,
       `gradient_norm/VARIABLE`.
 
-    Norms of gradients are there if the optimizer keeps them: `tf_bdecay.Lamb(...,
-    gradient_norms=True)`. C is C_m, m the global batch. Of several workers, which all decide alike,
-    the first writes and prints; every one has the logs.
+    Gradient norms are there if the optimizer keeps them: `tf_bdecay.Lamb(...,
+    gradient_norms=True)`. C is C_m, with m the global batch. Several workers all decide alike:
+    every one has the logs, and only the first writes and prints.
 
     Args:
         log_dir: folder of the files; TensorBoard's `--logdir`. Rows of updates that a run trains

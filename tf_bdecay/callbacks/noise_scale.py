@@ -65,23 +65,23 @@ class GradientNoiseScale(UpdateLog):
         N = S / |G|^2        |G|^2 ~ (B |G_B|^2 - b |G_b|^2) / (B - b)
                              S     ~ (|G_b|^2 - |G_B|^2) / (1/b - 1/B)
 
-    (McCandlish et al., 2018, appendix A.1) with G_b the gradient of a part of b examples, a
-    micro-batch or what a replica has, and G_B that of the whole batch; both are there anyway, and a
-    norm of each part's is all that this costs. N is the ratio of running means. An update at batch
-    B takes 1 / (1 + N / B) of the step that one at all examples would, so one at B is worth
-    (B/8 + N) / (B + N) of eight at B/8. It leaves
+    (McCandlish et al., 2018, appendix A.1) with G_b the gradient of a part of b examples (a
+    micro-batch, or a replica's share) and G_B that of the whole batch. Both are there anyway; the
+    only cost is a norm per part. N is the ratio of running means. An update at batch B makes
+    1 / (1 + N / B) of the progress of one on all examples, so one at B is worth
+    (B/8 + N) / (B + N) of eight at B/8. It writes
 
     * after each epoch a line: "gradient noise scale 3,412: an update at 8,192 is worth 0.38 of
       eight at 1,024";
     * in `logs` `gradient_noise_scale`, `gradient_noise` (S) and `gradient_square` (|G|^2);
     * the same three in TensorBoard.
 
-    N is of the gradient of the loss with its regularizers, before clipping, momentum and decoupled
-    decay, under the batch normalization that is there: with ghost batches exact for every batch
-    made of whole ones; with plain BatchNormalization on replicas for every batch made of parts as
-    large as a replica's now. Dropout's noise counts as the examples' (on replicas, which draw the
-    same masks, less of it). Updates that are skipped are no part of it; those with examples of
-    weight 0 are left out.
+    N describes the gradient of the loss with its regularizers, before clipping, momentum and
+    decoupled decay, under the model's own batch normalization. With ghost batches it is exact for
+    every batch made of whole ones; with plain BatchNormalization on replicas, for every batch made
+    of parts as large as a replica's share now. Dropout's noise counts as the examples' own (less of
+    it on replicas, which draw the same masks). Skipped updates, and updates with examples of weight
+    0, are left out.
 
     Args:
         log_dir: folder of the event file; TensorBoard's `--logdir`. None for none.

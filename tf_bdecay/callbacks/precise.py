@@ -12,10 +12,10 @@ from tf_bdecay.errors import check_count, check_flag, require
 class PreciseStatistics(keras.callbacks.Callback):
     """Evaluates with precise statistics, in `evaluate` and in `fit` with validation data.
 
-    Before each evaluation the model gets the `precise_statistics` of its weights, and after it the
-    moving ones back, to the bit: training and checkpoints of an epoch's end are as without the
-    callback. An evaluation costs n forward passes more. Where an estimate is not finite, that
-    evaluation is by the moving ones, with a warning.
+    Before each evaluation the model gets the `precise_statistics` of its weights; after it, it gets
+    the moving ones back, to the bit. Training, and checkpoints at the end of an epoch, are as
+    without the callback. An evaluation costs n more forward passes. If an estimate is not finite,
+    that evaluation uses the moving statistics, with a warning.
 
     Args:
         data, batches, batch_size: as in `precise_statistics`; the data are read from their

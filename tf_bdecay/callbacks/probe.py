@@ -17,9 +17,9 @@ class ProbeDecision(keras.callbacks.Callback):
 
     Before update 1, and then after every `every` updates, it measures C_m in training mode
     (`tf_bdecay.sharpness.connectivity`) and writes the decisions into the optimizer, which applies
-    them until the next ones come. On the training batch itself, every update, without regularisers,
-    that is `source="update"` at twice the cost. A run that is resumed measures where one that never
-    stopped would have, and goes on with the decisions of its checkpoint until then.
+    them until the next ones. On the training batch itself, at every update and without
+    regularisers, this would equal `source="update"` at twice the cost. A resumed run measures where
+    one that never stopped would have, and uses the decisions of its checkpoint until then.
 
     Args:
         data: pair (x, y) of arrays, the probe batch; m is its length. Under a strategy every

@@ -22,8 +22,8 @@ _COSTS = ("epoch", "asked", "seconds", "share_of_epoch")
 class SharpnessCallback(keras.callbacks.Callback):
     """Measures the sharpness of the model at the end of every k-th epoch, and changes nothing.
 
-    Any model, any optimizer, with or without a strategy. An epoch is numbered by how many have
-    ended, 0 before training. It leaves
+    It works with any model and any optimizer, with or without a strategy. Epochs are numbered by
+    how many have ended, 0 before training. It writes
 
     * in TensorBoard the scalars `sharpness/MEASURE/total`, `/standard_error`, `/layer/LAYER`,
       `/layer_standard_error/LAYER`, `/kind/KIND`, r of every normalization layer as `r/LAYER`
@@ -35,11 +35,11 @@ class SharpnessCallback(keras.callbacks.Callback):
       this one in the list, such as `EarlyStopping(monitor="sharpness/C", mode="min")`. Epochs that
       are not measured have none.
 
-    What is unusable is refused when `fit` begins: the first step of each measure is tried then,
-    which traces and compiles it too. A measurement that fails later (a run that diverges, too
-    little memory, whatever it is) warns, is NaN in `logs` and a row of the level "failed" in
-    `sharpness.csv`, and training goes on. So it does where a file cannot be written: what is
-    missing then comes with the next that can be.
+    Anything unusable is refused when `fit` begins: the first step of each measure is tried then,
+    which also traces and compiles it. If a measurement fails later (a run that diverges, too little
+    memory, or anything else), it warns, is NaN in `logs` and a row of the level "failed" in
+    `sharpness.csv`, and training goes on. Training also goes on if a file cannot be written: the
+    missing rows are written the next time that one can be.
 
     Args:
         data: as in `tf_bdecay.sharpness.connectivity`: a pair (x, y) of arrays, or a finite data

@@ -11,8 +11,8 @@ from tf_bdecay.errors import require
 class WithPaths(DecayPolicy):
     """A policy that gives some variables, named by their paths, coefficients of their own.
 
-    What the policy decides it still does: a beta with a gamma that a pattern names has another
-    lambda, which an adaptive policy switches on and off as it would have. 0 means never.
+    The policy's decisions still hold: a paired beta that a pattern names has another lambda, which
+    an adaptive policy switches on and off as before. 0 means never.
 
     Args:
         policy: the policy for all other variables.

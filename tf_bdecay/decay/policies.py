@@ -187,7 +187,7 @@ class BetaDecay(_ByRole):
 class AdaptiveBetaDecay(_ByRole):
     """Adaptive beta decay of sec. 4.2 and Algorithm 1.
 
-    In an update the beta of layer l decays if r_l = C(beta_l) / C(gamma_l) >= R, and else not.
+    In an update the beta of layer l decays only if r_l = C(beta_l) / C(gamma_l) >= R.
 
     Args:
         kernel: lambda of kernels.

@@ -18,22 +18,23 @@ def ghostify(model, ghost_batch_size=32, partial="error") -> keras.Model:
     """A copy of a model with every `BatchNormalization` replaced by `GhostBatchNormalization`.
 
     In training each `ghost_batch_size` consecutive examples are normalized by their own statistics
-    (Hoffer et al., 2017). At inference the copy is the model, to the bit; with one ghost batch a
-    training batch it trains as the model does. Weights, moving statistics and seeds are the
-    model's, and so are names and paths, the order of layers and variables, layers that are shared,
-    models inside models, frozen parts and precisions. The model itself stays as it is, and shares
-    nothing with the copy.
+    (Hoffer et al., 2017). At inference the copy equals the model, to the bit; with one ghost batch
+    per training batch it also trains as the model does. Weights, moving statistics and seeds are
+    the model's; so are names and paths, the order of layers and variables, shared layers, nested
+    models, frozen parts and precisions. The model itself stays as it is, and shares nothing with
+    the copy.
 
     Args:
-        model: functional or sequential, built, models of both kinds inside it included. Its ghost
-            batch normalization layers, if it has any, stay as they are.
+        model: a built functional or sequential model, which may contain other such models. Ghost
+            batch normalization layers that it already has stay as they are.
         ghost_batch_size: int >= 1, examples in a ghost batch.
-        partial: what a training batch gets that it does not divide: "error", or "smaller", which
-            makes the examples left over one smaller ghost batch.
+        partial: what happens to a training batch that it does not divide: "error", or "smaller",
+            which makes the examples left over one smaller ghost batch.
 
     Returns:
-        The copy, not compiled. A class of one's own is kept where it is made of inputs and outputs
-        as `keras.Model` is, with `call` as it is; else the copy is a plain model of the same graph.
+        The copy, not compiled. A custom class is kept if it is made from inputs and outputs like
+        `keras.Model` and does not override `call`; otherwise the copy is a plain model of the same
+        graph.
 
     Raises:
         BadInput: an argument out of range, a model without batch normalization, or what cannot be

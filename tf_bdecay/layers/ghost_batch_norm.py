@@ -21,18 +21,18 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
     In training, each `ghost_batch_size` consecutive examples are normalized by their own mean and
     biased variance, over examples and positions, channel by channel:
     `y = gamma (x - mean) / sqrt(variance + epsilon) + beta`. So a batch of 8192 keeps the noise,
-    and the regularisation, of batches of 32. Replicas hold consecutive parts of a batch: where a
-    part is smaller than a ghost batch, of a size known before the graph runs, and neighbours hold
-    whole ones together, these tell each other their statistics (two numbers a channel), and ghost
-    batches are those of one device.
+    and the regularisation, of batches of 32. Replicas hold consecutive parts of a batch. If a part
+    is smaller than a ghost batch, has a size known before the graph runs, and neighbours together
+    hold whole ghost batches, the neighbours share their statistics (two numbers per channel), and
+    the ghost batches are those of one device.
 
-    The moving statistics take one momentum step a call, from the means over the ghost batches of
-    their means and of their variances (weighted by examples, where one is smaller); replicas
-    average theirs, so their copies stay equal. (Hoffer's algorithm compounds the momentum over the
-    ghost batches; ours does not depend on how the batch was cut into replicas.) A call whose new
-    mean or variance is not finite moves neither; so does one of several replicas or micro-batches,
-    whose part in the average is then the old value. At inference, or
-    with `trainable=False`, the moving statistics normalize batches of any size, as in Keras.
+    The moving statistics take one momentum step per call, towards the means over the ghost batches
+    of their means and variances (weighted by examples if one is smaller). Replicas average theirs,
+    so their copies stay equal. (Hoffer's algorithm compounds the momentum over the ghost batches;
+    ours does not depend on how the batch is split into replicas.) If the new mean or variance of a
+    call is not finite, neither moves; the same holds for one of several replicas or micro-batches,
+    which then contributes the old value to the average. At inference, or with `trainable=False`,
+    the moving statistics normalize batches of any size, as in Keras.
 
     Statistics are float32 in mixed precision and float64 in float64. It is a
     `keras.layers.BatchNormalization` with the same variables in the same order, so `set_weights`
@@ -40,8 +40,8 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
 
     Args:
         ghost_batch_size: int >= 1, examples in a ghost batch.
-        partial: what a training batch gets that `ghost_batch_size` does not divide: "error", or
-            "smaller", which makes the examples left over one smaller ghost batch.
+        partial: what happens to a training batch that `ghost_batch_size` does not divide: "error",
+            or "smaller", which makes the examples left over one smaller ghost batch.
         axis: int, the axis of the channels; not the batch's.
         momentum: float in [0, 1], the share of the moving statistics that a step keeps.
         epsilon: float >= 0, added to the variance.

@@ -20,11 +20,11 @@ class Lamb(AdaptedByRole):
         u_l    =  a_l + lambda_l theta_l
         theta_l <- theta_l - eta * ratio_l * u_l       ratio_l = ||theta_l|| / ||u_l||
 
-    (Algorithm 1 with its misprints mended, docs/method.md; "layer" in the trust ratio means one
-    variable.) With the default policy lambda of a beta is 1.0 in an update where r_l >= 0.1, and 0
-    where not, r_l = ||g_beta beta||_1 / ||g_gamma gamma||_1 of the same gradient: that is decided
-    in `tf_bdecay.optim.step.decide`, and `step.update` is the order of an update.
-    `keras.optimizers.Lamb` decays outside the trust ratio, which is another optimizer:
+    (Algorithm 1 with its misprints corrected, see docs/method.md; "layer" in the trust ratio means
+    one variable.) With the default policy, lambda of a beta is 1.0 in an update where r_l >= 0.1
+    and 0 otherwise, with r_l = ||g_beta beta||_1 / ||g_gamma gamma||_1 from the same gradient.
+    `tf_bdecay.optim.step.decide` makes this decision; `step.update` is the order of an update.
+    `keras.optimizers.Lamb` decays outside the trust ratio, which makes it a different optimizer:
     `Lamb(rate, decay.FullDecay(w), "all", epsilon=1e-7, decay_in_ratio=False)` has its numbers.
 
     Args:
@@ -42,13 +42,13 @@ class Lamb(AdaptedByRole):
             (1 - eta lambda) theta, and u is a: decoupled, as AdamW's and keras.optimizers.Lamb's.
         global_clipnorm: limit of the norm of all reduced gradients together; None for none, as in
             the paper. The decision is taken before clipping.
-        skip_nonfinite: whether an update whose reduced gradients are not all finite, or one of a
-            variable that is not, leaves everything as it was, but for `skipped_updates`.
+        skip_nonfinite: whether an update leaves everything but `skipped_updates` as it was if its
+            reduced gradients, or the variables they belong to, are not all finite.
         roles: dict of regular expression to role, for variables with names of their own.
         rate_multipliers: dict of a role or a regular expression on paths to a number >= 0 by which
-            eta is multiplied for these variables: {"gamma": 0.5, "head/.*": 2.0}. A pattern goes
-            before a role, a later pattern before an earlier; 0 holds a variable where it is, while
-            its moments and sensitivity go on.
+            eta is multiplied for these variables: {"gamma": 0.5, "head/.*": 2.0}. A pattern takes
+            precedence over a role, and a later pattern over an earlier one; 0 holds a variable
+            where it is, while its moments and sensitivity go on.
         compile_update: "auto", True or False: whether XLA compiles the update (TensorFlow only).
         name: name of the optimizer; by default `lamb`, `lamb_1`, ..., as Keras counts them.
         **kwargs: `gradient_norms`, whether each update keeps the norm of every variable's gradient

@@ -13,11 +13,10 @@ from tf_bdecay.optim.gradients import dense
 class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
     """Scales the loss so that small gradients survive float16; halves the scale at each overflow.
 
-    Keras' own tests the gradients of single replicas, and only the first replica's answer counts.
-    Here the optimizer inside tests them after they are unscaled and reduced: all replicas skip an
-    update together, and every skipped update is counted in `totals()`. After it the scale is
-    halved; after `dynamic_growth_steps` updates that were not skipped it is doubled. bfloat16 needs
-    none of this.
+    Keras' own tests the gradients of each replica, and only the first replica's answer counts. Here
+    the inner optimizer tests them after they are unscaled and reduced: all replicas skip an update
+    together, and `totals()` counts every skipped update. A skipped update halves the scale;
+    `dynamic_growth_steps` updates without a skip double it. bfloat16 needs none of this.
 
     Args:
         inner_optimizer: one of tf_bdecay, such as `tf_bdecay.Lamb`, with `skip_nonfinite=True`.

@@ -25,21 +25,21 @@ class Resume(keras.callbacks.Callback):
         data = resume.data(x, y, batch_size=128, seed=0)
         model.fit(data, epochs=10, validation_data=(x_val, y_val), callbacks=[resume])
 
-    Run again after a kill at any moment, the same program goes on from the newest checkpoint, in
-    the middle of an epoch too: weights, statistics, optimizers, loss scale, seeds of dropout, the
-    metrics of the epoch, History and the order of the examples are those of a run that was never
-    stopped, to the bit (on one CPU, and wherever TensorFlow or JAX repeat themselves). Run again
-    after its end it trains no more, or what is left to a larger number of `epochs`.
+    After a kill at any moment, run the same program again: it resumes from the newest checkpoint,
+    also mid-epoch. Weights, statistics, optimizers, loss scale, dropout seeds, the metrics of the
+    epoch, History and the order of the examples are, to the bit, those of a run that was never
+    stopped (on one CPU, and wherever TensorFlow or JAX are deterministic). If the run has ended, it
+    trains nothing more, or what is missing up to a larger number of `epochs`.
 
-    A checkpoint is one file, written aside, brought to the disk and renamed, with a checksum. A
-    damaged one is named, and the one before it used. A folder of another run is refused: other
-    data, batch size, seed, layers, optimizer or loss.
+    A checkpoint is one file with a checksum, written aside, flushed to disk and renamed. A damaged
+    one is named, and the one before it is used. The folder of another run (other data, batch size,
+    seed, layers, optimizer or loss) is refused.
 
-    What begins anew with every start: callbacks with a state of their own that are not among
-    `callbacks` (EarlyStopping, ReduceLROnPlateau, ...), and random numbers from anywhere but a
-    `keras.random.SeedGenerator` of a layer. After a start in the middle of an epoch callbacks see
-    the batches that are left, numbered from 0, and the progress bar counts those. A kill while an
-    epoch is evaluated loses the updates since the last checkpoint before.
+    What starts afresh with every start: callbacks with a state of their own that are not listed in
+    `callbacks` (EarlyStopping, ReduceLROnPlateau, ...), and random numbers that do not come from a
+    `keras.random.SeedGenerator` of a layer. After a start inside an epoch, callbacks see the
+    remaining batches, numbered from 0, and the progress bar counts those. A kill while an epoch is
+    evaluated loses the updates since the last checkpoint before it.
 
     It must be the last of the callbacks.
 

@@ -28,25 +28,26 @@ class Trainer(keras_private.BuiltOnce):
         trainer.compile(tf_bdecay.Lamb(...), loss=..., micro_batch_size=256)
         trainer.fit(...)
 
-    An update that a tf_bdecay optimizer skips, as its gradients are not finite, leaves everything
-    as it was on every replica: weights, moments, averages, what the model's layers keep (moving
-    statistics, seeds). Metrics count its batch, as Keras' do: the epoch's loss shows it.
+    An update that a tf_bdecay optimizer skips, because its gradients are not finite, leaves
+    everything as it was on every replica: weights, moments, averages, and what the model's layers
+    keep (moving statistics, seeds). Metrics count its batch, as in Keras, so the epoch's loss shows
+    it.
 
     With weights on the examples, loss and metrics are weighted as in any Keras model. Under a
-    strategy gradients are this replica's own; the optimizer sums them. Under
-    MultiWorkerMirroredStrategy `fit` and `evaluate` take a `tf.data.Dataset` of global batches, the
-    same on every worker, of which each keeps its part.
+    strategy, gradients are each replica's own and the optimizer sums them. Under
+    MultiWorkerMirroredStrategy, `fit` and `evaluate` take a `tf.data.Dataset` of global batches,
+    the same on every worker, and each worker keeps its part.
 
-    Dropout draws a mask for a replica's batch, or one for each of its micro-batches. As in plain
-    Keras all replicas draw the same: their copies of the seed move alike, and checkpoints have it.
+    Dropout draws one mask for a replica's batch, or one for each of its micro-batches. As in plain
+    Keras, all replicas draw the same: their copies of the seed move alike, and checkpoints keep it.
 
-    With `sharpness_aware` a batch has two passes, at theta and at theta + epsilon. Loss, metrics,
-    moving statistics and seeds are those of the first, and move once an update; the second draws
-    the same dropout masks, so that both are of one function. The optimizer gets the gradient of
-    the second, from which it takes C and r, and so the decision of beta's decay, and all norms and
-    limits. The gradient of the ascent is that of the global batch: reduced over replicas, the mean
-    over micro-batches, free of loss scaling. Where either is not finite the update is skipped. No
-    weight is ever moved by epsilon: layers read theta + epsilon meanwhile.
+    With `sharpness_aware` a batch takes two passes, at theta and at theta + epsilon. Loss, metrics,
+    moving statistics and seeds are those of the first pass and move once per update; the second
+    draws the same dropout masks, so both see one function. The optimizer gets the gradient of the
+    second pass, from which come C, r, the decision on beta's decay, and all norms and limits. The
+    gradient of the ascent is that of the global batch: reduced over replicas, averaged over
+    micro-batches and free of loss scaling. If either gradient is not finite, the update is skipped.
+    No weight is ever moved by epsilon: layers read theta + epsilon for that pass.
     """
 
     micro_batch_size = None
@@ -89,10 +90,10 @@ class Trainer(keras_private.BuiltOnce):
         Args:
             optimizer, *args, **kwargs: of `keras.Model.compile`. In mixed_float16, where Keras
                 wraps an optimizer to scale the loss, ours gets our LossScaleOptimizer.
-            micro_batch_size: examples of a micro-batch. A replica's batch is cut into micro-batches
-                of this size, whose gradients are summed for one update, the same as of the whole
-                batch: gradients, ghost batches, moving statistics, loss, metrics, decision. None
-                for the whole batch at once.
+            micro_batch_size: examples in a micro-batch. A replica's batch is split into
+                micro-batches of this size, whose gradients are summed for one update. It equals
+                that of the whole batch: gradients, ghost batches, moving statistics, loss, metrics,
+                decision. None for the whole batch at once.
             sharpness_aware: a `tf_bdecay.SharpnessAware`, to update by the gradient at the worst
                 point near the weights; None for the gradient at the weights.
 
@@ -114,10 +115,10 @@ class Trainer(keras_private.BuiltOnce):
     def check_micro_batches(self, x, y=None, sample_weight=None):
         """Tests whether micro-batches change the update, on as many examples as a micro-batch has.
 
-        Loss, gradients and what layers keep, of the examples at once and in two parts, must be
-        equal to 1e-3 of their norms (1e-8 in float64, 5e-2 in half precision). Nothing is changed.
-        Keras' own noise, such as dropout, is off meanwhile. Under many workers `fit` does not try
-        by itself.
+        Loss, gradients and what layers keep must be equal whether the examples come at once or in
+        two parts, to 1e-3 of their norms (1e-8 in float64, 5e-2 in half precision). Nothing is
+        changed. Keras' own noise, such as dropout, is off during the test. With many workers `fit`
+        does not run it by itself.
 
         Args:
             x, y, sample_weight: one batch, as `fit` takes it.
