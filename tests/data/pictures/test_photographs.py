@@ -12,8 +12,7 @@ from tests.data.pictures import hub
 from tests.data.pictures.archive import tar
 from tests.data.pictures.folder import contents, write
 from tests.tools.test_prepare_images import run
-from tf_bdecay.data import crops
-from tf_bdecay.data.pictures import plain
+from tf_bdecay.data.pictures import crops, plain
 from tf_bdecay.data.pictures.layouts import open_pictures
 
 # Debian's tuxpaint-stamps-default: 800 cut-out photographs and drawings in nested folders.

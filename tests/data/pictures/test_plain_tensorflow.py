@@ -8,8 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tests.data.pictures import hard
-from tf_bdecay.data import crops
-from tf_bdecay.data.pictures import plain
+from tf_bdecay.data.pictures import crops, plain
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 

@@ -7,9 +7,9 @@ import tensorflow as tf
 from tests.data.pictures.in_memory import picture_set_of
 from tests.data.sets import image_set_of
 from tf_bdecay.data import evaluation_batches, training_batches
-from tf_bdecay.data.crops import crop_draws, evaluation_picture, training_picture
 from tf_bdecay.data.order import epoch_order
 from tf_bdecay.data.pictures import stream
+from tf_bdecay.data.pictures.crops import crop_draws, evaluation_picture, training_picture
 from tf_bdecay.data.pictures.picture_set import named_failures
 from tf_bdecay.errors import BadInput
 
@@ -33,15 +33,12 @@ def expected_update(update, batch_size, remainder="drop"):
     epoch, place = divmod(update, per_epoch)
     epoch = tf.constant(epoch, tf.int64)
     chosen = epoch_order(count, SEED, epoch).numpy()[place * batch_size : (place + 1) * batch_size]
-    pictures = [
-        training_picture(
-            PICTURES.train.records.contents[i],
-            *crop_draws(SEED, epoch, tf.constant(i)),
-            PICTURES.size,
-        )
-        for i in chosen
-    ]
-    return np.stack([standardised(picture) for picture in pictures]), chosen
+    pictures = []
+    for i in chosen:
+        uniforms, flip = crop_draws(SEED, epoch, tf.constant(i))
+        found = training_picture(PICTURES.train.records.contents[i], uniforms, PICTURES.size)
+        pictures.append(standardised(found[:, ::-1] if flip else found))
+    return np.stack(pictures), chosen
 
 
 @pytest.mark.parametrize("remainder", ["drop", "keep"])

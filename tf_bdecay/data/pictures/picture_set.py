@@ -37,7 +37,7 @@ class PictureSplit:
         return len(self.chosen)
 
     def content(self, index):
-        """The bytes of a picture, as `tf_bdecay.data.crops` decodes them.
+        """The bytes of a picture, as `tf_bdecay.data.pictures.crops` decodes them.
 
         Raises:
             BadInput: it cannot be read, or is no picture: file and record named.

@@ -11,8 +11,14 @@ import tensorflow as tf
 
 from tf_bdecay.batches import bounds, updates_per_epoch
 from tf_bdecay.data.augment import standardise
-from tf_bdecay.data.crops import AREA, crop_draws, evaluation_picture, training_picture
 from tf_bdecay.data.order import epoch_order, examples_of
+from tf_bdecay.data.pictures.crops import (
+    crop_draws,
+    evaluation_picture,
+    mirrored,
+    training_picture,
+)
+from tf_bdecay.data.pictures.picture_set import AREA
 from tf_bdecay.data.randaugment import operation_draws, randaugment
 from tf_bdecay.errors import BadInput
 
@@ -47,19 +53,15 @@ def training_batches(picture_set, batch_size, seed, start_update, remainder, aug
 
     def example(content, epoch, index):
         if not augment:
-            picture = _middle(content, picture_set)
+            picture = _rounded(_middle(content, picture_set))
         else:
-            uniforms, coin = crop_draws(seed, epoch, index)
-            flip = coin & picture_set.flip
+            uniforms, flip = crop_draws(seed, epoch, index)
             picture = training_picture(
-                content,
-                uniforms,
-                flip,
-                picture_set.size,
-                area,
-                antialias=picture_set.antialias,
+                content, uniforms, picture_set.size, area, antialias=picture_set.antialias
             )
-        picture = _rounded(picture)
+            picture = _rounded(picture)
+            if picture_set.flip:
+                picture = mirrored(picture, flip)
         if strong.operations is not None:
             uniforms = operation_draws(seed, epoch, index, strong.operations)
             picture = randaugment(picture, uniforms, strong.magnitude)

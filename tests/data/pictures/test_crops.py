@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tf_bdecay.data import crops
+from tf_bdecay.data.pictures import crops
 from tf_bdecay.errors import BadInput
 
 DRAWS = 20_000
@@ -200,10 +200,9 @@ def test_training_pictures_are_those_of_pillow(size):
         top, left, rows, columns = box_of(*size, uniforms.numpy())
         cut = whole.crop((left, top, left + columns, top + rows))
         expected = np.asarray(cut.resize((64, 64), Image.BILINEAR), float)
-        for flip in (False, True):
-            found = crops.training_picture(content, uniforms, flip, 64).numpy()
-            # Pillow rounds twice, after each axis.
-            assert np.abs(found[:, ::-1] - expected if flip else found - expected).max() < 1.1
+        found = crops.training_picture(content, uniforms, 64).numpy()
+        # Pillow rounds twice, after each axis.
+        assert np.abs(found - expected).max() < 1.1
     assert found.shape == (64, 64, 3) and found.dtype == np.float32
 
 
@@ -219,6 +218,13 @@ def test_evaluation_pictures_are_those_of_pillow(size):
     found = crops.evaluation_picture(content).numpy()
     assert found.shape == (224, 224, 3) and found.dtype == np.float32
     assert np.abs(found - expected).max() < 1.1
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_picture_is_mirrored_left_to_right_where_told_to(flip):
+    pixels = picture(5, 7)
+    found = crops.mirrored(tf.constant(pixels), tf.constant(flip))
+    np.testing.assert_array_equal(found, pixels[:, ::-1] if flip else pixels)
 
 
 def bilinear(pixels, rows, columns):
@@ -240,7 +246,7 @@ def test_without_antialiasing_a_pixel_is_of_its_four_nearest(size):
     uniforms, _ = crops.crop_draws(0, tf.constant(1, tf.int64), 0)
     top, left, rows, columns = box_of(*size, uniforms.numpy())
     part = np.asarray(whole, float)[top : top + rows, left : left + columns]
-    found = crops.training_picture(content, uniforms, False, 64, antialias=False).numpy()
+    found = crops.training_picture(content, uniforms, 64, antialias=False).numpy()
     np.testing.assert_allclose(found, bilinear(part, 64, 64), atol=0.02)
     found = crops.evaluation_picture(content, 64, 48, antialias=False).numpy()
     tall, wide = (64 * n // min(size) for n in size)
@@ -256,7 +262,7 @@ def test_an_antialiased_picture_is_what_tensorflow_makes_of_it(size):
     top, left, rows, columns = box_of(*size, uniforms.numpy())
     part = np.asarray(whole)[top : top + rows, left : left + columns]
     expected = tf.image.resize(part, [64, 64], antialias=True)
-    found = crops.training_picture(content, uniforms, False, 64)
+    found = crops.training_picture(content, uniforms, 64)
     np.testing.assert_allclose(found, expected, atol=1e-3)
     tall, wide = (64 * n // min(size) for n in size)
     expected = tf.image.resize(np.asarray(whole), [tall, wide], antialias=True)
@@ -273,8 +279,8 @@ def test_pictures_of_all_sizes_and_codings_make_one_batch():
     ]
 
     def make(index, content):
-        uniforms, flip = crops.crop_draws(0, tf.constant(0, tf.int64), index)
-        return crops.training_picture(content, uniforms, flip, 16), crops.evaluation_picture(
+        uniforms, _ = crops.crop_draws(0, tf.constant(0, tf.int64), index)
+        return crops.training_picture(content, uniforms, 16), crops.evaluation_picture(
             content, 18, 16
         )
 
@@ -290,7 +296,7 @@ def test_pictures_of_all_sizes_and_codings_make_one_batch():
     [
         (lambda: crops.evaluation_picture(b"", 200, 224), "at most `shorter`.*200.*size=224"),
         (lambda: crops.evaluation_picture(b"", 256, 0), "size=0"),
-        (lambda: crops.training_picture(b"", None, False, 2.5), "size=2.5"),
+        (lambda: crops.training_picture(b"", None, 2.5), "size=2.5"),
         (lambda: boxes(area=(0.0, 1.0)), r"`area` must be.*0 < least <= most <= 1.*\(0.0, 1.0\)"),
         (lambda: boxes(area=(0.5, 1.5)), "area="),
         (lambda: boxes(aspect=(2.0, 1.0)), r"`aspect` must be .least, most. with.*\(2.0, 1.0\)"),

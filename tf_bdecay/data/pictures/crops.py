@@ -14,9 +14,9 @@ import math
 import tensorflow as tf
 
 from tf_bdecay.data.order import ALGORITHM, CROP, fold_in, key
+from tf_bdecay.data.pictures.picture_set import AREA
 from tf_bdecay.errors import check_count, require
 
-AREA = (0.08, 1.0)
 ASPECT = (3 / 4, 4 / 3)  # width over height
 TRIES = 10
 _ACCURATE = "INTEGER_ACCURATE"  # TensorFlow's own choice is up to 11 of 255 off
@@ -122,12 +122,12 @@ def decode_box(content, choose):
     return tf.ensure_shape(pixels, [None, None, 3])
 
 
-def training_picture(content, uniforms, flip, size=224, area=AREA, aspect=ASPECT, antialias=True):
-    """A random part of a picture, resized to a square, mirrored left to right where told to.
+def training_picture(content, uniforms, size=224, area=AREA, aspect=ASPECT, antialias=True):
+    """A random part of a picture, resized to a square.
 
     Args:
         content: string scalar, as of `decode_box`.
-        uniforms, flip: as of `crop_draws`.
+        uniforms: as of `crop_draws`.
         size: pixels a side.
         area, aspect: as in `random_box`.
         antialias: as in `evaluation_picture`.
@@ -143,11 +143,22 @@ def training_picture(content, uniforms, flip, size=224, area=AREA, aspect=ASPECT
     pixels = decode_box(content, lambda h, w: random_box(h, w, uniforms, area, aspect))
     if antialias:
         sides = tf.cast(tf.shape(pixels)[:2], tf.float32)
-        pixels = _shrunk(pixels, size, tf.cast(size, tf.float32) / sides, tf.zeros(2))
-    else:
-        pixels = tf.image.resize(pixels, [size, size], "bilinear")
+        return _shrunk(pixels, size, tf.cast(size, tf.float32) / sides, tf.zeros(2))
+    return tf.image.resize(pixels, [size, size], "bilinear")
+
+
+def mirrored(picture, flip):
+    """A picture, mirrored left to right where told to: bytes sooner than floats.
+
+    Args:
+        picture: [height, width, channels].
+        flip: bool scalar, as of `crop_draws`.
+
+    Returns:
+        A tensor like `picture`.
+    """
     # To choose from both by `tf.where` takes as long as all the rest.
-    return tf.raw_ops.Reverse(tensor=pixels, dims=tf.stack([False, flip, False]))
+    return tf.raw_ops.Reverse(tensor=picture, dims=tf.stack([False, flip, False]))
 
 
 def evaluation_picture(content, shorter=256, size=224, antialias=True):
