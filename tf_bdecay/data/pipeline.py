@@ -1,24 +1,20 @@
-"""A batch's way: images in memory -> order of the epoch -> augmented -> standardised.
+"""Batches of training and evaluation, of images in memory and of pictures in files.
 
-Pictures in files go the way of `pictures.stream`.
+A batch's way: order of the epoch -> augmented -> standardised, in `image_stream` or in
+`pictures.stream` -> mixed -> made ahead.
 
 Order and augmentation of an example are functions of (seed, epoch, example index) alone. So a run
 that was cut off goes on at any update with the very batches that it would have had.
 """
 
-import tensorflow as tf
-
-from tf_bdecay.batches import bounds, updates_per_epoch
-from tf_bdecay.data.augment import crop_and_flip, draws, standardise
+from tf_bdecay.batches import updates_per_epoch
+from tf_bdecay.data import image_stream
 from tf_bdecay.data.mixing import mixed_batches
-from tf_bdecay.data.order import WHOLE, check_seed, epoch_order, examples_of
-from tf_bdecay.data.pictures import stream
+from tf_bdecay.data.order import WHOLE, check_seed
+from tf_bdecay.data.pictures import stream as picture_stream
 from tf_bdecay.data.pictures.picture_set import PictureSet
-from tf_bdecay.data.randaugment import randaugment_batch
 from tf_bdecay.data.strong import StrongAugmentation
 from tf_bdecay.errors import check_count, check_flag
-
-BUFFERED = 2  # batches made ahead; one of 8,192 CIFAR images takes 100 MB
 
 
 def training_batches(
@@ -68,9 +64,10 @@ def training_batches(
     strong.check_pictures(image_set.name, image_set.image_shape[-1])
     for size in (batch_size, last):
         strong.check_parts("a batch", size, part[1])
-    pictures = isinstance(image_set, PictureSet)
-    make = stream.training_batches if pictures else _training_batches
-    batches = make(image_set, batch_size, seed, start_update, remainder, augment, part, strong)
+    stream = _stream(image_set)
+    batches = stream.training_batches(
+        image_set, batch_size, seed, start_update, remainder, augment, part, strong
+    )
     if strong.mixes:
         batches = mixed_batches(
             batches,
@@ -82,51 +79,7 @@ def training_batches(
             (batch_size, last),
             part,
         )
-    return batches.prefetch(stream.BUFFERED if pictures else BUFFERED)
-
-
-def _training_batches(image_set, batch_size, seed, start_update, remainder, augment, part, strong):
-    """`training_batches` of images in memory, its arguments checked, before pictures are mixed."""
-    count = len(image_set.train)
-    per_epoch = updates_per_epoch(count, batch_size, remainder)
-    first_epoch, done = divmod(int(start_update), per_epoch)
-    even = per_epoch * batch_size <= count
-    images, labels = _in_host_memory(image_set.train)
-
-    def epoch_batches(epoch):
-        order = epoch_order(count, seed, epoch)
-        choices = draws(count, image_set.augmentation, seed, epoch) if augment else ()
-
-        def choose(update):
-            chosen = examples_of(order, update, batch_size, part)
-            if even:
-                begin, end = bounds(batch_size, *part)
-                chosen = tf.ensure_shape(chosen, [end - begin])
-            return epoch, chosen, tuple(tf.gather(choice, chosen) for choice in choices)
-
-        first = tf.where(epoch == first_epoch, tf.constant(done, tf.int64), 0)
-        return tf.data.Dataset.range(first, per_epoch).map(choose)
-
-    # One loop over the pixels, four times faster than an operation after the other.
-    @tf.function(jit_compile=True, autograph=False)
-    def vary(x, choices):
-        return crop_and_flip(x, *choices, image_set.augmentation.padding) if choices else x
-
-    @tf.function(jit_compile=True, autograph=False)
-    def prepare(x, choices):
-        return standardise(vary(x, choices), image_set.mean, image_set.deviation)
-
-    def make(epoch, chosen, choices):
-        x, y = tf.gather(images, chosen), tf.gather(labels, chosen)
-        if strong.operations is not None:  # of pixels from 0 to 255
-            x = randaugment_batch(vary(x, choices), seed, epoch, chosen, strong)
-            choices = ()
-        return prepare(x, choices), y
-
-    epochs = tf.data.Dataset.counter(first_epoch)
-    return epochs.flat_map(epoch_batches).map(
-        make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
+    return batches.prefetch(stream.BUFFERED)
 
 
 def evaluation_batches(image_set, split_name, batch_size, part=None):
@@ -144,32 +97,13 @@ def evaluation_batches(image_set, split_name, batch_size, part=None):
     Raises:
         BadInput: no such split, or a batch size that is no whole number >= 1.
     """
-    split = image_set.split(split_name)
+    image_set.split(split_name)  # or a sentence
     check_count("batch_size", batch_size)
-    part = part or WHOLE
-    if isinstance(image_set, PictureSet):
-        return stream.evaluation_batches(image_set, split_name, batch_size, part)
-    size = min(int(batch_size), len(split))
-    images, labels = _in_host_memory(split)
-
-    def make(start):
-        examples = tf.minimum(tf.constant(size, tf.int64), len(split) - start)
-        begin, end = bounds(examples, *part)
-        x, y = images[start + begin : start + end], labels[start + begin : start + end]
-        if len(split) % size == 0:
-            begin, end = bounds(size, *part)
-            x = tf.ensure_shape(x, [end - begin, *x.shape[1:]])
-            y = tf.ensure_shape(y, [end - begin])
-        return standardise(x, image_set.mean, image_set.deviation), y
-
-    return (
-        tf.data.Dataset.range(0, len(split), size)
-        .map(make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .prefetch(BUFFERED)
-    )
+    stream = _stream(image_set)
+    batches = stream.evaluation_batches(image_set, split_name, batch_size, part or WHOLE)
+    return batches.prefetch(stream.BUFFERED)
 
 
-def _in_host_memory(split):
-    # Left alone, TensorFlow would put the whole set into an accelerator's memory.
-    with tf.device("CPU:0"):
-        return tf.constant(split.images), tf.constant(split.labels)
+def _stream(image_set):
+    """The module with the streams of a set."""
+    return picture_stream if isinstance(image_set, PictureSet) else image_stream

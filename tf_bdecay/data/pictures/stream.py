@@ -77,7 +77,7 @@ def training_batches(picture_set, batch_size, seed, start_update, remainder, aug
 
 
 def evaluation_batches(picture_set, split_name, batch_size, part):
-    """The middle of every picture of a split once, in its order.
+    """The middle of every picture of a split once, in its order, none made ahead.
 
     Arguments, checked already, and result are those of `pipeline.evaluation_batches`; `part` is
     never None.
@@ -98,7 +98,7 @@ def evaluation_batches(picture_set, split_name, batch_size, part):
     made = _made(picture_set, split, example, starts.flat_map(of_batch))
     batches = made.batch(end - begin, count % size == 0)
     batches = batches.apply(tf.data.experimental.assert_cardinality(-(-count // size)))
-    return _standardised(batches, picture_set).prefetch(BUFFERED)
+    return _standardised(batches, picture_set)
 
 
 def middles(picture_set, split, chosen):
