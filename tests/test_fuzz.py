@@ -23,7 +23,7 @@ from tf_bdecay.terminal import flag_reading, outcome
 from tf_bdecay.training.config import config_file, keys
 from tf_bdecay.training.config.checks import check
 from tf_bdecay.training.config.dotted import flatten
-from tf_bdecay.training.records.workdir import Workdir
+from tf_bdecay.training.run_folder.workdir import Workdir
 from tf_bdecay.training_command import command_line, flag_table, help_page
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -40,7 +40,8 @@ STOREYS = (
     ),
     ("__main__",),
 )
-TRAINING = ("config", "step", "building", "fitting", "records")  # training/__init__.py's list
+# The folders of training/, as the list in its __init__.py.
+TRAINING = ("config", "run_folder", "step", "building", "fitting", "records")
 UPWARD = {
     ("sharpness/__main__.py", "commands"): "`python -m tf_bdecay.sharpness` starts one",
 }

@@ -17,7 +17,7 @@ def finished(tmp_path_factory):
     from tf_bdecay.training.building import experiment, parts
     from tf_bdecay.training.config.checks import check
     from tf_bdecay.training.config.dotted import flatten
-    from tf_bdecay.training.records.workdir import Workdir
+    from tf_bdecay.training.run_folder.workdir import Workdir
 
     path = tmp_path_factory.mktemp("finished") / "run"
     config = digits_resnet18.get_config()

@@ -12,13 +12,14 @@ from tests.training.small import network
 from tf_bdecay.errors import BadInput
 from tf_bdecay.training import evaluation
 from tf_bdecay.training.building import initial
+from tf_bdecay.training.run_folder import weights
 
 
 def test_the_weights_of_a_run_give_its_result_again(finished, tmp_path):
     made, path, result = finished
     page = io.StringIO()
     console = Console(file=page, width=200)
-    source = initial.find(path)
+    source = weights.find(path)
     found = evaluation.evaluate(made, source, tmp_path, console)
     measured = {name: value for name, value in result.items() if name.startswith("test_")}
     assert len(measured) == 6  # loss, top-1, top-5, by moving and by precise statistics
@@ -43,10 +44,10 @@ def test_the_weights_of_a_run_give_its_result_again(finished, tmp_path):
 def test_it_is_the_weights_on_the_disk_that_are_evaluated(finished, tmp_path):
     made, path, result = finished
     network().save(tmp_path / "new.keras")  # of other, random weights
-    found = evaluation.evaluate(made, initial.find(tmp_path / "new.keras"), None, _quiet())
+    found = evaluation.evaluate(made, weights.find(tmp_path / "new.keras"), None, _quiet())
     assert found["test_loss"] != pytest.approx(result["test_loss"], rel=1e-3)
     assert not (path / evaluation.FILE).exists()
-    found = evaluation.evaluate(made, initial.find(path), None, _quiet())
+    found = evaluation.evaluate(made, weights.find(path), None, _quiet())
     assert found["test_loss"] == pytest.approx(result["test_loss"], rel=1e-5)
 
 
@@ -54,10 +55,10 @@ def test_nothing_is_evaluated_with_a_new_head(finished, tmp_path):
     made, path, _ = finished
     network(classes=7).save(tmp_path / "other.keras")
     with pytest.raises(BadInput, match=r"head/kernel is \[8, 7\] there and \[8, 10\] here"):
-        evaluation.evaluate(made, initial.find(tmp_path / "other.keras"), tmp_path, _quiet())
+        evaluation.evaluate(made, weights.find(tmp_path / "other.keras"), tmp_path, _quiet())
     assert not (tmp_path / evaluation.FILE).exists()
     shutil.rmtree(tmp_path)
-    initial.load(initial.find(path), made.model)  # for the tests after this one
+    initial.load(weights.find(path), made.model)  # for the tests after this one
 
 
 def _quiet():

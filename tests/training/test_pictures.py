@@ -23,7 +23,8 @@ from tf_bdecay.training.building import experiment, initial, parts
 from tf_bdecay.training.config.checks import check
 from tf_bdecay.training.config.dotted import flatten
 from tf_bdecay.training.fitting import loop
-from tf_bdecay.training.records.workdir import Workdir
+from tf_bdecay.training.run_folder import weights
+from tf_bdecay.training.run_folder.workdir import Workdir
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -86,7 +87,7 @@ def test_weights_are_evaluated_on_other_pictures_of_the_same_classes_alone(sourc
     run = tmp_path / "run"
     train(config_of(source, epochs=1), run)
     other = write_folders(tmp_path / "other", "abc", 24)
-    page, weights = Console(file=io.StringIO()), initial.find(run)
+    page, source = Console(file=io.StringIO()), weights.find(run)
     evaluation.evaluate(experiment.build(config_of(other)), weights, run, page)
     before = (run / evaluation.FILE).read_bytes()
     (other / "a").rename(other / "d")
@@ -94,7 +95,7 @@ def test_weights_are_evaluated_on_other_pictures_of_the_same_classes_alone(sourc
     with pytest.raises(BadInput, match="on other classes .class 0 is 'a' there and 'b' here"):
         evaluation.evaluate(made, weights, run, page)
     assert (run / evaluation.FILE).read_bytes() == before
-    assert initial.load(weights, made.model, classes=made.images.classes).head == "head"
+    assert initial.load(source, made.model, classes=made.images.classes).head == "head"
 
 
 MIXED = {"data.mixup": 0.2, "data.cutmix": 1.0, "label_smoothing": 0.1}

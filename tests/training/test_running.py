@@ -18,7 +18,7 @@ from tf_bdecay.training.building import experiment
 from tf_bdecay.training.config.dotted import flatten
 from tf_bdecay.training.fitting import loop
 from tf_bdecay.training.records import report
-from tf_bdecay.training.records.workdir import Workdir
+from tf_bdecay.training.run_folder.workdir import Workdir
 from tools.kills.compare import differences
 
 

@@ -10,7 +10,9 @@ from tf_bdecay.errors import BadInput, require, unknown
 from tf_bdecay.frameworks import quirks
 from tf_bdecay.sharpness_command.flags import DATA_SETS
 from tf_bdecay.storage.files import is_count, read_json, sha256_of
-from tf_bdecay.training.building import datasets, initial, run_pictures
+from tf_bdecay.training.building import datasets
+from tf_bdecay.training.run_folder import pictures as run_pictures
+from tf_bdecay.training.run_folder import weights as initial
 
 
 def _fraction(value):

@@ -51,7 +51,7 @@ def evaluate(experiment, source, folder=None, console=None):
 
     Args:
         experiment: the `Experiment`, whose weights change.
-        source: an `initial.Source`.
+        source: a `weights.Source`.
         folder: where `evaluation.json` goes; None for nowhere.
         console: the `rich.console.Console` to talk to; stdout by default.
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from tf_bdecay import data
 from tf_bdecay.data.augment import standardise
-from tf_bdecay.training.building import run_pictures, saved
-from tf_bdecay.training.records.workdir import check_new_folder
+from tf_bdecay.storage import files
+from tf_bdecay.training.building import saved
+from tf_bdecay.training.run_folder import pictures
 
 TRIED = 32  # pictures on which the exported network is compared
 TOLERANCE, HALF_TOLERANCE = 1e-5, 2e-2  # of probabilities, in single and half precision
@@ -36,11 +37,11 @@ def export(file, images, path):
         BadInput: the folder is not free.
         RuntimeError: the exported network gives something else.
     """
-    check_new_folder("--export", path)
+    files.check_new_folder("--export", path)
     import tensorflow as tf
 
     model = saved.load(file)
-    names = run_pictures.classes_of(pathlib.Path(file)) or images.classes
+    names = pictures.classes_of(pathlib.Path(file)) or images.classes
 
     def probabilities(x):
         x = standardise(x, images.mean, images.deviation)

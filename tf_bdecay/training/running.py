@@ -47,7 +47,7 @@ def train(experiment, workdir, console=None, deterministic=False, source=None):
         workdir: its `Workdir`.
         console: the `rich.console.Console` to talk to; stdout by default.
         deterministic: whether TensorFlow's op determinism is on, for the record.
-        source: an `initial.Source` of the weights that a run starts from; None for new ones.
+        source: a `weights.Source` of the weights that a run starts from; None for new ones.
 
     Returns:
         The result, as written to result.json.

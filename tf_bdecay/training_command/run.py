@@ -8,11 +8,13 @@ from tf_bdecay.distribution import workers
 from tf_bdecay.errors import BadInput
 from tf_bdecay.frameworks import extras, quirks
 from tf_bdecay.planning import machine, worth
+from tf_bdecay.storage import files
 from tf_bdecay.terminal import flag_reading, outcome, streams
-from tf_bdecay.training.building import initial, run_pictures
+from tf_bdecay.training.building import initial
 from tf_bdecay.training.config import checks, config_file, keys
 from tf_bdecay.training.config.dotted import flatten
-from tf_bdecay.training.records.workdir import ANOTHER, Workdir, check_new_folder, not_finite
+from tf_bdecay.training.run_folder import pictures, weights
+from tf_bdecay.training.run_folder.workdir import ANOTHER, Workdir, not_finite
 from tf_bdecay.training_command import command_line, help_page
 
 FITS = (
@@ -101,13 +103,13 @@ class _Command:
         return outcome.DONE if self.options.dry_run else self._trained(made, workdir, source)
 
     def _prepared(self):
-        """The `Workdir` and the `initial.Source` of the weights to start from, each None for none.
+        """The `Workdir` and the `weights.Source` of the weights to start from, each None for none.
 
         What is wrong with them is said here, before TensorFlow, which takes seconds to import.
         """
         options, workdir, source = self.options, None, None
         if options.export is not None:
-            check_new_folder("--export", options.export)
+            files.check_new_folder("--export", options.export)
         asks_no_run = options.dry_run and not options.names_workdir
         if not asks_no_run and not (options.eval_only and options.init_from is not None):
             flat = flatten(options.config)
@@ -118,11 +120,11 @@ class _Command:
             if options.resume == "never":
                 workdir.check_new()
             if options.eval_only:
-                source = initial.find(workdir.path, "--workdir", self._print)
+                source = weights.find(workdir.path, "--workdir", self._print)
             elif options.init_from is not None and workdir.begun:  # it goes on with its own
                 workdir.starts.check_initial(options.init_from)
         if options.init_from is not None and not (workdir and workdir.begun):
-            source = initial.find(options.init_from, warn=self._print)
+            source = weights.find(options.init_from, warn=self._print)
         return workdir, source
 
     def _already_finished(self, workdir):
@@ -164,8 +166,8 @@ class _Command:
         waits = contextlib.nullcontext()
         if self.cluster:
             flat = flatten(options.config)
-            weights = source.digest if source else None
-            more = {"deterministic": options.deterministic, "hash of the weights to start": weights}
+            digest = source.digest if source else None
+            more = {"deterministic": options.deterministic, "hash of the weights to start": digest}
             of_batches = datasets.strong_augmentation(options.config).versions()
             more |= {f"version of {name}": version for name, version in of_batches.items()}
             mine = workers.facts(flat, **more)
@@ -214,7 +216,7 @@ class _Command:
 
         begun = self.options.dry_run and workdir and workdir.begun
         if begun and not workdir.result and made.config.data.name == "pictures":
-            run_pictures.check_same(workdir.path, made.images.record(), ANOTHER)
+            pictures.check_same(workdir.path, made.images.record(), ANOTHER)
         print(experiment.describe(made), flush=True)
         if begun:
             done = f"do nothing: {workdir.path} is finished"

@@ -124,7 +124,7 @@ def _ours(width, batch, compiled, silent):
     from tf_bdecay.training.fitting.diverged import StopDiverged
     from tf_bdecay.training.fitting.progress import ProgressLine
     from tf_bdecay.training.records.logs import UpdateSummaries
-    from tf_bdecay.training.records.workdir import Workdir
+    from tf_bdecay.training.run_folder.workdir import Workdir
 
     model.optimizer.build(model)
     workdir = Workdir(pathlib.Path(tempfile.mkdtemp()) / "run", {})

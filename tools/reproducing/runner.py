@@ -18,7 +18,7 @@ from tf_bdecay.errors import BadInput
 from tf_bdecay.launching import processes
 from tf_bdecay.storage.files import json_ready, locked, versions
 from tf_bdecay.terminal import signals
-from tf_bdecay.training.records.workdir import FREE
+from tf_bdecay.training.run_folder.workdir import FREE
 from tools.reproducing import runs, store
 
 _CHILD = pathlib.Path(__file__).with_name("child.py")

@@ -12,7 +12,7 @@ from tests.tools.on_jax import small
 from tf_bdecay.errors import BadInput
 from tf_bdecay.training.building import parts
 from tf_bdecay.training.config.dotted import flatten
-from tf_bdecay.training.records.workdir import Workdir
+from tf_bdecay.training.run_folder.workdir import Workdir
 
 pytestmark = [
     pytest.mark.any_backend,

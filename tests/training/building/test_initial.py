@@ -13,6 +13,7 @@ from tf_bdecay.errors import BadInput
 from tf_bdecay.storage import checkpoint_file, checkpoints
 from tf_bdecay.training.building import initial, parts
 from tf_bdecay.training.config.dotted import flatten
+from tf_bdecay.training.run_folder import weights
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def newest(path):
 def test_every_kind_of_file_gives_all_weights_and_statistics(finished, tmp_path, small, place):
     model = network()
     before = model.get_weights()
-    loaded = initial.load(initial.find(place(finished, tmp_path)), model)
+    loaded = initial.load(weights.find(place(finished, tmp_path)), model)
     expected = finished[0].model.get_weights()
     for a, b in zip(model.get_weights(), expected, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -61,7 +62,7 @@ def test_every_kind_of_file_gives_all_weights_and_statistics(finished, tmp_path,
 def test_the_head_starts_anew_for_other_classes(finished):
     model = network(classes=7)
     head = values(model.get_layer("head").weights)
-    loaded = initial.load(initial.find(finished[1]), model)
+    loaded = initial.load(weights.find(finished[1]), model)
     assert "; head starts anew (10 classes there, 7 here)" in str(loaded)
     for a, b in zip(values(model.get_layer("head").weights), head, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -73,7 +74,7 @@ def test_the_head_starts_anew_for_other_classes(finished):
 def refused(finished, model, *parts_of_sentence, **arguments):
     before = model.get_weights()
     with pytest.raises(BadInput) as caught:
-        initial.load(initial.find(finished[1]), model, **arguments)
+        initial.load(weights.find(finished[1]), model, **arguments)
     for part in parts_of_sentence:
         assert part in str(caught.value), str(caught.value)
     for a, b in zip(before, model.get_weights(), strict=True):
@@ -87,7 +88,7 @@ def test_another_head_is_of_no_use_to_an_evaluation(finished):
 
 def test_the_head_starts_anew_for_as_many_classes_of_other_names(finished):
     """The run was of the digits."""
-    source, names = initial.find(finished[1]), tuple("0123456789")
+    source, names = weights.find(finished[1]), tuple("0123456789")
     for classes in (None, names):
         assert initial.load(source, network(), classes=classes).head == ""
     model = network()
@@ -103,7 +104,7 @@ def test_the_head_starts_anew_for_as_many_classes_of_other_names(finished):
 
 
 def test_a_head_is_kept_where_one_side_has_only_numbers_and_that_is_said(finished):
-    loaded = initial.load(initial.find(finished[1]), network(), False, tuple("abcdefghij"))
+    loaded = initial.load(weights.find(finished[1]), network(), False, tuple("abcdefghij"))
     assert str(loaded).endswith(
         "; class 0 is '0' there and 'a' here: taken to be the same classes in the same order"
     )
@@ -131,14 +132,14 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
     model.get_layer("norm_2").beta.assign(np.full(8, np.nan))
     model.save(tmp_path / "nan.keras")
     with pytest.raises(BadInput, match=r"not all finite: norm_2/beta has others"):
-        initial.load(initial.find(tmp_path / "nan.keras"), network())
+        initial.load(weights.find(tmp_path / "nan.keras"), network())
 
 
 def test_a_file_that_keras_cannot_load_is_one_sentence(tmp_path):
     np.savez(tmp_path / "m.npz", a=np.zeros(1))
     shutil.move(tmp_path / "m.npz", tmp_path / "m.keras")  # a zip file of something else
     with pytest.raises(BadInput, match="cannot be loaded") as caught:
-        initial.load(initial.find(tmp_path / "m.keras"), network())
+        initial.load(weights.find(tmp_path / "m.keras"), network())
     assert "\n" not in str(caught.value)
 
 
@@ -146,7 +147,7 @@ def test_a_checkpoint_is_of_the_network_in_its_config(finished, tmp_path, monkey
     path = unfinished(finished, tmp_path)
     monkeypatch.setattr(parts, "make_model", lambda config, images: network(center=False))
     with pytest.raises(BadInput, match="is of another model or optimizer"):
-        initial.load(initial.find(path), network())
+        initial.load(weights.find(path), network())
 
 
 def test_a_damaged_checkpoint_is_named_and_an_older_one_taken_unless_it_was_asked_for(
@@ -156,12 +157,12 @@ def test_a_damaged_checkpoint_is_named_and_an_older_one_taken_unless_it_was_aske
     sound = newest(path)
     later = sound.with_name("update_00000099.npz")
     later.write_bytes(sound.read_bytes()[:-100])
-    source = initial.find(path, warn=said.append)
+    source = weights.find(path, warn=said.append)
     assert source.file == sound
     assert len(said) == 1 and "update_00000099.npz is damaged" in said[0]
     assert initial.load(source, network()).variables == 12
     with pytest.raises(BadInput, match="99.npz is damaged .*: name another one, or its workdir.$"):
-        initial.load(initial.find(later), network())
+        initial.load(weights.find(later), network())
 
 
 def test_a_network_of_a_checkpoint_is_made_of_its_config(tmp_path):
@@ -176,7 +177,7 @@ def test_a_network_of_a_checkpoint_is_made_of_its_config(tmp_path):
     arrays = {label: a for label, a in arrays.items() if label.startswith("model/")}
     checkpoint_file.write(run / "checkpoints" / "update_00000003.npz", arrays, {"update": 3})
     here = parts.make_model(config, Images(10, (16, 16, 1)))
-    loaded = initial.load(initial.find(run), here)
+    loaded = initial.load(weights.find(run), here)
     assert (loaded.head, loaded.variables) == ("logits", len(model.weights) - 2)
     for a, b in zip(model.get_weights()[:-2], here.get_weights()[:-2], strict=True):
         np.testing.assert_array_equal(a, b)
@@ -187,33 +188,3 @@ class Images:
 
     def __init__(self, num_classes, image_shape):
         self.num_classes, self.image_shape = num_classes, image_shape
-
-
-def test_what_is_no_weights_is_one_sentence(tmp_path):
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "text").write_text("words")
-    (tmp_path / "alone.npz").write_bytes(b"")
-    (tmp_path / "young").mkdir()
-    (tmp_path / "young" / "config.json").write_text("{}")
-    for given, said in {
-        "": "--init_from= is not there: name a workdir",
-        tmp_path / "nowhere": "is not there",
-        "x" * 5000: "is not there",
-        tmp_path / "empty": "a folder without config.json, so no workdir",
-        tmp_path / "text": "neither a model that Keras saved nor a checkpoint",
-        tmp_path / "alone.npz": "a checkpoint outside of its run",
-        tmp_path / "young": "neither a finished model nor a checkpoint yet",
-    }.items():
-        with pytest.raises(BadInput) as caught:
-            initial.find(given)
-        assert said in str(caught.value)
-        assert len(str(caught.value)) < 1000
-
-
-def test_a_config_that_is_damaged_is_named_with_its_flag(finished, tmp_path):
-    path = unfinished(finished, tmp_path)
-    (path / "config.json").write_text("{")
-    for flag in ("--init_from", "--workdir"):
-        for given in (path, newest(path)):
-            with pytest.raises(BadInput, match=f"config.json is damaged .*another {flag}.$"):
-                initial.find(given, flag)

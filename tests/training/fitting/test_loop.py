@@ -21,7 +21,7 @@ from tf_bdecay.training.building import experiment, parts
 from tf_bdecay.training.config.checks import check
 from tf_bdecay.training.config.dotted import flatten
 from tf_bdecay.training.fitting import loop
-from tf_bdecay.training.records.workdir import Workdir
+from tf_bdecay.training.run_folder.workdir import Workdir
 from tools.kills.compare import differences
 
 UPDATES = 4  # an epoch

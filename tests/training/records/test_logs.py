@@ -22,7 +22,7 @@ from tf_bdecay.training.records.logs import (
     last_learning_rate,
     shown_names,
 )
-from tf_bdecay.training.records.workdir import Workdir
+from tf_bdecay.training.run_folder.workdir import Workdir
 
 
 def test_a_row_an_epoch_says_what_fit_says(tmp_path):

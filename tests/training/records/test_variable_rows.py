@@ -8,7 +8,7 @@ import pytest
 from tests.training.small import digits, trainer
 from tf_bdecay.training.fitting.resume import Position
 from tf_bdecay.training.records.variable_rows import COLUMNS, VariableRows
-from tf_bdecay.training.records.workdir import Workdir
+from tf_bdecay.training.run_folder.workdir import Workdir
 
 
 class Sees(keras.callbacks.Callback):

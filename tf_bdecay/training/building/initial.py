@@ -1,51 +1,20 @@
-"""Weights to start from: of a saved model, of a run, or of a checkpoint of one.
+"""First weights from a file: variables are matched by their paths and shapes.
 
-They are matched by the variables' paths and shapes, moving statistics among them. The optimizer
-starts anew. Only the head, the last dense layer, may be of other classes.
+Moving statistics are among them; the optimizer starts anew. Only the head, the last dense layer,
+may be of other classes.
 """
 
 import dataclasses
-import functools
-import os
-import pathlib
 import re
-import zipfile
 
 import numpy as np
 
-from tf_bdecay.errors import BadInput, require, shown
-from tf_bdecay.storage import checkpoint_file, checkpoints
-from tf_bdecay.storage.files import read_json, sha256_of
-from tf_bdecay.training.building import run_pictures
+from tf_bdecay.errors import BadInput, require
+from tf_bdecay.storage import checkpoint_file
+from tf_bdecay.training.run_folder import pictures
+from tf_bdecay.training.run_folder.weights import RIGHT, Source
 
-_RIGHT = "name a workdir of tf_bdecay, a checkpoint in one, or a saved model FILE.keras"
 _MODEL = "model/"
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """A file of weights.
-
-    Attributes:
-        given: the path as it was given.
-        file: path of the file that has the weights.
-        config: of a checkpoint, the config of its run, by which its variables have names: dict of
-            dotted path to value; None for a saved model.
-    """
-
-    given: str
-    file: pathlib.Path
-    config: dict | None = None
-
-    @functools.cached_property
-    def digest(self):
-        """The first 16 hexadecimal digits of the file's SHA-256."""
-        return sha256_of(self.file)[:16]
-
-    def record(self):
-        """What a workdir records of it: dict of JSON values."""
-        path, file = os.path.abspath(self.given), os.path.abspath(self.file)
-        return {"path": path, "file": file, "sha256": self.digest}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,87 +39,11 @@ class Loaded:
         return f"{found}; {words}" if words else found
 
 
-def find(path, flag="--init_from", warn=print):
-    """Finds the file of weights that a path stands for; needs no TensorFlow.
-
-    Args:
-        path: of a `.keras` file, of a workdir, finished (its model.keras) or not (its newest
-            checkpoint that is not damaged), or of a checkpoint in a workdir.
-        flag: that has the path, for messages.
-        warn: called with a sentence about each damaged checkpoint that an older one stands in for.
-
-    Returns:
-        A `Source`.
-
-    Raises:
-        BadInput: it is none of these, or a workdir without weights so far.
-    """
-    given, path = str(path), pathlib.Path(path)
-    try:
-        there = given and path.exists()
-    except (OSError, ValueError):  # no name of a file, or no permission
-        there = False
-    right = _RIGHT if flag == "--init_from" else "name the folder of a run, or --init_from=PATH"
-    require(there, f"{flag}={shown(given, 300)[1:-1]} is not there: {right}.")
-    if path.is_dir():
-        return _of_run(given, path, flag, warn)
-    if zipfile.is_zipfile(path) and not _is_checkpoint(path):
-        return Source(given, path)
-    require(
-        _is_checkpoint(path),
-        f"{flag}={given} is neither a model that Keras saved nor a checkpoint: {_RIGHT}.",
-    )
-    config = path.absolute().parent.parent / "config.json"
-    require(
-        config.is_file(),
-        f"{flag}={given} is a checkpoint outside of its run: {config}, which says what its "
-        f"variables are, is not there; {_RIGHT}.",
-    )
-    return Source(given, path, read_json(config, {"model.name": str}, f"choose another {flag}"))
-
-
-def _is_checkpoint(path):
-    return path.suffix == ".npz"
-
-
-def _of_run(given, path, flag, warn):
-    config = path / "config.json"
-    require(
-        config.is_file(),
-        f"{flag}={given} is a folder without config.json, so no workdir of tf_bdecay: {_RIGHT}.",
-    )
-    weights = weights_in(path, flag, warn)
-    if not _is_checkpoint(weights):
-        return Source(given, weights)
-    return Source(given, weights, read_json(config, {"model.name": str}, f"choose another {flag}"))
-
-
-def weights_in(folder, flag, warn=print):
-    """The file of a run's weights: model.keras once it is finished, else its newest checkpoint.
-
-    Args:
-        folder: a `pathlib.Path`, of the run.
-        flag: that has the path, for the message.
-        warn: as of `find`.
-
-    Raises:
-        BadInput: it has none so far, or none that is not damaged.
-    """
-    if (folder / "result.json").is_file() and (folder / "model.keras").is_file():
-        return folder / "model.keras"
-    newest = checkpoints.newest_sound(folder / "checkpoints", warn)
-    require(
-        newest is not None,
-        f"{flag}={folder} has neither a finished model nor a checkpoint yet: wait for its first.",
-    )
-    return newest
-
-
 def load(source, model, new_head=True, classes=None):
     """Assigns weights to a model's variables of the same paths and shapes.
 
     Args:
-        source: from `find`.
+        source: from `weights.find`.
         model: the built functional model.
         new_head: whether its head stays as it was made where the classes are others.
         classes: their names here, in order; None where only their number is known.
@@ -162,7 +55,7 @@ def load(source, model, new_head=True, classes=None):
         BadInput: the file cannot be read, a variable does not fit, or the classes are others
             without `new_head`. Nothing has changed then.
     """
-    differing, note = run_pictures.compared(run_pictures.classes_of(source.file), classes)
+    differing, note = pictures.compared(pictures.classes_of(source.file), classes)
     require(
         new_head or not differing,
         f"The weights of {source.file} were trained on other classes ({differing}): give data of "
@@ -213,12 +106,12 @@ def _network(source, arrays, model):
     kernel = next((a for a in arrays.values() if a.ndim == 4), None)
     require(
         bias and kernel is not None,
-        f"The checkpoint {source.file} is of no network of tf_bdecay: {_RIGHT}.",
+        f"The checkpoint {source.file} is of no network of tf_bdecay: {RIGHT}.",
     )
     height, width, _ = model.input_shape[1:]
     images = _Shape(len(bias[-1]), (height, width, kernel.shape[2]))
     file = source.file.absolute().parent.parent / "config.json"
-    return parts.recorded_model(source.config, images, file, f"{_RIGHT}.")
+    return parts.recorded_model(source.config, images, file, f"{RIGHT}.")
 
 
 @dataclasses.dataclass(frozen=True)

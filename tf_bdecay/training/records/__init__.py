@@ -1,1 +1,1 @@
-"""What a run leaves in its folder: the folder itself, tables, report and pictures."""
+"""What a run leaves in its folder: tables, report and pictures."""

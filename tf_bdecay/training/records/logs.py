@@ -19,7 +19,7 @@ from tf_bdecay.training.building.metrics import METRICS
 from tf_bdecay.training.fitting.counts_updates import CountsUpdates
 from tf_bdecay.training.fitting.progress import Speed
 from tf_bdecay.training.fitting.resume import Position
-from tf_bdecay.training.records.workdir import ANOTHER
+from tf_bdecay.training.run_folder.workdir import ANOTHER
 
 EPOCH_COLUMNS = (
     "epoch",

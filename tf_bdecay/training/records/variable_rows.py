@@ -8,7 +8,7 @@ from tf_bdecay.roles import kinds_of
 from tf_bdecay.storage.tables import Table
 from tf_bdecay.training.fitting.counts_updates import CountsUpdates
 from tf_bdecay.training.fitting.resume import Position
-from tf_bdecay.training.records.workdir import ANOTHER
+from tf_bdecay.training.run_folder.workdir import ANOTHER
 
 COLUMNS = ("epoch", "update", "variable", "kind", "norm", "C_m")
 _SUM = "C_m of variable {}"

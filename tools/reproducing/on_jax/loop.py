@@ -18,7 +18,7 @@ from tf_bdecay.training.config.checks import check
 from tf_bdecay.training.config.dotted import flatten
 from tf_bdecay.training.fitting.diverged import Diverged
 from tf_bdecay.training.records import report
-from tf_bdecay.training.records.workdir import Workdir, not_finite
+from tf_bdecay.training.run_folder.workdir import Workdir, not_finite
 from tf_bdecay.training_command import command_line
 from tools.reproducing import runs
 from tools.reproducing.on_jax import building, feed, files

@@ -24,8 +24,8 @@ from tf_bdecay.storage.files import (
     read_json,
     write_json,
 )
-from tf_bdecay.training.building import run_pictures
-from tf_bdecay.training.records.starts import Starts
+from tf_bdecay.training.run_folder import pictures
+from tf_bdecay.training.run_folder.starts import Starts
 
 ANOTHER = "choose another --workdir"  # where a file is not what a run left there
 _UNSET = "(not there)"
@@ -73,28 +73,6 @@ def not_finite(result):
         if _is_measured(value) and not math.isfinite(float(value))
     ]
     return ", ".join(wrong)
-
-
-def check_new_folder(flag, path):
-    """Raises `BadInput` unless a folder can be made at a path, or an empty one is there.
-
-    Args:
-        flag: that has the path, for the message: "--export".
-        path: the folder's.
-    """
-    try:
-        existing = folder = pathlib.Path(os.path.abspath(path))
-        free = not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir()))
-        while free and not existing.exists():
-            existing = existing.parent
-        right = str(path) and free and existing.is_dir() and os.access(existing, os.W_OK)
-    except (OSError, ValueError):  # no name of a folder, or no permission
-        right = False
-    require(
-        right,
-        f"{flag}={shown(str(path), 300)[1:-1]} must be a new or empty folder, in one that can be "
-        "written to.",
-    )
 
 
 class Workdir:
@@ -203,9 +181,9 @@ class Workdir:
         Raises:
             BadInput: it goes on with other pictures.
         """
-        file = self.path / run_pictures.FILE
+        file = self.path / pictures.FILE
         if resumes and file.exists():
-            run_pictures.check_same(self.path, record, ANOTHER)
+            pictures.check_same(self.path, record, ANOTHER)
         else:
             write_json(file, json_ready(record))
 

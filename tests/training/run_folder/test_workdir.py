@@ -7,8 +7,8 @@ import pytest
 
 from tf_bdecay.errors import BadInput
 from tf_bdecay.storage import checkpoints
-from tf_bdecay.training.records import workdir as workdirs
-from tf_bdecay.training.records.workdir import Workdir, check_new_folder
+from tf_bdecay.training.run_folder import workdir as workdirs
+from tf_bdecay.training.run_folder.workdir import Workdir
 
 CONFIG = {"batch_size": 256, "decay.threshold": 0.1, "data.name": "digits"}
 
@@ -129,21 +129,6 @@ def test_a_run_has_begun_once_there_is_a_checkpoint(tmp_path):
     assert not workdir.begun
     checkpoints.save(workdir.checkpoints, {}, {"update": 3}, keep=1)
     assert workdir.begun
-
-
-def test_a_new_folder_is_one_that_can_be_made_or_is_empty(tmp_path):
-    (tmp_path / "full" / "inner").mkdir(parents=True)
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "file").write_text("")
-    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
-    for path in (tmp_path / "a" / "b", tmp_path / "empty", str(tmp_path / "c")):
-        check_new_folder("--export", path)
-    wrong = ("", "x" * 5000, *(tmp_path / n for n in ("full", "file", "file/a", "dangling")))
-    for path in wrong:
-        with pytest.raises(BadInput, match="--export=.*must be a new or empty folder") as caught:
-            check_new_folder("--export", path)
-        assert len(str(caught.value)) < 600
-    assert not (tmp_path / "a").exists()
 
 
 @pytest.mark.parametrize(

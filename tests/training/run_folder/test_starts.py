@@ -6,8 +6,8 @@ import re
 import pytest
 
 from tf_bdecay.errors import BadInput
-from tf_bdecay.training.building import initial
-from tf_bdecay.training.records.starts import Starts
+from tf_bdecay.training.run_folder import weights
+from tf_bdecay.training.run_folder.starts import Starts
 
 OTHERWISE = "choose another folder"
 
@@ -54,7 +54,7 @@ def test_a_run_goes_on_with_the_weights_that_it_began_from_and_with_no_others(tm
     for path, content in ((one, b"1"), (same, b"1"), (other, b"2")):
         (folder / path.name).write_bytes(content)
     one, same, other = (folder / path.name for path in (one, same, other))
-    record = initial.find(one).record()
+    record = weights.find(one).record()
     starts = begun(tmp_path / "run", {"init_from": record})
     for given in (one, str(one), same):
         starts.check_initial(given)

@@ -5,7 +5,7 @@ import pathlib
 
 from tf_bdecay.errors import BadInput
 from tf_bdecay.storage.files import fits, is_count, read_json, versions, write_json
-from tf_bdecay.training.building import initial
+from tf_bdecay.training.run_folder import weights
 
 
 class Starts:
@@ -97,6 +97,6 @@ def _is_start(value):
 def _digest(path):
     """The digest of weights, or None where there are none any more."""
     try:
-        return initial.find(path, warn=lambda sentence: None).digest
+        return weights.find(path, warn=lambda sentence: None).digest
     except (BadInput, OSError):
         return None

@@ -1,0 +1,37 @@
+"""Which file of weights a path stands for, and what is said where it stands for none."""
+
+import pytest
+
+from tf_bdecay.errors import BadInput
+from tf_bdecay.storage import checkpoints
+from tf_bdecay.training.run_folder import weights
+
+
+def test_what_is_no_weights_is_one_sentence(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text").write_text("words")
+    (tmp_path / "alone.npz").write_bytes(b"")
+    (tmp_path / "young").mkdir()
+    (tmp_path / "young" / "config.json").write_text("{}")
+    for given, said in {
+        "": "--init_from= is not there: name a workdir",
+        tmp_path / "nowhere": "is not there",
+        "x" * 5000: "is not there",
+        tmp_path / "empty": "a folder without config.json, so no workdir",
+        tmp_path / "text": "neither a model that Keras saved nor a checkpoint",
+        tmp_path / "alone.npz": "a checkpoint outside of its run",
+        tmp_path / "young": "neither a finished model nor a checkpoint yet",
+    }.items():
+        with pytest.raises(BadInput) as caught:
+            weights.find(given)
+        assert said in str(caught.value)
+        assert len(str(caught.value)) < 1000
+
+
+def test_a_config_that_is_damaged_is_named_with_its_flag(tmp_path):
+    checkpoints.save(tmp_path / "checkpoints", {}, {"update": 3}, keep=1)
+    (tmp_path / "config.json").write_text("{")
+    for flag in ("--init_from", "--workdir"):
+        for given in (tmp_path, checkpoints.newest(tmp_path / "checkpoints")):
+            with pytest.raises(BadInput, match=f"config.json is damaged .*another {flag}.$"):
+                weights.find(given, flag)
