@@ -38,7 +38,8 @@ def test_parts_of_the_batches_make_the_whole(count):
             np.testing.assert_array_equal(np.concatenate([p[1] for p in pieces]), y)
 
 
-def test_workers_agree_on_signals_and_saves():
+@pytest.mark.parametrize("number", signals.SIGNALS)
+def test_workers_agree_on_signals_and_saves(number):
     own = [signals.Request(), signals.Request()]
     both = [sharding.Agreement(request) for request in own]
 
@@ -54,9 +55,10 @@ def test_workers_agree_on_signals_and_saves():
     assert [a.save(i == 1) for i, a in enumerate(both)] == [True, True]
     step()
     assert [a.save(False) for a in both] == [False, False]  # once is enough
-    own[1].number = signals.SIGNALS[0]
+    own[1].number = number
     step()
-    assert [a.number for a in both] == [signals.SIGNALS[0]] * 2
+    assert [a.number for a in both] == [number] * 2
+    assert [a.save(False) for a in both] == [False, False]
 
 
 def started(strategy, folder, count=1, **arguments):

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from tf_bdecay.launching import processes
+from tf_bdecay.terminal import signals
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -50,12 +51,13 @@ def test_a_loss_is_tried_again_and_bad_input_is_not(end, code, starts, capfd):
     assert capfd.readouterr().out.count("[0] start") == starts
 
 
-def test_a_signal_is_handed_on_once_to_each():
+@pytest.mark.parametrize("number", signals.SIGNALS)
+def test_a_signal_is_handed_on_once_to_each(number):
     text = (
         "from tf_bdecay.launching import processes\nimport sys\n"
         "text = 'import signal, sys, time\\nseen = []\\n"
-        'signal.signal(signal.SIGINT, lambda *_: seen.append(1))\\nprint("up", flush=True)\\n'
-        "time.sleep(1.5)\\nprint(len(seen), flush=True)\\nsys.exit(130)'\n"
+        f'signal.signal({int(number)}, lambda *_: seen.append(1))\\nprint("up", flush=True)\\n'
+        f"time.sleep(1)\\nprint(len(seen), flush=True)\\nsys.exit({128 + number})'\n"
         "sys.exit(processes.run([sys.executable, '-c', text], 2, 5, restarts=3))"
     )
     run = subprocess.Popen(
@@ -66,11 +68,24 @@ def test_a_signal_is_handed_on_once_to_each():
         start_new_session=True,
     )
     said = [run.stdout.readline() for _ in range(2)]
-    os.killpg(run.pid, signal.SIGINT)  # as a terminal does
+    os.killpg(run.pid, number)  # as a terminal does
     rest, _ = run.communicate(timeout=120)
     assert sorted(said) == ["[0] up\n", "[1] up\n"]
     assert sorted(rest.splitlines()) == ["[0] 1", "[1] 1"]
-    assert run.returncode == 130
+    assert run.returncode == 128 + number
+
+
+def test_a_hangup_that_is_ignored_stays_so():
+    """As under nohup: neither the launcher nor a worker sees it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with processes.handed_on() as came:
+            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGINT)
+        assert came.seen == [signal.SIGINT]
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has it")

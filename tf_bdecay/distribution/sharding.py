@@ -5,8 +5,6 @@ only there. A worker makes the same global order as all others and keeps the con
 of its replicas, so ghost batches are those of one device.
 """
 
-import signal
-
 import numpy as np
 import tensorflow as tf
 
@@ -148,7 +146,7 @@ class Agreement(signals.Request):
         own: the `signals.Request` of this process.
     """
 
-    KINDS = (signal.SIGTERM, signal.SIGINT, "save")
+    KINDS = (*signals.SIGNALS, "save")
 
     def __init__(self, own):
         self._own = own
@@ -156,15 +154,16 @@ class Agreement(signals.Request):
 
     def votes(self):
         """This worker's, a number by kind."""
-        wishes = [self._own.number == number for number in self.KINDS[:2]]
-        return np.array([*wishes, self._wishes_save], "float64")
+        stops = [self._own.number == number for number in signals.SIGNALS]
+        return np.array([*stops, self._wishes_save], "float64")
 
     def count(self, votes):
         """Takes note of the votes of all."""
-        for number, share in zip(self.KINDS[:2], votes, strict=False):
+        *stops, saves = votes
+        for number, share in zip(signals.SIGNALS, stops, strict=True):
             if share > 0 and self.number is None:
                 self.number = number
-        self._saves = votes[2] > 0
+        self._saves = saves > 0
 
     def save(self, wish):
         """Whether all save now; a wish is heard one update later."""

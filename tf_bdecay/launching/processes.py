@@ -12,9 +12,9 @@ import threading
 import time
 
 from tf_bdecay.distribution import cluster, workers
+from tf_bdecay.terminal import signals
 
 _COLOURS = (36, 33, 35, 32, 34, 31)  # of ANSI terminals
-_HANDED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SAVING_SECONDS = 600  # for a run that was told to stop: its grace is its own affair
 
 
@@ -31,13 +31,13 @@ class Signals:
         self.running = []
 
     def hand_on(self, number, frame=None):
-        """Sends a signal to all that run; a terminal that closed asks them to end."""
+        """Sends a signal to all that run."""
         del frame
         self.seen.append(number)
         for process in self.running:
             with contextlib.suppress(ProcessLookupError):
                 if process.poll() is None:
-                    process.send_signal(signal.SIGTERM if number == signal.SIGHUP else number)
+                    process.send_signal(number)
 
 
 @contextlib.contextmanager
@@ -47,10 +47,10 @@ def handed_on():
     Yields:
         The `Signals`.
     """
-    signals = Signals()
-    before = {number: signal.signal(number, signals.hand_on) for number in _HANDED_ON}
+    found = Signals()
+    before = {number: signal.signal(number, found.hand_on) for number in signals.heeded()}
     try:
-        yield signals
+        yield found
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -79,25 +79,25 @@ def run(command, count, grace=60.0, restarts=0):
     Returns:
         The exit code of the first that failed, 128 + n for signal n, or 0.
     """
-    with handed_on() as signals:
+    with handed_on() as came:
         while True:
             addresses = free_addresses(count)
             configs = [cluster.config(addresses, i) for i in range(count)]
-            code, helps = _run_once(command, configs, grace, signals)
-            if not helps or signals.seen or not restarts:
+            code, helps = _run_once(command, configs, grace, came)
+            if not helps or came.seen or not restarts:
                 return code
             restarts -= 1
             _say(f"Starting all workers again; restarts left: {restarts}.")
 
 
-def _run_once(command, configs, grace, signals):
+def _run_once(command, configs, grace, came):
     """Runs a command once for each TF_CONFIG, until all have ended.
 
     Args:
         command: list of strings.
         configs: the TF_CONFIG of each process, before JSON.
         grace: seconds for the others to end once one has failed.
-        signals: from `handed_on`.
+        came: the `Signals` of `handed_on`.
 
     Returns:
         The exit code of the first that failed, and whether it was killed or lost another.
@@ -115,7 +115,7 @@ def _run_once(command, configs, grace, signals):
             preexec_fn=ends_with_its_parent(),
         )
         running.append(process)
-        signals.running = running
+        came.running = running
         prefix = f"[{i}] "
         if colour:
             prefix = f"\033[{_COLOURS[i % len(_COLOURS)]}m{prefix}\033[0m"
@@ -123,13 +123,13 @@ def _run_once(command, configs, grace, signals):
         thread.start()
         threads.append(thread)
     try:
-        return _watch(running, grace, signals)
+        return _watch(running, grace, came)
     finally:
         for process in running:
             if process.poll() is None:
                 process.kill()
             process.wait()
-        signals.running = []
+        came.running = []
         for thread in threads:
             thread.join(5)  # a grandchild may hold the pipe
 
@@ -152,7 +152,7 @@ def ends_with_its_parent():
     return ask
 
 
-def _watch(running, grace, signals):
+def _watch(running, grace, came):
     """Waits for all; the first failure's exit code, and whether to start again helps."""
     first, deadline = 0, None
     while any(process.poll() is None for process in running):
@@ -160,9 +160,9 @@ def _watch(running, grace, signals):
             if not first and process.poll():
                 first = process.returncode
                 how = _how(process.returncode)
-                if len(running) > 1 and not signals.seen:
+                if len(running) > 1 and not came.seen:
                     _say(f"Worker {i} ended by {how}: waiting {grace:g} s for the others to end.")
-                limit = _SAVING_SECONDS if signals.seen else grace
+                limit = _SAVING_SECONDS if came.seen else grace
                 deadline = time.monotonic() + limit
         if deadline and time.monotonic() > deadline:
             _say("Ending the others by SIGKILL.")

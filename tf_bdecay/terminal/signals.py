@@ -13,6 +13,11 @@ import threading
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
+def heeded():
+    """Those of `SIGNALS` that are not to be ignored: a SIGHUP that is (nohup) stays so."""
+    return [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
+
+
 class Stopped(KeyboardInterrupt):
     """A signal ended the work, after what can be kept was kept; `number` is the signal's.
 
@@ -97,17 +102,13 @@ def ending(say):
 
 @contextlib.contextmanager
 def _watched(handler, came):
-    """Sets a handler for the signals, and calls `came` for each in a thread.
-
-    A SIGHUP that is ignored (nohup) stays so.
-    """
+    """Sets a handler for the signals that are heeded, and calls `came` for each in a thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     read, write = os.pipe()
     os.set_blocking(write, False)
-    numbers = [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
-    before = {number: signal.signal(number, handler) for number in numbers}
+    before = {number: signal.signal(number, handler) for number in heeded()}
     fd_before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     watch = threading.Thread(target=_watch, args=(read, came), daemon=True)
     watch.start()

@@ -55,7 +55,7 @@ def train(experiment, workdir, console=None, deterministic=False, source=None):
     Raises:
         BadInput: a checkpoint that cannot be used, or weights that do not fit.
         Diverged: too many updates in a row were not finite.
-        Stopped: SIGTERM or SIGINT came; there is a checkpoint of the update then done.
+        Stopped: a signal came; there is a checkpoint of the update then done.
         OSError: a file could not be written.
     """
     if not sharding.is_leader(experiment.strategy):  # who alone writes and talks
