@@ -45,6 +45,22 @@ def test_rows_of_variables_are_empty_where_there_is_nothing():
         assert all({*row} <= {*decisions.VARIABLE_COLUMNS} for row in rows)
 
 
+def test_a_share_of_decay_is_of_the_updates_that_decided():
+    optimizer, _ = updated(weight_decay=decay.AdaptiveBetaDecay(threshold=0.2))
+    variables, on = optimizer.roles.of, [optimizer.decision().decay_on]
+    begin = optimizer.totals()
+    for i, gradient in enumerate(problem.gradients(5)):
+        if i == 2:
+            gradient = {name: g * np.nan for name, g in gradient.items()}
+        problem.apply(optimizer, variables, gradient)
+        if i != 2:
+            on.append(optimizer.decision().decay_on)
+    end = optimizer.totals()
+    np.testing.assert_allclose(decisions.decay_share(end), np.mean(on, 0))
+    np.testing.assert_allclose(decisions.decay_share(end, begin), np.mean(on[1:], 0))
+    np.testing.assert_array_equal(decisions.decay_share(end, end), [0, 0])
+
+
 @pytest.mark.parametrize("threshold", [0.2, np.inf])
 def test_scalars_add_up_by_kind_and_are_described(threshold):
     policy = decay.AdaptiveBetaDecay(threshold=threshold)

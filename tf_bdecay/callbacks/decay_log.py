@@ -144,10 +144,8 @@ def _of_epoch(decision, before, after):
     """
     found = {"skipped_updates": after["skipped_updates"]}
     if decision.layers:
-        on = np.sum(after["decay_on_updates"] - before["decay_on_updates"])
-        updates = after["updates"] - before["updates"]
         found["decay_on_layers"] = int(decision.decay_on.sum())
-        found["decay_on_fraction"] = float(on / (len(decision.layers) * max(updates, 1)))
+        found["decay_on_fraction"] = float(decisions.decay_share(after, before).mean())
     return found
 
 

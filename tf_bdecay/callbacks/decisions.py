@@ -7,6 +7,7 @@ import numpy as np
 LAYER_COLUMNS = ("layer", "C_beta", "C_gamma", "r", "decay_on")
 VARIABLE_COLUMNS = ("variable", "role", "C", "trust_ratio", "gradient_norm")
 THRESHOLD_TAG = "r_threshold"
+BEGIN = {"updates": 0, "decay_on_updates": 0}  # the totals before the first update
 # What TensorBoard says of a tag, by its beginning.
 _DESCRIPTIONS = {
     "r/": "C_m(beta) / C_m(gamma) of the layer, on the batch of the update: beta decays where it "
@@ -48,6 +49,23 @@ def layer_rows(optimizer, decision):
         )
         for i, pair in enumerate(optimizer.roles.pairs)
     ]
+
+
+def decay_share(after, before=BEGIN):
+    """Share of the updates between two `totals()` in which each paired beta decayed.
+
+        share_l = (on_l' - on_l) / (t' - t)
+
+    with t the updates done: one that is skipped decides nothing.
+
+    Args:
+        after, before: dicts of `updates`, t, and `decay_on_updates`, on: [L], or a sum over layers.
+
+    Returns:
+        The share, of the shape of on; 0 where no update was done.
+    """
+    updates = after["updates"] - before["updates"]
+    return (after["decay_on_updates"] - before["decay_on_updates"]) / max(updates, 1)
 
 
 def variable_rows(optimizer, decision):

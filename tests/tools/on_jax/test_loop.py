@@ -63,7 +63,9 @@ def test_a_run_that_is_stopped_goes_on_to_the_bit(run, start, tmp_path, capsys):
         assert len(a) == count
         timed = ["images_per_second", "seconds"] if name == "metrics" else []
         pd.testing.assert_frame_equal(a.drop(columns=timed), b.drop(columns=timed))
-    assert "test_accuracy_precise" in pd.read_csv(tmp_path / "whole/metrics.csv").columns
+    metrics = pd.read_csv(tmp_path / "whole/metrics.csv")
+    assert "test_accuracy_precise" in metrics.columns
+    assert metrics["decay_on_fraction"].mean() == pytest.approx(whole["decay_on_fraction"])
 
 
 def test_a_checkpoint_that_is_damaged_or_of_another_run_is_refused(run, start, tmp_path):

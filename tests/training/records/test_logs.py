@@ -15,6 +15,7 @@ from tests.training.small import digits, fit, trainer
 from tf_bdecay.errors import BadInput
 from tf_bdecay.schedules import PolynomialWarmupDecay
 from tf_bdecay.training.fitting.resume import Position
+from tf_bdecay.training.records import report
 from tf_bdecay.training.records.logs import (
     EpochRows,
     UpdateSummaries,
@@ -46,6 +47,34 @@ def test_a_row_an_epoch_says_what_fit_says(tmp_path):
     expected = made.optimizer.totals()["decay_on_updates"].sum() / (2 * 12)
     assert frame["decay_on_fraction"].mean() == pytest.approx(expected)
     assert (frame["images_per_second"] > 0).all() and (frame["seconds"] > 0).all()
+
+
+def test_the_share_of_decay_is_one_number_wherever_it_is_said(tmp_path):
+    """In the row, in DecayLog and in the result: an update that is skipped is in none of them."""
+    policy = tf_bdecay.decay.AdaptiveBetaDecay(threshold=0.02)
+    made = trainer(tf_bdecay.Lamb(0.02, weight_decay=policy))
+    x, _ = digits()
+    x[70] = np.nan  # in the second batch of four
+    rows = EpochRows(Workdir(tmp_path, {}), lambda t: 0.02, shown_names("test"), 4, 64)
+    log = tf_bdecay.callbacks.DecayLog(None, show=False)  # last: it adds to the logs
+    history = fit(made, [rows, log], x=x, validation_data=digits()).history
+    rows.flush()
+    frame = pd.read_csv(tmp_path / "metrics.csv")
+    totals = made.optimizer.totals()
+    assert (totals["updates"], totals["skipped_updates"]) == (9, 3)
+    np.testing.assert_allclose(frame["decay_on_fraction"], history["decay_on_fraction"])
+    expected = totals["decay_on_updates"].sum() / (2 * 9)
+    assert 0 < expected < 1
+    assert frame["decay_on_fraction"].mean() == pytest.approx(expected)
+    assert report.mechanism(made.optimizer)["decay_on_fraction"] == pytest.approx(expected)
+
+    rows.on_epoch_begin(3)
+    state = rows.get_state()
+    assert (state["updates"], state["decay_on_updates"]) == (9, totals["decay_on_updates"].sum())
+    for updates in (None, 7):  # None: a checkpoint of an earlier version
+        kept = {} if updates is None else {"updates": updates}
+        rows.set_state({"decay_on_updates": 5, "seconds": 1.0, **kept})
+        assert rows.get_state()["updates"] == (updates or 9)
 
 
 def at(path):
@@ -90,6 +119,7 @@ def test_a_run_of_a_version_without_top5_accuracy_goes_on(tmp_path):
         {"decay_on_updates": 3, "seconds": math.nan},
         {"decay_on_updates": 3, "seconds": math.inf},
         {"decay_on_updates": 3, "seconds": True},
+        {"decay_on_updates": 3, "seconds": 1.0, "updates": -1},
         {"decay_on_updates": 3, "seconds": 1.0, "images": 4},
     ],
 )

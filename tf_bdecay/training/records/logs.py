@@ -8,6 +8,8 @@ fetch every k updates brings it here.
 import math
 import time
 
+import numpy as np
+
 from tf_bdecay.callbacks import decisions, noise_scale
 from tf_bdecay.errors import require, shown
 from tf_bdecay.optim.base import unwrapped
@@ -80,7 +82,8 @@ def describe_tag(tag):
 class EpochRows(CountsUpdates):
     """Writes a row of metrics.csv at the end of each epoch.
 
-    `decay_on_fraction` is over the epoch's updates and the paired normalization layers.
+    `decay_on_fraction` is over the paired normalization layers and the epoch's updates, without
+    those that were skipped.
 
     Args:
         workdir: the run's `Workdir`, opened.
@@ -115,6 +118,7 @@ class EpochRows(CountsUpdates):
         )
         self._ended = range(updates_per_epoch, ended + 1, updates_per_epoch)
         self._speed = Speed(batch_size)
+        self._before = dict(decisions.BEGIN)
 
     def lost(self, model):
         """What of the file is missing, as `Table.lost` says it; any model."""
@@ -124,7 +128,10 @@ class EpochRows(CountsUpdates):
         super().on_epoch_begin(epoch, logs)
         self._speed.begin_epoch()
         self._began = time.perf_counter()
-        self._on_before = self._decay_on_updates()
+        self._before = self._counts()
+        # Of an epoch that goes on the checkpoint says it, but for those of earlier versions.
+        skipped = unwrapped(self.model.optimizer).totals()["skipped_updates"]
+        self._before["updates"] = epoch * self.updates_per_epoch - skipped
 
     def on_train_batch_end(self, batch, logs=None):
         super().on_train_batch_end(batch, logs)
@@ -133,13 +140,13 @@ class EpochRows(CountsUpdates):
     def on_epoch_end(self, epoch, logs=None):
         totals = unwrapped(self.model.optimizer).totals()
         layers = len(totals["decay_on_updates"])
-        on = self._decay_on_updates() - self._on_before
+        share = decisions.decay_share(self._counts(), self._before)
         logs = {self.shown.get(k, k): v for k, v in (logs or {}).items()}
         self.table.add(
             epoch=epoch + 1,
             update=(epoch + 1) * self.updates_per_epoch,
             learning_rate=last_learning_rate(self.schedule, unwrapped(self.model.optimizer)),
-            decay_on_fraction=on / (layers * self.updates_per_epoch) if layers else "",
+            decay_on_fraction=share / layers if layers else "",
             skipped_updates=totals["skipped_updates"],
             images_per_second=round(self._speed.images_per_second, 1),
             seconds=round(self._seconds(), 3),
@@ -148,7 +155,7 @@ class EpochRows(CountsUpdates):
 
     def get_state(self):
         """What the row of an epoch that is cut off in the middle needs from before the cut."""
-        return {"decay_on_updates": self._on_before, "seconds": self._seconds()}
+        return {**self._before, "seconds": self._seconds()}
 
     def set_state(self, state):
         """Goes on from what `get_state` gave, in an epoch that has begun.
@@ -156,18 +163,18 @@ class EpochRows(CountsUpdates):
         Raises:
             BadInput: the checkpoint has something else.
         """
+        state = {"updates": self._before["updates"], **state}  # earlier versions had none
         shape = {
-            "decay_on_updates": is_count,
-            "seconds": lambda v: fits(v, (int, float)) and v >= 0,
+            **dict.fromkeys(decisions.BEGIN, is_count),
+            "seconds": lambda v: fits(v, (int, float)) and 0 <= v < math.inf,
         }
         require(
-            fits(state, shape) and len(state) == 2 and state["seconds"] < math.inf,
-            "The checkpoint is damaged or of another version: it must say how many "
-            "decay_on_updates and seconds the unfinished epoch had; choose another --workdir. "
-            f"Received: {shown(state)}",
+            fits(state, shape) and len(state) == len(shape),
+            f"The checkpoint is damaged or of another version: it must say {', '.join(shape)} of "
+            f"the unfinished epoch; choose another --workdir. Received: {shown(state)}",
         )
         self._began = time.perf_counter() - state["seconds"]
-        self._on_before = state["decay_on_updates"]
+        self._before = {name: state[name] for name in decisions.BEGIN}
 
     def flush(self):
         """Brings the rows so far to the disk."""
@@ -176,8 +183,10 @@ class EpochRows(CountsUpdates):
     def _seconds(self):
         return time.perf_counter() - self._began
 
-    def _decay_on_updates(self):
-        return int(unwrapped(self.model.optimizer).totals()["decay_on_updates"].sum())
+    def _counts(self):
+        """Of the optimizer's totals what a share of decay needs, as a checkpoint can keep it."""
+        totals = unwrapped(self.model.optimizer).totals()
+        return {name: int(np.sum(totals[name])) for name in decisions.BEGIN}
 
 
 class UpdateSummaries(CountsUpdates):

@@ -8,6 +8,7 @@ from rich import box
 from rich.console import Group
 from rich.table import Table
 
+from tf_bdecay.callbacks import decisions
 from tf_bdecay.gradient_noise import in_words, sentence
 from tf_bdecay.terminal.plain_text import save_picture, verbatim
 
@@ -41,24 +42,22 @@ def mechanism(optimizer):
         (C_m of training, at the last update), `decay_on_fraction`, `switches`, `beta_rms`.
     """
     roles, totals, decision = optimizer.roles, optimizer.totals(), optimizer.decision()
-    updates = max(totals["updates"], 1)
-    values = [v.numpy() for v in roles.of]
+    values, shares = [v.numpy() for v in roles.of], decisions.decay_share(totals)
     layers = {}
     for i, pair in enumerate(roles.pairs):
         layers[pair.layer] = {
             "r": float(decision.bias_ratio[i]),
-            "decay_on_fraction": float(totals["decay_on_updates"][i] / updates),
+            "decay_on_fraction": float(shares[i]),
             "switches": int(totals["switches"][i]),
             "beta_rms": root_mean_square([values[pair.beta]]),
         }
-    fractions = [layer["decay_on_fraction"] for layer in layers.values()]
     return {
         "updates": totals["updates"],
         "skipped_updates": totals["skipped_updates"],
         "learning_rate_sum": totals["learning_rate_sum"],
         "beta_rms": root_mean_square(values[i] for i in roles.indices("beta")),
         "gamma_rms": root_mean_square(values[i] for i in roles.indices("gamma")),
-        "decay_on_fraction": float(np.mean(fractions)) if fractions else math.nan,
+        "decay_on_fraction": float(shares.mean()) if layers else math.nan,
         "switches": int(totals["switches"].sum()),
         "layers": layers,
     }

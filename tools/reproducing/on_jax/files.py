@@ -96,12 +96,18 @@ class Rows:
                 folder / "variables.csv", variables, after=done, otherwise=_OTHERWISE
             )
 
+    def totals(self, state):
+        """As `totals()` of an optimizer has them, what an epoch's share of decay is between."""
+        read = self.run.steps.read
+        updates = int(read(state, "iterations"))
+        return {"updates": updates, "decay_on_updates": read(state, "decay_on_updates")}
+
     def add(self, epoch, before, state, told, evaluated, seconds):
         """The rows of an epoch.
 
         Args:
             epoch: its number, from 0.
-            before: `decay_on_updates` before it.
+            before: the `totals` before it.
             state: the `State` after it.
             told: from `Steps.epoch`, as NumPy arrays.
             evaluated: dict of a metric's name to its value; empty without an evaluation.
@@ -110,14 +116,14 @@ class Rows:
         run = self.run
         per_epoch, read = run.size.updates_per_epoch, run.steps.read
         update, layers = (epoch + 1) * per_epoch, told["decay_on"].shape[1]
-        on = int(np.sum(read(state, "decay_on_updates") - before))
+        share = decisions.decay_share(self.totals(state), before)
         self.metrics.add(
             epoch=epoch + 1,
             update=update,
             loss=float(np.mean(told["loss"])),
             accuracy=float(np.mean(told["accuracy"])),
             learning_rate=float(run.schedule(max(int(read(state, "iterations")) - 1, 0))),
-            decay_on_fraction=on / (layers * per_epoch) if layers else "",
+            decay_on_fraction=share.mean() if layers else "",
             skipped_updates=int(read(state, "skipped_updates")),
             images_per_second=round(per_epoch * run.config.batch_size / seconds, 1),
             seconds=round(seconds, 3),

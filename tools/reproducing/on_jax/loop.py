@@ -107,7 +107,7 @@ def train(run, workdir, until=None, tf32=False):
     with signals.deferred("saving after the running epoch") as request:
         for epoch in range(first, config.epochs):
             start = time.monotonic()
-            on_before = steps.read(state, "decay_on_updates")
+            before = rows.totals(state)
             state, told = steps.epoch(state, pixels, choices)
             if epoch + 1 < config.epochs:
                 choices = choices_of(run, epoch + 1)  # while the device works
@@ -117,7 +117,7 @@ def train(run, workdir, until=None, tf32=False):
             if (epoch + 1) % config.log.evaluate_every == 0 or epoch + 1 == config.epochs:
                 found = evaluation(state, run.size.split, run.precise)
                 evaluated = {run.shown[name]: value for name, value in found.items()}
-            rows.add(epoch, on_before, state, told, evaluated, trained)
+            rows.add(epoch, before, state, told, evaluated, trained)
             _check_finite(run, epoch, told, rows)
             pace.count(time.monotonic() - start)
             _say(run, epoch, told, evaluated, trained, pace)
