@@ -1,13 +1,10 @@
 import builtins
-import io
-import warnings
 
 import pytest
 import rich.console
-from matplotlib.figure import Figure
 from rich.table import Table
 
-from tf_bdecay.terminal.plain_text import rendered, save_picture, verbatim
+from tf_bdecay.terminal.plain_text import rendered
 
 pytestmark = pytest.mark.any_backend
 
@@ -34,14 +31,3 @@ def test_a_notebook_gets_the_same_text(monkeypatch):
     monkeypatch.setattr(builtins, "get_ipython", ZMQInteractiveShell, raising=False)
     assert rich.console._is_jupyter()
     assert rendered(table(), width=40) == expected
-
-
-@pytest.mark.parametrize("name", ["a$x^$", "$", r"a\$x^$", "\\frac", "{_^", "猫"])
-def test_any_name_is_drawn_letter_by_letter(name):
-    figure = Figure()
-    label = figure.suptitle(verbatim(name))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        save_picture(figure, io.BytesIO(), dpi=50)
-    text, formula = label._preprocess_math(label.get_text())  # what is drawn
-    assert (text, bool(formula)) == (name, False)

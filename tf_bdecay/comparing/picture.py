@@ -5,8 +5,7 @@ import math
 from matplotlib.figure import Figure
 
 from tf_bdecay.comparing.runs import common_loss, rows, width
-from tf_bdecay.terminal.plain_text import verbatim
-from tf_bdecay.training.records.report import COLOURS, STYLES, marker, over
+from tf_bdecay.terminal.figures import COLOURS, STYLES, marker, over, verbatim
 
 _ROW, _LETTER = 0.32, 0.08  # inches of the table
 

@@ -11,8 +11,8 @@ from tf_bdecay.errors import require
 from tf_bdecay.storage.files import atomic_write, check_can_write
 from tf_bdecay.storage.paths import local
 from tf_bdecay.terminal import flag_reading, outcome, streams
+from tf_bdecay.terminal.figures import save_picture
 from tf_bdecay.terminal.flag_reading import TRACEBACK, Flag
-from tf_bdecay.terminal.plain_text import save_picture
 
 PROGRAM = "tf-bdecay compare"
 _FLAGS = (

@@ -123,7 +123,7 @@ def measure_all(loaded, options, folder, console, stop):
     Raises:
         Stopped: a signal came; it says what is kept.
     """
-    from tf_bdecay.training.fitting.progress import Display  # which loads TensorFlow
+    from tf_bdecay.terminal.display import Display  # which needs rich
 
     results = {}
     with Display(console, LINE_SECONDS) as display:

@@ -1,8 +1,7 @@
-"""Tables as plain text, wherever they are printed; and names as pictures show them."""
+"""Tables and numbers as plain text, wherever they are printed."""
 
 import io
 import math
-import warnings
 
 
 def rendered(*parts, width):
@@ -32,28 +31,3 @@ def with_error(value, error):
         return f"{value:.3g}"
     places = max(1 - math.floor(math.log10(error)), 0)
     return f"{value:.{places}f} ±{error:.{places}f}"
-
-
-def verbatim(text):
-    """Text for a picture, letter by letter: Matplotlib reads what is between dollars as a formula.
-
-    Args:
-        text: somebody's name for a run, a layer or a class.
-
-    Returns:
-        A string for Matplotlib.
-    """
-    return text.replace("$", r"\$")
-
-
-def save_picture(figure, to, dpi):
-    """Writes a figure as PNG; a letter that its font has not is a box, and nothing is said of it.
-
-    Args:
-        figure: a Matplotlib `Figure`.
-        to: a path or an open binary file.
-        dpi: dots an inch.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")
-        figure.savefig(to, format="png", dpi=dpi)

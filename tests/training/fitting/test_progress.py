@@ -7,6 +7,7 @@ from rich.console import Console
 
 import tf_bdecay
 from tests.training.small import digits, trainer
+from tf_bdecay.terminal import display
 from tf_bdecay.training.fitting import progress
 from tf_bdecay.training.fitting.progress import ProgressLine, Speed
 
@@ -26,7 +27,7 @@ def watch(terminal, policy=None, epochs=3):
 @pytest.fixture(autouse=True)
 def often(monkeypatch):
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
-    monkeypatch.setattr(progress, "REFRESH_SECONDS", 0.001)
+    monkeypatch.setattr(display, "REFRESH_SECONDS", 0.001)
 
 
 def test_plain_lines_where_it_is_not_a_terminal():

@@ -183,7 +183,6 @@ def test_the_few_points_of_a_short_run_are_seen(tmp_path):
         assert all(tick == round(tick) for tick in axis.get_xticks())
     stars = [line for line in lines if line.get_marker() == "*"]
     assert [star.get_markerfacecolor() for star in stars] == ["none"] * 2  # a point shows through
-    assert report.marker(range(19)) == "." and report.marker(range(20)) == ""
 
 
 def test_the_loss_of_smoothed_labels_is_called_that(tmp_path):

@@ -6,7 +6,7 @@ import textwrap
 import numpy as np
 from matplotlib.figure import Figure
 
-from tf_bdecay.terminal.plain_text import verbatim
+from tf_bdecay.terminal.figures import verbatim
 
 _ROW = 0.2  # inches a layer
 _LABEL = 34  # characters of a layer's name

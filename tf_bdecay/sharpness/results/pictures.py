@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from tf_bdecay.sharpness.results import drawing
 from tf_bdecay.sharpness.results.plain_result import THRESHOLD, by_kind_and_layer, heading, ratios
-from tf_bdecay.terminal.plain_text import save_picture, with_error
+from tf_bdecay.terminal.figures import save_picture
+from tf_bdecay.terminal.plain_text import with_error
 
 _COLORS = {
     "Conv": "#4c78a8",

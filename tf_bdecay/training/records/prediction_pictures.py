@@ -6,7 +6,7 @@ import math
 import numpy as np
 from matplotlib.figure import Figure
 
-from tf_bdecay.terminal.plain_text import save_picture, verbatim
+from tf_bdecay.terminal.figures import save_picture, verbatim
 
 MATRIX = 30  # classes up to which the whole matrix is legible
 _PAIRS = 30

@@ -10,16 +10,11 @@ from rich.table import Table
 
 from tf_bdecay.callbacks import decisions
 from tf_bdecay.gradient_noise import in_words, sentence
-from tf_bdecay.terminal.plain_text import save_picture, verbatim
+from tf_bdecay.terminal.figures import COLOURS, STYLES, marker, over, save_picture, verbatim
 
 # A beta that starts at 0 and is adapted is seeded at about the first learning rate and ends at 1e-6
 # to 1e-5; one that trains ends at 1e-2 and above.
 BETA_MOVED = 1e-4
-
-# Okabe and Ito's colours, which the colour-blind tell from each other too, without the yellow.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#777777")
-STYLES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 2)))
-_FEW = 20  # points of a curve that are marked
 
 
 def root_mean_square(arrays):
@@ -202,18 +197,6 @@ def _title(result):
     if "test_accuracy_precise" in result:
         found += f" (moving statistics), {result['test_accuracy_precise']:.2%} (precise)"
     return f"{run_name(result)}\n{found}"
-
-
-def marker(points):
-    """The marker of a curve: few points would be a short line, and one no line at all."""
-    return "." if len(points) < _FEW else ""
-
-
-def over(axis, what):
-    """Names the horizontal axis, and grids: epochs and updates are whole numbers."""
-    axis.set(xlabel=what)
-    axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
-    axis.grid(alpha=0.25)
 
 
 def _evaluations(axis, name, epochs, result):
