@@ -25,7 +25,9 @@ from tf_bdecay.training.fitting import loop, resume
 from tf_bdecay.training.fitting.diverged import StopDiverged
 from tf_bdecay.training.fitting.progress import ProgressLine
 from tf_bdecay.training.records import predictions, report
-from tf_bdecay.training.records.logs import EpochRows, UpdateSummaries, shown_names
+from tf_bdecay.training.records.epoch_rows import EpochRows
+from tf_bdecay.training.records.names import shown_names
+from tf_bdecay.training.records.update_summaries import UpdateSummaries
 from tf_bdecay.training.records.variable_rows import VariableRows
 
 _REMOVE = "put a complete one back, or remove it to finish without it"

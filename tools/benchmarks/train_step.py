@@ -123,7 +123,7 @@ def _ours(width, batch, compiled, silent):
 
     from tf_bdecay.training.fitting.diverged import StopDiverged
     from tf_bdecay.training.fitting.progress import ProgressLine
-    from tf_bdecay.training.records.logs import UpdateSummaries
+    from tf_bdecay.training.records.update_summaries import UpdateSummaries
     from tf_bdecay.training.run_folder.workdir import Workdir
 
     model.optimizer.build(model)

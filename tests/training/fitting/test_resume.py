@@ -16,6 +16,7 @@ from tf_bdecay.storage import checkpoint_file, checkpoints
 from tf_bdecay.storage.saver import Saver
 from tf_bdecay.terminal import signals
 from tf_bdecay.training.fitting import epoch_metrics, resume
+from tf_bdecay.training.fitting.counts_updates import START, Position
 
 
 class Folder(Saver):
@@ -116,7 +117,7 @@ class Remembers(keras.callbacks.Callback):
 
 
 def test_callbacks_are_given_their_states_once_when_all_have_begun(tmp_path):
-    start = resume.Position(2, 0, callbacks={"Remembers": {"updates": 2}, "Other": {}})
+    start = Position(2, 0, callbacks={"Remembers": {"updates": 2}, "Other": {}})
     own, without = Remembers(), keras.callbacks.Callback()
     save = resume.Checkpoints(Folder(tmp_path), 4, 2, callbacks=[without, own], start=start)
     assert own.given is None
@@ -159,7 +160,7 @@ def fit_stock(model, folder, start, steps, epochs, first=()):
 
 def test_a_stock_model_of_keras_resumes_inside_an_epoch_to_the_same_bits(tmp_path):
     expected, resumed = stock(), stock()
-    history = fit_stock(expected, tmp_path / "expected", resume.Position(), 4, 3)
+    history = fit_stock(expected, tmp_path / "expected", START, 4, 3)
     (tmp_path / "cut").mkdir()
     shutil.copy(tmp_path / "expected" / "update_00000007.npz", tmp_path / "cut")
     start = resume.restore(tmp_path / "cut", resumed, say=print)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from tests.training.small import digits, trainer
-from tf_bdecay.training.fitting.resume import Position
+from tf_bdecay.training.fitting.counts_updates import Position
 from tf_bdecay.training.records.variable_rows import COLUMNS, VariableRows
 from tf_bdecay.training.run_folder.workdir import Workdir
 

@@ -1,6 +1,31 @@
-"""The number of an update in the run, for callbacks."""
+"""Where a run is, and the number of an update in it, for callbacks."""
+
+import dataclasses
 
 import keras
+
+
+@dataclasses.dataclass(frozen=True)
+class Position:
+    """Where a run is.
+
+    Attributes:
+        update: updates done, skipped ones included.
+        epoch: epochs that have ended, with their evaluation and row; all updates of one more may
+            be done.
+        metrics: dict of label to array, the metrics of an epoch that has not ended.
+        callbacks: dict of a callback's class to the JSON value that it resumes from.
+        best: the best accuracy of an epoch's end so far, or None.
+    """
+
+    update: int = 0
+    epoch: int = 0
+    metrics: dict = dataclasses.field(default_factory=dict)
+    callbacks: dict = dataclasses.field(default_factory=dict)
+    best: float | None = None
+
+
+START = Position()
 
 
 class CountsUpdates(keras.callbacks.Callback):

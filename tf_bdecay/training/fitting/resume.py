@@ -14,7 +14,6 @@ by hand, with a data set of ours or one that can start at any update:
 Inside an epoch a checkpoint holds the metrics so far, too: `epoch_metrics`.
 """
 
-import dataclasses
 import json
 import pathlib
 import time
@@ -27,7 +26,7 @@ from tf_bdecay.storage import checkpoint_file, checkpoints
 from tf_bdecay.storage.files import fits, is_count
 from tf_bdecay.terminal import signals
 from tf_bdecay.training.fitting import epoch_metrics
-from tf_bdecay.training.fitting.counts_updates import CountsUpdates
+from tf_bdecay.training.fitting.counts_updates import START, CountsUpdates, Position
 
 FLUSH_SECONDS = 120  # so that TensorBoard shows a long epoch while it runs
 
@@ -44,26 +43,6 @@ def _is_states(value):
 
 
 _META = {"update": is_count, "epoch": is_count, "best": _is_best, "callbacks": _is_states}
-
-
-@dataclasses.dataclass(frozen=True)
-class Position:
-    """Where a run is.
-
-    Attributes:
-        update: updates done, skipped ones included.
-        epoch: epochs that have ended, with their evaluation and row; all updates of one more may
-            be done.
-        metrics: dict of label to array, the metrics of an epoch that has not ended.
-        callbacks: dict of a callback's class to the JSON value that it resumes from.
-        best: the best accuracy of an epoch's end so far, or None.
-    """
-
-    update: int = 0
-    epoch: int = 0
-    metrics: dict = dataclasses.field(default_factory=dict)
-    callbacks: dict = dataclasses.field(default_factory=dict)
-    best: float | None = None
 
 
 class Checkpoints(CountsUpdates):
@@ -95,10 +74,9 @@ class Checkpoints(CountsUpdates):
         every_updates=None,
         every_minutes=None,
         callbacks=(),
-        start=None,
+        start=START,
         request=None,
     ):
-        start = start or Position()
         super().__init__(updates_per_epoch, start.update)
         self.saver, self.epochs = saver, epochs
         self.every_epochs, self.every_updates = every_epochs, every_updates
@@ -218,7 +196,7 @@ def restore(folder, model, say, updates_per_epoch=None, epochs=None):
 
     found = _read_newest(folder, model.distribute_strategy, warn, check)
     if found is None:
-        return Position()
+        return START
     path, arrays, meta = found
     own = [label for label in arrays if label.startswith(epoch_metrics.PREFIX)]
     metrics = {label: arrays.pop(label) for label in own}

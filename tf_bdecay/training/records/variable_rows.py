@@ -6,8 +6,7 @@ import numpy as np
 from tf_bdecay.optim.base import unwrapped
 from tf_bdecay.roles import kinds_of
 from tf_bdecay.storage.tables import Table
-from tf_bdecay.training.fitting.counts_updates import CountsUpdates
-from tf_bdecay.training.fitting.resume import Position
+from tf_bdecay.training.fitting.counts_updates import START, CountsUpdates
 from tf_bdecay.training.run_folder.workdir import ANOTHER
 
 COLUMNS = ("epoch", "update", "variable", "kind", "norm", "C_m")
@@ -30,8 +29,7 @@ class VariableRows(CountsUpdates):
         start: the `Position` from which the run resumes.
     """
 
-    def __init__(self, workdir, updates_per_epoch, start=None):
-        start = start or Position()
+    def __init__(self, workdir, updates_per_epoch, start=START):
         super().__init__(updates_per_epoch, start.update)
         ended = start.epoch * updates_per_epoch
         self.table = Table(workdir.path / "variables.csv", COLUMNS, after=ended, otherwise=ANOTHER)

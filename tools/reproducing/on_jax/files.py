@@ -11,6 +11,7 @@ from tf_bdecay.errors import BadInput
 from tf_bdecay.roles import kinds_of
 from tf_bdecay.storage.files import atomic_write
 from tf_bdecay.storage.tables import Table
+from tf_bdecay.training.records import variable_rows
 from tools.reproducing.on_jax.step import State
 
 _OTHERWISE = "remove its folder, and the run begins anew"
@@ -87,13 +88,12 @@ class Rows:
             *("decay_on_fraction", "skipped_updates", "images_per_second", "seconds"),
         )
         layers = "update", *decisions.LAYER_COLUMNS
-        variables = "epoch", "update", "variable", "kind", "norm", "C_m"
         self.metrics = Table(folder / "metrics.csv", metrics, after=done, otherwise=_OTHERWISE)
         self.layers = Table(folder / "layers.csv", layers, after=done, otherwise=_OTHERWISE)
         self.variables = None
         if run.config.log.variables:
             self.variables = Table(
-                folder / "variables.csv", variables, after=done, otherwise=_OTHERWISE
+                folder / "variables.csv", variable_rows.COLUMNS, after=done, otherwise=_OTHERWISE
             )
 
     def totals(self, state):

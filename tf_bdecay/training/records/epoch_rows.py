@@ -1,0 +1,144 @@
+"""metrics.csv: a row an epoch."""
+
+import math
+import time
+
+import numpy as np
+
+from tf_bdecay.callbacks import decisions, noise_scale
+from tf_bdecay.errors import require, shown
+from tf_bdecay.optim.base import unwrapped
+from tf_bdecay.storage.files import fits, is_count
+from tf_bdecay.storage.tables import Table
+from tf_bdecay.training.building.metrics import METRICS
+from tf_bdecay.training.fitting.counts_updates import START, CountsUpdates
+from tf_bdecay.training.fitting.progress import Speed
+from tf_bdecay.training.run_folder.workdir import ANOTHER
+
+EPOCH_COLUMNS = (
+    "epoch",
+    "update",
+    "loss",
+    "accuracy",
+    "{loss}",
+    "{accuracy}",
+    "learning_rate",
+    "decay_on_fraction",
+    "skipped_updates",
+    "images_per_second",
+    "seconds",
+)
+
+
+class EpochRows(CountsUpdates):
+    """Writes a row of metrics.csv at the end of each epoch.
+
+    `decay_on_fraction` is over the paired normalization layers and the epoch's updates, without
+    those that were skipped.
+
+    Args:
+        workdir: the run's `Workdir`, opened.
+        schedule: the learning rate by updates done.
+        shown: from `shown_names`.
+        updates_per_epoch, batch_size: of the run.
+        start: the `Position` from which the run resumes.
+        noise: the `GradientNoiseScale` whose numbers have columns, None for none.
+    """
+
+    def __init__(
+        self, workdir, schedule, shown, updates_per_epoch, batch_size, start=START, noise=None
+    ):
+        super().__init__(updates_per_epoch, start.update)
+        self.schedule = schedule
+        self.shown = shown
+        names = {"loss": shown["val_loss"], "accuracy": shown["val_accuracy"]}
+        columns = [name.format(**names) for name in EPOCH_COLUMNS]
+        after = columns.index(shown["val_accuracy"]) + 1
+        columns[after:after] = [name for name in shown.values() if name not in columns]
+        more = [m for m in METRICS if f"val_{m}" in shown and m not in names]
+        after = columns.index("accuracy") + 1
+        columns[after:after] = more
+        if noise is not None:
+            before = columns.index("images_per_second")
+            columns[before:before] = noise_scale.COLUMNS
+        newer = [name for name in columns if any(m in name for m in more)]
+        ended = start.epoch * updates_per_epoch
+        self.table = Table(
+            workdir.path / "metrics.csv", columns, after=ended, newer=newer, otherwise=ANOTHER
+        )
+        self._ended = range(updates_per_epoch, ended + 1, updates_per_epoch)
+        self._speed = Speed(batch_size)
+        self._before = dict(decisions.BEGIN)
+
+    def lost(self, model):
+        """What of the file is missing, as `Table.lost` says it; any model."""
+        return self.table.lost(self._ended)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        super().on_epoch_begin(epoch, logs)
+        self._speed.begin_epoch()
+        self._began = time.perf_counter()
+        self._before = self._counts()
+        # Of an epoch that goes on the checkpoint says it, but for those of earlier versions.
+        skipped = unwrapped(self.model.optimizer).totals()["skipped_updates"]
+        self._before["updates"] = epoch * self.updates_per_epoch - skipped
+
+    def on_train_batch_end(self, batch, logs=None):
+        super().on_train_batch_end(batch, logs)
+        self._speed.count(batch + 1)
+
+    def on_epoch_end(self, epoch, logs=None):
+        totals = unwrapped(self.model.optimizer).totals()
+        layers = len(totals["decay_on_updates"])
+        share = decisions.decay_share(self._counts(), self._before)
+        logs = {self.shown.get(k, k): v for k, v in (logs or {}).items()}
+        self.table.add(
+            epoch=epoch + 1,
+            update=(epoch + 1) * self.updates_per_epoch,
+            learning_rate=last_learning_rate(self.schedule, unwrapped(self.model.optimizer)),
+            decay_on_fraction=share / layers if layers else "",
+            skipped_updates=totals["skipped_updates"],
+            images_per_second=round(self._speed.images_per_second, 1),
+            seconds=round(self._seconds(), 3),
+            **logs,
+        )
+
+    def get_state(self):
+        """What the row of an epoch that is cut off in the middle needs from before the cut."""
+        return {**self._before, "seconds": self._seconds()}
+
+    def set_state(self, state):
+        """Goes on from what `get_state` gave, in an epoch that has begun.
+
+        Raises:
+            BadInput: the checkpoint has something else.
+        """
+        state = {"updates": self._before["updates"], **state}  # earlier versions had none
+        shape = {
+            **dict.fromkeys(decisions.BEGIN, is_count),
+            "seconds": lambda v: fits(v, (int, float)) and 0 <= v < math.inf,
+        }
+        require(
+            fits(state, shape) and len(state) == len(shape),
+            f"The checkpoint is damaged or of another version: it must say {', '.join(shape)} of "
+            f"the unfinished epoch; choose another --workdir. Received: {shown(state)}",
+        )
+        self._began = time.perf_counter() - state["seconds"]
+        self._before = {name: state[name] for name in decisions.BEGIN}
+
+    def flush(self):
+        """Brings the rows so far to the disk."""
+        self.table.flush()
+
+    def _seconds(self):
+        return time.perf_counter() - self._began
+
+    def _counts(self):
+        """Of the optimizer's totals what a share of decay needs, as a checkpoint can keep it."""
+        totals = unwrapped(self.model.optimizer).totals()
+        return {name: int(np.sum(totals[name])) for name in decisions.BEGIN}
+
+
+def last_learning_rate(schedule, optimizer):
+    """The rate of the update done last: a float."""
+    return float(schedule(max(optimizer.totals()["updates"] - 1, 0)))
