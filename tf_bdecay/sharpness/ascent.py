@@ -1,6 +1,7 @@
 """How far the loss rises within a small ball around the weights: SAM's and ASAM's sharpness."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import tensorflow as tf
@@ -142,28 +143,18 @@ def perturbation(
         figures = {name: kept[name] for name in ("done", "before", "rise", "square", "highest")}
         shares, (gradients, position) = kept["shares"], _vectors(kept, len(radii))
     else:
-        before, gradients = network.mean(gradient_kernel, stream, size)
-        told(1)
-        step = ascent_step(gradients, radii, rho)
-        after, (at_step, square) = network.mean(_rise_kernel, stream, size, arguments=(step,))
-        shares = [
-            float(tf.reduce_sum(tf.cast((a + b) / 2 * e, "float64")))
-            for a, b, e in zip(gradients, at_step, step, strict=True)
-        ]
-        rise = after - before
-        figures = dict(done=0, before=before, rise=rise, square=float(square), highest=rise)
-        position = [tf.zeros_like(e) for e in step]
-    for i in range(int(figures["done"]), steps + 1):
-        if i > 0:
-            move = ascent_step(gradients, radii, 2 * rho / steps)
-            position = [p + m for p, m in zip(position, move, strict=True)]
-            position = _projected(position, radii, rho)
-            value, (gradients,) = network.mean(_moved_kernel, stream, size, arguments=(position,))
-            figures["highest"] = max(figures["highest"], value - figures["before"])
-        figures["done"] = i + 1
-        state = dict(figures), shares, gradients, position
-        session.keep(kind, lambda state=state: _state(*state))
-        told(2 + i)
+        figures, shares, gradients, position = _one_step(network, stream, size, radii, rho, told)
+        session.keep(kind, functools.partial(_state, figures, shares, gradients, position))
+        told(2)
+    for done in range(int(figures["done"]), steps + 1):
+        move = ascent_step(gradients, radii, 2 * rho / steps)
+        position = [p + m for p, m in zip(position, move, strict=True)]
+        position = _projected(position, radii, rho)
+        value, (gradients,) = network.mean(_moved_kernel, stream, size, arguments=(position,))
+        highest = max(figures["highest"], value - figures["before"])
+        figures = dict(figures, highest=highest, done=done + 1)
+        session.keep(kind, functools.partial(_state, figures, shares, gradients, position))
+        told(done + 2)
     n, rise = stream.count(), float(figures["rise"])
     errors = np.full(len(network.partition.groups), np.nan)
     if n > 1:
@@ -181,6 +172,28 @@ def perturbation(
         maximum=float(figures["highest"]),
         steps=steps,
     )
+
+
+def _one_step(network, stream, size, radii, rho, told):
+    """The rise by one ascent step, and where the further ones begin: at the weights.
+
+    Args:
+        told: called with 1 when the first reading of the examples is done.
+
+    Returns:
+        Dict of figures, list of shares, gradients at the weights, and epsilon = 0.
+    """
+    before, gradients = network.mean(gradient_kernel, stream, size)
+    told(1)
+    step = ascent_step(gradients, radii, rho)
+    after, (at_step, square) = network.mean(_rise_kernel, stream, size, arguments=(step,))
+    shares = [
+        float(tf.reduce_sum(tf.cast((a + b) / 2 * e, "float64")))
+        for a, b, e in zip(gradients, at_step, step, strict=True)
+    ]
+    rise = after - before
+    figures = dict(done=1, before=before, rise=rise, square=float(square), highest=rise)
+    return figures, shares, gradients, [tf.zeros_like(e) for e in step]
 
 
 def radius(kind, value, eta):

@@ -1,5 +1,7 @@
 """Measuring connectivity sharpness: eq. 4 and C_m of any Keras model, without changing it."""
 
+import functools
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -96,8 +98,12 @@ def connectivity(
     size = memory.examples_at_once(
         network, stream, 3, examples_at_once, memory_gb, gradients_each, batch_size
     )
-    measure = _of_examples if per_example else _of_batches
-    found = measure(network, stream, size, batch_size, session)
+    if per_example:
+        found = _of_examples(network, stream, size, session)
+    elif batch_size is None:
+        found = _of_all(network, stream, size, session)
+    else:
+        found = _of_mini_batches(network, stream, size, batch_size, session)
     ratio, errors = _bias_ratios(network.roles, found, found.pop("covariances"))
     return ConnectivityResult(
         partition=network.partition,
@@ -109,7 +115,7 @@ def connectivity(
     )
 
 
-def _of_examples(network, stream, size, batch_size, session):
+def _of_examples(network, stream, size, session):
     """C: sums of each example's C, and of its square for the standard error, by group."""
     loss, (gradients, c, squares, products) = network.mean(
         examples_kernel, stream, size, session=session, key="C with r"
@@ -157,46 +163,53 @@ def examples_kernel(network, x, y, weights):
     )
 
 
-def _of_batches(network, stream, size, batch_size, session):
+def _of_all(network, stream, size, session):
+    """C_m of all examples as one mini-batch."""
+    loss, gradients = network.mean(gradient_kernel, stream, size, session=session, key="C_m of all")
+    return _c_m(network, [_norms(network, gradients)], [loss], gradients, stream.examples)
+
+
+def _of_mini_batches(network, stream, size, batch_size, session):
     """C_m of every mini-batch, its gradient summed over chunks before its norm is taken."""
-    rows, losses, gradients, left_out = [], [], None, 0
-    if batch_size is None:
-        loss, gradients = network.mean(
-            gradient_kernel, stream, size, session=session, key="C_m of all"
-        )
-        rows, losses = [_norms(network, gradients)], [loss]
-        batch_size = stream.examples
-    else:
-        kept = session.restore("C_m")
-        if kept:
-            rows, losses = list(kept["rows"]), list(kept["losses"])
-            gradients = [tf.constant(kept[f"gradient{i:05d}"]) for i in range(len(rows[0]))]
-        for chunk in stream.chunks(batch_size, len(rows) * batch_size):
-            if chunk.kept < batch_size:
-                left_out = chunk.kept
-                continue
-            batch = Stream((chunk.x, chunk.y))
-            try:
-                loss, found = network.mean(gradient_kernel, batch, size)
-            except NotFinite as error:
-                if error.example is None:
-                    raise
-                raise NotFinite.of_example(chunk.start + error.example) from None
-            rows.append(_norms(network, found))
-            losses.append(loss)
-            if gradients is None:
-                gradients = found
-            else:
-                gradients = [a + b for a, b in zip(gradients, found, strict=True)]
-            state = list(rows), list(losses), gradients
-            session.keep("C_m", lambda state=state: _state(*state))
-            session.progress(len(rows), stream.examples and stream.examples // batch_size)
-        require(
-            rows,
-            f"The data do not fill one mini-batch: {left_out} examples. Received: "
-            f"batch_size={batch_size}",
-        )
-        gradients = [g / len(rows) for g in gradients]
+    rows, losses, total, left_out = [], [], None, 0
+    kept = session.restore("C_m")
+    if kept:
+        rows, losses = list(kept["rows"]), list(kept["losses"])
+        total = [tf.constant(kept[f"gradient{i:05d}"]) for i in range(len(rows[0]))]
+    for chunk in stream.chunks(batch_size, len(rows) * batch_size):
+        if chunk.kept < batch_size:
+            left_out = chunk.kept
+            continue
+        try:
+            loss, gradients = network.mean(gradient_kernel, Stream((chunk.x, chunk.y)), size)
+        except NotFinite as error:
+            if error.example is None:
+                raise
+            raise NotFinite.of_example(chunk.start + error.example) from None
+        rows.append(_norms(network, gradients))
+        losses.append(loss)
+        total = gradients if total is None else list(map(tf.add, total, gradients))
+        session.keep("C_m", functools.partial(_state, list(rows), list(losses), total))
+        session.progress(len(rows), stream.examples and stream.examples // batch_size)
+    require(
+        rows,
+        f"The data do not fill one mini-batch: {left_out} examples. Received: "
+        f"batch_size={batch_size}",
+    )
+    mean = [t / len(rows) for t in total]
+    return _c_m(network, rows, losses, mean, batch_size, left_out)
+
+
+def _c_m(network, rows, losses, gradients, batch_size, left_out=0):
+    """C_m of mini-batches, with its standard errors, out of the figures of each.
+
+    Args:
+        rows: list of C_m by variable, [variables], of each mini-batch.
+        losses: list of their mean losses.
+        gradients: the mean of their gradients.
+        batch_size: m.
+        left_out: examples that filled no mini-batch.
+    """
     rows, count = np.stack(rows), len(rows)
     betas, gammas = (rows[:, which] - rows[:, which].mean(0) for which in _pairs(network.roles))
     deviation = (rows @ network.partition.matrix).std(0, ddof=1) if count > 1 else np.nan

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import functools
 import math
 import weakref
 
@@ -168,7 +169,7 @@ class Network:
             total = part if total is None else [a + b for a, b in zip(total, part, strict=True)]
             done = chunk.start + size
             if key and done < (stream.examples or math.inf):  # a state is to go on from
-                session.keep(key, lambda t=total, n=done, s=size: _state(t, n, s))
+                session.keep(key, functools.partial(_state, total, done, size))
             session.progress(done // size, stream.examples and -(-stream.examples // size))
         if structure is None:  # all was in the state: of a stream of unknown length, it may be
             require(
