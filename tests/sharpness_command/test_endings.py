@@ -53,7 +53,7 @@ def test_a_full_device_ends_in_a_sentence(measured):
             done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
             (line,) = done.stderr.splitlines()
             assert done.returncode == 1 and "Stdout cannot be written" in line
-            assert (f"the figures are in {folder / 'out'}" in line) == (command is printed)
+            assert (f"pictures are in {folder / 'out'}." in line) == (command is printed)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

@@ -16,6 +16,7 @@ LINE_SECONDS = 5.0  # between plain lines
 KEEP_SECONDS = 30.0  # between partial results: a process that is killed loses no more
 PROMISE = "ends after this step"  # at the first signal
 _KEPT = "All that was finished is kept: run the same command again."
+_ALL = "figures, table and pictures"
 
 
 def main(arguments=None, console=None, stop=None, program=flags.PROGRAM):
@@ -38,14 +39,15 @@ def main(arguments=None, console=None, stop=None, program=flags.PROGRAM):
     ending = outcome.Ending(program, flag_reading.asks_for_traceback(arguments))
     ending.what, ending.fits = "The measurement", "Give fewer --examples."
     ending.kept = lambda: _KEPT
-    where = []
+    path = None
 
     def body():
+        nonlocal path
         if flag_reading.asks_for_help(arguments):
             print(flags.help_page(program))
             return outcome.DONE
         try:
-            where.append(run(flags.parse(arguments, program), console, stop, ending))
+            path = run(flags.parse(arguments, program), console, stop, ending)
         except SystemExit as error:  # a module of --import, say, does not decide our exit code
             raise RuntimeError(f"{error!r} was raised") from error
         return outcome.DONE
@@ -54,7 +56,7 @@ def main(arguments=None, console=None, stop=None, program=flags.PROGRAM):
         stop = stop or stack.enter_context(signals.deferred(PROMISE))
         with streams.steady(ending, lambda: ending.folder is not None) as lost:
             code = ending.call(body)
-    return ending.unless_unread(code, lost, "".join(where))
+    return ending.unless_unread(code, lost, f"But {_ALL} are in {path}." if path else "")
 
 
 def run(options, console=None, stop=None, ending=None):
@@ -67,7 +69,11 @@ def run(options, console=None, stop=None, ending=None):
         ending: an `outcome.Ending`, which is told the folder when the measurement begins.
 
     Returns:
-        A sentence that says where the results are.
+        The path of the folder with the results.
+
+    Raises:
+        BadInput: something that cannot be measured.
+        Stopped: a signal came; it says what is kept.
     """
     stop = stop or signals.Request()
     found = subject.find(options.model)
@@ -78,7 +84,7 @@ def run(options, console=None, stop=None, ending=None):
     if folder.result:
         show(folder.result, console)
         print(f"{folder.path} was finished before: this is what is there. Nothing was measured.")
-        return f"But the figures are in {folder.path}."
+        return folder.path
     quirks.settle_onednn(subject.onednn_overruns(found))
     stop.check()
     extras.check("Measuring", "tensorflow")
@@ -99,12 +105,12 @@ def run(options, console=None, stop=None, ending=None):
     with folder.open():
         results = measure_all(loaded, options, folder, console, stop)
         result = write_all(folder, loaded.words, results)
-    where = f"figures, table and pictures are in {folder.path}"
     show(result, console)
-    print(f"F{where[1:]}")
+    print(f"{_ALL.capitalize()} are in {folder.path}")
     if stop.number is not None:
-        raise signals.Stopped(stop.number, f"All was finished before: {where}.")
-    return f"But {where}."
+        all_done = f"All was finished before: {_ALL} are in {folder.path}."
+        raise signals.Stopped(stop.number, all_done)
+    return folder.path
 
 
 def measure_all(loaded, options, folder, console, stop):
