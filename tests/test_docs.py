@@ -184,6 +184,19 @@ def _sources():
     return {file: file.read_text() for file in ROOT.glob("tf_bdecay/**/*.py")}
 
 
+def test_every_module_that_the_code_names_is_there():
+    """By its path from the file that names it, from the package, or from the root."""
+    named = {
+        (file, name)
+        for file, text in _sources().items()
+        for name in re.findall(r"(?<![\w/.}])(?:\w+/)*\w+\.py\b", text)
+    }
+    assert len(named) > 20
+    for file, name in named:
+        homes = file.parent, ROOT / "tf_bdecay", ROOT
+        assert any((home / name).is_file() for home in homes), (file, name)
+
+
 def test_what_the_code_cites_of_the_method_is_a_section():
     cited = {
         (file, title)

@@ -24,6 +24,14 @@ def test_the_files_it_names_are_there():
         assert (ROOT / name).exists(), name
 
 
+def test_the_modules_of_its_layout_are_there():
+    layout = README.split("## Layout")[1].split("Imports run down")[0]
+    names = set(re.findall(r"[\w/]+\.py\b", layout))
+    there = [p for under in ("*", "tf_bdecay/**/*", "tools/**/*") for p in ROOT.glob(f"{under}.py")]
+    assert len(names) > 30
+    assert [n for n in names if not any(path.match(n) for path in there)] == []
+
+
 def test_every_make_target_it_names_is_there():
     makefile = (ROOT / "Makefile").read_text()
     for target in set(re.findall(r"`?make ([a-z-]+)", README)):

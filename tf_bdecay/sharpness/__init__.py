@@ -6,15 +6,15 @@ Where to find what the paper has:
     eq. 7, sensitivity; r (sec. 4.2)   tf_bdecay/sensitivity.py
     eq. 8, Fisher-Rao norm             fisher.py
     eq. 9, rescaling; Theorem 3.1      rescaling/rescale.py; rescaling/theorem.py
-    eq. 11, split over layers          partition.py, result.py
-    Tr(H), lambda(H), spectrum         curvature/, products in operator.py
+    eq. 11, split over layers          partition.py, results/result.py
+    Tr(H), lambda(H), spectrum         curvature/, products in curvature/operator.py
     SAM, ASAM                          ascent.py
     connectivity tangent kernel        tangent_kernel.py
 
 Every measure is a sum over a `Stream` of examples (stream.py) of what a kernel gives for a chunk,
-taken by `Network.mean` (network.py). A finished one is a `Result` (result.py); as JSON values, of
-which files, tables and pictures are made, a plain result (plain_result.py, pictures.py). Flags and
-callbacks know the measures by the names in registry.py.
+taken by `Network.mean` (network.py). A finished one is a `Result` (results/result.py); as JSON
+values, of which files, tables and pictures are made, a plain result (results/plain_result.py,
+results/pictures.py). Flags and callbacks know the measures by the names in registry.py.
 
 `python -m tf_bdecay.sharpness` is in tf_bdecay/sharpness_command/.
 """
