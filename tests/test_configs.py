@@ -22,7 +22,6 @@ class FiftyThousand:
     """CIFAR's sizes without CIFAR."""
 
     name, train, test, validation = "cifar10", range(50_000), range(10_000), None
-    num_classes, image_shape = 10, (32, 32, 3)
 
 
 def get_config(name, *variant):
@@ -134,7 +133,7 @@ def test_variants_decay_what_the_tables_say(variant, role_decay):
 def test_frozen_parameters_are_not_there_and_statistics_train(variant, left):
     config = get_config("cifar10_resnet18", variant)
     config.model.width = 4
-    model = parts.make_model(config, FiftyThousand)
+    model = parts.make_model(config, 10, (32, 32, 3))
     names = {v.path.rsplit("/")[-1] for v in model.trainable_variables}
     assert names & {"gamma", "beta"} == left
     norms = [layer for layer in model.layers if hasattr(layer, "moving_mean")]
@@ -167,7 +166,6 @@ class ImageNet:
     """ImageNet's sizes without ImageNet."""
 
     name, train, test, validation = "imagenet", range(1_281_167), range(50_000), None
-    num_classes, image_shape = 1000, (224, 224, 3)
 
 
 @pytest.mark.parametrize("name", ["imagenet_resnet50_d", "imagenet_resnet50"])

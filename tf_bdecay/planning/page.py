@@ -60,7 +60,7 @@ def plan(config, counts, hardware, noise=None):
     """
     images = sizes_of(config)
     size = parts.run_size(config, images)
-    model = parts.make_model(config, images)
+    model = parts.make_model(config, images.num_classes, images.image_shape)
     schedule = parts.make_schedule(config, size)
     averages = config.ema.momentum is not None  # as wide as a moment
     needs = costs.count(model, len(parts.make_optimizer(config, schedule).slots) + averages)

@@ -105,7 +105,9 @@ def _from_checkpoint(subject, images, data_dir):
     """The model of a run that is not finished, with the weights of its newest checkpoint."""
     images = images or datasets.load(subject.config, data_dir)
     file = subject.path / "config.json"
-    model = parts.recorded_model(subject.config, images, file, "name another --model.")
+    model = parts.recorded_model(
+        subject.config, images.num_classes, images.image_shape, file, "name another --model."
+    )
     read_weights(subject.weights, Trainer(model.input, model.output))
     return model
 

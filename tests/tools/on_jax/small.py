@@ -22,10 +22,10 @@ def config(optimizer="lamb", variant="adaptive", **overrides):
     return found
 
 
-def network(_, images):
+def network(_, num_classes, image_shape):
     """In place of `parts.make_model`: two convolutions, compiled in a second or two."""
     normal = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
-    x = inputs = keras.Input(images.image_shape)
+    x = inputs = keras.Input(image_shape)
     for i in (1, 2):
         x = keras.layers.Conv2D(
             4, 3, strides=i, use_bias=False, kernel_initializer=normal, name=f"conv{i}"
@@ -33,7 +33,7 @@ def network(_, images):
         x = GhostBatchNormalization(name=f"bn{i}", momentum=0.9, epsilon=1e-5)(x)
         x = keras.layers.Activation("tanh", name=f"tanh{i}")(x)  # no kink, that rounding flips
     x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
-    logits = keras.layers.Dense(images.num_classes, kernel_initializer=normal, name="logits")
+    logits = keras.layers.Dense(num_classes, kernel_initializer=normal, name="logits")
     return keras.Model(inputs, logits(x), name="small")
 
 

@@ -7,7 +7,7 @@ import pytest
 import tf_bdecay
 from configs import digits_resnet18
 from tests.training.small import digits, network
-from tf_bdecay import data, models
+from tf_bdecay import models
 from tf_bdecay.errors import BadInput
 from tf_bdecay.training.building import finetuning, parts
 from tf_bdecay.training.building.losses import SmoothedCrossentropy
@@ -66,14 +66,13 @@ def test_a_pattern_without_effect_is_refused(resnet, text, said):
 def test_adaptive_decay_needs_a_normalization_layer_that_trains():
     config = digits_resnet18.get_config()
     config.update({"model": {"width": 4}, "finetune": {"frozen": ".*bn.*"}})
-    images = data.load("digits")
     with pytest.raises(BadInput, match="frozen=.* start from the variant no_bias or bias, or leav"):
-        parts.make_model(config, images)
+        parts.make_model(config, 10, (8, 8, 1))
     config.finetune.frozen = "stage.*bn.*"
-    parts.make_model(config, images)
+    parts.make_model(config, 10, (8, 8, 1))
     config = digits_resnet18.get_config("no_bias")
     config.update({"model": {"width": 4}, "finetune": {"frozen": ".*bn.*"}})
-    parts.make_model(config, images)
+    parts.make_model(config, 10, (8, 8, 1))
 
 
 def test_the_config_freezes_and_the_words_say_it():
@@ -82,10 +81,7 @@ def test_the_config_freezes_and_the_words_say_it():
     config.finetune.frozen = "stem,stage1"
     check(config)
 
-    class Images:
-        num_classes, image_shape = 10, (8, 8, 1)
-
-    model = parts.make_model(config, Images)
+    model = parts.make_model(config, 10, (8, 8, 1))
     words = finetuning.words(model)
     count = sum(v.numpy().size for layer in finetuning.frozen(model) for v in layer.weights)
     assert words.startswith("10 layers (stem_conv, stem_bn, ..., stage1_block2_bn2) with ")

@@ -19,7 +19,7 @@ from tf_bdecay.training.run_folder import weights
 @pytest.fixture
 def small(monkeypatch):
     """The network of the run, for checkpoints, which have no names."""
-    monkeypatch.setattr(parts, "make_model", lambda config, images: network())
+    monkeypatch.setattr(parts, "make_model", lambda *_: network())
 
 
 def unfinished(finished, tmp_path):
@@ -145,7 +145,7 @@ def test_a_file_that_keras_cannot_load_is_one_sentence(tmp_path):
 
 def test_a_checkpoint_is_of_the_network_in_its_config(finished, tmp_path, monkeypatch):
     path = unfinished(finished, tmp_path)
-    monkeypatch.setattr(parts, "make_model", lambda config, images: network(center=False))
+    monkeypatch.setattr(parts, "make_model", lambda *_: network(center=False))
     with pytest.raises(BadInput, match="is of another model or optimizer"):
         initial.load(weights.find(path), network())
 
@@ -169,22 +169,15 @@ def test_a_network_of_a_checkpoint_is_made_of_its_config(tmp_path):
     """Number of classes and channels come from the weights, the rest from config.json."""
     config = digits_resnet18.get_config()
     config.model.width = 4
-    model = parts.make_model(config, Images(7, (8, 8, 1)))
+    model = parts.make_model(config, 7, (8, 8, 1))
     run = tmp_path / "run"
     (run / "checkpoints").mkdir(parents=True)
     (run / "config.json").write_text(json.dumps(flatten(config)))
     arrays = checkpoint_file.snapshot(checkpoint_file.state_of(model, keras.optimizers.SGD()))
     arrays = {label: a for label, a in arrays.items() if label.startswith("model/")}
     checkpoint_file.write(run / "checkpoints" / "update_00000003.npz", arrays, {"update": 3})
-    here = parts.make_model(config, Images(10, (16, 16, 1)))
+    here = parts.make_model(config, 10, (16, 16, 1))
     loaded = initial.load(weights.find(run), here)
     assert (loaded.head, loaded.variables) == ("logits", len(model.weights) - 2)
     for a, b in zip(model.get_weights()[:-2], here.get_weights()[:-2], strict=True):
         np.testing.assert_array_equal(a, b)
-
-
-class Images:
-    """As much of a data set as a network needs."""
-
-    def __init__(self, num_classes, image_shape):
-        self.num_classes, self.image_shape = num_classes, image_shape

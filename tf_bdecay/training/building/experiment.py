@@ -62,7 +62,7 @@ def build(config, strategy=None, data_dir=None, download=False, images=None):
     schedule = parts.make_schedule(config, size)
     keras.utils.set_random_seed(config.seed)
     with strategies.scope(strategy), parts.precision(config):
-        model = parts.make_model(config, images)
+        model = parts.make_model(config, images.num_classes, images.image_shape)
         trainer = Trainer(model.input, model.output, name=model.name)
         trainer.compile(
             optimizer=parts.make_optimizer(config, schedule),

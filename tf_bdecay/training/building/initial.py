@@ -109,15 +109,9 @@ def _network(source, arrays, model):
         f"The checkpoint {source.file} is of no network of tf_bdecay: {RIGHT}.",
     )
     height, width, _ = model.input_shape[1:]
-    images = _Shape(len(bias[-1]), (height, width, kernel.shape[2]))
+    classes, shape = len(bias[-1]), (height, width, kernel.shape[2])
     file = source.file.absolute().parent.parent / "config.json"
-    return parts.recorded_model(source.config, images, file, f"{RIGHT}.")
-
-
-@dataclasses.dataclass(frozen=True)
-class _Shape:
-    num_classes: int
-    image_shape: tuple
+    return parts.recorded_model(source.config, classes, shape, file, f"{RIGHT}.")
 
 
 def _other_head(arrays, ours, model, differing):

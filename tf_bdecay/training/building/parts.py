@@ -126,22 +126,27 @@ def run_size(config, images, replicas=1):
     )
 
 
-def make_model(config, images):
-    """The network of a config, for the images' shape and classes.
+def make_model(config, num_classes, image_shape):
+    """The network of a config.
+
+    Args:
+        config: a ConfigDict.
+        num_classes: of the labels.
+        image_shape: (height, width, channels).
 
     Raises:
         BadInput: a width whose weights no memory of this machine holds.
     """
-    _check_width(config, images)
-    return _model(config, images)
+    _check_width(config, num_classes, image_shape)
+    return _model(config, num_classes, image_shape)
 
 
-def recorded_model(flat, images, file, right):
+def recorded_model(flat, num_classes, image_shape, file, right):
     """The network of a config that a run recorded, which anybody may have changed since.
 
     Args:
         flat: dict of dotted path to value.
-        images: as in `make_model`.
+        num_classes, image_shape: as in `make_model`.
         file: where it was recorded, for the message.
         right: what would be right, for the message.
 
@@ -149,7 +154,7 @@ def recorded_model(flat, images, file, right):
         BadInput: it describes no network.
     """
     try:
-        return make_model(ConfigDict(nested(flat)), images)
+        return make_model(ConfigDict(nested(flat)), num_classes, image_shape)
     except BadInput:
         raise
     except Exception as error:
@@ -158,7 +163,7 @@ def recorded_model(flat, images, file, right):
         ) from error
 
 
-def _check_width(config, images):
+def _check_width(config, num_classes, image_shape):
     """Raises `BadInput` for a width that would end in the system killing the process.
 
     Channels are multiples of the width, so the parameters are a quadratic of it, which three small
@@ -172,7 +177,7 @@ def _check_width(config, images):
     for size in sizes:
         small = ConfigDict(config.to_dict())
         small.model.width = int(size)
-        counts.append(trainable_parameters(_model(small, images)))
+        counts.append(trainable_parameters(_model(small, num_classes, image_shape)))
     needs = 16 * np.poly1d(np.polyfit(sizes, counts, 2))
     fits = int((needs - memory).roots.real.max())
     require(
@@ -199,7 +204,7 @@ def _memory():
         return None
 
 
-def _model(config, images):
+def _model(config, num_classes, image_shape):
     arguments = dict(config.model)
     name = arguments.pop("name")
     frozen = arguments.pop("frozen", None)
@@ -207,9 +212,7 @@ def _model(config, images):
         # Frozen parameters are not there: `trainable=False` would stop the statistics too.
         arguments["center"] = frozen not in ("beta", "bn")
         arguments["scale"] = frozen not in ("gamma", "bn")
-    model = models.build(
-        name, num_classes=images.num_classes, input_shape=images.image_shape, **arguments
-    )
+    model = models.build(name, num_classes=num_classes, input_shape=image_shape, **arguments)
     layers = config.get("finetune", {}).get("frozen")  # earlier configs have it not
     if layers:
         finetuning.freeze(model, layers)

@@ -99,7 +99,7 @@ def build(config, data_dir=None, images=None):
     # Initializers take their seeds from here; Keras' own function loads TensorFlow if it is there.
     random.seed(config.seed)
     with parts.precision(config), initial_weights.of_tensorflow():
-        model = parts.make_model(config, images)
+        model = parts.make_model(config, images.num_classes, images.image_shape)
     initial_weights.check(model)
     optimizer = parts.make_optimizer(config, schedule)
     optimizer.build(model)
