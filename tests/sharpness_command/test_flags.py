@@ -40,7 +40,7 @@ from tf_bdecay.sharpness_command.run import main
         (["--model=~/no/such"], f"--model={os.path.expanduser('~')}/no/such is not there"),
         (["--model=no/such"], "--model=no/such is not there"),
         (["--model=tests"], "a folder without config.json, so no workdir of tf_bdecay"),
-        (["--model=README.md"], "is not a model that Keras saved as .keras"),
+        (["--model=README.md"], "is neither a model that Keras saved nor a checkpoint"),
     ],
 )
 def test_what_is_wrong_with_a_command_is_one_sentence(arguments, sentence, capsys):

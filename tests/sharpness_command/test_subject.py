@@ -36,12 +36,16 @@ def test_a_run_without_weights_yet(tmp_path):
     write_json(tmp_path / "config.json", config)
     with pytest.raises(BadInput, match="neither a finished model nor a checkpoint yet"):
         subject.find(tmp_path)
-    write_json(tmp_path / "config.json", {"a": 1})
-    with pytest.raises(BadInput, match="not of a run of tf_bdecay"):
+
+
+def test_a_config_of_something_else(tmp_path):
+    checkpoints.save(tmp_path / "checkpoints", {}, {"update": 1}, keep=1)
+    write_json(tmp_path / "config.json", {"model.name": "vgg11"})
+    with pytest.raises(BadInput, match="not of a run of tf_bdecay .it lacks data.name"):
         subject.find(tmp_path)
     for text in ("{", "[]"):
         (tmp_path / "config.json").write_text(text)
-        with pytest.raises(BadInput, match="config.json is .*: name another --model"):
+        with pytest.raises(BadInput, match="config.json is .*: choose another --model"):
             subject.find(tmp_path)
 
 
@@ -71,7 +75,7 @@ def test_a_damaged_newest_checkpoint_is_named_and_an_older_one_measured(runs, tm
     for update in (1, 2):
         newest = checkpoints.save(tmp_path / "checkpoints", {}, {"update": update}, keep=2)
     newest.write_bytes(b"")
-    assert subject.find(tmp_path).weights.name == "update_00000001.npz"
+    assert subject.find(tmp_path).source.file.name == "update_00000001.npz"
     said = "00002.npz is damaged (its checksum is wrong): update_00000001.npz is taken in its place"
     assert said in capsys.readouterr().out
 
@@ -84,17 +88,25 @@ def test_a_run_is_measured_on_the_pictures_that_it_began_with(tmp_path):
     write_json(run / "config.json", json_ready(flatten(config)))
     checkpoints.save(run / "checkpoints", {}, {"update": 1}, keep=1)
     found = subject.find(run)
-    pictures = subject.own_pictures(found, "pictures", None)
+    pictures = subject.images_of(found, "pictures", None)
     assert pictures.classes == ("a", "b")
     write_json(run / "pictures.json", pictures.record())
     options = flags.parse([f"--model={run}"], "sharpness")
     settings = subject.settings_of(options, found, "pictures", pictures)
-    again = subject.own_pictures(found, "pictures", None)
+    again = subject.images_of(found, "pictures", None)
     assert subject.settings_of(options, found, "pictures", again) == settings
     (source / "a").rename(source / "c")
     with pytest.raises(BadInput, match="that the run in .* began with: their classes.*--model"):
-        subject.own_pictures(found, "pictures", None)
+        subject.images_of(found, "pictures", None)
     (run / "pictures.json").unlink()  # of a run that does not say which it had
-    other = subject.own_pictures(found, "pictures", None)
+    other = subject.images_of(found, "pictures", None)
     assert subject.settings_of(options, found, "pictures", other) != settings
-    assert subject.own_pictures(found, "digits", None) is None
+    assert subject.images_of(found, "digits", None).name == "digits"
+
+
+def test_a_checkpoint_is_of_its_run_and_named_as_it(runs):
+    begun, checkpoint = runs / "begun", runs / "begun" / "checkpoints" / "update_00000007.npz"
+    whole, one = (subject.find(path) for path in (begun, checkpoint))
+    assert one.run == whole.run == begun and one.config == whole.config
+    assert one.name == whole.name == "begun" and one.source.file == checkpoint
+    assert subject.find(runs / "finished" / "model.keras").run is None

@@ -15,13 +15,13 @@ from tf_bdecay.sharpness_command.losses import takes_class_numbers
 _MOST_BYTES = 10**9  # of pictures, where nobody says how many
 
 
-def read(data, options, own=None):
+def read(data, options, images):
     """The examples that the command line names: the first of a fixed permutation.
 
     Args:
         data: name of a data set, or path of an .npz file.
         options: the `Options`.
-        own: the `ImageSet` or `PictureSet` of the run where `data` is its own; None otherwise.
+        images: the `ImageSet` or `PictureSet` of that name; None for a file.
 
     Returns:
         x, y, the index of each example in the data, how many the data have, and what the data are
@@ -30,10 +30,9 @@ def read(data, options, own=None):
     Raises:
         BadInput: data that cannot be read, or fewer than asked for.
     """
-    if data.endswith(".npz"):
+    if images is None:
         pair, words = _arrays(data), data
     else:
-        images = own or sets.load(data, data_dir=options.data_dir)
         split = options.split or "train"
         pair, words = _images(images, split), f"{data}, {split} split"
     return *_chosen(pair, options.examples, words), len(pair[0]), words

@@ -21,7 +21,7 @@ MOST_EXAMPLES = 10_000  # the same
 
 # A default of None is said in the help.
 _FLAGS = (
-    Flag(str, "model", None, "a workdir of tf_bdecay, or a saved model FILE.keras"),
+    Flag(str, "model", None, "a workdir of tf_bdecay, a checkpoint in one, or a model FILE.keras"),
     Flag(
         list,
         "import",
@@ -132,7 +132,7 @@ class Options:
     """What the command line says.
 
     Attributes:
-        model: path of a workdir or of a .keras file.
+        model: path of a workdir, of a checkpoint in one, or of a .keras file.
         imports: modules to import.
         data, data_dir, split, examples: which examples; None where it was not said.
         loss, from_logits: None for what the model was compiled with.
@@ -197,7 +197,7 @@ def parse(arguments, program=PROGRAM):
     values = found.flag_values_dict()
     require(
         values["model"],
-        "Say what to measure: --model=WORKDIR of tf_bdecay, or --model=FILE.keras.",
+        "Say what to measure: --model=WORKDIR of tf_bdecay, a checkpoint in one, or FILE.keras.",
     )
     values |= {n: local(f"--{n}", values[n]) for n in ("model", "data", "out") if values[n]}
     _check_numbers(values)

@@ -9,10 +9,8 @@ import numpy as np
 from tf_bdecay.distribution import strategies
 from tf_bdecay.errors import BadInput, first_line
 from tf_bdecay.sharpness_command import examples, losses
-from tf_bdecay.sharpness_command.subject import is_own
-from tf_bdecay.storage import checkpoint_file
-from tf_bdecay.training.building import datasets, parts, saved
-from tf_bdecay.training.step.trainer import Trainer
+from tf_bdecay.sharpness_command.subject import images_of
+from tf_bdecay.training.building import initial, parts
 
 _UNKNOWN = ", and name that by --import=MODULE"
 
@@ -41,7 +39,7 @@ class Loaded:
     words: dict
 
 
-def load(subject, data, options, strategy=None, pictures=None):
+def load(subject, data, options, strategy=None, images=None):
     """Loads what the command line names.
 
     Args:
@@ -49,7 +47,7 @@ def load(subject, data, options, strategy=None, pictures=None):
         data: from `subject.check_data`.
         options: the `Options`.
         strategy: a `tf.distribute.Strategy` to make the model under, or None.
-        pictures: from `subject.own_pictures`.
+        images: from `subject.images_of`, where they are loaded already.
 
     Returns:
         A `Loaded`.
@@ -60,15 +58,11 @@ def load(subject, data, options, strategy=None, pictures=None):
     _import(options.imports)
     fisher_rao = any(m.name == "fisher_rao" for m in options.measures)
     loss, from_logits = losses.make_loss(subject, options.loss, options.from_logits, fisher_rao)
-    own = pictures
-    if own is None and is_own(subject, data):
-        own = datasets.load(subject.config, options.data_dir)
+    if images is None:
+        images = images_of(subject, data, options.data_dir)
+    x, y, order, of, words = examples.read(data, options, images)
     with strategies.scope(strategy):
-        if subject.saved:
-            model = saved.load(subject.weights, unknown=_UNKNOWN)
-        else:
-            model = _from_checkpoint(subject, own, options.data_dir)
-    x, y, order, of, words = examples.read(data, options, own)
+        model = initial.network_of(subject.source, x.shape[1:], _UNKNOWN)
     examples.check_fit(model, loss, x, y, words)
     count = parts.trainable_parameters(model)
     return Loaded(
@@ -80,7 +74,7 @@ def load(subject, data, options, strategy=None, pictures=None):
         order=order,
         source=words,
         words={
-            "model": f"{subject.name} ({subject.weights.name}, {count:,} trainable parameters)",
+            "model": f"{subject.name} ({subject.source.file.name}, {count:,} trainable parameters)",
             "data": f"{words}, {len(x):,} of {of:,} examples",
             "loss": getattr(loss, "name", None) or getattr(loss, "__name__", "loss"),
         },
@@ -99,25 +93,3 @@ def _import(modules):
                 f"{first_line(error)}): name a module as in `import MODULE`, in this folder or "
                 "installed."
             ) from error
-
-
-def _from_checkpoint(subject, images, data_dir):
-    """The model of a run that is not finished, with the weights of its newest checkpoint."""
-    images = images or datasets.load(subject.config, data_dir)
-    file = subject.path / "config.json"
-    model = parts.recorded_model(
-        subject.config, images.num_classes, images.image_shape, file, "name another --model."
-    )
-    read_weights(subject.weights, Trainer(model.input, model.output))
-    return model
-
-
-def read_weights(path, model):
-    """Assigns the weights of a training checkpoint, and leaves its optimizer alone.
-
-    Raises:
-        BadInput: the checkpoint is damaged, or of another architecture. No variable has changed.
-    """
-    arrays, _ = checkpoint_file.read(path)
-    ours = {label: array for label, array in arrays.items() if label.startswith("model/")}
-    checkpoint_file.assign(path, ours, checkpoint_file.state_of(model))

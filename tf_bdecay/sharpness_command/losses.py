@@ -36,7 +36,7 @@ def make_loss(subject, name, from_logits, fisher_rao):
     """
     if name is not None:
         loss = _by_name(name, from_logits)
-    elif subject.workdir:
+    elif subject.run:
         loss = SmoothedCrossentropy(subject.config["label_smoothing"])
     else:
         loss = _compiled(subject)
@@ -80,14 +80,14 @@ def _compiled(subject):
     loss = (subject.config.get("compile_config") or {}).get("loss")
     require(
         loss is not None,
-        f"{subject.path} was saved without a loss: give --loss, the name of one.",
+        f"{subject.source.given} was saved without a loss: give --loss, the name of one.",
     )
     if isinstance(loss, list) and len(loss) == 1:
         loss = loss[0]
     require(
         isinstance(loss, str) or (isinstance(loss, dict) and "class_name" in loss),
-        f"{subject.path} was compiled with a loss for each of several outputs: give --loss, the "
-        "name of one for the whole.",
+        f"{subject.source.given} was compiled with a loss for each of several outputs: give "
+        "--loss, the name of one for the whole.",
     )
     if isinstance(loss, str):
         return objective.resolve_loss(loss)
@@ -97,8 +97,8 @@ def _compiled(subject):
         of_function = loss.get("config")
         name = of_function if isinstance(of_function, str) else loss["class_name"]
         raise BadInput(
-            f"The loss that {subject.path} was compiled with, {name}, is not known here: register "
-            "it by @keras.saving.register_keras_serializable() and name its module by "
+            f"The loss that {subject.source.given} was compiled with, {name}, is not known here: "
+            "register it by @keras.saving.register_keras_serializable() and name its module by "
             "--import=MODULE, or give --loss, the name of one of Keras."
         ) from error
 

@@ -78,8 +78,9 @@ def run(options, console=None, stop=None, ending=None):
     stop = stop or signals.Request()
     found = subject.find(options.model)
     data = subject.check_data(found, options.data, options.data_dir, options.split)
-    pictures = subject.own_pictures(found, data, options.data_dir)
-    settings = subject.settings_of(options, found, data, pictures)
+    # What is in them tells pictures in files apart; other sets are read later, some by TensorFlow.
+    images = subject.images_of(found, data, options.data_dir) if data == "pictures" else None
+    settings = subject.settings_of(options, found, data, images)
     folder = Folder(options.out or default_path(found.name, settings), settings)
     if folder.result:
         show(folder.result, console)
@@ -98,7 +99,7 @@ def run(options, console=None, stop=None, ending=None):
         stop.check()
         strategy = strategies.make(options.strategy, options.devices, options.logical_devices)
     stop.check()
-    loaded = loading.load(found, data, options, strategy, pictures)
+    loaded = loading.load(found, data, options, strategy, images)
     stop.check()
     if ending:
         ending.folder = folder.path

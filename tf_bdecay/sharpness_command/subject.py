@@ -3,16 +3,16 @@
 import dataclasses
 import json
 import os
-import pathlib
 import zipfile
 
+from tf_bdecay import data as sets
 from tf_bdecay.errors import BadInput, require, unknown
 from tf_bdecay.frameworks import quirks
 from tf_bdecay.sharpness_command.flags import DATA_SETS
-from tf_bdecay.storage.files import is_count, read_json, sha256_of
+from tf_bdecay.storage.files import is_count, sha256_of
 from tf_bdecay.training.building import datasets
 from tf_bdecay.training.run_folder import pictures as run_pictures
-from tf_bdecay.training.run_folder import weights as initial
+from tf_bdecay.training.run_folder import weights
 
 
 def _fraction(value):
@@ -34,83 +34,51 @@ class Subject:
     """A model on the disk.
 
     Attributes:
-        path: as it was given.
+        source: the `weights.Source`.
         name: for the results' folder and the pictures.
-        workdir: whether it is a run of tf_bdecay.
         config: of a run the dict of dotted path to value, of a saved model its config.json.
-        weights: path of the file that has the weights.
-        digest: hexadecimal SHA-256 of that file.
     """
 
-    path: pathlib.Path
+    source: weights.Source
     name: str
-    workdir: bool
     config: dict
-    weights: pathlib.Path
-    digest: str
 
     @property
-    def saved(self):
-        """Whether the weights are in a saved model, not in a checkpoint."""
-        return self.weights.suffix == ".keras"
+    def run(self):
+        """The folder of the run of tf_bdecay that it is of; None for a saved model."""
+        return self.source.run
 
 
 def find(path):
     """Finds out what a path is.
 
     Args:
-        path: of a workdir of tf_bdecay, or of a .keras file.
+        path: of a workdir of tf_bdecay, of a checkpoint in one, or of a .keras file.
 
     Returns:
         A `Subject`.
 
     Raises:
-        BadInput: neither, or a damaged one, or a run without any weights so far.
+        BadInput: none of these, or a damaged one, or a run without any weights so far.
     """
-    given = path
-    path = pathlib.Path(path)
-    require(
-        _is_there(path),
-        f"--model={given} is not there: name a workdir of tf_bdecay, or a saved model FILE.keras.",
-    )
-    if path.is_dir():
-        config, weights = _of_run(path)
-    else:
-        config, weights = read_saved_config(path), path
-    name = path.resolve().name.removesuffix(".keras")
-    return Subject(path, name, path.is_dir(), config, weights, sha256_of(weights))
+    source = weights.find(path, "--model")
+    if source.run is None:
+        name = source.file.resolve().name.removesuffix(".keras")
+        return Subject(source, name, read_saved_config(source.file))
+    _check_config(source)
+    return Subject(source, source.run.resolve().name, source.config)
 
 
-def _is_there(path):
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # too long a name, or no permission
-        return False
-
-
-def _of_run(path):
-    """Config of a workdir, and the file with its weights."""
-    file = path / "config.json"
-    require(
-        file.is_file(),
-        f"--model={path} is a folder without config.json, so no workdir of tf_bdecay: name one, or "
-        "a saved model FILE.keras.",
-    )
-    config = read_json(file, dict, "name another --model")
-    lacking = [key for key in _NEEDED if key not in config]
-    require(
-        not lacking,
-        f"{file} is not of a run of tf_bdecay (it lacks {', '.join(lacking)}): name another "
-        "--model.",
-    )
-    weights = initial.weights_in(path, "--model")
+def _check_config(source):
+    """Raises `BadInput` unless the config of a run has what is read of it here."""
+    wrong = f"{source.run / 'config.json'} is not of a run of tf_bdecay"
+    lacking = [key for key in _NEEDED if key not in source.config]
+    require(not lacking, f"{wrong} (it lacks {', '.join(lacking)}): name another --model.")
     for key, right in _RIGHT.items():
         require(
-            right(config[key]),
-            f"{file} is not of a run of tf_bdecay: name another --model. Received: "
-            f"{key}={config[key]!r:.100}",
+            right(source.config[key]),
+            f"{wrong}: name another --model. Received: {key}={source.config[key]!r:.100}",
         )
-    return config, weights
 
 
 def read_saved_config(path):
@@ -147,9 +115,9 @@ def check_data(subject, data, data_dir, split):
     """
     if data is None:
         require(
-            subject.workdir,
+            subject.run,
             f"A saved model does not say on which data: add --data={', '.join(DATA_SETS)} or "
-            f"FILE.npz. Received: --model={subject.path}",
+            f"FILE.npz. Received: --model={subject.source.given}",
         )
         return subject.config["data.name"]
     if not data.endswith(".npz"):
@@ -166,13 +134,8 @@ def check_data(subject, data, data_dir, split):
     return data
 
 
-def is_own(subject, data):
-    """Whether data, from `check_data`, are those that a run was trained on."""
-    return subject.workdir and data == subject.config["data.name"]
-
-
-def own_pictures(subject, data, data_dir):
-    """The pictures in files that are measured on: those that the run began with.
+def images_of(subject, data, data_dir):
+    """The set of images that is measured on: of a run on its own data, as the run had it.
 
     Args:
         subject: the `Subject`.
@@ -180,21 +143,23 @@ def own_pictures(subject, data, data_dir):
         data_dir: of the command line.
 
     Returns:
-        A `PictureSet`; None where the data are something else.
+        An `ImageSet` or a `PictureSet`; None for an .npz file.
 
     Raises:
-        BadInput: they cannot be read, or are other pictures by now.
+        BadInput: they cannot be read, or are other pictures by now than the run began with.
     """
-    if not is_own(subject, data) or data != "pictures":
+    if data.endswith(".npz"):
         return None
+    if not subject.run or data != subject.config["data.name"]:
+        return sets.load(data, data_dir=data_dir)
     images = datasets.load(subject.config, data_dir)
-    run_pictures.check_same(subject.path, images.record(), "name another --model")
+    run_pictures.check_same(subject.run, images.record(), "name another --model")
     return images
 
 
 def onednn_overruns(subject):
     """Whether oneDNN would write out of bounds in the gradients of the network."""
-    if subject.workdir:
+    if subject.run:
         return quirks.onednn_overruns(subject.config.get("model.width", 16))
     return any(_is_overrun(layer["config"], layer) for layer in _objects(subject.config))
 
@@ -221,14 +186,14 @@ def _is_overrun(config, layer):
     return quirks.onednn_overruns(channels, kernel, strides)
 
 
-def settings_of(options, subject, data, pictures=None):
+def settings_of(options, subject, data, images=None):
     """What decides the numbers: two commands that agree in it are the same.
 
     Args:
         options: `flags.Options`.
         subject: the `Subject`.
         data: from `check_data`.
-        pictures: from `own_pictures`.
+        images: from `images_of`, where data is "pictures".
 
     Returns:
         Dict of JSON values.
@@ -241,9 +206,9 @@ def settings_of(options, subject, data, pictures=None):
     }
     return {
         "model": subject.name,
-        "weights": subject.digest[:16],
+        "weights": subject.source.digest,
         "data": os.path.basename(data) if is_file else data,
-        "data_digest": run_pictures.digest(pictures.record()) if pictures else digest,
+        "data_digest": run_pictures.digest(images.record()) if images else digest,
         "split": None if is_file else options.split or "train",
         "examples": options.examples,
         "measures": [m.name for m in options.measures],

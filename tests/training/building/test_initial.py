@@ -176,8 +176,15 @@ def test_a_network_of_a_checkpoint_is_made_of_its_config(tmp_path):
     arrays = checkpoint_file.snapshot(checkpoint_file.state_of(model, keras.optimizers.SGD()))
     arrays = {label: a for label, a in arrays.items() if label.startswith("model/")}
     checkpoint_file.write(run / "checkpoints" / "update_00000003.npz", arrays, {"update": 3})
+    source = weights.find(run)
+    network = initial.network_of(source, (5, 6, 3))
+    assert network.input_shape == (None, 5, 6, 1) and network.output_shape == (None, 7)
+    for a, b in zip(model.get_weights(), network.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(BadInput, match=r"takes images of .*Received: examples of shape \[64\]"):
+        initial.network_of(source, (64,))
     here = parts.make_model(config, 10, (16, 16, 1))
-    loaded = initial.load(weights.find(run), here)
+    loaded = initial.load(source, here)
     assert (loaded.head, loaded.variables) == ("logits", len(model.weights) - 2)
     for a, b in zip(model.get_weights()[:-2], here.get_weights()[:-2], strict=True):
         np.testing.assert_array_equal(a, b)

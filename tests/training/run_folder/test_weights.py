@@ -28,6 +28,21 @@ def test_what_is_no_weights_is_one_sentence(tmp_path):
         assert len(str(caught.value)) < 1000
 
 
+def test_which_run_weights_are_of(finished):
+    run = finished[1]
+    newest = checkpoints.newest(run / "checkpoints")
+    for given, file, of in (
+        (run, run / "model.keras", run),
+        (newest, newest, run),
+        (run / "model.keras", run / "model.keras", None),
+    ):
+        source = weights.find(given)
+        assert (source.given, source.file, source.run) == (str(given), file, of)
+        assert source.is_checkpoint == (given == newest)
+        name = source.config and source.config["data.name"]
+        assert name == (None if of is None else "digits")
+
+
 def test_a_config_that_is_damaged_is_named_with_its_flag(tmp_path):
     checkpoints.save(tmp_path / "checkpoints", {}, {"update": 3}, keep=1)
     (tmp_path / "config.json").write_text("{")

@@ -61,7 +61,8 @@ def load(source, model, new_head=True, classes=None):
         f"The weights of {source.file} were trained on other classes ({differing}): give data of "
         "the same classes, in the same order.",
     )
-    arrays = _read(source, model)
+    network = network_of(source, model.input_shape[1:])
+    arrays = {path: variable.numpy() for path, variable in _by_path(network).items()}
     ours = _by_path(model)
     head, words = _other_head(arrays, ours, model, differing) if new_head else ("", "")
     kept = {path for path in ours if head and path.startswith(f"{head}/")}
@@ -72,46 +73,55 @@ def load(source, model, new_head=True, classes=None):
     return Loaded(source, len(ours) - len(kept), head, words or note)
 
 
-def _by_path(model):
-    """Dict of path to variable: weights and moving statistics, without random numbers' state."""
-    from tf_bdecay.roles.assignment import unique_labels
+def network_of(source, image_shape, unknown=""):
+    """The network of a file of weights, with its weights.
 
-    weights = model.weights
-    return dict(zip(unique_labels([v.path for v in weights]), weights, strict=True))
+    Args:
+        source: from `weights.find`.
+        image_shape: [height, width, ...] of the images that it is to take, where the file is a
+            checkpoint: it fits any. Channels and classes are those of the weights.
+        unknown: as of `saved.load`.
 
+    Returns:
+        A Keras model, not compiled.
 
-def _read(source, model):
-    """Dict of path to array."""
-    if source.config is None:
-        from tf_bdecay.training.building import saved
+    Raises:
+        BadInput: the file cannot be read, is of another network than its run's config says, or is
+            of images and the shape is not.
+    """
+    from tf_bdecay.training.building import parts, saved
 
-        return {path: v.numpy() for path, v in _by_path(saved.load(source.file)).items()}
+    if not source.is_checkpoint:
+        return saved.load(source.file, unknown)
     try:
         arrays, _ = checkpoint_file.read(source.file)
     except checkpoint_file.Damaged as error:
         raise BadInput(f"{str(error).rstrip('.')}: name another one, or its workdir.") from error
     arrays = {label: a for label, a in arrays.items() if label.startswith(_MODEL)}
-    network = _network(source, arrays, model)
-    state = checkpoint_file.state_of(network)
-    checkpoint_file.check_same(source.file, arrays, state)
-    values = {id(variable): arrays[label] for label, variable in state.items()}
-    return {path: values[id(variable)] for path, variable in _by_path(network).items()}
-
-
-def _network(source, arrays, model):
-    """The network of a checkpoint, for the names of its variables."""
-    from tf_bdecay.training.building import parts
-
     bias = [a for label, a in arrays.items() if re.fullmatch(r"model/\d+/bias", label)]
     kernel = next((a for a in arrays.values() if a.ndim == 4), None)
     require(
         bias and kernel is not None,
         f"The checkpoint {source.file} is of no network of tf_bdecay: {RIGHT}.",
     )
-    height, width, _ = model.input_shape[1:]
-    classes, shape = len(bias[-1]), (height, width, kernel.shape[2])
-    file = source.file.absolute().parent.parent / "config.json"
-    return parts.recorded_model(source.config, classes, shape, file, f"{RIGHT}.")
+    require(
+        len(image_shape) == 3,
+        f"The network of {source.file} takes images of [height, width, channels]. Received: "
+        f"examples of shape {list(image_shape)}",
+    )
+    shape = (*image_shape[:2], kernel.shape[2])
+    file = source.run / "config.json"
+    network = parts.recorded_model(source.config, len(bias[-1]), shape, file, f"{RIGHT}.")
+    checkpoint_file.assign(source.file, arrays, checkpoint_file.state_of(network))
+    return network
+
+
+def _by_path(model):
+    """Dict of path to variable: weights and moving statistics, without random numbers' state."""
+    from tf_bdecay.roles.assignment import unique_labels
+
+    weights = model.weights
+    return dict(zip(unique_labels([v.path for v in weights]), weights, strict=True))
 
 
 def _other_head(arrays, ours, model, differing):

@@ -11,6 +11,7 @@ from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.files import read_json, sha256_of
 
 RIGHT = "name a workdir of tf_bdecay, a checkpoint in one, or a saved model FILE.keras"
+_CONFIG = "config.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,13 +21,20 @@ class Source:
     Attributes:
         given: the path as it was given.
         file: path of the file that has the weights.
-        config: of a checkpoint, the config of its run, by which its variables have names: dict of
-            dotted path to value; None for a saved model.
+        run: folder of the run that they are of; None for a saved model that was itself named.
+        config: of the run, by which a checkpoint's variables have names: dict of dotted path to
+            value; None without a run.
     """
 
     given: str
     file: pathlib.Path
+    run: pathlib.Path | None = None
     config: dict | None = None
+
+    @property
+    def is_checkpoint(self):
+        """Whether the file is a checkpoint, which has no network in it."""
+        return _is_checkpoint(self.file)
 
     @functools.cached_property
     def digest(self):
@@ -59,7 +67,7 @@ def find(path, flag="--init_from", warn=print):
         there = given and path.exists()
     except (OSError, ValueError):  # no name of a file, or no permission
         there = False
-    right = RIGHT if flag == "--init_from" else "name the folder of a run, or --init_from=PATH"
+    right = "name the folder of a run, or --init_from=PATH" if flag == "--workdir" else RIGHT
     require(there, f"{flag}={shown(given, 300)[1:-1]} is not there: {right}.")
     if path.is_dir():
         return _of_run(given, path, flag, warn)
@@ -69,13 +77,13 @@ def find(path, flag="--init_from", warn=print):
         _is_checkpoint(path),
         f"{flag}={given} is neither a model that Keras saved nor a checkpoint: {RIGHT}.",
     )
-    config = path.absolute().parent.parent / "config.json"
+    run = path.absolute().parent.parent
     require(
-        config.is_file(),
-        f"{flag}={given} is a checkpoint outside of its run: {config}, which says what its "
+        (run / _CONFIG).is_file(),
+        f"{flag}={given} is a checkpoint outside of its run: {run / _CONFIG}, which says what its "
         f"variables are, is not there; {RIGHT}.",
     )
-    return Source(given, path, read_json(config, {"model.name": str}, f"choose another {flag}"))
+    return Source(given, path, run, _config_of(run, flag))
 
 
 def _is_checkpoint(path):
@@ -83,15 +91,15 @@ def _is_checkpoint(path):
 
 
 def _of_run(given, path, flag, warn):
-    config = path / "config.json"
     require(
-        config.is_file(),
+        (path / _CONFIG).is_file(),
         f"{flag}={given} is a folder without config.json, so no workdir of tf_bdecay: {RIGHT}.",
     )
-    weights = weights_in(path, flag, warn)
-    if not _is_checkpoint(weights):
-        return Source(given, weights)
-    return Source(given, weights, read_json(config, {"model.name": str}, f"choose another {flag}"))
+    return Source(given, weights_in(path, flag, warn), path, _config_of(path, flag))
+
+
+def _config_of(run, flag):
+    return read_json(run / _CONFIG, {"model.name": str}, f"choose another {flag}")
 
 
 def weights_in(folder, flag, warn=print):
