@@ -315,7 +315,7 @@ def test_a_picture_that_cannot_be_drawn_does_not_end_the_training(tmp_path, monk
 @pytest.mark.slow
 def test_the_trial_is_the_measurements_own_tracing(tmp_path):
     """No function is traced twice: the first measurement finds what the trial has made."""
-    from tf_bdecay.sharpness.network import Network
+    from tf_bdecay.sharpness.over_examples.network import Network
 
     model, data, traced = compiled(), examples(20, seed=7), []
     traces = Network.traced

@@ -51,7 +51,7 @@ def test_a_notebook_completes_the_public_names():
 def test_no_module_is_called_as_a_public_name():
     """Importing it would put the module in the name's place."""
     modules = {m.name for m in pkgutil.iter_modules(tf_bdecay.sharpness.__path__)}
-    assert "network" in modules and not modules & set(tf_bdecay.sharpness.__all__)
+    assert "registry" in modules and not modules & set(tf_bdecay.sharpness.__all__)
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -59,7 +59,7 @@ class ProbeDecision(keras.callbacks.Callback):
         """Checks the optimizer and the probe data, before anything is trained."""
         extras.check_backend("ProbeDecision")
         from tf_bdecay.sharpness import connectivity
-        from tf_bdecay.sharpness.stream import Stream
+        from tf_bdecay.sharpness.over_examples.stream import Stream
 
         self._optimizer = _probed_optimizer(self.model)
         self._connectivity = connectivity
@@ -128,7 +128,7 @@ class ProbeDecision(keras.callbacks.Callback):
 
     def _try(self):
         """Raises `BadInput` where a resumed run could not measure later."""
-        from tf_bdecay.sharpness.network import NotFinite
+        from tf_bdecay.sharpness.over_examples.network import NotFinite
         from tf_bdecay.sharpness.session import Trial, TrialOver
 
         with contextlib.suppress(TrialOver, NotFinite):
@@ -156,8 +156,8 @@ class ProbeDecision(keras.callbacks.Callback):
 
     def _keep(self, error):
         """A measurement that fails decides nothing, as gradients that are not finite do not."""
-        from tf_bdecay.sharpness.inputs import reason
-        from tf_bdecay.sharpness.network import NotFinite
+        from tf_bdecay.sharpness.over_examples.inputs import reason
+        from tf_bdecay.sharpness.over_examples.network import NotFinite
 
         not_finite = isinstance(error, NotFinite)
         if self._next == 0:

@@ -101,7 +101,7 @@ class SharpnessCallback(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         """Starts the epoch's clock, after the measurement before training if there is one."""
         if self._files is None:
-            from tf_bdecay.sharpness.inputs import reason  # which needs TensorFlow
+            from tf_bdecay.sharpness.over_examples.inputs import reason  # which needs TensorFlow
 
             try:
                 self._files = _Files(self.log_dir, after=epoch)
@@ -131,7 +131,7 @@ class SharpnessCallback(keras.callbacks.Callback):
 
     def _measure(self, epoch, took):
         """Measures, writes, and gives what belongs into `logs`."""
-        from tf_bdecay.sharpness.inputs import reason
+        from tf_bdecay.sharpness.over_examples.inputs import reason
         from tf_bdecay.sharpness.results.plain_result import plain_result
 
         results, totals, failed = {}, {}, {}

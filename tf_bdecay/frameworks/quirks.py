@@ -15,8 +15,8 @@ Importing this needs neither of them. What is named here but mended elsewhere:
   (TensorFlow 2.21): `layers/fused.py` steps aside.
 * Neither forward mode nor `tf.vectorized_map` of a gradient can follow the loop of a rolled LSTM,
   GRU or SimpleRNN that depends on the parameters before it: "TypeError: `dtype` variant is not
-  compatible with 0" (TensorFlow 2.21). `sharpness/tape.py` finds that out by trying, takes two
-  backward passes for the one, and examples one by one for the other.
+  compatible with 0" (TensorFlow 2.21). `sharpness/over_examples/tape.py` finds that out by trying,
+  takes two backward passes for the one, and examples one by one for the other.
 * `keras.Sequential` and subclassed models give their variables other paths when they are loaded
   (Keras 3.15): files name variables by their order.
 """
@@ -83,7 +83,7 @@ def silent_tracing(level="ERROR"):
 #    issue 117700), which `tf.vectorized_map` makes of a product of rank 3.
 # Way round: no oneDNN in a process that has such convolutions, which halves the speed of all
 # others; single examples are mapped one by one where there is such a product
-# (sharpness/tape.py).
+# (sharpness/over_examples/tape.py).
 
 
 def onednn_overruns(channels, kernel_size=(1, 1), strides=(2, 2)):

@@ -2,7 +2,8 @@
 
 Where to find what the paper has:
 
-    eq. 4, C; C_m                      connectivity_sharpness.py; gradients by example: tape.py
+    eq. 4, C; C_m                      connectivity_sharpness.py
+    their gradients, by example        over_examples/tape.py
     eq. 7, sensitivity; r (sec. 4.2)   tf_bdecay/sensitivity.py
     eq. 8, Fisher-Rao norm             fisher.py
     eq. 9, rescaling; Theorem 3.1      rescaling/rescale.py; rescaling/theorem.py
@@ -11,10 +12,11 @@ Where to find what the paper has:
     SAM, ASAM                          ascent.py
     connectivity tangent kernel        tangent_kernel.py
 
-Every measure is a sum over a `Stream` of examples (stream.py) of what a kernel gives for a chunk,
-taken by `Network.mean` (network.py). A finished one is a `Result` (results/result.py); as JSON
-values, of which files, tables and pictures are made, a plain result (results/plain_result.py,
-results/pictures.py). Flags and callbacks know the measures by the names in registry.py.
+Every measure is a sum over a `Stream` of examples (over_examples/stream.py) of what a kernel gives
+for a chunk, taken by `Network.mean` (over_examples/network.py). A finished one is a `Result`
+(results/result.py); as JSON values, of which files, tables and pictures are made, a plain result
+(results/plain_result.py, results/pictures.py). Flags and callbacks know the measures by the names
+in registry.py.
 
 `python -m tf_bdecay.sharpness` is in tf_bdecay/sharpness_command/.
 """

@@ -7,13 +7,13 @@ import numpy as np
 import tensorflow as tf
 
 from tf_bdecay.errors import check_count, check_number, unknown
-from tf_bdecay.sharpness import memory
 from tf_bdecay.sharpness.connectivity_sharpness import gradient_kernel
-from tf_bdecay.sharpness.network import Network
+from tf_bdecay.sharpness.over_examples import memory
+from tf_bdecay.sharpness.over_examples.network import Network
+from tf_bdecay.sharpness.over_examples.stream import Stream
+from tf_bdecay.sharpness.over_examples.tape import dense_gradients
 from tf_bdecay.sharpness.results.result import Result
 from tf_bdecay.sharpness.session import SILENT
-from tf_bdecay.sharpness.stream import Stream
-from tf_bdecay.sharpness.tape import dense_gradients
 
 KINDS = ("sam", "asam")
 RHO = {"sam": 0.05, "asam": 0.5}  # what Foret et al. and Kwon et al. train CIFAR-10 with

@@ -9,16 +9,16 @@ from keras import tree
 
 from tf_bdecay.errors import check_count, check_flag, require
 from tf_bdecay.sensitivity import bias_ratio, bias_ratio_error, connection_sensitivity, l1_norms
-from tf_bdecay.sharpness import inputs, memory
-from tf_bdecay.sharpness.network import Network, NotFinite
-from tf_bdecay.sharpness.results.result import ConnectivityResult
-from tf_bdecay.sharpness.session import SILENT
-from tf_bdecay.sharpness.stream import Stream
-from tf_bdecay.sharpness.tape import (
+from tf_bdecay.sharpness.over_examples import inputs, memory
+from tf_bdecay.sharpness.over_examples.network import Network, NotFinite
+from tf_bdecay.sharpness.over_examples.stream import Stream
+from tf_bdecay.sharpness.over_examples.tape import (
     dense_gradients,
     loss_gradients_and_sensitivity,
     map_over_examples,
 )
+from tf_bdecay.sharpness.results.result import ConnectivityResult
+from tf_bdecay.sharpness.session import SILENT
 
 
 def connectivity(

@@ -8,12 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from tf_bdecay.errors import check_flag, require
-from tf_bdecay.sharpness import memory, objective
-from tf_bdecay.sharpness.network import Network
+from tf_bdecay.sharpness.over_examples import memory, objective
+from tf_bdecay.sharpness.over_examples.network import Network
+from tf_bdecay.sharpness.over_examples.stream import Stream
+from tf_bdecay.sharpness.over_examples.tape import dense_gradients, with_tangents
 from tf_bdecay.sharpness.results.result import Result
 from tf_bdecay.sharpness.session import SILENT
-from tf_bdecay.sharpness.stream import Stream
-from tf_bdecay.sharpness.tape import dense_gradients, with_tangents
 
 # Functions of keras.losses, as `compile` finds them by name.
 _TAKE_PROBABILITIES = (

@@ -55,8 +55,8 @@ class Measure:
         Raises:
             BadInput: whatever keeps it from being measured, but a loss that is not finite so far.
         """
-        from tf_bdecay.sharpness.inputs import reason
-        from tf_bdecay.sharpness.network import NotFinite
+        from tf_bdecay.sharpness.over_examples.inputs import reason
+        from tf_bdecay.sharpness.over_examples.network import NotFinite
         from tf_bdecay.sharpness.session import Trial, TrialOver
 
         try:

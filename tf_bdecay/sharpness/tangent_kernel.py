@@ -10,12 +10,12 @@ import tensorflow as tf
 from keras import tree
 
 from tf_bdecay.errors import check_count
-from tf_bdecay.sharpness import inputs, memory, objective
-from tf_bdecay.sharpness.network import Network
+from tf_bdecay.sharpness.over_examples import inputs, memory, objective
+from tf_bdecay.sharpness.over_examples.network import Network
+from tf_bdecay.sharpness.over_examples.stream import Stream
+from tf_bdecay.sharpness.over_examples.tape import dense_gradients, map_over_examples
 from tf_bdecay.sharpness.results.result import Result
 from tf_bdecay.sharpness.session import SILENT
-from tf_bdecay.sharpness.stream import Stream
-from tf_bdecay.sharpness.tape import dense_gradients, map_over_examples
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ import re
 import keras
 
 from tf_bdecay.errors import BadInput, require
-from tf_bdecay.sharpness import objective
+from tf_bdecay.sharpness.over_examples import objective
 from tf_bdecay.training.building.losses import SmoothedCrossentropy
 
 _CROSSENTROPIES = {

@@ -153,7 +153,7 @@ def _introduction(loaded):
 def _measure(measure, loaded, options, session):
     import tensorflow as tf
 
-    from tf_bdecay.sharpness.network import NotFinite
+    from tf_bdecay.sharpness.over_examples.network import NotFinite
 
     display, folder = session.display, session.folder
     arguments = dict(options.options, seed=options.seed)
@@ -193,7 +193,7 @@ def _measure(measure, loaded, options, session):
 
 def _too_little_memory(name, arguments, options):
     """The error that says what to allow, or to make smaller."""
-    from tf_bdecay.sharpness.memory import default_budget
+    from tf_bdecay.sharpness.over_examples.memory import default_budget
 
     if options.training:
         m = arguments["batch_size"]

@@ -12,7 +12,7 @@ from tf_bdecay.sensitivity import connection_sensitivity, l1_norms
 from tf_bdecay.sharpness import fisher
 from tf_bdecay.sharpness.connectivity_sharpness import examples_kernel, gradient_kernel
 from tf_bdecay.sharpness.curvature.operator import product_kernel
-from tf_bdecay.sharpness.network import Network
+from tf_bdecay.sharpness.over_examples.network import Network
 from tools.benchmarks.timing import Goal, interleave, of_megabytes
 
 PROBLEMS = {"memory": None, "width16": (16, 64), "width64": (64, 32)}

@@ -10,7 +10,7 @@ from tf_bdecay.errors import check_count, check_number, require
 from tf_bdecay.sharpness.curvature.given import measured
 from tf_bdecay.sharpness.curvature.lanczos import lanczos, ritz
 from tf_bdecay.sharpness.curvature.trace import other_than_hessian
-from tf_bdecay.sharpness.memory import check_vectors
+from tf_bdecay.sharpness.over_examples.memory import check_vectors
 from tf_bdecay.sharpness.results.result import Result
 from tf_bdecay.sharpness.session import SILENT
 

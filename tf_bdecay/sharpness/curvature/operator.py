@@ -8,11 +8,11 @@ from scipy.sparse.linalg import LinearOperator
 
 from tf_bdecay.errors import require
 from tf_bdecay.frameworks import quirks
-from tf_bdecay.sharpness import memory
-from tf_bdecay.sharpness.network import Network
+from tf_bdecay.sharpness.over_examples import memory
+from tf_bdecay.sharpness.over_examples.network import Network
+from tf_bdecay.sharpness.over_examples.stream import Stream
+from tf_bdecay.sharpness.over_examples.tape import dense_gradients
 from tf_bdecay.sharpness.session import SILENT
-from tf_bdecay.sharpness.stream import Stream
-from tf_bdecay.sharpness.tape import dense_gradients
 
 _SAME_LOSS = 1e-4  # relative; sums in another order differ by much less
 

@@ -12,7 +12,7 @@ from tf_bdecay.batches import check_divides
 from tf_bdecay.errors import check_count, require
 from tf_bdecay.frameworks import keras_private
 from tf_bdecay.layers import GhostBatchNormalization
-from tf_bdecay.sharpness.tape import dense_gradients
+from tf_bdecay.sharpness.over_examples.tape import dense_gradients
 from tf_bdecay.training.step import noise_meter
 from tf_bdecay.training.step.loss_shares import loss_shares
 

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tf_bdecay.errors import BadInput
 from tf_bdecay.sharpness import connectivity, loss_gradients_and_sensitivity
-from tf_bdecay.sharpness.tape import map_over_examples, with_tangents
+from tf_bdecay.sharpness.over_examples.tape import map_over_examples, with_tangents
 
 
 @pytest.fixture

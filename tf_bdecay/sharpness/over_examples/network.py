@@ -15,7 +15,7 @@ from tf_bdecay.errors import BadInput, check_flag, require
 from tf_bdecay.frameworks import keras_private, quirks
 from tf_bdecay.layers.closed_form_only import closed_form_only
 from tf_bdecay.roles import Roles, roles_of
-from tf_bdecay.sharpness import inputs, objective
+from tf_bdecay.sharpness.over_examples import inputs, objective
 from tf_bdecay.sharpness.partition import Partition
 from tf_bdecay.sharpness.session import SILENT
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras import tree
 
 from tf_bdecay.errors import BadInput, first_line, require
-from tf_bdecay.sharpness.inputs import few
+from tf_bdecay.sharpness.over_examples.inputs import few
 
 _RIGHT = "pass a pair (x, y) of arrays, a tf.data.Dataset or a keras.utils.PyDataset of batches"
 

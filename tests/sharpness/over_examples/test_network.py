@@ -16,7 +16,6 @@ import tensorflow as tf
 from keras import layers
 
 import tf_bdecay
-from tests.sharpness import replicas_script
 from tests.sharpness.networks import (
     CLASSES,
     bytes_of,
@@ -26,9 +25,11 @@ from tests.sharpness.networks import (
     ghost,
     transformer,
 )
+from tests.sharpness.over_examples import replicas_script
 from tf_bdecay import sharpness
 from tf_bdecay.errors import BadInput
-from tf_bdecay.sharpness import connectivity, network
+from tf_bdecay.sharpness import connectivity
+from tf_bdecay.sharpness.over_examples import network
 from tf_bdecay.sharpness.session import Session
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -318,7 +319,7 @@ def test_derivatives_that_are_not_finite_are_no_result(measure):
 # 1, 2 and 4 replicas, in processes of their own.
 
 SCRIPT = pathlib.Path(__file__).with_name("replicas_script.py")
-ROOT = SCRIPT.parents[2]
+ROOT = SCRIPT.parents[3]
 
 
 def measured(replicas):

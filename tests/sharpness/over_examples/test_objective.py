@@ -4,7 +4,8 @@ import pytest
 import tensorflow as tf
 
 from tf_bdecay.errors import BadInput
-from tf_bdecay.sharpness import connectivity, objective
+from tf_bdecay.sharpness import connectivity
+from tf_bdecay.sharpness.over_examples import objective
 
 Y = np.array([0, 2, 1, 2])
 LOGITS = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")

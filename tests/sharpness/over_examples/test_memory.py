@@ -5,8 +5,8 @@ import numpy as np
 from keras import layers
 
 from tests.sharpness.networks import CLASSES
-from tf_bdecay.sharpness import memory, network
-from tf_bdecay.sharpness.stream import Stream
+from tf_bdecay.sharpness.over_examples import memory, network
+from tf_bdecay.sharpness.over_examples.stream import Stream
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 

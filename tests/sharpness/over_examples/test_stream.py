@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.sharpness.networks import convolutional, crossentropy, examples_for
 from tf_bdecay.errors import BadInput
 from tf_bdecay.sharpness import connectivity, hessian
-from tf_bdecay.sharpness.stream import Stream
+from tf_bdecay.sharpness.over_examples.stream import Stream
 
 X, Y = np.ones((4, 5, 5, 2)), np.zeros(4, int)
 

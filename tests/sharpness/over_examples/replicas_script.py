@@ -25,7 +25,7 @@ def main(replicas):
 def figures(replicas):
     """Dict of measure to its shares, standard error and loss, from so many replicas."""
     from tests.sharpness.networks import convolutional, examples_for, ghost
-    from tests.sharpness.test_network import LOSS, MEASURES
+    from tests.sharpness.over_examples.test_network import LOSS, MEASURES
     from tf_bdecay.sharpness import connectivity
 
     if replicas == 1:

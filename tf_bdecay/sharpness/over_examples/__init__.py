@@ -1,0 +1,1 @@
+"""A model, a loss and examples: gradients by example, and sums over chunks that memory holds."""
