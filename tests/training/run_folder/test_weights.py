@@ -50,3 +50,7 @@ def test_a_config_that_is_damaged_is_named_with_its_flag(tmp_path):
         for given in (tmp_path, checkpoints.newest(tmp_path / "checkpoints")):
             with pytest.raises(BadInput, match=f"config.json is damaged .*another {flag}.$"):
                 weights.find(given, flag)
+    for name in ("result.json", "model.keras"):  # it is finished
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(BadInput, match="config.json is damaged"):
+        weights.find(tmp_path)
