@@ -58,6 +58,48 @@ def test_a_users_own_config_file_works(tmp_path):
     assert (options.config.experiment, options.config.epochs) == ("mine", 2)
 
 
+@pytest.mark.parametrize(
+    "change, flags, said",
+    [
+        ("del config['seed']", [], "The config lacks 'seed'"),
+        ("del config['experiment']", ["--seed=3"], "The config lacks 'experiment'"),
+        ("config.seed = 0; del config['log']", [], "The config lacks 'log.summaries_every'"),
+        (
+            "del config.learning_rate['peak']",
+            ["--config.learning_rate.base_peak=0.1"],
+            "The config lacks 'learning_rate.peak'",
+        ),
+        ("del config['seed']; config.sede = 1", [], "Unknown config key 'sede': did you mean"),
+        (
+            "del config['seed']; config.seed = {'of': 1}",
+            ["--seed=3"],
+            "Unknown config key 'seed.of'",
+        ),
+    ],
+)
+def test_a_users_own_config_file_without_a_key_is_a_sentence(tmp_path, change, flags, said):
+    assert said in refused(f"--config={_changed(tmp_path, change)}", *flags)
+
+
+def test_a_users_own_config_may_be_frozen(tmp_path):
+    file = _changed(tmp_path, "config = FrozenConfigDict(config)")
+    assert parse(f"--config={file}", "--config.epochs=2", "--seed=3").config.epochs == 2
+
+
+def _changed(folder, change):
+    """A config file that changes the default one."""
+    file = folder / "mine.py"
+    file.write_text(
+        "from configs import digits_resnet18\n"
+        "from ml_collections import ConfigDict, FrozenConfigDict\n"
+        "def get_config():\n"
+        "    config = ConfigDict(digits_resnet18.get_config().to_dict())\n"
+        f"    {change}\n"
+        "    return config\n"
+    )
+    return file
+
+
 def test_a_home_is_found_behind_every_flag_with_a_path(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
     options = parse("--workdir=~/run", "--init_from=~/a.keras", "--export=~/served")

@@ -66,14 +66,27 @@ def check(config):
         BadInput: the first thing that is wrong, in one sentence.
     """
     flat = flatten(config)
+    check_keys(flat)
+    for path, key in keys.table(flat).items():
+        key.check(path, flat[path])
+    _check_together(flat)
+
+
+def check_keys(flat):
+    """Checks that a config has every key of its choices and no other, whatever their values.
+
+    Args:
+        flat: dict of dotted path to value.
+
+    Raises:
+        BadInput: the first key that is unknown, has no meaning or is missing.
+    """
     table = keys.table(flat)
     for path in flat:
         if path not in table:
             raise misplaced(path, flat)
     for path, key in table.items():
         require(path in flat, f"The config lacks {path!r}: {key.doc}.")
-        key.check(path, flat[path])
-    _check_together(flat)
 
 
 def check_effect(flat, given):

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from tf_bdecay.errors import BadInput, require, shown, unknown
 from tf_bdecay.storage.paths import local
-from tf_bdecay.training.config import keys
+from tf_bdecay.training.config.checks import check_keys
 from tf_bdecay.training.config.dotted import flatten
 
 DEFAULT_CONFIG = "configs/digits_resnet18.py"
@@ -28,7 +28,8 @@ def load(spec, root):
         root: the folder that has configs/.
 
     Raises:
-        BadInput: no such file or variant, or a file that does not make a config.
+        BadInput: no such file or variant, or a file whose config cannot be made, lacks a key or has
+            one too many.
     """
     path, colon, variant = local("--config", spec).partition(":")
     require(variant or not colon, f"--config={spec} names no variant: leave the colon out.")
@@ -52,8 +53,8 @@ def load(spec, root):
         flat = flatten(config)
     except Exception as error:
         raise BadInput(f"The config of {path} cannot be read: {type(error).__name__}.") from error
-    keys.table(flat)  # what overrides are looked up in
-    return config
+    check_keys(flat)  # the keys that overrides and the run's name are taken from
+    return ConfigDict(config)  # a frozen one takes no overrides
 
 
 def files(root):
