@@ -1,6 +1,7 @@
 """What docs/ names in the repository is there."""
 
 import ast
+import dataclasses
 import json
 import os
 import pathlib
@@ -173,6 +174,14 @@ def test_the_tables_have_every_flag_and_no_other():
     trains = {flag.name for flag in flag_table.FLAGS} | {"config", "help"}
     assert _flags("experiments.md", "meaning") == trains
     assert _flags("sharpness.md", "meaning (default)") == set(flags._NAMES)
+
+
+def test_what_a_policy_is_told_of_a_variable_is_what_its_role_has():
+    from tf_bdecay.roles import VariableRole
+
+    text = (ROOT / "docs/how_to/policy.md").read_text()
+    named = re.findall(r"`(\w+)`", re.search(r"`variable` has (.+?)\. ", text, re.DOTALL)[1])
+    assert "role" in named and set(named) <= {f.name for f in dataclasses.fields(VariableRole)}
 
 
 def test_there_are_pages():
