@@ -23,6 +23,11 @@ def test_names_of_classes_are_known_where_the_set_has_them():
     assert catalog.classes_of("cifar100") is catalog.classes_of("pictures") is None
 
 
+def test_the_size_of_a_set_is_known_without_reading_it():
+    images = load("digits")
+    assert catalog.size_of("digits") == (len(images.train), images.image_shape, images.num_classes)
+
+
 def test_validation_comes_out_of_training_and_leaves_the_test_split_alone():
     whole, divided = load("digits", seed=5), load("digits", seed=5, validation=0.1)
     assert len(divided.validation) == 144

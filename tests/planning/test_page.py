@@ -113,7 +113,3 @@ def test_sizes_are_those_of_the_data(validation):
     assert sizes.image_shape == images.image_shape
     assert sizes.num_classes == images.num_classes
     assert parts.run_size(config, sizes) == parts.run_size(config, images)
-
-
-def test_every_data_set_has_sizes():
-    assert set(page.SIZES) == set(data.catalog.NAMES)

@@ -6,7 +6,6 @@ import sys
 
 import pytest
 
-from tf_bdecay.data import catalog
 from tf_bdecay.sharpness_command import flags
 from tf_bdecay.sharpness_command.run import main
 
@@ -61,7 +60,3 @@ def test_flags_are_refused_and_explained_without_tensorflow():
         assert done.returncode == code
         assert "absl.flags" in done.stderr and "tensorflow" not in done.stderr
     assert all(f"--{name} " in done.stdout for name in flags._NAMES)
-
-
-def test_the_data_sets_are_those_of_the_catalog():
-    assert flags.DATA_SETS == catalog.NAMES

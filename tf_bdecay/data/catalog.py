@@ -24,6 +24,8 @@ class _Source:
 
     Attributes:
         read: (data_dir, download, seed) -> (train, test).
+        num_training: its training images, validation's included.
+        shape: (height, width, channels) of an image.
         num_classes: of its labels.
         augmentation: of its training images.
         statistics: (mean, deviation) as published; None for those of the training images.
@@ -32,6 +34,8 @@ class _Source:
     """
 
     read: Callable
+    num_training: int
+    shape: tuple
     num_classes: int
     augmentation: Augmentation
     statistics: tuple | None = None
@@ -59,6 +63,8 @@ _CIFAR = Augmentation(padding=4, flip=True)
 _SOURCES = {
     "digits": _Source(
         lambda data_dir, download, seed: digits.read(seed),
+        num_training=1438,
+        shape=(8, 8, 1),
         num_classes=10,
         augmentation=Augmentation(padding=1, flip=False),  # a mirrored digit is another or none
         classes=tuple("0123456789"),
@@ -66,6 +72,8 @@ _SOURCES = {
     ),
     "cifar10": _Source(
         _cifar("cifar10"),
+        num_training=50_000,
+        shape=(32, 32, 3),
         num_classes=10,
         augmentation=_CIFAR,
         statistics=((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
@@ -76,6 +84,8 @@ _SOURCES = {
     ),
     "cifar100": _Source(
         _cifar("cifar100"),
+        num_training=50_000,
+        shape=(32, 32, 3),
         num_classes=100,
         augmentation=_CIFAR,
         statistics=((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
@@ -87,6 +97,15 @@ NAMES = tuple(_SOURCES)
 def classes_of(name):
     """Names of a set's classes, in the order of their labels; None where they are not known."""
     return _SOURCES[name].classes if name in NAMES else None
+
+
+def size_of(name):
+    """The number of a set's training images, the shape of one, and the number of its classes.
+
+    Nothing is read.
+    """
+    source = _SOURCES[name]
+    return source.num_training, source.shape, source.num_classes
 
 
 def load(

@@ -7,4 +7,6 @@ from tf_bdecay.optim.lars import Lars
 from tf_bdecay.optim.loss_scale import LossScaleOptimizer
 from tf_bdecay.optim.sgd import SGD
 
-__all__ = ["SGD", "AdamW", "Lamb", "Lars", "LossScaleOptimizer", "describe"]
+OPTIMIZERS = {"lamb": Lamb, "lars": Lars, "adamw": AdamW, "sgd": SGD}  # by their names in configs
+
+__all__ = ["OPTIMIZERS", "SGD", "AdamW", "Lamb", "Lars", "LossScaleOptimizer", "describe"]

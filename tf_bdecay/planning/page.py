@@ -7,6 +7,7 @@ from rich.console import Group
 from rich.table import Table
 
 from tf_bdecay.batches import divisors
+from tf_bdecay.data import catalog
 from tf_bdecay.errors import BadInput, require
 from tf_bdecay.planning import costs, formulas, worth
 from tf_bdecay.training.building import datasets, parts
@@ -15,12 +16,6 @@ from tf_bdecay.training.config.dotted import flatten
 
 MEGA = 10**6
 
-# Of the sets that the library reads, so that planning needs no data: images, shape, classes.
-SIZES = {
-    "digits": (1438, (8, 8, 1), 10),
-    "cifar10": (50_000, (32, 32, 3), 10),
-    "cifar100": (50_000, (32, 32, 3), 100),
-}
 _IMAGENET = 1_281_167, 1000  # for pictures of which nothing is said
 
 
@@ -97,7 +92,7 @@ def sizes_of(config):
     """
     if config.data.name == "pictures":
         return _sizes_of_pictures(config)
-    count, (height, width, channels), classes = SIZES[config.data.name]
+    count, (height, width, channels), classes = catalog.size_of(config.data.name)
     asked, factor = config.data.images or count, config.data.downsample
     require(
         asked <= count and height % factor == 0,

@@ -3,6 +3,8 @@
 import dataclasses
 import math
 
+from tf_bdecay.data import catalog
+from tf_bdecay.data.image_set import SPLITS
 from tf_bdecay.distribution import strategy_flags
 from tf_bdecay.distribution.cluster import STRATEGIES as ALL_STRATEGIES
 from tf_bdecay.errors import require, unknown
@@ -12,8 +14,6 @@ from tf_bdecay.terminal import flag_reading
 from tf_bdecay.terminal.flag_reading import TRACEBACK, Flag
 
 PROGRAM = "python -m tf_bdecay.sharpness"
-SPLITS = ("train", "validation", "test")
-DATA_SETS = ("digits", "cifar10", "cifar100")
 # A measurement is of one process: workers would each measure and write everything.
 STRATEGIES = tuple(name for name in ALL_STRATEGIES if name != "multi_worker")
 BATCH_SIZE = 512  # m of C_m in every table of ours (docs/method.md)
@@ -32,7 +32,7 @@ _FLAGS = (
         str,
         "data",
         None,
-        f"{', '.join(DATA_SETS)}, or FILE.npz with arrays x and y; the workdir's own set",
+        f"{', '.join(catalog.NAMES)}, or FILE.npz with arrays x and y; the workdir's own set",
     ),
     Flag(str, "data_dir", None, "folder with the prepared CIFAR sets"),
     Flag(str, "split", None, f"{', '.join(SPLITS)} (train)"),

@@ -5,10 +5,9 @@ import json
 import os
 import zipfile
 
-from tf_bdecay import data as sets
+from tf_bdecay.data import catalog
 from tf_bdecay.errors import BadInput, require, unknown
 from tf_bdecay.frameworks import quirks
-from tf_bdecay.sharpness_command.flags import DATA_SETS
 from tf_bdecay.storage.files import is_count, sha256_of
 from tf_bdecay.training.building import datasets
 from tf_bdecay.training.run_folder import pictures as run_pictures
@@ -21,7 +20,7 @@ def _fraction(value):
 
 # What is read of a run's config here; the parts of the model are checked where they are made.
 _RIGHT = {
-    "data.name": lambda name: name in (*DATA_SETS, "pictures"),
+    "data.name": lambda name: name in (*catalog.NAMES, "pictures"),
     "data.validation": _fraction,
     "seed": is_count,
     "label_smoothing": _fraction,
@@ -116,13 +115,13 @@ def check_data(subject, data, data_dir, split):
     if data is None:
         require(
             subject.run,
-            f"A saved model does not say on which data: add --data={', '.join(DATA_SETS)} or "
+            f"A saved model does not say on which data: add --data={', '.join(catalog.NAMES)} or "
             f"FILE.npz. Received: --model={subject.source.given}",
         )
         return subject.config["data.name"]
     if not data.endswith(".npz"):
-        if data not in DATA_SETS:
-            raise unknown("data set", data, [*DATA_SETS, "FILE.npz"])
+        if data not in catalog.NAMES:
+            raise unknown("data set", data, [*catalog.NAMES, "FILE.npz"])
         return data
     require(os.path.isfile(data), f"--data={data} is not there: name a file with arrays x and y.")
     for name, value in (("data_dir", data_dir), ("split", split)):
@@ -151,7 +150,7 @@ def images_of(subject, data, data_dir):
     if data.endswith(".npz"):
         return None
     if not subject.run or data != subject.config["data.name"]:
-        return sets.load(data, data_dir=data_dir)
+        return catalog.load(data, data_dir=data_dir)
     images = datasets.load(subject.config, data_dir)
     run_pictures.check_same(subject.run, images.record(), "name another --model")
     return images

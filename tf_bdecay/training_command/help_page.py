@@ -1,6 +1,7 @@
 """--help of training: its flags, the experiments, the keys of the one that was named."""
 
 import ast
+import textwrap
 
 from tf_bdecay.terminal import flag_reading
 from tf_bdecay.training.config import config_file, keys
@@ -22,7 +23,7 @@ Flags
 
 Experiments, for --config=NAME or NAME:VARIANT, or the path of a file like theirs for NAME
 {files}
-  variants: none, full, no_bias, bias, gamma, beta, adaptive, beta_frozen, gamma_frozen, bn_frozen
+{variants}
 
 Keys of {spec}, set by --config.KEY=VALUE (or =unset, where it says so)
 {keys}
@@ -53,6 +54,12 @@ def help_page(arguments, root, program="main.py"):
         flags=flag_reading.lines(FLAGS, 18),
         program="python main.py" if program == "main.py" else program,
         files=columns([(n, _first_line(f)) for n, f in config_file.files(root).items()], 22),
+        variants=textwrap.fill(
+            f"variants: {', '.join(config_file.variants(root))}",
+            width=100,
+            initial_indent="  ",
+            subsequent_indent="    ",
+        ),
         spec=spec,
         keys=columns([(f"{k} = {defaults[k]}", table[k].doc) for k in flat if k in table], 38),
     )

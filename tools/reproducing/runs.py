@@ -5,6 +5,7 @@ import hashlib
 import json
 import pathlib
 
+from tf_bdecay.data import catalog
 from tf_bdecay.storage.files import json_ready
 from tf_bdecay.training.config import keys
 from tf_bdecay.training.config.checks import check
@@ -94,11 +95,10 @@ class Run:
     @property
     def images_drawn(self):
         """Images that the run trains on, counted once an epoch."""
-        sizes = {"digits": 1438, "cifar10": 50_000, "cifar100": 50_000}
-        size = self.flat["data.images"] or sizes.get(
-            self.flat["data.name"], self.scale.imagenet_images
-        )
-        return size * self.flat["epochs"]
+        name, size = self.flat["data.name"], self.scale.imagenet_images
+        if name in catalog.NAMES:
+            size, _, _ = catalog.size_of(name)
+        return (self.flat["data.images"] or size) * self.flat["epochs"]
 
 
 def spec_of(arm):

@@ -21,6 +21,11 @@ def test_the_default_is_there():
     assert config_file.ROOT == ROOT and (ROOT / config_file.DEFAULT_CONFIG).is_file()
 
 
+def test_every_variant_is_one_of_the_default_experiment():
+    for variant in config_file.variants(ROOT):
+        assert config_file.load(f"digits_resnet18:{variant}", ROOT).variant == variant
+
+
 @pytest.mark.parametrize(
     "text, said",
     [

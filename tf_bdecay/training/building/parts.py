@@ -10,7 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 import tf_bdecay
-from tf_bdecay import data, decay, models, patterns
+from tf_bdecay import data, decay, models, optim, patterns
 from tf_bdecay.batches import check_cut, check_divides
 from tf_bdecay.errors import BadInput, first_line, require
 from tf_bdecay.schedules import LinearWarmupCosine, for_batch
@@ -18,12 +18,6 @@ from tf_bdecay.training.building import datasets, finetuning
 from tf_bdecay.training.config.checks import CUT_NAMES, ghost_batch_size
 from tf_bdecay.training.config.dotted import flatten, nested
 
-_OPTIMIZERS = {
-    "lamb": tf_bdecay.Lamb,
-    "lars": tf_bdecay.Lars,
-    "adamw": tf_bdecay.AdamW,
-    "sgd": tf_bdecay.SGD,
-}
 _WIDE = 256  # from where on it is asked whether memory holds the weights
 
 
@@ -228,7 +222,7 @@ def _model(config, num_classes, image_shape):
 def make_optimizer(config, schedule):
     """The optimizer of a config, with its decay policy."""
     arguments = dict(config.optimizer)
-    kind = _OPTIMIZERS[arguments.pop("name")]
+    kind = optim.OPTIMIZERS[arguments.pop("name")]
     rates = arguments.pop("rate_multipliers")
     policy = {k: v for k, v in config.decay.items() if not k.startswith("probe_")}
     if config.ema.momentum is not None:

@@ -1,6 +1,7 @@
 """Config files: which there are, and the config that one of them makes."""
 
 import contextlib
+import importlib
 import importlib.util
 import pathlib
 import re
@@ -61,6 +62,13 @@ def files(root):
     """Dict of the experiments' names to their paths."""
     files = sorted(pathlib.Path(root, "configs").glob("*.py"))
     return {f.stem: f for f in files if f.stem not in ("__init__", "common")}
+
+
+def variants(root):
+    """Names of the variants that the experiments in configs/ have in common."""
+    folder = pathlib.Path(root, "configs").resolve()
+    with _importable(folder / "__init__.py", folder):
+        return list(importlib.import_module("configs.common").VARIANTS)
 
 
 @contextlib.contextmanager
