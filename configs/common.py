@@ -1,7 +1,7 @@
 """What the experiments share: an optimizer with its schedule, and what each variant changes.
 
-The values are the defaults of the one table, tf_bdecay/training/config/keys.py; `main.py --help`
-says what every key means.
+The values are the defaults of the one table, tf_bdecay/training/config/key_table.py;
+`main.py --help` says what every key means.
 """
 
 from tf_bdecay.errors import BadInput, unknown

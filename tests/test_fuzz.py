@@ -20,7 +20,7 @@ from tf_bdecay.planning import machine, worth
 from tf_bdecay.storage import checkpoints
 from tf_bdecay.storage.tables import Table
 from tf_bdecay.terminal import flag_reading, outcome
-from tf_bdecay.training.config import config_file, keys
+from tf_bdecay.training.config import config_file, key_table, keys
 from tf_bdecay.training.config.checks import check
 from tf_bdecay.training.config.dotted import flatten
 from tf_bdecay.training.run_folder.workdir import Workdir
@@ -49,7 +49,7 @@ FLAGS = st.one_of(
     st.sampled_from([flag.name for flag in flag_table.FLAGS]), st.text("abc_-=.", max_size=6)
 )
 CONFIG_SPECS = st.one_of(
-    st.sampled_from([f"{config_file.DEFAULT_CONFIG}:{name}" for name in keys.POLICIES]), VALUES
+    st.sampled_from([f"{config_file.DEFAULT_CONFIG}:{name}" for name in key_table.POLICIES]), VALUES
 )
 ARGUMENTS = st.one_of(
     st.builds("--config.{}={}".format, KEYS, VALUES),

@@ -1,8 +1,8 @@
-"""Writes docs/config.md, the page of all keys, from the table in training/config/keys.py."""
+"""Writes docs/config.md, the page of all keys, from the table in training/config/key_table.py."""
 
 import pathlib
 
-from tf_bdecay.training.config import keys
+from tf_bdecay.training.config import key_table, keys
 
 PATH = pathlib.Path(__file__).resolve().parents[1] / "docs" / "config.md"
 _TEXT = """\
@@ -11,7 +11,7 @@ _TEXT = """\
 Every key that `--config.KEY=VALUE` sets, with the default that a config file starts from. Where
 that is unset, `unset` is a value, too: `--config.learning_rate.peak=unset`. A key that another
 leaves without effect is refused on the command line. Made from the table in
-`tf_bdecay/training/config/keys.py` by `python tools/config_page.py`.
+`tf_bdecay/training/config/key_table.py` by `python tools/config_page.py`.
 
 | key | default | right | meaning | the paper, or [method.md](method.md) | only with |
 |---|---|---|---|---|---|
@@ -21,8 +21,8 @@ leaves without effect is refused on the command line. Made from the table in
 
 def page():
     """The page: every key of every choice, with default, values, meaning and place."""
-    rows = [(path, "", key) for path, key in keys.ALWAYS.items()]
-    for chooser, (shared, branches) in keys.CHOICES.items():
+    rows = [(path, "", key) for path, key in key_table.ALWAYS.items()]
+    for chooser, shared, branches in keys.CHOICES.values():
         rows += [(path, "", key) for path, key in shared.items()]
         found = {}  # a key that several choices have alike is one row
         for name, branch in branches.items():

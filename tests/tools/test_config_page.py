@@ -1,6 +1,6 @@
 """The page of all keys is the table's."""
 
-from tf_bdecay.training.config import keys
+from tf_bdecay.training.config import key_table, keys
 from tools import config_page
 
 
@@ -10,7 +10,8 @@ def test_the_page_is_that_of_the_table():
 
 def test_the_page_has_every_key():
     page = config_page.page()
-    paths = {path for _, branches in keys.CHOICES.values() for b in branches.values() for path in b}
+    branches = [b for choice in keys.CHOICES.values() for b in choice.branches.values()]
+    paths = {path for branch in branches for path in branch}
     assert len(paths) > 20
-    for path in paths | set(keys.ALWAYS):
+    for path in paths | set(key_table.ALWAYS):
         assert f"| `{path}` |" in page

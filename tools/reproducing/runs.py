@@ -140,7 +140,8 @@ def changed(flat):
     How a run is logged is left out too: it changes no number of the end.
     """
     table = keys.table(flat)
-    chosen = set(keys.CHOICES)  # the default of a choice may change what all its keys mean
+    # The default of a choice may change what all its keys mean.
+    chosen = {choice.path for choice in keys.CHOICES.values()}
     return {
         path: value
         for path, value in sorted(flat.items())

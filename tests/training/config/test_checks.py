@@ -6,7 +6,6 @@ import pytest
 
 from configs import cifar10_resnet18, cifar10_resnet18_sgd, cifar10_vgg11
 from tf_bdecay.errors import BadInput
-from tf_bdecay.training.config import keys
 from tf_bdecay.training.config.checks import check, misplaced
 from tf_bdecay.training.config.dotted import flatten
 
@@ -229,12 +228,6 @@ def test_warmup_longer_than_the_run():
     config = cifar10_resnet18_sgd.get_config()
     config.epochs = 5
     refuse(config, "warmup_epochs=10", "config.epochs=5")
-
-
-def test_names_are_those_of_the_package():
-    from tf_bdecay import decay
-
-    assert set(keys.POLICIES) == set(decay.POLICIES)
 
 
 @pytest.mark.parametrize(

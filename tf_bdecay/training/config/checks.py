@@ -6,7 +6,7 @@ model, optimizer, schedule or policy has no use is refused too: nothing is silen
 
 from tf_bdecay.batches import check_cut, check_divides
 from tf_bdecay.errors import BadInput, nearest, require
-from tf_bdecay.training.config import keys
+from tf_bdecay.training.config import key_table, keys
 from tf_bdecay.training.config.dotted import flatten
 
 # Keys that have no effect while another has some value: what that is, and what to do instead. A
@@ -114,7 +114,7 @@ def misplaced(path, flat):
         path: the dotted path of the key.
         flat: dict of dotted path to value, the config without it.
     """
-    for chooser, (_, branches) in keys.CHOICES.items():
+    for chooser, _, branches in keys.CHOICES.values():
         homes = [name for name, branch in branches.items() if path in branch]
         if homes:
             return BadInput(
@@ -232,7 +232,7 @@ def _check_variant(flat):
         f"variant {variant}",
     )
     require(
-        variant not in keys.POLICIES or variant == policy,
+        variant not in key_table.POLICIES or variant == policy,
         f"config.variant={variant} is not what config.decay.policy={policy} trains: choose the "
         f"variant after the config file, as in --config=FILE:{policy}.",
     )
