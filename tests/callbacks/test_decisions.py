@@ -47,7 +47,7 @@ def test_rows_of_variables_are_empty_where_there_is_nothing():
 
 def test_a_share_of_decay_is_of_the_updates_that_decided():
     optimizer, _ = updated(weight_decay=decay.AdaptiveBetaDecay(threshold=0.2))
-    variables, on = optimizer.roles.of, [optimizer.decision().decay_on]
+    variables, on = optimizer.roles.keras_variables, [optimizer.decision().decay_on]
     begin = optimizer.totals()
     for i, gradient in enumerate(problem.gradients(5)):
         if i == 2:

@@ -62,13 +62,13 @@ class Roles:
     Attributes:
         variables: tuple of `VariableRole`s.
         pairs: tuple of `Pair`s.
-        of: tuple of the Keras variables themselves. Nothing else tells whose roles they are: the
-            list of what a model trains changes once a layer is frozen.
+        keras_variables: tuple of the Keras variables themselves. Nothing else tells whose roles
+            they are: the list of what a model trains changes once a layer is frozen.
     """
 
     variables: tuple
     pairs: tuple
-    of: tuple = dataclasses.field(default=(), compare=False, repr=False)
+    keras_variables: tuple = dataclasses.field(default=(), compare=False, repr=False)
 
     def __len__(self):
         return len(self.variables)
@@ -94,7 +94,7 @@ class Roles:
         Raises:
             BadInput: a variable that these roles are not of.
         """
-        position = {id(variable): i for i, variable in enumerate(self.of)}
+        position = {id(variable): i for i, variable in enumerate(self.keras_variables)}
         for variable in variables:
             if id(variable) not in position:
                 raise BadInput(
@@ -113,7 +113,7 @@ class Roles:
                 for pair in self.pairs
                 if pair.gamma in new and pair.beta in new
             ),
-            of=tuple(variables),
+            keras_variables=tuple(variables),
         )
 
 
@@ -314,5 +314,5 @@ def _assemble(variables, roles, groups, owners):
             for i, v in enumerate(variables)
         ),
         pairs=tuple(pairs),
-        of=tuple(variables),
+        keras_variables=tuple(variables),
     )

@@ -41,7 +41,7 @@ def kinds_of(model, roles):
     }
     return [
         _kind(role.role, owner.get(id(variable)))
-        for role, variable in zip(roles.variables, roles.of, strict=True)
+        for role, variable in zip(roles.variables, roles.keras_variables, strict=True)
     ]
 
 

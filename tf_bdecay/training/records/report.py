@@ -37,7 +37,7 @@ def mechanism(optimizer):
         (C_m of training, at the last update), `decay_on_fraction`, `switches`, `beta_rms`.
     """
     roles, totals, decision = optimizer.roles, optimizer.totals(), optimizer.decision()
-    values, shares = [v.numpy() for v in roles.of], decisions.decay_share(totals)
+    values, shares = [v.numpy() for v in roles.keras_variables], decisions.decay_share(totals)
     layers = {}
     for i, pair in enumerate(roles.pairs):
         layers[pair.layer] = {

@@ -52,7 +52,7 @@ class VariableRows(CountsUpdates):
     def on_epoch_end(self, epoch, logs=None):
         roles = unwrapped(self.model.optimizer).roles
         kinds = kinds_of(self.model, roles)
-        norms = _norms(roles.of)
+        norms = _norms(roles.keras_variables)
         means = self._sums / max(self._count, 1)
         for variable, kind, norm, mean in zip(roles.variables, kinds, norms, means, strict=True):
             self.table.add(
