@@ -164,11 +164,8 @@ def test_of_an_optimizer_that_was_built_with_other_variables(case):
     else:
         optimizer.build(variables[::-1])
     logs = fit(model, [DecayLog(None, by_layer=True, show=False)], epochs=1).history
-    paths, sensitivity = (
-        (v.path for v in optimizer.roles.keras_variables),
-        optimizer.decision().sensitivity,
-    )
-    c = dict(zip(paths, sensitivity, strict=True))
+    paths = [v.path for v in optimizer.roles.keras_variables]
+    c = dict(zip(paths, optimizer.decision().sensitivity, strict=True))
     for kind, leaf in {"FC(w)": "kernel", "gamma": "gamma", "beta": "beta"}.items():
         own = sum(value for path, value in c.items() if path.endswith(leaf))
         assert logs[f"C/{kind}"] == [pytest.approx(own)]

@@ -57,12 +57,15 @@ def test_mirroring_one_device_is_refused():
 
 @pytest.mark.parametrize("kind", [keras.Variable, tf.Variable])
 def test_a_copy_of_a_variable_is_a_tensorflow_variable_with_its_value(kind):
+    def assign(variable):
+        copy = strategies.own_copy(variable)
+        assert strategies.this_replica() == 0 and isinstance(copy, tf.Variable)
+        copy.assign([3.0, 4.0])  # it is the variable, not its value
+
     for strategy in (tf.distribute.get_strategy(), strategies.make("one_device", "CPU:0")):
         with strategies.scope(strategy):
             variable = kind([1.0, 2.0])
-        copy = strategies.own_copy(variable, strategy, 0)
-        copy.assign([3.0, 4.0])  # it is the variable, not its value
-        assert isinstance(copy, tf.Variable)
+        strategy.run(assign, args=(variable,))
         assert tf.convert_to_tensor(variable).numpy().tolist() == [3.0, 4.0]
 
 

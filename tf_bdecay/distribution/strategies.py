@@ -95,22 +95,28 @@ def is_multi_worker(strategy):
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
-def own_copy(variable, strategy, replica):
+def this_replica():
+    """The index of this replica among all of its strategy, an int; in a replica context."""
+    context = tf.distribute.get_replica_context()
+    return int(tf.get_static_value(context.replica_id_in_sync_group) or 0)
+
+
+def own_copy(variable):
     """This replica's copy of a variable, which a nested function may read and assign.
 
     Args:
-        variable: a Keras variable, or TensorFlow's.
-        strategy: that it was made under; TensorFlow's default one for none.
-        replica: int, the index of this replica among all of the strategy.
+        variable: a Keras variable, or TensorFlow's, made under the strategy in whose replica
+            context this is called.
 
     Returns:
         A `tf.Variable`.
     """
+    strategy = tf.distribute.get_replica_context().strategy
     variable = variable.value if isinstance(variable, keras.Variable) else variable
     if isinstance(strategy, tf.distribute.TPUStrategy):  # untried
         return variable
     results = strategy.experimental_local_results(variable)
-    return results[replica % len(results)]
+    return results[this_replica() % len(results)]
 
 
 def _cut_cpu(count):

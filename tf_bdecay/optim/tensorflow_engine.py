@@ -11,7 +11,7 @@ import functools
 
 import tensorflow as tf
 
-from tf_bdecay.distribution.strategies import own_copy
+from tf_bdecay.distribution.strategies import own_copy, this_replica
 from tf_bdecay.errors import require
 from tf_bdecay.optim import step
 from tf_bdecay.optim.engine import Engine
@@ -60,10 +60,9 @@ class Updates:
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
             if overwrites:
                 overwrites = context.all_reduce(tf.distribute.ReduceOp.MEAN, overwrites)
-        replica = int(tf.get_static_value(context.replica_id_in_sync_group) or 0)
-        key = replica, present, overwritten
+        key = this_replica(), present, overwritten
         if key not in self._traced:
-            copies = tf.nest.map_structure(lambda v: own_copy(v, context.strategy, replica), state)
+            copies = tf.nest.map_structure(own_copy, state)
             compiled = self._compiled_function(context)
             engine = InPlace(optimizer, copies, present, compiled, overwritten)
             self._traced[key] = tf.function(functools.partial(step.update, engine), autograph=False)

@@ -115,16 +115,16 @@ class NoiseMeter:
         """
         parts, scale = self._parts(data, gradients, square)
         optimizer, variables = unwrapped(self.trainer.optimizer), self.trainer.trainable_variables
-        before = tf.identity(_own(optimizer.iterations))
+        before = tf.identity(own_copy(optimizer.iterations))
 
         def count():
             if _replicas() > 1:
-                big = tf.reduce_sum(tf.square(_own(optimizer.gradient_norm)))
+                big = tf.reduce_sum(tf.square(own_copy(optimizer.gradient_norm)))
             else:
                 big = tf.cast(squared_norm(gradients, variables), "float32") / scale**2
             done = tf.logical_and(tf.math.is_finite(parts.small), tf.math.is_finite(big))
             if isinstance(optimizer, DecayByRole):
-                done = tf.logical_and(done, _own(optimizer.iterations) > before)
+                done = tf.logical_and(done, own_copy(optimizer.iterations) > before)
             self._count(parts, big, done)
 
         return count
@@ -158,7 +158,7 @@ class NoiseMeter:
         usable = tf.logical_and(parts.right, parts.count > 1)
         counts = tf.logical_and(done, usable)
         mean_square, mean_noise, mean_share, measured, left_out, batch, last = map(
-            _own, self._state
+            own_copy, self._state
         )
 
         def take(mean, value, most):
@@ -253,13 +253,6 @@ def squared_norm(gradients, variables):
 
 def _replicas():
     return tf.distribute.get_replica_context().strategy.num_replicas_in_sync
-
-
-def _own(variable):
-    """This replica's copy of a variable."""
-    context = tf.distribute.get_replica_context()
-    replica = int(tf.get_static_value(context.replica_id_in_sync_group) or 0)
-    return own_copy(variable, context.strategy, replica)
 
 
 def _weightless(sample_weight):

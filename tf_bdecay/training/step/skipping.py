@@ -24,9 +24,7 @@ def restorer(optimizer, state):
     skips = inner is not optimizer or getattr(inner, "skip_nonfinite", False)
     if not isinstance(inner, DecayByRole) or not skips or not state:
         return lambda: None
-    context = tf.distribute.get_replica_context()
-    replica = int(tf.get_static_value(context.replica_id_in_sync_group) or 0)
-    copies = [own_copy(v, context.strategy, replica) for v in state]
+    copies = [own_copy(v) for v in state]
     before = [tf.identity(copy) for copy in copies]
     done = tf.identity(inner.iterations.value)
 
