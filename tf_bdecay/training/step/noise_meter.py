@@ -38,14 +38,14 @@ class _Parts(NamedTuple):
     Attributes:
         small: mean of the parts' squared norms.
         batches: the effective sizes b and B (see `gradient_noise.effective_batches`).
-        examples, count: how many examples and parts there are.
+        examples, number: how many examples and parts there are.
         right: whether every replica has examples, and none of weight 0.
     """
 
     small: Any
     batches: tuple
     examples: Any
-    count: Any
+    number: Any
     right: Any
 
 
@@ -101,7 +101,7 @@ class NoiseMeter:
         for name, variable in zip(_KEPT, self._state, strict=True):
             variable.assign(tf.cast(state[name], variable.dtype))
 
-    def counter(self, data, gradients, square):
+    def before_update(self, data, gradients, square):
         """Looks at a batch before its update; in a replica context.
 
         Args:
@@ -117,7 +117,7 @@ class NoiseMeter:
         optimizer, variables = unwrapped(self.trainer.optimizer), self.trainer.trainable_variables
         before = tf.identity(own_copy(optimizer.iterations))
 
-        def count():
+        def after_update():
             if _replicas() > 1:
                 big = tf.reduce_sum(tf.square(own_copy(optimizer.gradient_norm)))
             else:
@@ -125,9 +125,9 @@ class NoiseMeter:
             done = tf.logical_and(tf.math.is_finite(parts.small), tf.math.is_finite(big))
             if isinstance(optimizer, DecayByRole):
                 done = tf.logical_and(done, own_copy(optimizer.iterations) > before)
-            self._count(parts, big, done)
+            self._take_in(parts, big, done)
 
-        return count
+        return after_update
 
     def _parts(self, data, gradients, square):
         """`_Parts`, and the scale of the gradients."""
@@ -148,37 +148,37 @@ class NoiseMeter:
         if replicas > 1:
             context = tf.distribute.get_replica_context()
             vector = context.all_reduce(tf.distribute.ReduceOp.SUM, vector)
-        small, of_parts, of_whole, examples, count, weightless = tf.unstack(vector)
+        small, of_parts, of_whole, examples, number, weightless = tf.unstack(vector)
         right = tf.logical_and(tf.math.is_finite(of_whole), tf.equal(weightless, 0))
-        return _Parts(small, (1 / of_parts, 1 / of_whole), examples, count, right), scale
+        return _Parts(small, (1 / of_parts, 1 / of_whole), examples, number, right), scale
 
-    def _count(self, parts, big, done):
+    def _take_in(self, parts, big, done):
         """Takes an update that was done into the means, on this replica's copies."""
         square, noise = estimates(parts.small, big, *parts.batches)
-        usable = tf.logical_and(parts.right, parts.count > 1)
-        counts = tf.logical_and(done, usable)
+        usable = tf.logical_and(parts.right, parts.number > 1)
+        is_measured = tf.logical_and(done, usable)
         mean_square, mean_noise, mean_share, measured, left_out, batch, last = map(
             own_copy, self._state
         )
 
-        def take(mean, value, most):
+        def moved(mean, value, most):
             t = tf.minimum(measured.read_value() + 1, most)
             change = (value - mean.read_value()) / tf.cast(t, "float32")
-            return mean.assign_add(tf.where(counts, change, 0.0), read_value=True)
+            return mean.assign_add(tf.where(is_measured, change, 0.0), read_value=True)
 
         square, noise = (
-            take(mean_square, square, self.updates),
-            take(mean_noise, noise, self.updates),
+            moved(mean_square, square, self.updates),
+            moved(mean_noise, noise, self.updates),
         )
-        examples = tf.where(counts, tf.cast(parts.examples, "int32"), 0)
+        examples = tf.where(is_measured, tf.cast(parts.examples, "int32"), 0)
         largest = tf.maximum(batch.read_value(), examples)
         step = tf.maximum(square, 0.0) * tf.cast(largest, "float32")
         share = tf.math.divide_no_nan(step, step + tf.maximum(noise, 0.0))
-        take(mean_share, share, measured.dtype.max)
+        moved(mean_share, share, measured.dtype.max)
         batch.assign(largest)
-        measured.assign_add(tf.cast(counts, "int32"))
+        measured.assign_add(tf.cast(is_measured, "int32"))
         left_out.assign_add(tf.cast(tf.logical_and(done, ~usable), "int32"))
-        last.assign(tf.cast(tf.round(parts.count), "int32"))
+        last.assign(tf.cast(tf.round(parts.number), "int32"))
 
 
 def check(trainer):

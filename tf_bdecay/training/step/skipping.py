@@ -28,11 +28,11 @@ def restorer(optimizer, state):
     before = [tf.identity(copy) for copy in copies]
     done = tf.identity(inner.iterations.value)
 
-    def restore():
+    def undo_if_skipped():
         def write():
             for copy, value in zip(copies, before, strict=True):
                 copy.assign(value)
 
         tf.cond(inner.iterations.value > done, lambda: None, write)
 
-    return restore
+    return undo_if_skipped

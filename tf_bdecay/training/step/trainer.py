@@ -179,7 +179,7 @@ class Trainer(keras_private.BuiltOnce):
             Dict of metric to its value over the epoch so far.
         """
         x, y, sample_weight = data = keras.utils.unpack_x_y_sample_weight(data)
-        restore = skipping.restorer(self.optimizer, accumulation.model_state(self))
+        undo_if_skipped = skipping.restorer(self.optimizer, accumulation.model_state(self))
         square = None
         if self.micro_batch_size is None and self.sharpness_aware is None:
             loss, y_pred, gradients = self.forward_backward(x, y, sample_weight)
@@ -198,11 +198,11 @@ class Trainer(keras_private.BuiltOnce):
                 variable.assign(value)
         meter = self.noise_meter
         if meter is not None:
-            count = meter.counter(data, gradients, square)
+            after_update = meter.before_update(data, gradients, square)
         self.optimizer.apply(gradients, self.trainable_variables)
         if meter is not None:
-            count()
-        restore()
+            after_update()
+        undo_if_skipped()
         self._track_loss(loss, x)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
