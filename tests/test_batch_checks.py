@@ -8,6 +8,12 @@ from tf_bdecay import batch_checks
 from tf_bdecay.errors import BadInput
 
 
+def test_the_first_tensor_is_that_of_a_structure_s_first_part_which_is_there():
+    x, y = np.ones(3), np.ones(4)
+    assert batch_checks.first_tensor(({"a": None, "b": x}, y, None)) is x
+    assert batch_checks.first_tensor(y) is y
+
+
 @pytest.mark.parametrize("size, fits", [(32, True), (16, True), (40, False), (0, False)])
 def test_a_batch_that_only_the_graph_knows(size, fits):
     @tf.function(input_signature=[tf.TensorSpec([None, 3])])

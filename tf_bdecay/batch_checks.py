@@ -5,9 +5,20 @@ import math
 import re
 import urllib.parse
 
+import keras
+
 from tf_bdecay.batches import check_divides, undivided
 from tf_bdecay.errors import BadInput
 from tf_bdecay.frameworks import quirks
+
+
+def first_tensor(structure):
+    """The first tensor of a batch, whose first axis tells how many examples that has.
+
+    Args:
+        structure: of tensors of one length, or None.
+    """
+    return next(t for t in keras.tree.flatten(structure) if t is not None)
 
 
 def divided(tensor, parts, whole, otherwise="", step=1):

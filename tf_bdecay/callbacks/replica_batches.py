@@ -2,6 +2,7 @@
 
 import keras
 
+from tf_bdecay.batch_checks import first_tensor
 from tf_bdecay.batches import bounds
 from tf_bdecay.errors import require
 
@@ -53,7 +54,7 @@ def for_replicas(model, data, batch_size, of):
 
         def part(context, batch=batch):
             begin, end = bounds(
-                len(keras.tree.flatten(batch)[0]), context.replica_id_in_sync_group, replicas
+                len(first_tensor(batch)), context.replica_id_in_sync_group, replicas
             )
             return keras.tree.map_structure(lambda t: t if t is None else t[begin:end], batch)
 

@@ -11,6 +11,7 @@ import math
 import keras
 import numpy as np
 
+from tf_bdecay.batch_checks import first_tensor
 from tf_bdecay.callbacks.replica_batches import for_replicas
 from tf_bdecay.errors import check_count, require
 from tf_bdecay.frameworks import extras, keras_private
@@ -153,7 +154,7 @@ class Passes:
         import tensorflow as tf
 
         x = keras.utils.unpack_x_y_sample_weight(batch)[0]
-        examples = tf.shape(keras.tree.flatten(x)[0])[0]
+        examples = tf.shape(first_tensor(x))[0]
         size = getattr(self.model, "micro_batch_size", None)  # of our Trainer: what fits in memory
         if size is None:
             found = self._of_batch(x)

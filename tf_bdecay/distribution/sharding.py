@@ -8,6 +8,7 @@ of its replicas, so ghost batches are those of one device.
 import numpy as np
 import tensorflow as tf
 
+from tf_bdecay.batch_checks import first_tensor
 from tf_bdecay.batches import bounds
 from tf_bdecay.distribution.strategies import is_multi_worker
 from tf_bdecay.errors import require
@@ -130,7 +131,7 @@ def step_function(trainer, step, evaluates=False):
 
 def _unless_empty(trainer, step, data):
     """A test step, or the metrics so far: convolutions fail on no example."""
-    first = tf.nest.flatten(data)[0]
+    first = first_tensor(data)
     if first.shape[0] is not None:
         return step(data) if first.shape[0] else trainer.get_metrics_result()
     return tf.cond(tf.shape(first)[0] > 0, lambda: step(data), trainer.get_metrics_result)

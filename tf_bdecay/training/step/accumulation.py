@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 from keras import tree
 
-from tf_bdecay.batch_checks import divided
+from tf_bdecay.batch_checks import divided, first_tensor
 from tf_bdecay.batches import check_divides
 from tf_bdecay.errors import check_count, require
 from tf_bdecay.frameworks import keras_private
@@ -126,7 +126,7 @@ def accumulated(trainer, data, size, steps=None, squares=False):
     variables = trainer.trainable_variables
     averaged, kept, chained = _kinds_of_state(trainer)
     whole, data = data, tree.map_structure(lambda t: _in_micro_batches(t, size), data)
-    first = next(t for t in tree.flatten(data) if t is not None)
+    first = first_tensor(data)
     count = first.shape[0] or tf.shape(first)[0]
     shares, masks = loss_shares(trainer, whole, size, count)
     if squares:

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 from keras import tree
 
+from tf_bdecay.batch_checks import first_tensor
 from tf_bdecay.errors import BadInput, require
 from tf_bdecay.frameworks import keras_private
 from tf_bdecay.layers import GhostBatchNormalization
@@ -99,7 +100,7 @@ def check(trainer, data):
         "Received: micro_batch_size=None",
     )
     data = tree.map_structure(lambda t: None if t is None else tf.convert_to_tensor(t), data)
-    examples = next(t for t in tree.flatten(data) if t is not None).shape[0]
+    examples = first_tensor(data).shape[0]
     size = _part(trainer, examples)
     if not size:
         return False

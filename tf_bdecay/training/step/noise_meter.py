@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from tf_bdecay.batch_checks import first_tensor
 from tf_bdecay.distribution.strategies import own_copy
 from tf_bdecay.errors import check_count, require, shown
 from tf_bdecay.frameworks import keras_private
@@ -132,7 +133,7 @@ class NoiseMeter:
     def _parts(self, data, gradients, square):
         """`_Parts`, and the scale of the gradients."""
         trainer, size, replicas = self.trainer, self.trainer.micro_batch_size, _replicas()
-        examples = tf.shape(next(t for t in keras.tree.flatten(data) if t is not None))[0]
+        examples = tf.shape(first_tensor(data))[0]
         if size is None:
             keras_private.build_loss(trainer, *data[1:])
             check_shares(loss_shares(trainer, data, examples, 1)[0])
@@ -206,7 +207,7 @@ def check(trainer):
 
 def _check_whole_ghost_batches(trainer, data):
     """Raises `BadInput` where replicas share ghost batches: none has a gradient of its examples."""
-    part = next(t for t in keras.tree.flatten(data) if t is not None).shape[0]
+    part = first_tensor(data).shape[0]
     for layer in keras_private.layers_of(trainer):
         ghost = layer.ghost_batch_size if isinstance(layer, GhostBatchNormalization) else 1
         require(

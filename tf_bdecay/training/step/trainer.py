@@ -301,7 +301,7 @@ class Trainer(keras_private.BuiltOnce):
 
     def _track_loss(self, loss, x):
         """Adds a replica's loss to the mean over examples that `fit` reports."""
-        examples = tf.shape(next(t for t in keras.tree.flatten(x) if t is not None))[0]
+        examples = tf.shape(batch_checks.first_tensor(x))[0]
         # Keras' compute_loss divides by the number of replicas; the mean over no example is NaN.
         mean = loss * tf.cast(self.distribute_strategy.num_replicas_in_sync, loss.dtype)
         mean = tf.where(examples > 0, mean, tf.zeros_like(mean))
