@@ -42,14 +42,14 @@ def updates_per_epoch(num_examples, batch_size, remainder) -> int:
     return whole + (remainder == "keep" and rest > 0)
 
 
-def evaluation_batch_size(examples, asked, replicas):
+def evaluation_batch_size(num_examples, asked, replicas):
     """The largest batch up to `asked` of which every replica gets a part, the last batch's too.
 
     TensorFlow gives each replica ceil(n / replicas) of n examples while there are any, and its
     convolutions fail on an empty part.
 
     Args:
-        examples: of the split.
+        num_examples: of the split.
         asked: the evaluation batch of the config.
         replicas: that share a batch.
 
@@ -63,13 +63,13 @@ def evaluation_batch_size(examples, asked, replicas):
     def shared(n):
         return math.ceil(n / replicas) * (replicas - 1) < n
 
-    for size in range(min(asked, examples), 0, -1):
-        rest = examples % size
+    for size in range(min(asked, num_examples), 0, -1):
+        rest = num_examples % size
         if shared(size) and (rest == 0 or shared(rest)):
             return size
     raise BadInput(
         f"No evaluation batch of up to config.evaluation_batch_size={asked} images gives each of "
-        f"{replicas} replicas a part of every batch of {examples} images: choose a larger one."
+        f"{replicas} replicas a part of every batch of {num_examples} images: choose a larger one."
     )
 
 

@@ -127,7 +127,7 @@ def _row(config, images, task, needs, devices, hardware):
 def _head(config, images, size, task, needs):
     return [
         f"{config.experiment}, variant {config.variant}: {config.model.name}, width "
-        f"{config.model.width}, on {size.images:,} images of {images.name}",
+        f"{config.model.width}, on {size.num_examples:,} images of {images.name}",
         f"{task.updates:,} updates of {task.batch:,} images ({config.epochs} epochs); an image "
         f"takes {needs.flops / MEGA:,.1f} MFLOP forward and keeps "
         f"{needs.kept_bytes / MEGA:,.3f} MB for the backward pass",

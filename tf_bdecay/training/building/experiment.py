@@ -95,8 +95,8 @@ def describe(experiment):
     strong = datasets.strong_augmentation(config).words()
     lines = {
         "experiment": f"{config.experiment}, variant {config.variant}, seed {config.seed}",
-        "data": f"{images.name}: {size.images:,} images to train on, {len(images.test):,} to test "
-        f"on, {shape}, {images.num_classes} classes; epochs are evaluated on {size.split}",
+        "data": f"{images.name}: {size.num_examples:,} images to train on, {len(images.test):,} "
+        f"to test on, {shape}, {images.num_classes} classes; epochs are evaluated on {size.split}",
         **({"pictures": images.words()} if config.data.name == "pictures" else {}),
         **({"augmentation": strong} if strong else {}),
         "model": f"{config.model.name}, width {config.model.width}: "

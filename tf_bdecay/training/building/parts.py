@@ -26,14 +26,14 @@ class RunSize:
     """The numbers that follow from a config and its data.
 
     Attributes:
-        images: training images.
+        num_examples: training images.
         updates_per_epoch: of which the last may be smaller where the remainder is kept.
         total_updates: T.
         peak: eta_peak.
         split: "validation" or "test", on which epochs are evaluated.
     """
 
-    images: int
+    num_examples: int
     updates_per_epoch: int
     total_updates: int
     peak: float
@@ -112,7 +112,7 @@ def run_size(config, images, replicas=1):
     check_divides(steps, "the updates of an epoch", per_epoch)
     schedule = _schedule(config, count, per_epoch)
     return RunSize(
-        images=count,
+        num_examples=count,
         updates_per_epoch=per_epoch,
         total_updates=schedule.total_updates,
         peak=schedule.peak,
@@ -264,10 +264,10 @@ def statistics_batches(config, size):
 
 def make_schedule(config, size):
     """The learning rate of a config by updates done."""
-    return _schedule(config, size.images, size.updates_per_epoch)
+    return _schedule(config, size.num_examples, size.updates_per_epoch)
 
 
-def _schedule(config, images, per_epoch):
+def _schedule(config, num_examples, per_epoch):
     rate, batch = config.learning_rate, config.batch_size
     if rate.schedule == "cosine":
         warmup = rate.warmup_epochs * per_epoch
@@ -277,7 +277,7 @@ def _schedule(config, images, per_epoch):
     shape = ("warmup", "power_warmup", "power_decay", "initial", "final")
     return for_batch(
         batch,
-        images,
+        num_examples,
         config.epochs,
         *reference,
         config.data.remainder,
