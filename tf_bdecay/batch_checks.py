@@ -21,7 +21,7 @@ def first_tensor(structure):
     return next(t for t in keras.tree.flatten(structure) if t is not None)
 
 
-def divided(tensor, parts, whole, otherwise="", step=1):
+def divided(tensor, parts, whole, otherwise=""):
     """A tensor whose first axis the parts divide, checked now or when the graph runs.
 
     XLA drops assertions, but compiles anew for every size and refuses an impossible reshape. One of
@@ -30,7 +30,7 @@ def divided(tensor, parts, whole, otherwise="", step=1):
 
     Args:
         tensor: tensor [batch, ...]; a TensorFlow one where the batch is unknown.
-        parts, whole, otherwise, step: as in `check_divides`.
+        parts, whole, otherwise: as in `check_divides`.
 
     Returns:
         The tensor; where only the running graph knows the batch, available once it was checked.
@@ -40,13 +40,13 @@ def divided(tensor, parts, whole, otherwise="", step=1):
             `tf.errors.InvalidArgumentError`, with the same sentence.
     """
     if tensor.shape[0] is not None:
-        check_divides(parts, whole, tensor.shape[0], otherwise, step)
+        check_divides(parts, whole, tensor.shape[0], otherwise)
         return tensor
     import tensorflow as tf
 
     size = tf.shape(tensor)[0]
     fits = tf.logical_and(size > 0, tf.equal(size % math.prod(parts.values()), 0))
-    sentence = undivided(parts, whole, None, otherwise, step)
+    sentence = undivided(parts, whole, None, otherwise)
     if quirks.in_xla():
         check = tf.reshape(tf.zeros([size]), [-1, math.prod(parts.values())], _name_of(sentence))
     else:

@@ -147,12 +147,12 @@ def check_divides(parts, whole, size, otherwise="", step=1):
         step: what a single part must itself be a multiple of, for the suggested values.
     """
     if size < 1:
-        raise BadInput(undivided({}, whole, size, "", step) + f"{size}")
+        raise BadInput(undivided({}, whole, size) + f"{size}")
     if size % math.prod(parts.values()):
         raise BadInput(undivided(parts, whole, size, otherwise, step) + f"{size}")
 
 
-def undivided(parts, whole, size, otherwise, step):
+def undivided(parts, whole, size, otherwise="", step=1):
     """The sentence of `check_divides`, without its end: the size received.
 
     Args:

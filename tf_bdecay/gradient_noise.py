@@ -28,8 +28,13 @@ def estimates(small, big, small_batch, big_batch):
     Args:
         small: mean of |G_b|^2 over the parts of a batch; number, array or tensor.
         big: |G_B|^2 of the whole batch, which is the mean of the parts' gradients.
-        small_batch, big_batch: b and B, in examples, b < B; from `effective_batches` where parts
-            are of unequal sizes.
+        small_batch, big_batch: b and B, in examples, b < B. Where the batch's gradient is a
+            weighted mean of its m parts' gradients, with weights a_j that add up to 1 and n_j
+            examples in part j,
+
+                1 / b = sum_j a_j / n_j        1 / B = sum_j a_j^2 / n_j
+
+            which is n and m n for equal parts of n.
 
     Returns:
         |G|^2 and S; the latter in units of |G|^2 times examples. Single ones may be negative.
@@ -37,22 +42,6 @@ def estimates(small, big, small_batch, big_batch):
     square = (big_batch * big - small_batch * small) / (big_batch - small_batch)
     noise = (small - big) / (1 / small_batch - 1 / big_batch)
     return square, noise
-
-
-def effective_batches(sizes, weights):
-    """The two batch sizes of a batch whose gradient is a weighted mean of its parts' gradients.
-
-        E sum_j a_j |G_j|^2 = |G|^2 + S sum_j a_j / n_j         1 / b = sum_j a_j / n_j
-        E |sum_j a_j G_j|^2 = |G|^2 + S sum_j a_j^2 / n_j       1 / B = sum_j a_j^2 / n_j
-
-    Args:
-        sizes: array of n_j, the examples of every part.
-        weights: array of a_j, which add up to 1.
-
-    Returns:
-        b and B; of m equal parts of n examples n and m n.
-    """
-    return 1 / (weights / sizes).sum(), 1 / (weights**2 / sizes).sum()
 
 
 def noise_scale(square, noise):

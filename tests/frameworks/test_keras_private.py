@@ -157,8 +157,8 @@ def test_calls_of_a_layer_in_whatever_graph():
 
 def test_a_mask():
     tokens = np.array([[1, 2, 0]])
-    assert keras_private.has_mask(layers.Embedding(3, 2, mask_zero=True)(tokens))
-    assert not keras_private.has_mask(layers.Embedding(3, 2)(tokens))
+    assert keras_private.mask_of(layers.Embedding(3, 2, mask_zero=True)(tokens)) is not None
+    assert keras_private.mask_of(layers.Embedding(3, 2)(tokens)) is None
 
 
 @pytest.mark.any_backend

@@ -118,7 +118,6 @@ def averages_of(optimizer):
     optimizer = unwrapped(optimizer)
     if int(optimizer.iterations.numpy()) == 0:
         return []
-    return [
-        (variable, average.numpy())
-        for variable, average in keras_private.averaged_variables(optimizer)
-    ]
+    variables = keras_private.variables_of(optimizer)
+    averages = keras_private.moving_averages(optimizer)
+    return [(v, a.numpy()) for v, a in zip(variables, averages, strict=True) if a is not None]

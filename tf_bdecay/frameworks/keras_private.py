@@ -57,11 +57,6 @@ def only_shapes():
     return _in_symbolic_scope()
 
 
-def has_mask(tensor):
-    """Whether a tensor carries a Keras mask."""
-    return hasattr(tensor, "_keras_mask")
-
-
 def current_learning_rate(optimizer):
     """The rate of the running update: a scalar, of a float or of a schedule."""
     return optimizer._get_current_learning_rate()
@@ -75,12 +70,6 @@ def variables_of(optimizer):
 def moving_averages(optimizer):
     """The moving average of each trainable variable's weights under `use_ema`, or None for it."""
     return optimizer._model_variables_moving_average
-
-
-def averaged_variables(optimizer):
-    """Pairs of a trainable variable and the moving average of its weights, under `use_ema`."""
-    pairs = zip(optimizer._trainable_variables, moving_averages(optimizer), strict=True)
-    return [(variable, average) for variable, average in pairs if average is not None]
 
 
 def keep_weights(optimizer, keep):

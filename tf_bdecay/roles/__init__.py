@@ -5,7 +5,6 @@ from tf_bdecay.roles.assignment import (
     Pair,
     Roles,
     VariableRole,
-    role_of_name,
     roles_of,
     unique_labels,
 )
@@ -18,7 +17,6 @@ __all__ = [
     "Roles",
     "VariableRole",
     "kinds_of",
-    "role_of_name",
     "roles_of",
     "unique_labels",
 ]

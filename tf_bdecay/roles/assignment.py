@@ -160,13 +160,13 @@ def roles_of(model_or_variables, overrides=None) -> Roles:
     _check_once(variables)
     owners = owners_of(variables, layers)
     groups = _groups(variables, owners)
-    roles = [role_of_name(_path(v), tuple(v.shape)) for v in variables]
+    roles = [_role_of_name(_path(v), tuple(v.shape)) for v in variables]
     _correct_by_layer(variables, owners, groups, roles)
     _apply_overrides(roles, [_path(v) for v in variables], overrides or {})
     return _assemble(variables, roles, groups, owners)
 
 
-def role_of_name(path, shape):
+def _role_of_name(path, shape):
     """The role that a variable's path and shape stand for.
 
     `gamma` and `beta` are Keras' names in every normalization layer, `scale` the one in
@@ -261,7 +261,7 @@ def _correct_by_layer(variables, owners, groups, roles):
 def _names_leave_open(layer):
     """Whether the names of a layer's own variables leave open what they are."""
     paths = [_path(v) for v in keras_private.own_trainable_variables(layer)]
-    named = [role_of_name(path, ()) for path in paths]  # a `scale` is "other" by that
+    named = [_role_of_name(path, ()) for path in paths]  # a `scale` is "other" by that
     return "other" in named and "kernel" not in named
 
 

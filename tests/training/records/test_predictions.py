@@ -53,7 +53,11 @@ def test_probabilities_that_are_not_finite_do_no_harm():
 def test_names_of_classes_are_the_sets_own_or_numbers():
     named = types.SimpleNamespace(num_classes=2, classes=("cat", "dog"))
     assert predictions.class_names(named) == ("cat", "dog")
-    assert predictions.class_names(types.SimpleNamespace(num_classes=3)) == ("0", "1", "2")
+    assert predictions.class_names(types.SimpleNamespace(classes=None, num_classes=3)) == (
+        "0",
+        "1",
+        "2",
+    )
 
 
 def test_a_run_leaves_the_pictures_of_its_test_images(finished):

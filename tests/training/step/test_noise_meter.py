@@ -37,8 +37,8 @@ def expected(g, sizes):
     """|G|^2 and S of one batch whose consecutive parts have these sizes and count alike."""
     parts = [p.mean(0) for p in np.split(g, np.cumsum(sizes)[:-1])]
     small, whole = np.mean([p @ p for p in parts]), np.mean(parts, axis=0)
-    batches = gradient_noise.effective_batches(np.array(sizes), np.full(len(sizes), 1 / len(sizes)))
-    return gradient_noise.estimates(small, whole @ whole, *batches)
+    size = 1 / np.mean(1 / np.array(sizes))
+    return gradient_noise.estimates(small, whole @ whole, size, len(sizes) * size)
 
 
 def trainer(optimizer=None, micro_batch_size=MICRO, loss="mse", **arguments):

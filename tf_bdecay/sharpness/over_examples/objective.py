@@ -152,7 +152,7 @@ def example_losses(loss, y, outputs, examples):
         values = loss.call(*map(only_leaf, (y, outputs)))
         summed = loss.reduction == "sum"
         require(
-            not any(map(keras_private.has_mask, [values, *tree.flatten(outputs)])),
+            all(keras_private.mask_of(t) is None for t in [values, *tree.flatten(outputs)]),
             f"The loss {loss.name!r} leaves masked values out (a mask, or ignore_class), so its "
             "examples have no weight of their own: pass a callable (y, outputs) that gives a value "
             "for each example.",

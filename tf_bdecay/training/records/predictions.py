@@ -78,7 +78,7 @@ def predict(probabilities, batches, mean, deviation, most=MOST):
 
 def class_names(images):
     """The names of a data set's classes; their numbers where it has none."""
-    return tuple(getattr(images, "classes", None) or map(str, range(images.num_classes)))
+    return tuple(images.classes or map(str, range(images.num_classes)))
 
 
 def of_test(experiment):

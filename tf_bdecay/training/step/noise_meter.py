@@ -38,7 +38,7 @@ class _Parts(NamedTuple):
 
     Attributes:
         small: mean of the parts' squared norms.
-        batches: the effective sizes b and B (see `gradient_noise.effective_batches`).
+        batches: the sizes b and B (see `gradient_noise.estimates`).
         examples, number: how many examples and parts there are.
         right: whether every replica has examples, and none of weight 0.
     """

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tf_bdecay.errors import check_number, require, unknown
+from tf_bdecay.optim.gradients import dense
 from tf_bdecay.sharpness.ascent import ETA, KINDS, RHO, ascent_step, norm, radius
 
 
@@ -115,14 +116,14 @@ def gradients_above(sharpness_aware, optimizer, variables, gradients, gradients_
     theta = [tf.convert_to_tensor(v.value) for v in variables]
     steps, finite = sharpness_aware.steps(_of_global_batch(gradients, optimizer), theta)
     return [
-        g if g is None else tf.where(finite, g, tf.constant(float("nan"), g.dtype))
-        for g in map(_dense, gradients_at(steps))
+        g if g is None else tf.where(finite, dense(g), tf.constant(float("nan"), g.dtype))
+        for g in gradients_at(steps)
     ]
 
 
 def _of_global_batch(gradients, optimizer):
     """Gradients summed over the replicas, without the scale of the loss."""
-    present = {i: _dense(g) for i, g in enumerate(gradients) if g is not None}
+    present = {i: dense(g) for i, g in enumerate(gradients) if g is not None}
     scale = tf.convert_to_tensor(optimizer.scale_loss(tf.ones([], "float32")))
     found = [g / tf.cast(scale, g.dtype) for g in present.values()]
     context = tf.distribute.get_replica_context()
@@ -130,7 +131,3 @@ def _of_global_batch(gradients, optimizer):
         found = context.all_reduce(tf.distribute.ReduceOp.SUM, found)
     found = dict(zip(present, found, strict=True))
     return [found.get(i) for i in range(len(gradients))]
-
-
-def _dense(gradient):
-    return None if gradient is None else tf.convert_to_tensor(gradient)

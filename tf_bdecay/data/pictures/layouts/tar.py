@@ -66,7 +66,7 @@ def recognise(path):
     rows, words, kinds = {}, {}, []
     flat = {}
     for split, paths in files.items():
-        indexes, kind = _indexes(split, paths)
+        indexes, kind = _indexes(paths)
         kinds.append(kind)
         notes += [index.lost for index in indexes if index.lost]
         others = [index.where(name) for index in indexes for name in _others(index)]
@@ -109,7 +109,7 @@ def recognise(path):
     return Found("; ".join([layout, *notes]), classes, found, words)
 
 
-def _indexes(split, paths):
+def _indexes(paths):
     """(indexes of the archives that hold pictures, what these are)."""
     outer = archives.index_all([(path,) for path in paths])
     inner = [
