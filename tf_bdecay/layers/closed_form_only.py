@@ -14,14 +14,14 @@ def closed_form_only():
     compute the same. Not an argument, for Keras hands none of a model's call on to its layers but
     `training`, and not an attribute of the layers, for others may trace the model at the same time.
     """
-    outer = is_plain()
-    _local.plain = True
+    outer = closed_form_is_on()
+    _local.on = True
     try:
         yield
     finally:
-        _local.plain = outer
+        _local.on = outer
 
 
-def is_plain():
+def closed_form_is_on():
     """Whether the context is on, in this thread."""
-    return getattr(_local, "plain", False)
+    return getattr(_local, "on", False)

@@ -13,7 +13,7 @@ import keras
 from keras import ops
 
 from tf_bdecay.frameworks import quirks
-from tf_bdecay.layers.closed_form_only import is_plain
+from tf_bdecay.layers.closed_form_only import closed_form_is_on
 
 AT_ONCE = 16  # ghost batches in the graph, at most
 WORTH_AN_OP = (
@@ -32,7 +32,7 @@ def applies(x, axis, ghost):
         axis: int >= 1, the axis of the channels.
         ghost: int, examples in a ghost batch.
     """
-    if is_plain():
+    if closed_form_is_on():
         return False
     if keras.backend.backend() != "tensorflow" or axis != len(x.shape) - 1:
         return False

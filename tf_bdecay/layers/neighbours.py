@@ -10,7 +10,7 @@ import keras
 
 from tf_bdecay.batches import share_ghost_batches
 from tf_bdecay.frameworks import keras_private
-from tf_bdecay.layers.closed_form_only import is_plain
+from tf_bdecay.layers.closed_form_only import closed_form_is_on
 
 
 def around(part, ghost):
@@ -20,7 +20,7 @@ def around(part, ghost):
         part: examples that this replica has of the batch; None where only the running graph knows.
         ghost: int, examples in a ghost batch.
     """
-    if keras.backend.backend() != "tensorflow" or is_plain():
+    if keras.backend.backend() != "tensorflow" or closed_form_is_on():
         return None
     import tensorflow as tf
 

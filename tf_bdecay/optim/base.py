@@ -50,6 +50,7 @@ class DecayByRole(Decides, keras.optimizers.Optimizer):
     """
 
     slots = ()  # names of the moments that a subclass keeps for every variable
+    _decided_by_probe = False  # whether there is a decision to apply: `set_decision` was called
 
     @staticmethod
     def default_policy():

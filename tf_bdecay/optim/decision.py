@@ -38,8 +38,6 @@ class Decision(NamedTuple):
 class Decides:
     """The part of `DecayByRole` that tells of decisions and takes them."""
 
-    _decided_by_probe = False
-
     def decision(self) -> Decision:
         """The `Decision` of the last update, fetched from the device."""
         require(self.built, f"{type(self).__name__} has no decision before it is built.")

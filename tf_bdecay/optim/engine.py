@@ -13,12 +13,13 @@ class Engine(abc.ABC):
     Args:
         optimizer: the built optimizer.
         present: tuple of the indices of the variables that have a gradient, ascending.
-        overwritten: tuple of the indices of the variables that get a new value.
+        replaced: tuple of the indices of the variables that this update gives a new value as it
+            is, out of `DecayByRole.overwritten`.
     """
 
-    def __init__(self, optimizer, present, overwritten=()):
+    def __init__(self, optimizer, present, replaced=()):
         self.optimizer, self.layout = optimizer, optimizer.layout
-        self.present, self.overwritten = present, overwritten
+        self.present, self.replaced = present, replaced
 
     @abc.abstractmethod
     def value(self, name):

@@ -20,7 +20,7 @@ def update(engine, gradients, learning_rate, overwrites=()):
         engine: an `Engine`: where the state is and how functions run.
         gradients: list of gradients of the variables that have one; in a replica its own.
         learning_rate: scalar eta.
-        overwrites: list of new values of the variables that `engine.overwritten` counts.
+        overwrites: list of new values of the variables that `engine.replaced` counts.
     """
     layout, done = engine.layout, engine.value("iterations")
     gradients = engine.reduce(gradients)  # of the mean loss of the global batch; one a block

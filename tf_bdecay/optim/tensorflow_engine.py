@@ -54,17 +54,17 @@ class Updates:
             "replicas would share one state: build it, or compile the model, inside "
             "`with strategy.scope():`.",
         )
-        present, overwritten = tuple(gradients), tuple(overwrites)
+        present, replaced = tuple(gradients), tuple(overwrites)
         gradients, overwrites = list(gradients.values()), list(overwrites.values())
         if replicas > 1:
             gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
             if overwrites:
                 overwrites = context.all_reduce(tf.distribute.ReduceOp.MEAN, overwrites)
-        key = this_replica(), present, overwritten
+        key = this_replica(), present, replaced
         if key not in self._traced:
             copies = tf.nest.map_structure(own_copy, state)
             compiled = self._compiled_function(context)
-            engine = InPlace(optimizer, copies, present, compiled, overwritten)
+            engine = InPlace(optimizer, copies, present, compiled, replaced)
             self._traced[key] = tf.function(functools.partial(step.update, engine), autograph=False)
         self._traced[key](gradients, tf.convert_to_tensor(learning_rate), overwrites)
 
@@ -90,13 +90,13 @@ class InPlace(Engine):
     small variable by a switch of its own.
 
     Args:
-        optimizer, present, overwritten: as in `Engine`.
+        optimizer, present, replaced: as in `Engine`.
         state: the optimizer's `state()` as this replica's variables.
         function: of (name, key, body): the compiled body, one for all of one name and key.
     """
 
-    def __init__(self, optimizer, state, present, function, overwritten=()):
-        super().__init__(optimizer, present, overwritten)
+    def __init__(self, optimizer, state, present, function, replaced=()):
+        super().__init__(optimizer, present, replaced)
         self._state, self._function = state, function
         self._packs, self._moved = {}, {}
 
@@ -165,7 +165,7 @@ class InPlace(Engine):
         return ratios
 
     def overwrite(self, values):
-        for i, value in zip(self.overwritten, values, strict=True):
+        for i, value in zip(self.replaced, values, strict=True):
             variable = self._state["parameters"][i]
             variable.assign(tf.cast(value, variable.dtype))
 
@@ -200,7 +200,7 @@ class InPlace(Engine):
 
     def _write_pack(self, block, theta, condition):
         for i, value in zip(block.indices, block.split(theta), strict=True):
-            if i in self.overwritten:
+            if i in self.replaced:
                 continue
             variable = self._state["parameters"][i]
             value = tf.cast(value, variable.dtype)

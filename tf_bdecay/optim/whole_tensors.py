@@ -38,15 +38,15 @@ class WholeTensors(Engine):
     """An update's state as tensors, replaced as it goes.
 
     Args:
-        optimizer, present, overwritten: as in `Engine`.
+        optimizer, present, replaced: as in `Engine`.
         state: the optimizer's `state()` as tensors.
 
     Attributes:
         state: the state, new once `step.update` has run.
     """
 
-    def __init__(self, optimizer, state, present, overwritten=()):
-        super().__init__(optimizer, present, overwritten)
+    def __init__(self, optimizer, state, present, replaced=()):
+        super().__init__(optimizer, present, replaced)
         self.state = state
         self._thetas = self.layout.join(state["parameters"])
 
@@ -89,7 +89,7 @@ class WholeTensors(Engine):
 
     def overwrite(self, values):
         parameters = list(self.state["parameters"])
-        for i, value in zip(self.overwritten, values, strict=True):
+        for i, value in zip(self.replaced, values, strict=True):
             parameters[i] = ops.cast(value, parameters[i].dtype)
         self.write({"parameters": parameters})
 
