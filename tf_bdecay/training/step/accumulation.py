@@ -36,6 +36,25 @@ class Pass(NamedTuple):
     square: Any = None
 
 
+class _Carried(NamedTuple):
+    """What the loop of `accumulated` hands from one micro-batch to the next.
+
+    Attributes:
+        loss, gradients, square: sums so far; the square is 0 where none was asked for.
+        averaged: list of the sums so far of state that is averaged.
+        kept, chained: lists of the last micro-batch's values of other state.
+        outputs: structure of `tf.TensorArray`s.
+    """
+
+    loss: Any
+    gradients: list
+    square: Any
+    averaged: list
+    kept: list
+    chained: list
+    outputs: Any
+
+
 def check(model, micro_batch_size):
     """Raises `BadInput` where micro-batches of this size are known to change a model's update.
 
@@ -132,52 +151,67 @@ def accumulated(trainer, data, size, steps=None, squares=False):
     if squares:
         noise_meter.check_shares(shares)
     assigned, absent = set(), set()  # known once the body was traced
-    start = (
-        tf.constant(0),
-        tf.constant(0.0, _wide(keras.config.floatx())),
-        [tf.zeros(v.shape, _wide(v.dtype)) for v in variables],
-        [tf.zeros([], "float32")] if squares else [],
-        [tf.zeros(v.shape, _wide(v.dtype)) for v in averaged],
-        [tf.convert_to_tensor(v.value) for v in [*kept, *chained]],
-        tree.map_structure(
+    start = _Carried(
+        loss=tf.constant(0.0, _wide(keras.config.floatx())),
+        gradients=[tf.zeros(v.shape, _wide(v.dtype)) for v in variables],
+        square=tf.zeros([], "float32"),
+        averaged=[tf.zeros(v.shape, _wide(v.dtype)) for v in averaged],
+        kept=[tf.convert_to_tensor(v.value) for v in kept],
+        chained=[tf.convert_to_tensor(v.value) for v in chained],
+        outputs=tree.map_structure(
             lambda t: tf.TensorArray(t.dtype, count, element_shape=(size, *t.shape[1:])),
             trainer.output,
         ),
     )
 
-    def body(k, loss, sums, norms, means, values, arrays):
+    def body(k, before):
         part = tree.map_structure(lambda t: None if t is None else t[k], data)
-        carried = zip(chained, values[len(kept) :], strict=True)
-        scope = _Assignments(variables, [*averaged, *kept], carried)
+        handed_on = zip(chained, before.chained, strict=True)
+        scope = _Assignments(variables, [*averaged, *kept], handed_on)
         with scope, keras_private.losses_replaced(trainer, lambda i, one: shares[i].of(one, k)):
             moved = scope.moved(steps)
             value, y_pred, gradients = trainer.forward_backward(*part, moved=moved)
         assigned.update(scope.assigned)
         absent.update(i for i, g in enumerate(gradients) if g is None)
-        norms = _plus(norms, [noise_meter.squared_norm(gradients, variables)] if squares else [])
-        sums = _plus(sums, dense_gradients(gradients, variables))
-        means = _plus(means, [_value(v, scope) for v in averaged])
-        values = [_value(v, scope) for v in [*kept, *chained]]
-        arrays = tree.map_structure(lambda array, t: array.write(k, t), arrays, y_pred)
-        return k + 1, loss + tf.cast(value, loss.dtype), sums, norms, means, values, arrays
+        square = noise_meter.squared_norm(gradients, variables) if squares else 0.0
+        return k + 1, _Carried(
+            loss=_plus(before.loss, value),
+            gradients=[
+                _plus(s, g)
+                for s, g in zip(
+                    before.gradients, dense_gradients(gradients, variables), strict=True
+                )
+            ],
+            square=_plus(before.square, square),
+            averaged=[
+                _plus(s, _value(v, scope)) for s, v in zip(before.averaged, averaged, strict=True)
+            ],
+            kept=[_value(v, scope) for v in kept],
+            chained=[_value(v, scope) for v in chained],
+            outputs=tree.map_structure(lambda array, t: array.write(k, t), before.outputs, y_pred),
+        )
 
-    _, loss, sums, norms, means, values, arrays = tf.while_loop(
-        lambda k, *_: k < count, body, start, parallel_iterations=1
+    _, found = tf.while_loop(
+        lambda k, _: k < count, body, (tf.constant(0), start), parallel_iterations=1
     )
 
     def mean(total):
         return total / tf.cast(count, total.dtype)
 
-    outputs = tree.map_structure(_in_one, arrays)
+    outputs = tree.map_structure(_in_one, found.outputs)
     for output, mask in zip(tree.flatten(outputs), masks, strict=True):
         keras_private.set_mask(output, mask)
-    state = zip([*averaged, *kept, *chained], [*map(mean, means), *values], strict=True)
+    state = [
+        *zip(averaged, map(mean, found.averaged), strict=True),
+        *zip(kept, found.kept, strict=True),
+        *zip(chained, found.chained, strict=True),
+    ]
     return Pass(
-        mean(loss),
-        outputs,
-        [None if i in absent else mean(s) for i, s in enumerate(sums)],
-        [(v, tf.cast(value, v.dtype)) for v, value in state if id(v) in assigned],
-        *map(mean, norms),
+        loss=mean(found.loss),
+        outputs=outputs,
+        gradients=[None if i in absent else mean(s) for i, s in enumerate(found.gradients)],
+        state=[(v, tf.cast(value, v.dtype)) for v, value in state if id(v) in assigned],
+        square=mean(found.square) if squares else None,
     )
 
 
@@ -252,8 +286,8 @@ def _value(variable, scope):
     return tf.convert_to_tensor(variable.value if value is None else value)
 
 
-def _plus(sums, values):
-    return [s + tf.cast(v, s.dtype) for s, v in zip(sums, values, strict=True)]
+def _plus(total, value):
+    return total + tf.cast(value, total.dtype)
 
 
 def _in_one(array):
