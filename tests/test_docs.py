@@ -32,10 +32,12 @@ def _named(text):
 
 
 def _defined(file):
-    """Names of a module's functions, classes and their methods."""
+    """Names of a module's functions, classes and their methods, and constants."""
     kinds = ast.FunctionDef | ast.ClassDef
     found = set()
     for node in ast.parse((ROOT / file).read_text()).body:
+        if isinstance(node, ast.Assign):
+            found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
         if isinstance(node, kinds):
             found.add(node.name)
             inner = node.body if isinstance(node, ast.ClassDef) else []

@@ -60,7 +60,7 @@ def _cifar(name):
 
 
 _CIFAR = Augmentation(padding=4, flip=True)
-_SOURCES = {
+SOURCES = {
     "digits": _Source(
         lambda data_dir, download, seed: digits.read(seed),
         num_training=1438,
@@ -91,12 +91,12 @@ _SOURCES = {
         statistics=((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
     ),
 }
-NAMES = tuple(_SOURCES)
+NAMES = tuple(SOURCES)
 
 
 def classes_of(name):
     """Names of a set's classes, in the order of their labels; None where they are not known."""
-    return _SOURCES[name].classes if name in NAMES else None
+    return SOURCES[name].classes if name in NAMES else None
 
 
 def size_of(name):
@@ -104,7 +104,7 @@ def size_of(name):
 
     Nothing is read.
     """
-    source = _SOURCES[name]
+    source = SOURCES[name]
     return source.num_training, source.shape, source.num_classes
 
 
@@ -131,14 +131,14 @@ def load(
     Raises:
         BadInput: an unknown name, a set that is missing or broken, or an argument out of range.
     """
-    if not isinstance(name, str) or name not in _SOURCES:
+    if not isinstance(name, str) or name not in SOURCES:
         raise unknown("dataset", name, NAMES)
     require(
         isinstance(validation, numbers.Real) and 0 <= validation < 1,
         f"`validation` must be a fraction in [0, 1). Received: validation={validation!r}",
     )
     check_seed(seed)
-    source = _SOURCES[name]
+    source = SOURCES[name]
     require(
         not (source.bundled and data_dir),
         f"{name} comes with a library and is in no folder: leave data_dir out. Received: "

@@ -7,7 +7,7 @@ from tf_bdecay.models.blocks import OPTIONS
 from tf_bdecay.models.resnet import resnet18, resnet50, resnet50_d
 from tf_bdecay.models.vgg import vgg11, vgg19_bn
 
-_MODELS = {
+MODELS = {
     "resnet18": resnet18,
     "resnet50": resnet50,
     "resnet50_d": resnet50_d,
@@ -18,7 +18,7 @@ _MODELS = {
 
 def names():
     """The names that `build` knows."""
-    return list(_MODELS)
+    return list(MODELS)
 
 
 def build(name, /, **kwargs):
@@ -34,11 +34,11 @@ def build(name, /, **kwargs):
     Raises:
         BadInput: an unknown name, or an unknown or bad argument.
     """
-    if name not in _MODELS:
+    if name not in MODELS:
         raise unknown("model", name, names())
-    own = [p for p in inspect.signature(_MODELS[name]).parameters if p != "options"]
+    own = [p for p in inspect.signature(MODELS[name]).parameters if p != "options"]
     valid = [*own, *OPTIONS]
     for argument in kwargs:
         if argument not in valid:
             raise unknown(f"argument of {name}", argument, valid)
-    return _MODELS[name](**kwargs)
+    return MODELS[name](**kwargs)
