@@ -1,17 +1,12 @@
 """A run: an experiment's way from its newest checkpoint through `fit` to its result."""
 
-from typing import NamedTuple
+import contextlib
 
 from rich.console import Console
 
 import tf_bdecay
 from tf_bdecay import data
-from tf_bdecay.callbacks import (
-    AveragedWeights,
-    GradientNoiseScale,
-    PreciseStatistics,
-    ProbeDecision,
-)
+from tf_bdecay.callbacks import GradientNoiseScale, ProbeDecision
 from tf_bdecay.distribution import sharding, strategies
 from tf_bdecay.distribution.strategies import is_multi_worker
 from tf_bdecay.optim.base import unwrapped
@@ -22,6 +17,7 @@ from tf_bdecay.terminal import signals
 from tf_bdecay.training import evaluation
 from tf_bdecay.training.building import datasets, finetuning, initial, metrics
 from tf_bdecay.training.fitting import loop, resume
+from tf_bdecay.training.fitting.counts_updates import START
 from tf_bdecay.training.fitting.diverged import StopDiverged
 from tf_bdecay.training.fitting.progress import ProgressLine
 from tf_bdecay.training.records import predictions, report
@@ -31,14 +27,6 @@ from tf_bdecay.training.records.update_summaries import UpdateSummaries
 from tf_bdecay.training.records.variable_rows import VariableRows
 
 _REMOVE = "put a complete one back, or remove it to finish without it"
-
-
-class Measuring(NamedTuple):
-    """The callbacks that a result asks again; None for what there is not."""
-
-    evaluates: PreciseStatistics | None
-    averages: AveragedWeights | None
-    noise: GradientNoiseScale | None
 
 
 def train(experiment, workdir, console=None, deterministic=False, source=None):
@@ -60,77 +48,13 @@ def train(experiment, workdir, console=None, deterministic=False, source=None):
         Stopped: a signal came; there is a checkpoint of the update then done.
         OSError: a file could not be written.
     """
-    if not sharding.is_leader(experiment.strategy):  # who alone writes and talks
-        return _train(experiment, workdir, Console(quiet=True), deterministic, source)
-    console = console or Console()
-    with workdir.lock(lambda sentence: console.print(sentence, highlight=False, markup=False)):
-        return _train(experiment, workdir, console, deterministic, source)
-
-
-def _train(experiment, workdir, console, deterministic, source):
-    """`train`, in a workdir that nobody else is in; other workers than the leader write nothing."""
-    strategy = experiment.strategy
-    leads, shared = sharding.is_leader(strategy), is_multi_worker(strategy)
-
-    def say(line):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-    start = resume.restore(
-        workdir.checkpoints,
-        experiment.trainer,
-        say,
-        experiment.size.updates_per_epoch,
-        experiment.config.epochs,
-    )
-    if not start.update and (workdir.path / "metrics.csv").exists():
-        say(f"There is no checkpoint in {workdir.checkpoints}: the run starts from the beginning.")
-    begins = {}
-    if source and not start.update:
-        loaded = initial.load(source, experiment.model, classes=experiment.images.classes)
-        say(f"Starting from {loaded}.")
-        begins["init_from"] = source.record()
-    elif not start.update and finetuning.frozen(experiment.model):
-        say("Warning: without --init_from the layers that are frozen have new, random weights.")
-    if leads:
-        begin = {"epoch": start.epoch, "update": start.update}
-        if start.update:
-            workdir.starts.check_deterministic(deterministic, say)
-        record = {"strategy": strategies.name(strategy), "deterministic": deterministic}
-        record |= datasets.strong_augmentation(experiment.config).versions()
-        of_files = experiment.config.data.name == "pictures"
-        if of_files:
-            workdir.check_pictures(experiment.images.record(), bool(start.update))
-        workdir.open({**record, **begins, "from": begin})
-        if of_files and not start.update:
-            predictions.draw_training(experiment, workdir.path, report.run_name(experiment.config))
-            say(f"The first pictures, as the network sees them: {workdir.path / 'training.png'}")
-    evaluates = loop.precise_statistics(experiment)
-    averages = loop.averaged_weights(experiment, evaluates)
-    measures_noise = experiment.config.log.gradient_noise_scale
-    noise = GradientNoiseScale(log_dir=None, show=False) if measures_noise else None
-    with signals.deferred() as request:
-        if shared:
-            request = experiment.trainer.agreement = sharding.Agreement(request)
-        own = Measuring(evaluates, averages, noise)
-        callbacks = _callbacks(experiment, workdir, start, request, own, console, say)
-        for callback in callbacks:
-            lost = hasattr(callback, "lost") and callback.lost(experiment.trainer)
-            if lost:
-                say(f"Warning: {lost}")
-        try:
-            with data.named_failures(experiment.images):
-                loop.fit(experiment, start, callbacks)
-        except BaseException:
-            _close(callbacks, say)
-            raise
-        _close(callbacks)
-        request.check()
-    with data.named_failures(experiment.images):
-        result = _result(experiment, own, workdir.path if leads else None)
-    if leads:
-        _report(experiment, workdir, result)
-    wait_for_leader(strategy)
-    console.print(report.render(result))
+    run = _Run(experiment, workdir, console)
+    with workdir.lock(run.say) if run.leads else contextlib.nullcontext():
+        run.restore(source)
+        run.record(deterministic, source)
+        run.fit()
+        result = run.result()
+        run.finish(result)
     return result
 
 
@@ -138,6 +62,216 @@ def wait_for_leader(strategy):
     """Waits, of many workers, until the leader has written: one that ends would stop it."""
     if is_multi_worker(strategy):
         sharding.from_leader(strategy, b"written")
+
+
+class _Run:
+    """An experiment in its workdir; of many workers the leader alone writes and talks.
+
+    Attributes:
+        leads: whether this process is the leader.
+        start: the `Position` from which it goes on.
+        precise, averages, noise: callbacks that the result asks again, a `PreciseStatistics`, an
+            `AveragedWeights` and a `GradientNoiseScale`; None for what there is not.
+    """
+
+    def __init__(self, experiment, workdir, console):
+        self.experiment, self.workdir = experiment, workdir
+        self.config, self.trainer = experiment.config, experiment.trainer
+        self.leads = sharding.is_leader(experiment.strategy)
+        self.console = (console or Console()) if self.leads else Console(quiet=True)
+        self.start = START
+        self.precise = loop.precise_statistics(experiment)
+        self.averages = loop.averaged_weights(experiment, self.precise)
+        measures_noise = self.config.log.gradient_noise_scale
+        self.noise = GradientNoiseScale(log_dir=None, show=False) if measures_noise else None
+
+    def say(self, line):
+        """Prints a line as it is."""
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def restore(self, source):
+        """Assigns the newest checkpoint, or the weights to start from."""
+        workdir, model = self.workdir, self.experiment.model
+        size, epochs = self.experiment.size, self.config.epochs
+        self.start = resume.restore(
+            workdir.checkpoints, self.trainer, self.say, size.updates_per_epoch, epochs
+        )
+        if self.start.update:
+            return
+        if (workdir.path / "metrics.csv").exists():
+            where = f"There is no checkpoint in {workdir.checkpoints}"
+            self.say(f"{where}: the run starts from the beginning.")
+        if source:
+            loaded = initial.load(source, model, classes=self.experiment.images.classes)
+            self.say(f"Starting from {loaded}.")
+        elif finetuning.frozen(model):
+            without = "without --init_from the layers that are frozen have new, random weights"
+            self.say(f"Warning: {without}.")
+
+    def record(self, deterministic, source):
+        """Opens the folder: what this start is, and that what must not change has not."""
+        if not self.leads:
+            return
+        workdir, images, start = self.workdir, self.experiment.images, self.start
+        if start.update:
+            workdir.starts.check_deterministic(deterministic, self.say)
+        of_files = self.config.data.name == "pictures"
+        if of_files:
+            workdir.check_pictures(images.record(), bool(start.update))
+        workdir.open(
+            {
+                "strategy": strategies.name(self.experiment.strategy),
+                "deterministic": deterministic,
+                **datasets.strong_augmentation(self.config).versions(),
+                **({"init_from": source.record()} if source and not start.update else {}),
+                "from": {"epoch": start.epoch, "update": start.update},
+            }
+        )
+        if of_files and not start.update:
+            name = report.run_name(self.config)
+            predictions.draw_training(self.experiment, workdir.path, name)
+            drawn = workdir.path / "training.png"
+            self.say(f"The first pictures, as the network sees them: {drawn}")
+
+    def fit(self):
+        """Trains all that is not done yet; a signal stops it once a checkpoint is written."""
+        with signals.deferred() as request:
+            if is_multi_worker(self.experiment.strategy):
+                request = self.trainer.agreement = sharding.Agreement(request)
+            callbacks = self._callbacks(request)
+            for callback in callbacks:
+                lost = hasattr(callback, "lost") and callback.lost(self.trainer)
+                if lost:
+                    self.say(f"Warning: {lost}")
+            try:
+                with data.named_failures(self.experiment.images):
+                    loop.fit(self.experiment, self.start, callbacks)
+            except BaseException:
+                _close(callbacks, self.say)
+                raise
+            _close(callbacks)
+            request.check()
+
+    def result(self):
+        """What was measured, and the mechanism behind it; saves the averaged model."""
+        config, optimizer = self.config, unwrapped(self.trainer.optimizer)
+        with data.named_failures(self.experiment.images):
+            result = {
+                "experiment": config.experiment,
+                "variant": config.variant,
+                "seed": config.seed,
+                "epochs": config.epochs,
+                **evaluation.both(self.experiment, "test", self.precise),
+                **self._averaged(),
+                **report.mechanism(optimizer),
+                **(self.noise.estimate().result() if self.noise else {}),
+            }
+        warnings = report.warnings_of(result, optimizer.weight_decay.adaptive)
+        return {**result, "warnings": warnings}
+
+    def finish(self, result):
+        """Writes model, pictures and result, and prints it."""
+        if self.leads:
+            self._write(result)
+        wait_for_leader(self.experiment.strategy)
+        self.console.print(report.render(result))
+
+    def _callbacks(self, request):
+        """The callbacks, in the order in which they must act: the checkpoint comes last.
+
+        A worker that does not lead writes nothing, but takes part in what needs all workers, at the
+        same updates.
+        """
+        config, log, start = self.config, self.config.log, self.start
+        per_epoch = self.experiment.size.updates_per_epoch
+        precise = self.precise if config.get("evaluation_statistics") == "precise" else None
+        found = [
+            self._probe() if self.leads else None,
+            precise,
+            self.averages,
+            self.noise,
+            StopDiverged(config.max_skipped_updates, per_epoch, start.update),
+            *(self._writers(precise is not None) if self.leads else ()),
+        ]
+        callbacks = [callback for callback in found if callback is not None]
+        folder = self.workdir.checkpoints if self.leads else None
+        last = resume.Checkpoints(
+            Saver(folder, log.checkpoints_kept, log.on_save_error, self.say),
+            per_epoch,
+            config.epochs,
+            every_epochs=log.checkpoint_every,
+            every_updates=log.checkpoint_updates,
+            every_minutes=log.checkpoint_minutes,
+            callbacks=callbacks,
+            start=start,
+            request=request,
+        )
+        return [*callbacks, last]
+
+    def _probe(self):
+        """What measures for a policy that decides by a fixed batch; None for others."""
+        if unwrapped(self.trainer.optimizer).weight_decay.source != "probe":
+            return None
+        decay = self.config.decay
+        batches = data.evaluation_batches(self.experiment.images, "train", decay.probe_examples)
+        return ProbeDecision(next(iter(batches)), decay.probe_every)
+
+    def _writers(self, precise):
+        """What writes tables and TensorBoard, and the line on the terminal.
+
+        Args:
+            precise: whether the epochs are evaluated with precise statistics.
+        """
+        experiment, config, start = self.experiment, self.config, self.start
+        workdir, schedule, size = self.workdir, experiment.schedule, experiment.size
+        per_epoch, batch = size.updates_per_epoch, config.batch_size
+        names = metrics.names_of(config, experiment.images)
+        shown = shown_names(size.split, precise, self.averages is not None, names)
+        pages = {
+            "config": _page(f"{key} = {value}" for key, value in workdir.config.items()),
+            "roles": _page(str(tf_bdecay.describe(self.trainer)).splitlines()),
+        }
+        summaries = UpdateSummaries(
+            workdir,
+            schedule,
+            every=config.log.summaries_every,
+            updates_per_epoch=per_epoch,
+            start=start,
+            pages=pages,
+            shown=shown,
+            say=self.say,
+            noise=self.noise,
+        )
+        return [
+            summaries,
+            EpochRows(workdir, schedule, shown, per_epoch, batch, start, self.noise),
+            VariableRows(workdir, per_epoch, start) if config.log.variables else None,
+            ProgressLine(per_epoch, config.epochs, batch, self.console, start.update),
+        ]
+
+    def _averaged(self):
+        """The test of the averaged weights, whose model the leader saves."""
+        if self.averages is None:
+            return {}
+        self.averages.set_model(self.trainer)
+        with self.averages.averaged():
+            if self.leads:
+                self.experiment.model.save(self.workdir.path / "model_average.keras")
+            return evaluation.measured(self.experiment, "test", end="_average")
+
+    def _write(self, result):
+        """The result last, as it says that the run is finished."""
+        folder = self.workdir.path
+        self.experiment.model.save(folder / "model.keras")
+        predictions.draw(self.experiment, folder, report.run_name(result))
+        report.draw(
+            folder / "curves.png",
+            frame(folder / "metrics.csv", _REMOVE),
+            frame(folder / "layers.csv", _REMOVE),
+            result,
+            self.config.decay.get("threshold"),
+        )
+        write_json(folder / "result.json", json_ready(result))
 
 
 def _close(callbacks, say=None):
@@ -152,104 +286,6 @@ def _close(callbacks, say=None):
                 say(f"Warning: not saved: {error}.")
 
 
-def _callbacks(experiment, workdir, start, request, own, console, say):
-    """The callbacks, in the order in which they must act: the checkpoint comes last.
-
-    A worker that does not lead writes nothing, but takes part in what needs all workers, at the
-    same updates.
-    """
-    config, size, schedule = experiment.config, experiment.size, experiment.schedule
-    per_epoch, after, log = size.updates_per_epoch, start.update, config.log
-    leads = sharding.is_leader(experiment.strategy)
-    callbacks = []
-    if leads and unwrapped(experiment.trainer.optimizer).weight_decay.source == "probe":
-        batches = data.evaluation_batches(experiment.images, "train", config.decay.probe_examples)
-        callbacks.append(ProbeDecision(next(iter(batches)), config.decay.probe_every))
-    precise = own.evaluates is not None and config.evaluation_statistics == "precise"
-    averages = own.averages is not None
-    callbacks += [own.evaluates] * precise
-    callbacks += [own.averages] * averages
-    names = metrics.names_of(config, experiment.images)
-    shown = shown_names(size.split, precise, averages, names)
-    callbacks += [own.noise] * (own.noise is not None)
-    callbacks.append(StopDiverged(config.max_skipped_updates, per_epoch, after))
-    if leads:
-        pages = {
-            "config": _page(f"{key} = {value}" for key, value in workdir.config.items()),
-            "roles": _page(str(tf_bdecay.describe(experiment.trainer)).splitlines()),
-        }
-        callbacks += [
-            UpdateSummaries(
-                workdir,
-                schedule,
-                every=log.summaries_every,
-                updates_per_epoch=per_epoch,
-                start=start,
-                pages=pages,
-                shown=shown,
-                say=say,
-                noise=own.noise,
-            ),
-            EpochRows(workdir, schedule, shown, per_epoch, config.batch_size, start, own.noise),
-            *([VariableRows(workdir, per_epoch, start)] if log.variables else []),
-            ProgressLine(per_epoch, config.epochs, config.batch_size, console, after),
-        ]
-    folder = workdir.checkpoints if leads else None
-    last = resume.Checkpoints(
-        Saver(folder, log.checkpoints_kept, log.on_save_error, say),
-        per_epoch,
-        config.epochs,
-        every_epochs=log.checkpoint_every,
-        every_updates=log.checkpoint_updates,
-        every_minutes=log.checkpoint_minutes,
-        callbacks=callbacks,
-        start=start,
-        request=request,
-    )
-    return [*callbacks, last]
-
-
 def _page(lines):
     """Lines as preformatted Markdown."""
     return "\n".join(f"    {line}" for line in lines)
-
-
-def _result(experiment, own, folder):
-    """What was measured, and the mechanism behind it; saves the averaged model in a folder."""
-    config, trainer = experiment.config, experiment.trainer
-
-    def averaged():
-        if own.averages is None:
-            return {}
-        own.averages.set_model(trainer)
-        with own.averages.averaged():
-            if folder is not None:
-                experiment.model.save(folder / "model_average.keras")
-            return evaluation.measured(experiment, "test", end="_average")
-
-    result = {
-        "experiment": config.experiment,
-        "variant": config.variant,
-        "seed": config.seed,
-        "epochs": config.epochs,
-        **evaluation.both(experiment, "test", own.evaluates),
-        **averaged(),
-        **report.mechanism(unwrapped(trainer.optimizer)),
-        **(own.noise.estimate().result() if own.noise else {}),
-    }
-    adaptive = unwrapped(trainer.optimizer).weight_decay.adaptive
-    return {**result, "warnings": report.warnings_of(result, adaptive)}
-
-
-def _report(experiment, workdir, result):
-    """Writes model, pictures and result; the result last, as it says that the run is finished."""
-    experiment.model.save(workdir.path / "model.keras")
-    predictions.draw(experiment, workdir.path, report.run_name(result))
-    report.draw(
-        workdir.path / "curves.png",
-        frame(workdir.path / "metrics.csv", _REMOVE),
-        frame(workdir.path / "layers.csv", _REMOVE),
-        result,
-        experiment.config.decay.get("threshold"),
-    )
-    write_json(workdir.path / "result.json", json_ready(result))
