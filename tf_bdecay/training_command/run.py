@@ -95,12 +95,12 @@ class _Command:
             if workdir.result:
                 return self._already_finished(workdir)
             self.ending.folder, self.ending.kept = workdir.path, lambda: _kept(workdir.path)
-        made = self._made(listener, source)
+        experiment = self._built(listener, source)
         if self.options.eval_only:
-            return self._evaluated(made, source, workdir)
+            return self._evaluated(experiment, source, workdir)
         if self.leads:
-            self._describe(made, workdir, source)
-        return outcome.DONE if self.options.dry_run else self._trained(made, workdir, source)
+            self._describe(experiment, workdir, source)
+        return outcome.DONE if self.options.dry_run else self._trained(experiment, workdir, source)
 
     def _prepared(self):
         """The `Workdir` and the `weights.Source` of the weights to start from, each None for none.
@@ -138,13 +138,13 @@ class _Command:
             export(self.options, workdir)
         return outcome.DIVERGED if wrong else outcome.DONE
 
-    def _made(self, listener, source):
+    def _built(self, listener, source):
         """The `Experiment`, on the strategy of all workers; loads TensorFlow."""
         extras.check("Training", "tensorflow", "tensorboard", "matplotlib", "pandas", "rich")
         with quirks.silent_stderr():
             import tensorflow as tf
 
-            from tf_bdecay.training.building import experiment
+            from tf_bdecay.training.building.experiment import build
 
             if self.options.deterministic:
                 tf.config.experimental.enable_op_determinism()
@@ -152,7 +152,7 @@ class _Command:
         images = self._same_images(strategy) if self.cluster else None
         data = self.options.data_dir, self.options.download, images
         with workers.peer_errors(self.cluster):
-            return experiment.build(self.options.config, strategy, *data)
+            return build(self.options.config, strategy, *data)
 
     def _strategy(self, listener, source):
         """The strategy, once all workers are there and agree."""
@@ -202,31 +202,31 @@ class _Command:
             raise failed
         return images
 
-    def _evaluated(self, made, source, workdir):
+    def _evaluated(self, experiment, source, workdir):
         """Evaluates the weights; returns the exit code."""
         with quirks.silent_stderr():
             from tf_bdecay.training import evaluation
         with workers.peer_errors(self.cluster):
-            found = evaluation.evaluate(made, source, workdir and workdir.path)
+            found = evaluation.evaluate(experiment, source, workdir and workdir.path)
         return outcome.DIVERGED if not_finite(found) else outcome.DONE
 
-    def _describe(self, made, workdir, source):
+    def _describe(self, experiment, workdir, source):
         """Says what is trained, or would be."""
-        from tf_bdecay.training.building import experiment
+        from tf_bdecay.training.building.experiment import describe
 
         begun = self.options.dry_run and workdir and workdir.begun
-        if begun and not workdir.result and made.config.data.name == "pictures":
-            pictures.check_same(workdir.path, made.images.record(), ANOTHER)
-        print(experiment.describe(made), flush=True)
+        if begun and not workdir.result and experiment.config.data.name == "pictures":
+            pictures.check_same(workdir.path, experiment.images.record(), ANOTHER)
+        print(describe(experiment), flush=True)
         if begun:
             done = f"do nothing: {workdir.path} is finished"
             goes_on = f"go on from the newest checkpoint in {workdir.checkpoints}"
             print(f"It would {done if workdir.result else goes_on}.")
         elif self.options.dry_run and source:
-            loaded = initial.load(source, made.model, classes=made.images.classes)
+            loaded = initial.load(source, experiment.model, classes=experiment.images.classes)
             print(f"It would start from {loaded}.")
 
-    def _trained(self, made, workdir, source):
+    def _trained(self, experiment, workdir, source):
         """Trains, says where the result is, and exports it; returns the exit code."""
         with quirks.silent_stderr():
             from tf_bdecay.training import running
@@ -235,7 +235,9 @@ class _Command:
         self.trains, deterministic = True, self.options.deterministic
         try:
             with workers.peer_errors(self.cluster):
-                result = running.train(made, workdir, deterministic=deterministic, source=source)
+                result = running.train(
+                    experiment, workdir, deterministic=deterministic, source=source
+                )
         except diverged.Diverged as stop:
             self.ending.say(f"{stop} {_kept(workdir.path)}")
             return outcome.DIVERGED
@@ -263,8 +265,8 @@ class _Command:
         if self.options.export is not None:
             with workers.peer_errors(self.cluster):
                 if self.leads:
-                    export(self.options, workdir, made.images)
-                running.wait_for_leader(made.strategy)
+                    export(self.options, workdir, experiment.images)
+                running.wait_for_leader(experiment.strategy)
         return outcome.DONE
 
     def _print(self, text):
@@ -313,7 +315,7 @@ def plan(options):
 
         content, _ = page.plan(options.config, counts, hardware, noise)
     Console(width=160, highlight=False).print(content)  # as wide as its table
-    return 0
+    return outcome.DONE
 
 
 def _kept(path):
