@@ -37,7 +37,7 @@ def test_a_number_or_a_run(tmp_path):
     assert worth.read(str(tmp_path / "a")).config == {}
 
 
-@pytest.mark.parametrize("text", ["0", "-3", "inf", "nan", "somewhere", "", "a\0b"])
+@pytest.mark.parametrize("text", ["0", "-3", "inf", "nan", "somewhere", "", "a\0b", "x" * 5000])
 def test_what_is_neither_is_refused(text):
     with pytest.raises(BadInput, match="^--noise_scale must be a number of images"):
         worth.read(text)

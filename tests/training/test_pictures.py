@@ -87,15 +87,15 @@ def test_weights_are_evaluated_on_other_pictures_of_the_same_classes_alone(sourc
     run = tmp_path / "run"
     train(config_of(source, epochs=1), run)
     other = write_folders(tmp_path / "other", "abc", 24)
-    page, source = Console(file=io.StringIO()), weights.find(run)
-    evaluation.evaluate(experiment.build(config_of(other)), weights, run, page)
+    page, given = Console(file=io.StringIO()), weights.find(run)
+    evaluation.evaluate(experiment.build(config_of(other)), given, run, page)
     before = (run / evaluation.FILE).read_bytes()
     (other / "a").rename(other / "d")
     made = experiment.build(config_of(other))
     with pytest.raises(BadInput, match="on other classes .class 0 is 'a' there and 'b' here"):
-        evaluation.evaluate(made, weights, run, page)
+        evaluation.evaluate(made, given, run, page)
     assert (run / evaluation.FILE).read_bytes() == before
-    assert initial.load(source, made.model, classes=made.images.classes).head == "head"
+    assert initial.load(given, made.model, classes=made.images.classes).head == "head"
 
 
 MIXED = {"data.mixup": 0.2, "data.cutmix": 1.0, "label_smoothing": 0.1}

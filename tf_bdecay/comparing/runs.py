@@ -1,6 +1,7 @@
 """What a run's folder says of it: its config, its curves and, once it is finished, its result."""
 
 import math
+import os
 import pathlib
 from typing import NamedTuple
 
@@ -79,10 +80,7 @@ def read(paths):
 
 def _read(path, name):
     path = pathlib.Path(path)
-    try:
-        there = (path / "config.json").is_file()
-    except OSError:  # too long a name, or no permission
-        there = False
+    there = os.path.isfile(path / "config.json")  # unlike pathlib's it says no of too long a name
     require(there, f"{path} is no run's folder: it has no config.json. Name one that has.")
     config = flatten(read_json(path / "config.json", dict, _OTHERWISE))
     metrics = _table(path / "metrics.csv", _METRICS)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 import pathlib
 
 from rich import box
@@ -56,12 +57,8 @@ def read(text):
 
 def _of_run(path):
     file, wants = path / "result.json", "--config.log.gradient_noise_scale=true"
-    try:
-        there = file.is_file()
-    except (OSError, ValueError):  # no name of a file
-        there = False
     require(
-        there,
+        os.path.isfile(file),  # unlike pathlib's it says no of what can be no name
         "--noise_scale must be a number of images, or the workdir of a finished run that had "
         f"{wants}. Received: {shown(str(path))[1:-1]}, which has no result.json",
     )

@@ -42,3 +42,10 @@ def test_a_users_own_config_file_that_is_broken(tmp_path, text, said):
     with pytest.raises(BadInput) as caught:
         config_file.load(str(file), ROOT)
     assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["nothing", "x" * 5000, "a\0b", "", "configs"])
+def test_what_is_no_config_file_is_one_sentence(name):
+    with pytest.raises(BadInput, match="^Unknown config file .*: valid: ") as caught:
+        config_file.load(name, ROOT)
+    assert len(str(caught.value)) < 2000

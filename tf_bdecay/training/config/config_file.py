@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import importlib.util
+import os
 import pathlib
 import re
 import runpy
@@ -99,8 +100,7 @@ def _find(path, root):
     if path in files(root):
         return files(root)[path].resolve()
     for file in (pathlib.Path(path), pathlib.Path(root, path)):
-        with contextlib.suppress(OSError, ValueError):  # no name of a file at all
-            if file.is_file():
-                return file.resolve()
+        if os.path.isfile(file):  # unlike pathlib's it says no of what can be no name
+            return file.resolve()
     named = re.fullmatch(r"[\w-]*", path)
     raise unknown("config file", path, [n if named else f"configs/{n}.py" for n in files(root)])

@@ -63,10 +63,7 @@ def find(path, flag="--init_from", warn=print):
         BadInput: it is none of these, or a workdir without weights so far.
     """
     given, path = str(path), pathlib.Path(path)
-    try:
-        there = given and path.exists()
-    except (OSError, ValueError):  # no name of a file, or no permission
-        there = False
+    there = given and os.path.exists(path)  # unlike pathlib's it says no of what can be no name
     right = "name the folder of a run, or --init_from=PATH" if flag == "--workdir" else RIGHT
     require(there, f"{flag}={shown(given, 300)[1:-1]} is not there: {right}.")
     if path.is_dir():
