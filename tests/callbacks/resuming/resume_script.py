@@ -24,7 +24,7 @@ import numpy as np
 from tests.callbacks.resuming import resumed
 from tf_bdecay.callbacks import Resume
 from tf_bdecay.callbacks.resuming import run_state
-from tf_bdecay.storage import checkpoints, files
+from tf_bdecay.storage import checkpoint_file, files
 
 SEED = 3
 
@@ -91,7 +91,7 @@ def killed_writes(number, change):
                 return change(path, fill)
         return atomic(path, fill)
 
-    checkpoints.atomic_write = write
+    checkpoint_file.atomic_write = write
 
 
 class Kills(keras.callbacks.Callback):
