@@ -168,7 +168,7 @@ def updated(name, policy, **compiled):
     x = np.random.default_rng(0).normal(size=(8, 32, 32, 3)).astype("float32")
     history = trainer.fit(x, np.arange(8) % 4, batch_size=8, epochs=1, shuffle=False, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
-    assert model.output.dtype == "float32"
+    assert model.output.dtype == ("float64" if policy == "float64" else "float32")
     return model, before, history.history["loss"][0]
 
 
@@ -201,16 +201,14 @@ def test_one_update_changes_every_parameter_in_every_precision(name, policy):
 @slow
 @pytest.mark.parametrize("name", ["resnet18", "resnet50_d"])  # resnet50 is made of their parts
 def test_the_whole_step_compiled_by_xla_is_the_plain_one(name):
-    plain, before, loss = updated(name, "float32", run_eagerly=True)
-    compiled, _, same = updated(name, "float32", jit_compile=True)
-    assert same == pytest.approx(loss, rel=1e-3)  # float32 through fifty layers
+    """In float64: ghost batches of four values make of float32's rounding several percent."""
+    plain, before, loss = updated(name, "float64", run_eagerly=True)
+    compiled, _, same = updated(name, "float64", jit_compile=True)
+    assert same == pytest.approx(loss, rel=1e-6)
     triples = zip(plain.trainable_variables, compiled.trainable_variables, before, strict=True)
     for a, b, old in triples:
-        assert np.isfinite(b.numpy()).all() and np.any(b.numpy() != old), b.path
-        # Further down, the rounding of few values in a ghost batch has grown.
-        if a.path.startswith(("logits", "stage4_block3_bn3", "stage4_block2_bn2")):
-            moved = np.linalg.norm(a.numpy() - old)
-            assert np.linalg.norm(a.numpy() - b.numpy()) < 1e-2 * moved, a.path
+        moved = np.linalg.norm(a.numpy() - old)
+        assert moved > 0 and np.linalg.norm(a.numpy() - b.numpy()) < 1e-6 * moved, a.path
 
 
 def test_the_last_gamma_of_every_block_may_start_at_0(name):
