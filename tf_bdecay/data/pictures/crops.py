@@ -148,7 +148,7 @@ def training_picture(content, uniforms, size=224, area=AREA, aspect=ASPECT, anti
 
 
 def mirrored(picture, flip):
-    """A picture, mirrored left to right where told to: bytes sooner than floats.
+    """A picture, mirrored left to right where told to.
 
     Args:
         picture: [height, width, channels].
