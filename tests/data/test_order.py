@@ -11,6 +11,7 @@ from tf_bdecay.data.order import (
     ORDER,
     SHIFT,
     epoch_order,
+    epochs_from,
     fold_in,
     key,
     permutation,
@@ -74,3 +75,12 @@ def test_numbers_below_a_key_have_keys_of_their_own():
         for number in range(5)
     }
     assert len(keys) == 25
+
+
+@settings(deadline=None, max_examples=10)
+@given(start=st.integers(0, 10**12), per_epoch=st.integers(1, 7))
+def test_from_any_update_on_every_update_of_every_epoch_comes_once(start, per_epoch):
+    epochs, updates_of = epochs_from(start, per_epoch)
+    pairs = epochs.flat_map(lambda epoch: updates_of(epoch).map(lambda update: (epoch, update)))
+    found = [(int(e), int(u)) for e, u in pairs.take(9).as_numpy_iterator()]
+    assert found == [divmod(update, per_epoch) for update in range(start, start + 9)]

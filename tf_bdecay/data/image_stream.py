@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tf_bdecay.batches import bounds, updates_per_epoch
 from tf_bdecay.data.augment import crop_and_flip, draws, standardise
-from tf_bdecay.data.order import epoch_order, examples_of
+from tf_bdecay.data.order import epoch_order, epochs_from, examples_of
 from tf_bdecay.data.randaugment import randaugment_batch
 
 BUFFERED = 2  # batches made ahead; one of 8,192 CIFAR images takes 100 MB
@@ -22,7 +22,7 @@ def training_batches(image_set, batch_size, seed, start_update, remainder, augme
     """
     count = len(image_set.train)
     per_epoch = updates_per_epoch(count, batch_size, remainder)
-    first_epoch, done = divmod(int(start_update), per_epoch)
+    epochs, updates_of = epochs_from(start_update, per_epoch)
     even = per_epoch * batch_size <= count
     images, labels = _in_host_memory(image_set.train)
 
@@ -37,8 +37,7 @@ def training_batches(image_set, batch_size, seed, start_update, remainder, augme
                 chosen = tf.ensure_shape(chosen, [end - begin])
             return epoch, chosen, tuple(tf.gather(choice, chosen) for choice in choices)
 
-        first = tf.where(epoch == first_epoch, tf.constant(done, tf.int64), 0)
-        return tf.data.Dataset.range(first, per_epoch).map(choose)
+        return updates_of(epoch).map(choose)
 
     # One loop over the pixels, four times faster than an operation after the other.
     @tf.function(jit_compile=True, autograph=False)
@@ -56,7 +55,6 @@ def training_batches(image_set, batch_size, seed, start_update, remainder, augme
             choices = ()
         return prepare(x, choices), y
 
-    epochs = tf.data.Dataset.counter(first_epoch)
     return epochs.flat_map(epoch_batches).map(
         make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )

@@ -104,6 +104,28 @@ def examples_of(order, update, batch_size, part):
     return chosen[begin:end]
 
 
+def epochs_from(start_update, per_epoch):
+    """All epochs from that of an update on, without end, and the updates that each has left.
+
+    Args:
+        start_update: int, the first update, counted over all epochs.
+        per_epoch: updates of an epoch.
+
+    Returns:
+        (epochs, updates_of): a `tf.data.Dataset` of int64 epochs, and a function of one to the
+        data set of its int64 updates, counted from 0 in each epoch.
+    """
+    import tensorflow as tf
+
+    first_epoch, done = divmod(int(start_update), per_epoch)
+
+    def updates_of(epoch):
+        first = tf.where(epoch == first_epoch, tf.constant(done, tf.int64), 0)
+        return tf.data.Dataset.range(first, per_epoch)
+
+    return tf.data.Dataset.counter(first_epoch), updates_of
+
+
 def check_seed(seed):
     """Raises `BadInput` unless the seed is one that every library here takes."""
     whole = isinstance(seed, numbers.Integral) and not isinstance(seed, bool)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tf_bdecay.batches import bounds, updates_per_epoch
 from tf_bdecay.data.augment import standardise
-from tf_bdecay.data.order import epoch_order, examples_of
+from tf_bdecay.data.order import epoch_order, epochs_from, examples_of
 from tf_bdecay.data.pictures.crops import (
     crop_draws,
     evaluation_picture,
@@ -35,7 +35,7 @@ def training_batches(picture_set, batch_size, seed, start_update, remainder, aug
     """
     count = len(picture_set.train)
     per_epoch = updates_per_epoch(count, batch_size, remainder)
-    first_epoch, done = divmod(int(start_update), per_epoch)
+    epochs, updates_of = epochs_from(start_update, per_epoch)
     area = (picture_set.least_area, AREA[1])
     labels = _in_host_memory(picture_set.train.labels)
     begin, end = bounds(batch_size, *part)
@@ -47,9 +47,7 @@ def training_batches(picture_set, batch_size, seed, start_update, remainder, aug
             chosen = examples_of(order, update, batch_size, part)
             return tf.data.Dataset.from_tensor_slices(chosen)
 
-        first = tf.where(epoch == first_epoch, tf.constant(done, tf.int64), 0)
-        indices = tf.data.Dataset.range(first, per_epoch).flat_map(of_update)
-        return indices.map(lambda index: (epoch, index))
+        return updates_of(epoch).flat_map(of_update).map(lambda index: (epoch, index))
 
     def example(content, epoch, index):
         if not augment:
@@ -67,7 +65,6 @@ def training_batches(picture_set, batch_size, seed, start_update, remainder, aug
             picture = randaugment(picture, uniforms, strong.magnitude)
         return picture, tf.gather(labels, index)
 
-    epochs = tf.data.Dataset.counter(first_epoch)
     made = functools.partial(_made, picture_set, picture_set.train, example)
     if per_epoch * batch_size <= count:  # all batches are of one size
         batches = made(epochs.flat_map(of_epoch)).batch(end - begin, True)

@@ -78,10 +78,10 @@ class EpochRows(CountsUpdates):
         super().on_epoch_begin(epoch, logs)
         self._speed.begin_epoch()
         self._began = time.perf_counter()
-        self._before = self._counts()
+        totals = unwrapped(self.model.optimizer).totals()
+        self._before = _counts(totals)
         # Of an epoch that goes on the checkpoint says it, but for those of earlier versions.
-        skipped = unwrapped(self.model.optimizer).totals()["skipped_updates"]
-        self._before["updates"] = epoch * self.updates_per_epoch - skipped
+        self._before["updates"] = epoch * self.updates_per_epoch - totals["skipped_updates"]
 
     def on_train_batch_end(self, batch, logs=None):
         super().on_train_batch_end(batch, logs)
@@ -90,7 +90,7 @@ class EpochRows(CountsUpdates):
     def on_epoch_end(self, epoch, logs=None):
         totals = unwrapped(self.model.optimizer).totals()
         layers = len(totals["decay_on_updates"])
-        share = decisions.decay_share(self._counts(), self._before)
+        share = decisions.decay_share(_counts(totals), self._before)
         logs = {self.shown.get(k, k): v for k, v in (logs or {}).items()}
         self.table.add(
             epoch=epoch + 1,
@@ -133,10 +133,10 @@ class EpochRows(CountsUpdates):
     def _seconds(self):
         return time.perf_counter() - self._began
 
-    def _counts(self):
-        """Of the optimizer's totals what a share of decay needs, as a checkpoint can keep it."""
-        totals = unwrapped(self.model.optimizer).totals()
-        return {name: int(np.sum(totals[name])) for name in decisions.BEGIN}
+
+def _counts(totals):
+    """Of an optimizer's totals what a share of decay needs, as a checkpoint can keep it."""
+    return {name: int(np.sum(totals[name])) for name in decisions.BEGIN}
 
 
 def last_learning_rate(schedule, optimizer):
