@@ -1,11 +1,9 @@
 """The command: flags -> one config -> an experiment, trained, evaluated, exported or planned."""
 
 import contextlib
-import json
 
 from tf_bdecay.distribution import cluster as clusters
 from tf_bdecay.distribution import workers
-from tf_bdecay.errors import BadInput
 from tf_bdecay.frameworks import extras, quirks
 from tf_bdecay.planning import machine, worth
 from tf_bdecay.storage import files
@@ -15,7 +13,7 @@ from tf_bdecay.training.config import checks, config_file, keys
 from tf_bdecay.training.config.dotted import flatten
 from tf_bdecay.training.run_folder import pictures, weights
 from tf_bdecay.training.run_folder.workdir import ANOTHER, Workdir, not_finite
-from tf_bdecay.training_command import command_line, help_page
+from tf_bdecay.training_command import command_line, help_page, together
 
 FITS = (
     "Less is needed with a smaller config.micro_batch_size (a multiple of "
@@ -149,7 +147,9 @@ class _Command:
             if self.options.deterministic:
                 tf.config.experimental.enable_op_determinism()
         strategy = self._strategy(listener, source)
-        images = self._same_images(strategy) if self.cluster else None
+        images = None
+        if self.cluster:
+            images = together.same_images(self.options, self.cluster, strategy)
         data = self.options.data_dir, self.options.download, images
         with workers.peer_errors(self.cluster):
             return build(self.options.config, strategy, *data)
@@ -157,50 +157,16 @@ class _Command:
     def _strategy(self, listener, source):
         """The strategy, once all workers are there and agree."""
         from tf_bdecay.distribution import strategies
-        from tf_bdecay.training.building import datasets
 
-        options, name, timeout = self.options, self.options.strategy, self.options.start_timeout
+        options, name = self.options, self.options.strategy
         if name == "auto":
             name, why = strategies.choose(options.tpu)
             self._print(f"--strategy=auto is {name}: {why}.")
         waits = contextlib.nullcontext()
         if self.cluster:
-            flat = flatten(options.config)
-            digest = source.digest if source else None
-            more = {"deterministic": options.deterministic, "hash of the weights to start": digest}
-            of_batches = datasets.strong_augmentation(options.config).versions()
-            more |= {f"version of {name}": version for name, version in of_batches.items()}
-            mine = workers.facts(flat, **more)
-            workers.rendezvous(self.cluster, listener, mine, timeout)
-            sentence = f"TensorFlow did not connect the workers in {timeout:g} s."
-            waits = workers.time_limit(timeout, f"{self.program}: {sentence}")
+            waits = together.wait(options, self.cluster, listener, source, self.program)
         with waits, quirks.silent_stderr():
             return strategies.make(name, options.devices, options.logical_devices, options.tpu)
-
-    def _same_images(self, strategy):
-        """The images, the same on all workers: loaded only now, as TensorFlow reads them, and a
-        strategy of many workers must be made before TensorFlow does anything."""
-        from tf_bdecay.distribution import sharding, strategies
-        from tf_bdecay.training.building import datasets
-
-        options, images, failed = self.options, None, None
-        try:
-            images = datasets.load(flatten(options.config), options.data_dir, options.download)
-            mine = images.record()
-        except BadInput as error:  # the others must hear of it
-            failed, mine = error, {"data": str(error)}
-        if strategies.is_multi_worker(strategy):
-            with workers.peer_errors(self.cluster):
-                content = json.dumps(mine).encode()
-                everyone = range(len(self.cluster.addresses))
-                theirs = {i: sharding.from_worker(strategy, content, i) for i in everyone}
-            said = {i: json.loads(found) for i, found in theirs.items()}
-            sentence = workers.difference(self.cluster, said)
-            if sentence:
-                raise failed or BadInput(sentence)
-        if failed:
-            raise failed
-        return images
 
     def _evaluated(self, experiment, source, workdir):
         """Evaluates the weights; returns the exit code."""

@@ -1,6 +1,5 @@
 """One update from many micro-batches: that of the global batch, in a fraction of its memory."""
 
-import contextlib
 from typing import Any, NamedTuple
 
 import keras
@@ -14,6 +13,7 @@ from tf_bdecay.frameworks import keras_private
 from tf_bdecay.layers import GhostBatchNormalization
 from tf_bdecay.sharpness.over_examples.tape import dense_gradients
 from tf_bdecay.training.step import noise_meter
+from tf_bdecay.training.step.assignments import Assignments
 from tf_bdecay.training.step.loss_shares import loss_shares
 
 
@@ -102,9 +102,9 @@ def at_once(trainer, data, steps=None):
     """The `Pass` over a whole batch; arguments as of `accumulated`."""
     keras_private.build_loss(trainer, *data[1:])
     state = [*model_state(trainer), *trainer.metrics_variables]
-    with _Assignments(trainer.trainable_variables, state, ()) as scope:
+    with Assignments(trainer.trainable_variables, state, ()) as scope:
         found = trainer.forward_backward(*data, moved=scope.moved(steps))
-    return Pass(*found, [(v, _value(v, scope)) for v in state if id(v) in scope.assigned])
+    return Pass(*found, [(v, scope.value_of(v)) for v in state if id(v) in scope.assigned])
 
 
 def accumulated(trainer, data, size, steps=None, squares=False):
@@ -167,7 +167,7 @@ def accumulated(trainer, data, size, steps=None, squares=False):
     def body(k, before):
         part = tree.map_structure(lambda t: None if t is None else t[k], data)
         handed_on = zip(chained, before.chained, strict=True)
-        scope = _Assignments(variables, [*averaged, *kept], handed_on)
+        scope = Assignments(variables, [*averaged, *kept], handed_on)
         with scope, keras_private.losses_replaced(trainer, lambda i, one: shares[i].of(one, k)):
             moved = scope.moved(steps)
             value, y_pred, gradients = trainer.forward_backward(*part, moved=moved)
@@ -184,10 +184,10 @@ def accumulated(trainer, data, size, steps=None, squares=False):
             ],
             square=_plus(before.square, square),
             averaged=[
-                _plus(s, _value(v, scope)) for s, v in zip(before.averaged, averaged, strict=True)
+                _plus(s, scope.value_of(v)) for s, v in zip(before.averaged, averaged, strict=True)
             ],
-            kept=[_value(v, scope) for v in kept],
-            chained=[_value(v, scope) for v in chained],
+            kept=[scope.value_of(v) for v in kept],
+            chained=[scope.value_of(v) for v in chained],
             outputs=tree.map_structure(lambda array, t: array.write(k, t), before.outputs, y_pred),
         )
 
@@ -230,60 +230,6 @@ def _kinds_of_state(trainer):
     floats = [v for v in rest if keras.backend.is_float_dtype(v.dtype)]
     others = [v for v in rest if not keras.backend.is_float_dtype(v.dtype)]
     return floats, others, [*seeds, *trainer.metrics_variables]
-
-
-class _Assignments(keras.StatelessScope):
-    """A scope in which variables are not assigned, but new values kept for who asks for them.
-
-    Args:
-        trained: variables that keep their own values.
-        own: variables that begin with their own values.
-        chained: pairs of a variable and the value that it begins with.
-
-    Attributes:
-        assigned: ids of the variables that got new values.
-    """
-
-    def __init__(self, trained, own, chained):
-        super().__init__(chained, collect_losses=True)
-        self.assigned = set()
-        self._allowed = {*self.state_mapping, *(id(v) for v in own)}
-        # Regularizers take what the scope has: the variable itself, which the tape follows.
-        self._trained = list(trained)
-        self.state_mapping.update({id(v): v.value for v in trained})
-
-    def moved(self, steps):
-        """The context of `forward_backward` in which layers have theta + step; None for theta."""
-        return contextlib.nullcontext() if steps is None else self._moved(steps)
-
-    @contextlib.contextmanager
-    def _moved(self, steps):
-        """Inside, layers have theta + step in place of theta; a tape takes gradients by theta."""
-        before = {id(v): self.state_mapping[id(v)] for v in self._trained}
-        for variable, step in zip(self._trained, steps, strict=True):
-            if step is not None:
-                self.state_mapping[id(variable)] = before[id(variable)] + step
-        try:
-            yield
-        finally:
-            self.state_mapping.update(before)
-
-    def add_update(self, update):
-        variable, _ = update
-        require(
-            id(variable) in self._allowed,
-            f"A forward pass assigns {variable.path!r}, which micro-batches and SharpnessAware "
-            "cannot follow: it must be a non-trainable variable of the model (of random numbers, "
-            "of a keras.random.SeedGenerator that a layer has as an attribute), or there must be "
-            "no micro_batch_size and no sharpness_aware.",
-        )
-        self.assigned.add(id(variable))
-        super().add_update(update)
-
-
-def _value(variable, scope):
-    value = scope.get_current_value(variable)
-    return tf.convert_to_tensor(variable.value if value is None else value)
 
 
 def _plus(total, value):
