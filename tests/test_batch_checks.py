@@ -83,3 +83,23 @@ def test_other_errors_pass_as_they_are(error):
     with pytest.raises(type(error)) as raised, batch_checks.one_sentence():
         raise error
     assert raised.value is error
+
+
+def test_micro_batches_are_the_batch_cut_in_its_order():
+    x, y = np.arange(24.0).reshape(6, 4), np.arange(6)
+    cut = batch_checks.in_micro_batches((x, {"y": y}, None), 2)
+    np.testing.assert_array_equal(cut[0], x.reshape(3, 2, 4))
+    np.testing.assert_array_equal(cut[1]["y"], [[0, 1], [2, 3], [4, 5]])
+    assert cut[2] is None
+    with pytest.raises(BadInput, match="micro_batch_size=4 must divide the batch of a replica"):
+        batch_checks.in_micro_batches(x, 4)
+
+
+def test_micro_batches_keep_what_the_graph_knows_of_a_shape():
+    @tf.function(input_signature=[tf.TensorSpec([None, 3])])
+    def cut(x):
+        parts = batch_checks.in_micro_batches(x, 2)
+        assert parts.shape.as_list() == [None, 2, 3]
+        return parts
+
+    assert cut(np.ones([4, 3], "float32")).shape == (2, 2, 3)

@@ -55,6 +55,33 @@ def divided(tensor, parts, whole, otherwise=""):
         return tf.identity(tensor)
 
 
+def in_micro_batches(batch, size):
+    """A replica's batch cut into micro-batches, each tensor [K size, ...] as [K, size, ...].
+
+    Args:
+        batch: structure of tensors of one length, or None.
+        size: int, examples of a micro-batch.
+
+    Returns:
+        The structure of TensorFlow's tensors, their shapes as static as they were.
+
+    Raises:
+        BadInput: the size does not divide the batch; as for `divided`.
+    """
+    import tensorflow as tf
+
+    def cut(tensor):
+        if tensor is None:
+            return None
+        tensor = tf.convert_to_tensor(tensor)
+        count, rest = tensor.shape[0], tensor.shape[1:]
+        tensor = divided(tensor, {"micro_batch_size": size}, "the batch of a replica")
+        parts = tf.reshape(tensor, tf.concat([[-1, size], tf.shape(tensor)[1:]], 0))
+        return tf.ensure_shape(parts, [count and count // size, size, *rest])
+
+    return keras.tree.map_structure(cut, batch)
+
+
 @contextlib.contextmanager
 def one_sentence():
     """Turns what TensorFlow says of a batch that `divided` found wrong into `BadInput`."""

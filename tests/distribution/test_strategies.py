@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -91,3 +92,14 @@ def test_replicas_draw_dropout_alike_and_a_resumed_run_draws_on(tmp_path):
     for found in (whole, micro):
         assert found["differ"] == [] and found["apart"] == []
         assert found["same masks"] and 0 < found["dropped"] < 1
+
+
+def test_sums_of_other_replicas_go_to_the_first():
+    values = np.arange(6.0).reshape(3, 2)
+    same = strategies.shared_out(values, 3)
+    np.testing.assert_array_equal(same, values)
+    for replicas in (1, 2, 5):
+        shares = strategies.shared_out(values, replicas)
+        assert len(shares) == replicas
+        np.testing.assert_array_equal(shares[0], [6.0, 9.0])
+        assert not any(share.any() for share in shares[1:])

@@ -11,7 +11,7 @@ import math
 import keras
 import numpy as np
 
-from tf_bdecay.batch_checks import first_tensor
+from tf_bdecay.batch_checks import first_tensor, in_micro_batches
 from tf_bdecay.callbacks.replica_batches import for_replicas
 from tf_bdecay.errors import check_count, require
 from tf_bdecay.frameworks import extras, keras_private
@@ -70,18 +70,18 @@ class Lent:
 
     def __init__(self, model, values):
         self.values = values
-        self._copies = model.distribute_strategy.experimental_local_results
+        self._strategy = model.distribute_strategy
         self._before = None
 
     def assign(self):
         """Gives the model these values, on every replica."""
         for variable, value in self.values:
-            for copy in self._copies(variable.value):
+            for copy in self._copies(variable):
                 copy.assign(value)
 
     def __enter__(self):
         self._before = [
-            [copy.numpy() for copy in self._copies(variable.value)] for variable, _ in self.values
+            [copy.numpy() for copy in self._copies(variable)] for variable, _ in self.values
         ]
         self.assign()
         return self
@@ -89,8 +89,13 @@ class Lent:
     def __exit__(self, *_):
         """Gives it back those that it had, to the bit, replica by replica."""
         for (variable, _), before in zip(self.values, self._before, strict=True):
-            for copy, value in zip(self._copies(variable.value), before, strict=True):
+            for copy, value in zip(self._copies(variable), before, strict=True):
                 copy.assign(value)
+
+    def _copies(self, variable):
+        from tf_bdecay.distribution import strategies
+
+        return strategies.copies(self._strategy, variable)
 
 
 class Statistics(Lent):
@@ -159,12 +164,7 @@ class Passes:
         if size is None:
             found = self._of_batch(x)
         else:
-            parts = keras.tree.map_structure(
-                lambda t: tf.reshape(t, tf.concat([[-1, size], tf.shape(t)[1:]], 0)), x
-            )
-            parts = keras.tree.map_structure(
-                lambda cut, t: tf.ensure_shape(cut, [None, size, *t.shape[1:]]), parts, x
-            )
+            parts = in_micro_batches(x, size)
             kinds = [tf.TensorSpec(v.shape, v.dtype) for v in self._variables]
             stacks = tf.map_fn(self._of_batch, parts, fn_output_signature=kinds)
             found = [tf.reduce_mean(stack, 0) for stack in stacks]

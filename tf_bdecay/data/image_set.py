@@ -249,7 +249,12 @@ def first_indices(total, count, of):
         count <= total,
         f"`images` must be at most the {total} training {of}. Received: images={count}",
     )
-    return np.random.default_rng(0).permutation(total)[:count]
+    return fixed_order(total)[:count]
+
+
+def fixed_order(count):
+    """The permutation of 0, ..., count - 1 whose first entries are taken where not all are used."""
+    return np.random.default_rng(0).permutation(count)
 
 
 def shrink(split, factor):

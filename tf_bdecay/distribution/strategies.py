@@ -4,6 +4,7 @@ import contextlib
 import os
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_bdecay.distribution.cluster import STRATEGIES
@@ -99,6 +100,27 @@ def this_replica():
     """The index of this replica among all of its strategy, an int; in a replica context."""
     context = tf.distribute.get_replica_context()
     return int(tf.get_static_value(context.replica_id_in_sync_group) or 0)
+
+
+def copies(strategy, variable):
+    """The copies of a Keras variable on this process's replicas, a list."""
+    return list(strategy.experimental_local_results(variable.value))
+
+
+def shared_out(values, replicas):
+    """What each replica gets of sums that as many, or other numbers of replicas had.
+
+    Args:
+        values: array [replicas then, ...].
+        replicas: how many there are now.
+
+    Returns:
+        The values, if there are as many; else their sum for the first replica, and zeros.
+    """
+    if len(values) == replicas:
+        return list(values)
+    total = values.sum(axis=0)
+    return [total, *(np.zeros_like(total) for _ in range(replicas - 1))]
 
 
 def own_copy(variable):

@@ -25,8 +25,8 @@ class SGD(DecayByRole):
         nesterov: whether to use Nesterov's momentum.
         weight_decay: a policy of `tf_bdecay.decay`; "default" is `FullDecay(0.005)`, Table 1's.
         coupled: whether decay goes through the momentum.
-        global_clipnorm, skip_nonfinite, roles, rate_multipliers, compile_update, name, **kwargs: as
-            in `Lamb`.
+        **kwargs: `global_clipnorm`, `skip_nonfinite`, `roles`, `rate_multipliers`,
+            `compile_update`, `name` and what every Keras optimizer has, as in `Lamb`.
 
     Raises:
         BadInput: an argument out of range, or one that would be silently wrong.
@@ -41,28 +41,12 @@ class SGD(DecayByRole):
         nesterov=False,
         weight_decay: decay_policies.DecayPolicy | str = "default",
         coupled=True,
-        global_clipnorm=None,
-        skip_nonfinite=True,
-        roles=None,
-        rate_multipliers=None,
-        compile_update: bool | str = "auto",
-        name=None,
         **kwargs,
     ):
         check_number("momentum", momentum, of="SGD", below=1)
         check_flag("nesterov", nesterov, of="SGD")
         check_flag("coupled", coupled, of="SGD")
-        super().__init__(
-            learning_rate,
-            weight_decay,
-            global_clipnorm=global_clipnorm,
-            skip_nonfinite=skip_nonfinite,
-            roles=roles,
-            rate_multipliers=rate_multipliers,
-            compile_update=compile_update,
-            name=name,
-            **kwargs,
-        )
+        super().__init__(learning_rate, weight_decay, **kwargs)
         self.momentum = float(momentum)
         self.nesterov = nesterov
         self.coupled = coupled

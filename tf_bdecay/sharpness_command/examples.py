@@ -6,6 +6,7 @@ import numpy as np
 
 from tf_bdecay import data as sets
 from tf_bdecay.data.augment import standardise
+from tf_bdecay.data.image_set import fixed_order
 from tf_bdecay.data.pictures import stream
 from tf_bdecay.data.pictures.picture_set import PictureSplit
 from tf_bdecay.errors import BadInput, first_line, require
@@ -31,11 +32,20 @@ def read(data, options, images):
         BadInput: data that cannot be read, or fewer than asked for.
     """
     if images is None:
-        pair, words = _arrays(data), data
+        x, y = _arrays(data)
+        chosen = _chosen(len(x), options.examples, MOST_EXAMPLES, data)
+        return x[chosen], y[chosen], chosen, len(x), data
+    name = options.split or "train"
+    split, words = _split(images, name), f"{data}, {name} split"
+    if isinstance(split, PictureSplit):
+        most = min(MOST_EXAMPLES, max(1, _MOST_BYTES // (4 * math.prod(images.image_shape))))
+        chosen = _chosen(len(split), options.examples, most, words)
+        with sets.named_failures(images):
+            x = stream.middles(images, split, chosen)
     else:
-        split = options.split or "train"
-        pair, words = _images(images, split), f"{data}, {split} split"
-    return *_chosen(pair, options.examples, words), len(pair[0]), words
+        chosen = _chosen(len(split), options.examples, MOST_EXAMPLES, words)
+        x = standardise(split.images[chosen], images.mean, images.deviation).numpy()
+    return x, split.labels[chosen], chosen, len(split), words
 
 
 def check_fit(model, loss, x, y, words):
@@ -58,13 +68,13 @@ def check_fit(model, loss, x, y, words):
         )
 
 
-def _images(images, name):
+def _split(images, name):
     require(
         name != "validation" or images.validation is not None,
         f"--split=validation: no images of {images.name} were set aside for validation "
         "(config.data.validation=0): use --split=train or test.",
     )
-    return images.split(name), images
+    return images.split(name)
 
 
 def _arrays(path):
@@ -100,30 +110,13 @@ def _arrays(path):
     return x, y
 
 
-def _chosen(pair, asked, words):
-    """The first examples of a fixed permutation, standardised if they are images, and their order.
-
-    Returns:
-        x, y, and the index of each example in the data.
-    """
-    count = len(pair[0])
+def _chosen(count, asked, most, words):
+    """Indices of the examples that are asked for, or of as many as `most`: a fixed permutation."""
     require(
         asked is None or asked <= count,
         f"--examples={asked} is more than there are: {words} has {count:,}.",
     )
-    most = MOST_EXAMPLES
-    if isinstance(pair[0], PictureSplit):
-        most = min(most, max(1, _MOST_BYTES // (4 * math.prod(pair[1].image_shape))))
-    first = min(count, most) if asked is None else asked
-    chosen = np.random.default_rng(0).permutation(count)[:first]
-    if isinstance(pair[0], np.ndarray):
-        return pair[0][chosen], pair[1][chosen], chosen
-    split, images = pair
-    if isinstance(split, PictureSplit):
-        with sets.named_failures(images):
-            return stream.middles(images, split, chosen), split.labels[chosen], chosen
-    x = standardise(split.images[chosen], images.mean, images.deviation).numpy()
-    return x, split.labels[chosen], chosen
+    return fixed_order(count)[: min(count, most) if asked is None else asked]
 
 
 def _shape(sizes):

@@ -2,18 +2,16 @@
 
 import contextlib
 import sys
-import time
 
 from tf_bdecay.errors import BadInput
 from tf_bdecay.frameworks import extras, quirks
 from tf_bdecay.sharpness.results.plain_result import plain_result
-from tf_bdecay.sharpness.session import Session
 from tf_bdecay.sharpness_command import flags, subject
 from tf_bdecay.sharpness_command.folder import Folder, default_path, show, write_all
+from tf_bdecay.sharpness_command.kept_session import KeptSession
 from tf_bdecay.terminal import flag_reading, outcome, signals, streams
 
 LINE_SECONDS = 5.0  # between plain lines
-KEEP_SECONDS = 30.0  # between partial results: a process that is killed loses no more
 PROMISE = "ends after this step"  # at the first signal
 _KEPT = "All that was finished is kept: run the same command again."
 _ALL = "figures, table and pictures"
@@ -134,20 +132,16 @@ def measure_all(loaded, options, folder, console, stop):
 
     results = {}
     with Display(console, LINE_SECONDS) as display:
-        for line in _introduction(loaded):
-            display.say(line)
+        for name, text in loaded.words.items():
+            display.say(f"{name:7}{text}")
         for measure in options.measures:
             kept = folder.measured(measure.name)
             if kept:
                 display.say(f"{measure.name}: was finished before")
-            session = _Session(folder, measure.name, display, stop)
+            session = KeptSession(folder, measure.name, display, stop)
             results[measure.name] = kept or _measure(measure, loaded, options, session)
             stop.check()
     return results
-
-
-def _introduction(loaded):
-    return [f"{name:7}{text}" for name, text in loaded.words.items()]
 
 
 def _measure(measure, loaded, options, session):
@@ -216,85 +210,3 @@ def _batch_size(loaded, options, display):
             f"C_m: m is {len(loaded.x)}, all examples in one batch: they are fewer than {asked}"
         )
     return min(asked, len(loaded.x))
-
-
-class _Session(Session):
-    """Shows progress, and keeps partial results now and then, and when it is asked to.
-
-    Args:
-        folder: a `Folder`, opened.
-        name: of the measure.
-        display: a `Display`.
-        stop: a `signals.Request`.
-    """
-
-    def __init__(self, folder, name, display, stop):
-        self.folder, self.name, self.display, self._stop = folder, name, display, stop
-        self._kept = folder.state(name) or {}
-        self._before = float(self._kept.pop("seconds", 0.0))
-        self._began = self._written = time.monotonic()
-        self._first = None  # (steps, when) of the first that this start saw
-        self._latest = {}
-
-    def begin(self):
-        """Shows that the measure begins."""
-        self.display.begin(f"{self.name}: tracing, compiling")
-
-    def end(self):
-        """Shows that the measure is done."""
-        self.display.finish(f"{self.name}: done in {_clock(self.seconds)}")
-
-    @property
-    def resumed(self):
-        """Whether there is a partial result to go on from."""
-        return bool(self._kept)
-
-    @property
-    def seconds(self):
-        """What the measure took so far, earlier starts included."""
-        return self._before + time.monotonic() - self._began
-
-    def progress(self, done, total):
-        now = time.monotonic()
-        if self._first is None:  # what a resumed measure had before took no time now
-            self._first = done, now
-        if self.display.due:
-            count = f"{done} of {total}" if total else f"{done} products"
-            left = "" if self.display.live else self._left(done, total, now)
-            self.display.show(f"{self.name}: {count}{left}", done, total)
-        self._stop.check()
-
-    def restore(self, key):
-        found = {
-            name.removeprefix(f"{key}/"): array
-            for name, array in self._kept.items()
-            if name.startswith(f"{key}/")
-        }
-        return found or None
-
-    def keep(self, key, state):
-        self._latest = {**self._latest, key: state}
-        if time.monotonic() - self._written >= KEEP_SECONDS:
-            self.flush()
-
-    def flush(self):
-        """Writes the latest partial results, where there are any."""
-        self._written = time.monotonic()
-        arrays = {
-            f"{key}/{name}": array
-            for key, state in self._latest.items()
-            for name, array in state().items()
-        }
-        if arrays:
-            self.folder.keep_state(self.name, {**arrays, "seconds": self.seconds})
-
-    def _left(self, done, total, now):
-        first, then = self._first
-        if not total or done <= first:
-            return ""
-        return f", {_clock((now - then) / (done - first) * (total - done))} left"
-
-
-def _clock(seconds):
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes}:{seconds:02d}"

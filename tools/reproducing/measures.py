@@ -8,6 +8,7 @@ import numpy as np
 
 from tf_bdecay import sharpness
 from tf_bdecay.data.augment import standardise
+from tf_bdecay.data.image_set import fixed_order
 from tf_bdecay.storage.files import json_ready, write_json
 from tf_bdecay.training.building import datasets, saved
 from tf_bdecay.training.building.losses import SmoothedCrossentropy
@@ -31,7 +32,7 @@ def write(workdir, data_dir, examples, m, probes):
     workdir = pathlib.Path(workdir)
     config = json.loads((workdir / "config.json").read_text())
     images = datasets.load(config, data_dir)
-    chosen = np.random.default_rng(0).permutation(len(images.train))[:examples]
+    chosen = fixed_order(len(images.train))[:examples]
     x = standardise(images.train.images[chosen], images.mean, images.deviation).numpy()
     pair = x, images.train.labels[chosen]
     model = saved.load(workdir / "model.keras")

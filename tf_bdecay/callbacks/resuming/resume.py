@@ -6,9 +6,9 @@ import time
 import keras
 
 from tf_bdecay.callbacks.resuming import (
+    checkpoint_folder,
     epoch_feeds,
     epoch_sources,
-    run_folder,
     run_record,
     run_state,
 )
@@ -140,16 +140,16 @@ class Resume(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """Restores the newest checkpoint, where there is one."""
         self._check()
-        run_folder.lock(self.folder)
+        checkpoint_folder.lock(self.folder)
         try:
             keras_private.build_all(self.model, self._source.example)
             run_state.further_optimizers(self.model)  # refused now, not at the first checkpoint
             start = self._restore()
         except BaseException:
-            run_folder.unlock(self.folder)
+            checkpoint_folder.unlock(self.folder)
             raise
         keras_private.start_at(self.model, start)
-        self._saver = Saver(self.folder, self.keep, self.on_error, run_folder.warn)
+        self._saver = Saver(self.folder, self.keep, self.on_error, checkpoint_folder.warn)
         self._begun, self._rest, self._saved = False, None, time.monotonic()
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -194,7 +194,7 @@ class Resume(keras.callbacks.Callback):
                 self._restore_history()
             self._saver.close()
         finally:
-            run_folder.unlock(self.folder)
+            checkpoint_folder.unlock(self.folder)
 
     def _check(self):
         """Raises `BadInput` for a `fit` that cannot go on."""
@@ -227,7 +227,7 @@ class Resume(keras.callbacks.Callback):
         """Finds and assigns the newest checkpoint; the epoch where `fit` goes on, or None."""
         self._run = run_record.record_of(self.model, self._source)
         steps = self.model.steps_per_execution
-        self._found = run_folder.newest(
+        self._found = checkpoint_folder.newest(
             self.folder, self._run, self._kept.names(), self._source, steps
         )
         if self._found is None:

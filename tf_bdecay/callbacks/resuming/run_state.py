@@ -189,8 +189,11 @@ def _copies(model, variable):
     """The values of a variable's copies, one a replica, as NumPy arrays."""
     if keras.backend.backend() != "tensorflow":
         return [np.array(keras.ops.convert_to_numpy(variable.value))]
-    local = model.distribute_strategy.experimental_local_results
-    return [np.array(copy.numpy()) for copy in local(variable.value)]
+    from tf_bdecay.distribution import strategies
+
+    return [
+        np.array(copy.numpy()) for copy in strategies.copies(model.distribute_strategy, variable)
+    ]
 
 
 def _assign_copies(model, variable, values):
@@ -198,11 +201,10 @@ def _assign_copies(model, variable, values):
     if keras.backend.backend() != "tensorflow":
         variable.assign(values[0] if len(values) == 1 else values.sum(axis=0))
         return
-    copies = model.distribute_strategy.experimental_local_results(variable.value)
-    if len(copies) != len(values):
-        total = values.sum(axis=0)
-        values = [total, *(np.zeros_like(total) for _ in copies[1:])]
-    for copy, value in zip(copies, values, strict=True):
+    from tf_bdecay.distribution import strategies
+
+    copies = strategies.copies(model.distribute_strategy, variable)
+    for copy, value in zip(copies, strategies.shared_out(values, len(copies)), strict=True):
         copy.assign(value)
 
 

@@ -24,9 +24,8 @@ def snapshot(model):
     strategy, labelled = model.distribute_strategy, labelled_of(model)
     if strategies.is_multi_worker(strategy):
         return _gathered(strategy, labelled)
-    local = strategy.experimental_local_results
     return {
-        label: np.stack([np.array(copy.numpy()) for copy in local(variable.value)])
+        label: np.stack([copy.numpy() for copy in strategies.copies(strategy, variable)])
         for label, variable in labelled.items()
     }
 
@@ -41,15 +40,12 @@ def assign(model, metrics):
         metrics: from `snapshot`.
     """
     strategy = model.distribute_strategy
-    local, replicas = strategy.experimental_local_results, strategy.num_replicas_in_sync
+    replicas = strategy.num_replicas_in_sync
     shared = strategies.is_multi_worker(strategy)
     own = sharding.own_replicas(strategy) if shared else range(replicas)
     for label, variable in labelled_of(model).items():
-        values = metrics[label]
-        if len(values) != replicas:
-            total = values.sum(axis=0)
-            values = [total, *(np.zeros_like(total) for _ in range(replicas - 1))]
-        for copy, index in zip(local(variable.value), own, strict=True):
+        values = strategies.shared_out(metrics[label], replicas)
+        for copy, index in zip(strategies.copies(strategy, variable), own, strict=True):
             copy.assign(values[index])
 
 

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from keras import tree
 
-from tf_bdecay.batch_checks import divided, first_tensor
+from tf_bdecay.batch_checks import first_tensor, in_micro_batches
 from tf_bdecay.batches import check_divides
 from tf_bdecay.errors import check_count, require
 from tf_bdecay.frameworks import keras_private
@@ -144,7 +144,7 @@ def accumulated(trainer, data, size, steps=None, squares=False):
     keras_private.build_loss(trainer, *data[1:])  # no variable can be made in the loop
     variables = trainer.trainable_variables
     averaged, kept, chained = _kinds_of_state(trainer)
-    whole, data = data, tree.map_structure(lambda t: _in_micro_batches(t, size), data)
+    whole, data = data, in_micro_batches(data, size)
     first = first_tensor(data)
     count = first.shape[0] or tf.shape(first)[0]
     shares, masks = loss_shares(trainer, whole, size, count)
@@ -248,14 +248,3 @@ def _in_one(array):
 
 def _wide(dtype):
     return "float64" if dtype == "float64" else "float32"
-
-
-def _in_micro_batches(tensor, size):
-    """[K size, ...] as [K, size, ...]."""
-    if tensor is None:
-        return None
-    tensor = tf.convert_to_tensor(tensor)
-    batch, rest = tensor.shape[0], tensor.shape[1:]
-    tensor = divided(tensor, {"micro_batch_size": size}, "the batch of a replica")
-    cut = tf.reshape(tensor, tf.concat([[-1, size], tf.shape(tensor)[1:]], 0))
-    return tf.ensure_shape(cut, [batch and batch // size, size, *rest])

@@ -1,11 +1,9 @@
 """The folder of a run: one process at a time, the newest checkpoint that can be read."""
 
-import types
-
 import numpy as np
 import pytest
 
-from tf_bdecay.callbacks.resuming import run_folder
+from tf_bdecay.callbacks.resuming import checkpoint_folder
 from tf_bdecay.errors import BadInput
 from tf_bdecay.storage import checkpoints
 
@@ -38,7 +36,7 @@ def written(folder, **changes):
 
 
 def newest(folder, run=RUN, names=(), at_once=1):
-    return run_folder.newest(folder, run, list(names), Source(), at_once)
+    return checkpoint_folder.newest(folder, run, list(names), Source(), at_once)
 
 
 def test_the_newest_is_read(tmp_path):
@@ -75,11 +73,11 @@ def test_other_versions_are_warned_of(tmp_path):
 
 def test_a_lock_of_this_process_is_taken_over_and_let_go(tmp_path):
     folder = tmp_path / "a" / "b"
-    run_folder.lock(folder)
-    run_folder.lock(folder)
+    checkpoint_folder.lock(folder)
+    checkpoint_folder.lock(folder)
     assert folder.is_dir()
-    run_folder.unlock(folder)
-    run_folder.unlock(folder)
+    checkpoint_folder.unlock(folder)
+    checkpoint_folder.unlock(folder)
     with checkpoints_locked(folder):
         pass
 
@@ -93,10 +91,9 @@ def checkpoints_locked(folder):
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="`folder` of Resume cannot be used"):
-        run_folder.lock(tmp_path / "file" / "inside")
+        checkpoint_folder.lock(tmp_path / "file" / "inside")
 
 
 def test_warnings_are_sentences():
     with pytest.warns(UserWarning, match="^said$"):
-        run_folder.warn("said")
-    assert isinstance(run_folder, types.ModuleType)
+        checkpoint_folder.warn("said")
