@@ -112,18 +112,3 @@ def test_a_file_system_without_locks_is_not_in_use(tmp_path, monkeypatch, number
     with files.locked(tmp_path, "x is in use", warnings.append):
         pass
     assert len(warnings) == 1 and "cannot be locked (No locks here)" in warnings[0]
-
-
-def test_a_new_folder_is_one_that_can_be_made_or_is_empty(tmp_path):
-    (tmp_path / "full" / "inner").mkdir(parents=True)
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "file").write_text("")
-    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
-    for path in (tmp_path / "a" / "b", tmp_path / "empty", str(tmp_path / "c")):
-        files.check_new_folder("--export", path)
-    wrong = ("", "x" * 5000, *(tmp_path / n for n in ("full", "file", "file/a", "dangling")))
-    for path in wrong:
-        with pytest.raises(BadInput, match="--export=.*must be a new or empty folder") as caught:
-            files.check_new_folder("--export", path)
-        assert len(str(caught.value)) < 600
-    assert not (tmp_path / "a").exists()

@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from tf_bdecay.errors import BadInput
-from tf_bdecay.storage.paths import local
+from tf_bdecay.storage.paths import check_can_write, check_new_folder, local
 
 pytestmark = pytest.mark.any_backend
 
@@ -24,3 +24,27 @@ def test_an_address_is_refused(path):
         local("--out", path)
     assert str(caught.value).startswith("--out must be a path on this machine")
     assert str(caught.value).endswith(f"Received: {path}")
+
+
+def test_a_new_folder_is_one_that_can_be_made_or_is_empty(tmp_path):
+    (tmp_path / "full" / "inner").mkdir(parents=True)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    for path in (tmp_path / "a" / "b", tmp_path / "empty", str(tmp_path / "c")):
+        check_new_folder("--export", path)
+    wrong = ("", "x" * 5000, *(tmp_path / n for n in ("full", "file", "file/a", "dangling")))
+    for path in wrong:
+        with pytest.raises(BadInput, match="--export=.*must be a new or empty folder") as caught:
+            check_new_folder("--export", path)
+        assert len(str(caught.value)) < 600
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_file_that_cannot_be_written_is_named_before_the_work(tmp_path):
+    check_can_write("--out", tmp_path / "a.png")
+    assert not any(tmp_path.iterdir())
+    with pytest.raises(BadInput, match="--out=.* is a folder: name a file"):
+        check_can_write("--out", tmp_path)
+    with pytest.raises(BadInput, match="--out=.*cannot be written .*No such file"):
+        check_can_write("--out", tmp_path / "missing" / "a.png")

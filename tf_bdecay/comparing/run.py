@@ -8,8 +8,8 @@ from rich.table import Table
 
 from tf_bdecay.comparing import picture, runs
 from tf_bdecay.errors import require
-from tf_bdecay.storage.files import atomic_write, check_can_write
-from tf_bdecay.storage.paths import local
+from tf_bdecay.storage.files import atomic_write
+from tf_bdecay.storage.paths import check_can_write, local
 from tf_bdecay.terminal import flag_reading, outcome, streams
 from tf_bdecay.terminal.figures import save_picture
 from tf_bdecay.terminal.flag_reading import TRACEBACK, Flag

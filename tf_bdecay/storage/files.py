@@ -38,48 +38,6 @@ def atomic_write(path, write):
     fsync_folder(path.parent)
 
 
-def check_can_write(flag, path):
-    """Raises `BadInput` unless `atomic_write` can make a file; for before the work that it is of.
-
-    Args:
-        flag: that has the path, for the message: "--out".
-        path: the file's.
-    """
-    path = pathlib.Path(path)
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        require(not path.is_dir(), f"{flag}={path} is a folder: name a file.")
-        aside.touch()
-        aside.unlink()
-    except OSError as error:
-        raise BadInput(
-            f"{flag}={shown(str(path))[1:-1]} cannot be written ({error.strerror}): name a file in "
-            "a folder that is there and can be written to."
-        ) from error
-
-
-def check_new_folder(flag, path):
-    """Raises `BadInput` unless a folder can be made at a path, or an empty one is there.
-
-    Args:
-        flag: that has the path, for the message: "--export".
-        path: the folder's.
-    """
-    try:
-        existing = folder = pathlib.Path(os.path.abspath(path))
-        free = not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir()))
-        while free and not existing.exists():
-            existing = existing.parent
-        right = str(path) and free and existing.is_dir() and os.access(existing, os.W_OK)
-    except (OSError, ValueError):  # no name of a folder, or no permission
-        right = False
-    require(
-        right,
-        f"{flag}={shown(str(path), 300)[1:-1]} must be a new or empty folder, in one that can be "
-        "written to.",
-    )
-
-
 def atomic_append(path, content, create=False):
     """Appends to a file and brings it to the disk; where that fails, the file is as it was.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tf_bdecay import data
 from tf_bdecay.data.augment import standardise
-from tf_bdecay.storage import files
+from tf_bdecay.storage import paths
 from tf_bdecay.training.building import saved
 from tf_bdecay.training.run_folder import pictures
 
@@ -37,7 +37,7 @@ def export(file, images, path):
         BadInput: the folder is not free.
         RuntimeError: the exported network gives something else.
     """
-    files.check_new_folder("--export", path)
+    paths.check_new_folder("--export", path)
     import tensorflow as tf
 
     model = saved.load(file)

@@ -6,7 +6,7 @@ from tf_bdecay.distribution import cluster as clusters
 from tf_bdecay.distribution import workers
 from tf_bdecay.frameworks import extras, quirks
 from tf_bdecay.planning import machine, worth
-from tf_bdecay.storage import files
+from tf_bdecay.storage import paths
 from tf_bdecay.terminal import flag_reading, outcome, streams
 from tf_bdecay.training.building import initial
 from tf_bdecay.training.config import checks, config_file, keys
@@ -107,7 +107,7 @@ class _Command:
         """
         options, workdir, source = self.options, None, None
         if options.export is not None:
-            files.check_new_folder("--export", options.export)
+            paths.check_new_folder("--export", options.export)
         asks_no_run = options.dry_run and not options.names_workdir
         if not asks_no_run and not (options.eval_only and options.init_from is not None):
             flat = flatten(options.config)
