@@ -32,7 +32,7 @@ def local(name, path):
 
 
 def check_can_write(flag, path):
-    """Raises `BadInput` unless a file can be made at a path; to be called before the work whose result it takes.
+    """Raises `BadInput` unless a file can be made at a path: called before the long work.
 
     Args:
         flag: that has the path, for the message: "--out".
