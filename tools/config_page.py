@@ -8,12 +8,12 @@ PATH = pathlib.Path(__file__).resolve().parents[1] / "docs" / "config.md"
 _TEXT = """\
 # The keys of a config
 
-Every key that `--config.KEY=VALUE` sets, with the default that a config file starts from. Where
-that is unset, `unset` is a value, too: `--config.learning_rate.peak=unset`. A key that another
-leaves without effect is refused on the command line. Made from the table in
-`tf_bdecay/training/config/key_table.py` by `python tools/config_page.py`.
+`--config.KEY=VALUE` sets a key; this page lists all keys with their defaults. A key whose default
+is `unset` can be set back to it, as in `--config.learning_rate.peak=unset`. A key that has no
+effect, because of the value of another, is refused on the command line. This page is made from the
+table in `tf_bdecay/training/config/key_table.py` by `python tools/config_page.py`.
 
-| key | default | right | meaning | the paper, or [method.md](method.md) | only with |
+| key | default | allowed values | meaning | in the paper or [method.md](method.md) | applies to |
 |---|---|---|---|---|---|
 {rows}
 """
