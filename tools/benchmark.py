@@ -1,12 +1,12 @@
-"""Measures speed as ratios side by side in one run.
+"""Measures speed as ratios of alternatives that take turns in one run.
 
     python tools/benchmark.py optimizer
     python tools/benchmark.py optimizer --problems=tiny --repeats=50 --json=optimizer.json
     python tools/benchmark.py all --document=docs/performance.md
 
-Benchmarks: optimizer, ghost_batch_norm, train_step, input, sharpness, startup; all is all of them,
-in half an hour. Nothing else should run on the machine meanwhile. With KERAS_BACKEND=jax, the first
-three run under JAX, on a GPU where there is one, and are all.
+The benchmarks are optimizer, ghost_batch_norm, train_step, input, sharpness and startup; `all` runs
+every one of them, in half an hour. Nothing else should run on the machine meanwhile. With
+KERAS_BACKEND=jax the first three run under JAX, on a GPU if there is one, and `all` means these.
 """
 
 import importlib
@@ -29,7 +29,7 @@ from tf_bdecay.errors import require, unknown
 from tf_bdecay.frameworks import quirks
 from tools import commands
 
-# By name, and whether it runs under Keras' JAX backend too.
+# Each benchmark, and whether it also runs under Keras' JAX backend.
 BENCHMARKS = {
     "optimizer": True,
     "ghost_batch_norm": True,
@@ -39,14 +39,16 @@ BENCHMARKS = {
     "startup": False,
 }
 
-_PROBLEMS = flags.DEFINE_list("problems", None, "Which problems; all by default.")
-_REPEATS = flags.DEFINE_integer("repeats", 20, "Timed calls of each alternative.", lower_bound=1)
-_JSON = flags.DEFINE_string("json", None, "A file to write the figures to, beside the table.")
-_DOCUMENT = flags.DEFINE_string("document", None, "A page to write; its JSON comes beside it.")
+_PROBLEMS = flags.DEFINE_list("problems", None, "Problems to run, by name; all by default.")
+_REPEATS = flags.DEFINE_integer(
+    "repeats", 20, "Timed calls of each alternative; slow benchmarks make fewer.", lower_bound=1
+)
+_JSON = flags.DEFINE_string("json", None, "File to write the figures to, in addition to the table.")
+_DOCUMENT = flags.DEFINE_string("document", None, "Page to write, with its JSON file beside it.")
 _ADDONS = flags.DEFINE_string(
     "addons_python",
     None,
-    "optimizer: Python of an environment with TensorFlow Addons (make parity).",
+    "For the benchmark optimizer: Python of an environment with TensorFlow Addons (make parity).",
 )
 
 
@@ -66,7 +68,7 @@ def main(rest):
     for name in names:
         require(
             not jax or BENCHMARKS[name],
-            f"The benchmark {name} is TensorFlow's: leave out KERAS_BACKEND=jax. Under JAX run "
+            f"The benchmark {name} needs TensorFlow: leave out KERAS_BACKEND=jax. Under JAX, run "
             f"{', '.join(name for name, both in BENCHMARKS.items() if both)} or all.",
         )
     for flag in (_JSON, _DOCUMENT):
@@ -75,7 +77,7 @@ def main(rest):
     if _ADDONS.value is not None:
         require(
             os.access(_ADDONS.value, os.X_OK) and "optimizer" in names,
-            "--addons_python must be a Python that can be run, and is for the benchmark optimizer. "
+            "--addons_python must be a Python that can be run, and needs the benchmark optimizer. "
             f"Received: {_ADDONS.value!r}",
         )
     with quirks.silent_stderr():
@@ -98,12 +100,12 @@ def main(rest):
             rows = _measured(module, name, problem) if alone else _measured_apart(name, problem)
             failed += [f"{name} {problem}"] if rows is None else []
             sections[name][1].extend(rows or ())
-            # What is measured is not lost to a later error.
+            # Written after every problem, so that a later error loses no measurement.
             _write(document, sections, modules, command)
     goals = _goals(document, sections, modules)
     if goals:
         document.print_goals(goals)
-    require(not failed, f"These ended early, for reasons above: {', '.join(failed)}.")
+    require(not failed, f"These problems ended early, for the reasons above: {', '.join(failed)}.")
 
 
 def _measured(module, name, problem):
@@ -116,7 +118,7 @@ def _measured(module, name, problem):
 
 
 def _measured_apart(name, problem):
-    """The rows of a process of its own: what one problem leaves in memory slows no other down."""
+    """Measures a problem in its own process, so that its leftovers in memory slow no other."""
     from tools.benchmarks import timing
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,1 +1,1 @@
-"""One module a benchmark; each has `run(options) -> list of Row`."""
+"""One module per benchmark; each has `PROBLEMS` and `run(problems, repeats) -> list of Row`."""

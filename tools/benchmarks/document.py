@@ -1,4 +1,4 @@
-"""Writes the rows of a run as a page and as JSON."""
+"""Writes the rows of a run to a page and to JSON."""
 
 import contextlib
 import dataclasses
@@ -19,9 +19,10 @@ _INTRODUCTION = """\
 # Performance
 
 This page is made by `{command}`; the figures
-are in `{json}` beside it. All alternatives of a problem take turns in one run: compare
-ratios, not milliseconds of another run or machine. The first alternative of a problem is the
-reference, of ratio 1. "First s" is the first call, with tracing and compiling.
+are in `{json}` beside it. The alternatives of a problem take turns in one run, so compare
+their ratios, and not milliseconds across runs or machines. The first alternative of a problem is
+the reference, with ratio 1. "First s" is the time of the first call in seconds, which includes
+tracing and compiling.
 
 {machine}
 """
@@ -36,10 +37,10 @@ def write(path, sections, goals, command):
     """Writes the page and, beside it, the JSON.
 
     Args:
-        path: of the page.
+        path: where the page goes.
         sections: dict of a benchmark's name to (its module's docstring, rows).
         goals: list of (`Goal`, ratio), which may be empty.
-        command: what was run.
+        command: the command that was run.
     """
     path = pathlib.Path(path)
     json_path = path.with_suffix(".json")
@@ -55,7 +56,7 @@ def write(path, sections, goals, command):
 
 
 def write_json(path, rows):
-    """Writes rows as JSON, with what they were measured on."""
+    """Writes rows as JSON, with the machine and versions they were measured on."""
     figures = {"machine": _machine(), "rows": [dataclasses.asdict(row) for row in rows]}
     pathlib.Path(path).write_text(json.dumps(figures, indent=1) + "\n")
 
@@ -74,13 +75,13 @@ def _lines(goals):
 
 
 def goals_of(module, rows):
-    """Pairs of a module's goals and their ratios among rows, where both sides were measured."""
+    """A module's goals of which both sides were measured, each paired with its ratio."""
     found = [(goal, goal.ratio(rows)) for goal in getattr(module, "GOALS", ())]
     return [(goal, ratio) for goal, ratio in found if ratio is not None]
 
 
 def print_goals(goals):
-    """Prints goals and what was measured."""
+    """Prints the goals and the measured ratios."""
     from rich.console import Console
     from rich.table import Table
 

@@ -1,4 +1,4 @@
-"""Ghost batch normalization, forward and backward, beside Keras' BatchNormalization."""
+"""Ghost batch normalization, forward and backward, compared with Keras' BatchNormalization."""
 
 import keras
 
@@ -6,13 +6,13 @@ from tf_bdecay.layers import GhostBatchNormalization, normalize
 from tools.benchmarks.timing import Goal, interleave
 
 GHOST = 32
-# Examples (8, 64 and 256 ghost batches), height and width, channels.
+# (batch size, height and width, channels); the batches are 8, 64 and 256 ghost batches.
 PROBLEMS = {
     "8x32": (256, 32, 64),
     "64x32": (2048, 16, 64),
     "256x32": (8192, 8, 64),
 }
-if keras.backend.backend() == "jax":  # an accelerator's
+if keras.backend.backend() == "jax":  # large enough for an accelerator
     PROBLEMS["256x32_large"] = (8192, 16, 64)
 _KERAS, _FUSED = "keras.layers.BatchNormalization", "TensorFlow's fused op, whole batch"
 _OURS, _CLOSED = "GhostBatchNormalization", "its closed form"

@@ -1,8 +1,8 @@
-"""Training batches a host makes: images a second of `training_batches` beside what others write.
+"""Training batches made by the host: images per second of `training_batches` and of alternatives.
 
-The images are random, as many and as large as CIFAR's, in memory; pictures are JPEGs in files.
-What is timed is the making of batches while nobody else wants the host: a stream is drained until
-it is behind, then timed, then closed, so that batches made ahead count for nobody.
+The images are random, held in memory, and as many and as large as CIFAR's; pictures are JPEGs in
+files. Nothing else uses the host while batches are made. A stream is first drained of the batches
+that it made ahead, then timed, then closed, so that no alternative gains from batches made ahead.
 """
 
 import os
@@ -18,14 +18,14 @@ from tools.benchmarks import pictures
 from tools.benchmarks.timing import rows_of
 
 PROBLEMS = {"batch256": 256, "batch8192": 8192, "pictures": 64}
-MOST = 8  # repeats: image by image takes seconds
+MOST = 8  # repeats at most: a call of "image by image" takes seconds
 COUNT, SHAPE = 50_000, (32, 32, 3)
 MEAN, DEVIATION = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # CIFAR-10's
 PADDING = 4
-SHUFFLED = 10_000  # images in the buffer of those who shuffle by one
+SHUFFLED = 10_000  # images in the shuffle buffer of the `tf.data` alternatives
 CORES = os.cpu_count()
-LEAST = 32_768  # images of a timed call
-LEAST_PICTURES = 256
+LEAST = 32_768  # images in a timed call, at least
+LEAST_PICTURES = 256  # pictures in a timed call, at least
 
 
 def run(problems, repeats):
@@ -39,7 +39,7 @@ def run(problems, repeats):
         if problem == "pictures":
             rows += _of_pictures(batch, min(repeats, MOST))
             continue
-        # As many batches as are made side by side, or more, so that a call ends with none ahead.
+        # At least as many as are made in parallel, so that a call outlasts batches begun before it.
         batches = max(-(-LEAST // batch), CORES)
         name = f"{batches * batch:,} images of 32x32x3, batch {batch:,}"
         rows += _interleave(
@@ -49,7 +49,7 @@ def run(problems, repeats):
 
 
 def _of_pictures(batch, repeats):
-    """Rows of pictures in files; the reference is Keras' own data set and layers."""
+    """Rows for pictures in files; the reference is Keras' own data set and layers."""
     batches = max(LEAST_PICTURES // batch, CORES)
     name = f"{batches * batch} JPEGs of 500x375 to {pictures.SIZE}x{pictures.SIZE}, batch {batch}"
     with tempfile.TemporaryDirectory() as folder:
@@ -97,7 +97,7 @@ def _image_by_image(images, labels, batch):
 
 
 def _keras_layers(images, labels, batch):
-    # Not RandomCrop: it cuts all images of a batch at one place.
+    # Not RandomCrop, which crops all images of a batch at the same place.
     share = PADDING / SHAPE[0]
     layers = keras.Sequential(
         [
@@ -136,7 +136,7 @@ def _gathered(images, labels, batch):
 
 
 def _interleave(problem, streams, batches, batch, repeats):
-    """As `timing.interleave`; a call makes `batches` batches of a stream that is behind."""
+    """Like `timing.interleave`; a call makes `batches` batches of a drained stream."""
     first = {name: _first(stream) for name, stream in streams.items()}
     times = {name: [] for name in streams}
     for _ in range(repeats):
@@ -157,7 +157,7 @@ def _first(stream):
 
 def _seconds(stream, batches):
     iterator = iter(stream)
-    for _ in range(CORES + 3):  # those made side by side, and those made ahead
+    for _ in range(CORES + 3):  # drains the batches made in parallel and those made ahead
         next(iterator)
     start = time.perf_counter()
     for _ in range(batches):

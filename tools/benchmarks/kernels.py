@@ -1,20 +1,20 @@
-"""How many operations an update is: TensorFlow's, and those of the code that XLA made."""
+"""Counts the operations of an update, in TensorFlow's graph and in the code that XLA compiles."""
 
 import re
 
-# No work of their own.
+# Operations that do no work of their own.
 _NOTHING = {"Const", "Placeholder", "NoOp", "Identity", "IdentityN", "ReadVariableOp"}
 _HLO_NOTHING = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast"}
 
 
 def count(update):
-    """Operations of a traced update.
+    """Counts the operations of a traced update.
 
     Args:
-        update: the tf.function, traced, without arguments.
+        update: a traced `tf.function` without arguments.
 
     Returns:
-        Dict of name to count.
+        Dict of the kind of operation to its count.
     """
     if update._jit_compile:
         return {
@@ -28,7 +28,7 @@ def count(update):
 
 
 def _operations(graph):
-    """Kinds of all operations of a graph and of those that it calls; what XLA compiles is one."""
+    """Types of all operations of a graph and of those it calls; an XLA call counts as one."""
     found = []
     for operation in graph.get_operations():
         if operation.type in _NOTHING:
@@ -36,7 +36,7 @@ def _operations(graph):
         attribute = {
             "PartitionedCall": "f",
             "StatefulPartitionedCall": "f",
-            "If": "then_branch",  # an update that is not skipped
+            "If": "then_branch",  # the branch of an update that is not skipped
             "StatelessIf": "then_branch",
         }.get(operation.type)
         if attribute is None:
@@ -51,9 +51,9 @@ def _operations(graph):
 
 
 def instructions(text):
-    """Instructions of optimized HLO that run by themselves, each of which is one kernel.
+    """Counts the instructions of optimized HLO that run by themselves, each as one kernel.
 
-    What a fusion, a reduction or a scatter calls is part of it, not instructions of its own.
+    What a fusion, a reduction or a scatter calls is part of that instruction and not counted.
     """
     parts = set(re.findall(r"(?:calls|to_apply)=%?([\w.\-]+)", text))
     kernels = 0

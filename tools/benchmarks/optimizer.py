@@ -1,8 +1,9 @@
-"""One update of all variables: ours beside the optimizers of Keras, TensorFlow Addons and optax.
+"""One update of all variables, compared with the optimizers of Keras, TensorFlow Addons and optax.
 
-`B/parameter` is the time of an update in bytes a parameter at the speed at which this run copied
-parameters (read and written once: 8). Addons' LAMB decays inside as ours does; it and optax run in
-processes of their own, optax.lamb under JAX.
+`B/parameter` expresses the time of an update in bytes per parameter, at the speed at which this run
+copied the parameters (a copy reads and writes each once: 8 bytes). Addons' LAMB applies the decay
+inside the trust ratio, as ours does. Addons and optax run in processes of their own, and optax.lamb
+runs under JAX.
 """
 
 import gc
@@ -25,7 +26,7 @@ _PLAIN = "tf_bdecay.Lamb, adaptive, without XLA"
 
 
 def _name(problem):
-    """With what an update's time grows with."""
+    """The problem with its number of variables and parameters, which determine the time."""
     shapes = variables.LISTS[problem]()
     millions = variables.parameters(shapes) / 1e6
     return f"{problem}: {len(shapes):,} variables, {millions:.3g} M parameters"
@@ -40,8 +41,8 @@ GOALS = (
     Goal("adaptive / fixed beta decay, ResNet50", _RESNET50, _OURS, _FIXED, 1.02),
     Goal("without XLA, ResNet50, graph", _RESNET50, _PLAIN, _LAMB, 1.15),
 )
-# XLA takes many minutes over Keras' separate updates of so many variables, and three optimizers'
-# state is what 16 GB hold of BERT-large.
+# Which alternatives run: XLA needs many minutes to compile Keras' separate updates of 1,000
+# variables, and 16 GB hold the state of no more than three optimizers for BERT-large.
 _ONLY = {
     "tiny": lambda name: "keras" not in name or "graph" in name,
     "bert_large": lambda name: name in (_LAMB, _OURS) or "copy" in name,
@@ -84,7 +85,7 @@ def _cases(problem, shapes, addons_python):
     for name, other in others.items():
         if other and wanted(name):
             peer, python = other
-            lazy = {"TF_BDECAY_LAZY_IMPORT": "1"}  # Addons' environment has no Keras 3
+            lazy = {"TF_BDECAY_LAZY_IMPORT": "1"}  # the environment of Addons has no Keras 3
             cases[name] = Case("peers", {"problem": problem, "peer": peer}, python, **lazy)
     if problem == "tiny" and _TENSORFLOW:
         cases["limit: to read, join, split and write"] = updates.read_and_write(shared)
@@ -93,7 +94,7 @@ def _cases(problem, shapes, addons_python):
 
 
 def _optimizers():
-    """Name to (maker, whether XLA compiles the whole)."""
+    """Dict of name to (function that makes the optimizer, whether XLA compiles the update)."""
     import tf_bdecay
 
     found = {}
@@ -116,7 +117,7 @@ def _optimizers():
 
 
 def _memory():
-    """Peak memory of three updates of ViT-B, a process each, above weights, gradients, moments."""
+    """Peak memory of three updates of ViT-B above its state, in one process per alternative."""
     rows = []
     for name in (_LAMB, _LAMB_XLA, _OURS, _PLAIN):
         case = Case("peers", {"problem": "vit_b", "peer": name, "memory": True})
@@ -129,6 +130,6 @@ def _memory():
 
 
 def case_of(problem, name):
-    """One case by its name: for a process of its own."""
+    """The case of this name, for a process of its own."""
     make, jit = _optimizers()[name]
     return updates.update(make(), *updates.variables_of(variables.LISTS[problem]()), jit)

@@ -1,4 +1,4 @@
-"""Cases that run in a process, an environment or a backend of their own."""
+"""Cases that need a process, an environment or a backend of their own."""
 
 import pathlib
 
@@ -7,7 +7,7 @@ from tools.benchmarks.processes import megabytes
 
 
 def serve_case(problem, peer, memory=False):
-    """The function that does one update: of "addons", "optax", or a case of `optimizer`."""
+    """A function that does one update by "addons", "optax", or a case of `optimizer`."""
     shapes = variables.LISTS[problem]()
     if peer == "addons":
         return _addons(shapes)
@@ -58,11 +58,13 @@ def _optax(shapes):
 
 
 def _watched(call):
-    """A call that tells the peak memory of all calls so far above what there was before the first.
+    """A call that reports the peak memory of all calls so far, above that before the first.
 
-    The allocator keeps what it once had, so that a later call shows nothing.
+    The allocator keeps the memory it once had, so a later call alone would show nothing.
     """
-    pathlib.Path("/proc/self/clear_refs").write_text("5")  # forgets the peak of building
+    pathlib.Path("/proc/self/clear_refs").write_text(
+        "5"
+    )  # resets the peak, which building has raised
     before = megabytes("VmRSS")
 
     def watched():

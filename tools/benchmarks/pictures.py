@@ -1,7 +1,7 @@
-"""Batches of pictures in files: images a second of `training_batches` beside what others write.
+"""Batches of pictures in files: `training_batches` and its alternatives, for `input`.
 
-The pictures are scikit-learn's two photographs in `COUNT` parts of about 500 x 375 pixels, saved as
-JPEGs in class folders: as large as ImageNet's. What is timed is as in `input`.
+The pictures are `COUNT` crops of scikit-learn's two photographs, saved as JPEGs in class folders.
+Each has about 500 x 375 pixels, as ImageNet's pictures have.
 """
 
 import importlib.util
@@ -21,7 +21,7 @@ MEAN, DEVIATION = picture_set.MEAN, picture_set.DEVIATION
 
 
 def write(folder):
-    """Writes the pictures, half of them of each class."""
+    """Writes the pictures, half of them in each class."""
     from PIL import Image
     from sklearn.datasets import load_sample_images
 
@@ -68,7 +68,7 @@ def _files(folder):
 
 
 def _keras(folder, batch):
-    """What Keras' guides do: every picture to one size, then crops and flips of it."""
+    """As in Keras' guides: every picture is resized to one size, then cropped and flipped."""
     layers = keras.Sequential(
         [
             keras.layers.RandomCrop(SIZE, SIZE),
@@ -88,7 +88,7 @@ def _keras(folder, batch):
 
 
 def _keras_cv(images, batch):
-    """The crops of `training_batches`, and its layer on each batch of them."""
+    """The crops of `training_batches`, with the layer of keras-cv on each batch."""
     from keras_cv import layers
 
     layer = layers.RandAugment((0, 255), augmentations_per_image=2, magnitude=MAGNITUDE)
@@ -102,7 +102,7 @@ def _keras_cv(images, batch):
 
 
 def _whole(folder, batch):
-    """The same crops as ours, of pictures that are decoded whole."""
+    """The same crops as ours, from pictures that are decoded whole."""
 
     def example(name, seed):
         pixels = tf.io.decode_jpeg(tf.io.read_file(name), channels=3)
@@ -119,7 +119,7 @@ def _whole(folder, batch):
 
 
 def _decoded(folder, batch):
-    """Reads a picture and decodes a random part of it; no pixel goes further."""
+    """Reads pictures and decodes a random part of each, and does nothing with the pixels."""
 
     def example(name, seed):
         uniforms, _ = crop_draws(0, tf.constant(0, tf.int64), seed)

@@ -1,8 +1,8 @@
-"""What a plain Keras user writes: ResNet18 on scikit-learn's digits by `fit`, without tf_bdecay.
+"""ResNet18 on scikit-learn's digits as a plain Keras user writes it, without tf_bdecay.
 
     python tools/benchmarks/plain_keras.py --width=16 --batch_size=448
 
-Trains until the end of the first update and prints that moment, in seconds since 1970.
+Trains until the first update ends, and prints the time of that end in seconds since 1970.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from sklearn.model_selection import train_test_split
 
 
 class PrintTime(keras.callbacks.Callback):
-    """Prints the time of the first update's end, and ends the training."""
+    """Prints the time at which the first update ends, and ends the process."""
 
     def on_train_batch_end(self, batch, logs=None):
         print(time.time(), flush=True)
@@ -27,7 +27,7 @@ class PrintTime(keras.callbacks.Callback):
 
 
 def main():
-    """Builds, compiles, fits."""
+    """Builds, compiles and fits the model."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--batch_size", type=int, default=448)
@@ -46,7 +46,7 @@ def main():
         optimizer=keras.optimizers.Lamb(0.01, weight_decay=0.01),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
-        jit_compile=False,  # as main.py
+        jit_compile=False,  # as in main.py
     )
     model.fit(
         x_train,
@@ -60,7 +60,7 @@ def main():
 
 
 def resnet18(shape, classes, width):
-    """ResNet18 with the CIFAR stem, as `tf_bdecay.models.resnet18(normalization="batch")`."""
+    """ResNet18 with the CIFAR stem, like `tf_bdecay.models.resnet18(normalization="batch")`."""
     inputs = keras.Input(shape)
     x = layers.ReLU()(convolve(inputs, width))
     for stage in range(4):
@@ -74,7 +74,7 @@ def resnet18(shape, classes, width):
 
 
 def convolve(x, channels, size=3, strides=1):
-    """A convolution without bias, and its batch normalization."""
+    """A convolution without bias, followed by batch normalization."""
     x = layers.Conv2D(channels, size, strides, padding="same", use_bias=False)(x)
     return layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
 

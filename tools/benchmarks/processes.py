@@ -1,7 +1,7 @@
-"""A case that runs in a process of its own, and takes its turns with the others all the same.
+"""Cases that run in a process of their own and still take turns with the others.
 
 What one case leaves behind in a process (memory, threads, compiled code) makes the next one up to
-1.7 times slower. And some peers need another environment, or another backend.
+1.7 times slower. Besides, some peers need another environment or another backend.
 """
 
 import json
@@ -19,11 +19,11 @@ class Case:
     """A function without arguments that is a call in another process.
 
     Args:
-        module: name of a module beside this one, whose `serve_case(arguments)` returns the function
-            to be called.
-        arguments: dict for it, of what JSON can hold.
-        python: the interpreter; this one's by default.
-        **environment: environment variables of the process.
+        module: name of a module beside this one, whose `serve_case(**arguments)` returns the
+            function to call.
+        arguments: dict of its arguments, which JSON must be able to hold.
+        python: the interpreter; by default the one that runs this process.
+        **environment: additional environment variables of the process.
     """
 
     def __init__(self, module, arguments, python=sys.executable, **environment):
@@ -52,18 +52,18 @@ class Case:
 
     def _answer(self):
         line = self._process.stdout.readline()
-        require(line, f"The process of a benchmark ended early: {self._name}; its words are above.")
+        require(line, f"The process of a benchmark ended early: {self._name}; its output is above.")
         return json.loads(line)
 
 
 def serve(module, arguments):
-    """Makes a module's case, and calls it once for every line that comes in; runs in the child."""
+    """Makes a module's case and calls it once per line on stdin; runs in the child process."""
     import importlib
 
     from tf_bdecay.frameworks import quirks
 
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever else is printed is no answer
+    os.dup2(2, 1)  # keeps whatever else is printed out of the answers
     with quirks.silent_stderr():
         call = importlib.import_module(f"tools.benchmarks.{module}").serve_case(
             **json.loads(arguments)
@@ -80,9 +80,9 @@ def _figures(call):
 
 
 def megabytes(key):
-    """Memory of this process: "VmRSS" now, "VmHWM" at its peak.
+    """Memory of this process in MB: "VmRSS" for now, "VmHWM" for its peak.
 
-    Not getrusage, whose peak is the parent's before the process began.
+    Not by getrusage, whose peak includes the parent's from before this process began.
     """
     status = pathlib.Path("/proc/self/status").read_text()
     return int(status.partition(f"{key}:")[2].split()[0]) / 1024

@@ -16,8 +16,8 @@ from tf_bdecay.sharpness.over_examples.network import Network
 from tools.benchmarks.timing import Goal, interleave, of_megabytes
 
 PROBLEMS = {"memory": None, "width16": (16, 64), "width64": (64, 32)}
-MOST = 6  # repeats: a turn of all takes many seconds
-TENFOLD = (1_000, 10_000)  # examples
+MOST = 6  # repeats at most: a turn of all cases takes many seconds
+TENFOLD = (1_000, 10_000)  # examples over which memory is compared
 _GRADIENT, _PER_EXAMPLE = "gradient", "C, per example"
 
 
@@ -85,14 +85,14 @@ def _cases(width, batch):
 def _call(model, network, x, y, weights, kernel, arguments):
     function = network.traced(kernel)
 
-    def call(model=model):  # the network refers to it weakly
+    def call(model=model):  # keeps the model alive, to which the network has a weak reference
         tf.nest.map_structure(lambda t: t.numpy(), function(x, y, weights, *arguments)[0])
 
     return call
 
 
 def _memory():
-    """Peak memory of a process, while C is measured over ten times the examples."""
+    """Peak memory of the process when C is measured over ten times as many examples."""
     model = tf_bdecay.models.resnet18(width=16)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     rows = []

@@ -1,7 +1,7 @@
-"""From the start of a process to the end of its first update: main.py beside plain Keras.
+"""Time from the start of a process to the end of its first update: main.py and plain Keras.
 
-The processes are fresh and take turns. The first update of main.py ends at the wall time of its
-TensorBoard event; what the run does after it is cut off.
+Every call starts a fresh process, and the alternatives take turns. The first update of main.py ends
+at the wall time of its TensorBoard event; the run is killed once that event is on the disk.
 """
 
 import pathlib
@@ -15,9 +15,9 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from tf_bdecay.errors import require
 from tools.benchmarks.timing import rows_of
 
-PROBLEMS = {"digits": 16, "digits_width64": 64}  # width of ResNet18; data and batch are the digits'
+PROBLEMS = {"digits": 16, "digits_width64": 64}  # width of ResNet18
 BATCH = 448
-MOST = 2  # repeats: a process takes up to half a minute
+MOST = 2  # repeats at most: a process takes up to half a minute
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -32,7 +32,7 @@ def run(problems, repeats):
 
 
 def _cases(width):
-    """Functions that start a process, and return the seconds from its start to what is asked."""
+    """Functions that start a process and return the seconds from its start to the measured end."""
     config = [
         "main.py",
         "--config=configs/digits_resnet18.py",
@@ -64,7 +64,7 @@ def _until_first_update(arguments):
     with tempfile.TemporaryDirectory() as folder:
         workdir = pathlib.Path(folder) / "run"
         start = time.time()
-        # A checkpoint after each update brings its event to the disk.
+        # Saving a checkpoint after each update flushes its event to the disk.
         process = _start(
             [
                 *arguments,
@@ -90,7 +90,7 @@ def _until_first_update(arguments):
 
 
 def _first_update(folder):
-    """The wall time at which the first update's event was made, or None."""
+    """The wall time of the first update's event; None if it is not on the disk yet."""
     for path in sorted(folder.glob("events.out.tfevents.*")):
         for event in EventFileLoader(str(path)).Load():
             if event.step == 1:
@@ -119,7 +119,7 @@ def _start(arguments):
 
 
 def _interleave(problem, cases, repeats):
-    """As `timing.interleave`, of cases that time themselves."""
+    """Like `timing.interleave`, for cases that time themselves."""
     first = {name: case() for name, case in cases.items()}
     times = {name: [] for name in cases}
     for _ in range(repeats):

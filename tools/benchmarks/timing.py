@@ -1,7 +1,7 @@
-"""Interleaved timing of alternatives, and a table that starts with the ratios.
+"""Times alternatives in turns, and prints a table of ratios.
 
-Machines are noisy and drift, so alternatives take turns, one call each, and what is reported is the
-ratio of medians within that one run.
+Machines are noisy and drift. Alternatives therefore take turns, one call each, and the table has
+the ratios of their medians within one run.
 """
 
 import dataclasses
@@ -16,12 +16,12 @@ class Row:
 
     Attributes:
         problem: what was computed.
-        name: which alternative computed it.
+        name: the alternative that computed it.
         ratio: its median over that of the reference, the first alternative.
-        median_ms, low_ms, high_ms: median and quartiles of a call, in milliseconds; None where
-            `figures` tell what the ratio is of.
-        first_s: the first call, tracing and compiling included, in seconds; or None.
-        figures: dict of what else was measured, by name.
+        median_ms, low_ms, high_ms: median and quartiles of a call, in milliseconds; None where the
+            ratio is of something in `figures` instead.
+        first_s: time of the first call in seconds, including tracing and compiling; or None.
+        figures: dict of other measurements, by name.
     """
 
     problem: str
@@ -36,14 +36,14 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Goal:
-    """What a ratio of two alternatives of one problem ought to be.
+    """The largest ratio that two alternatives of one problem should have.
 
     Attributes:
         what: the goal in words.
         problem: the problem's name.
         ours, peer: names of the alternatives, numerator and denominator.
-        at_most: the goal.
-        of: "median_ms" or "first_s".
+        at_most: the largest ratio that meets the goal.
+        of: the time that is compared, "median_ms" or "first_s".
     """
 
     what: str
@@ -54,7 +54,7 @@ class Goal:
     of: str = "median_ms"
 
     def ratio(self, rows):
-        """The ratio among rows of one run; None where one of the two was not measured."""
+        """The ratio in the rows of one run; None if one of the two was not measured."""
         found = {row.name: getattr(row, self.of) for row in rows if row.problem == self.problem}
         if self.ours in found and self.peer in found:
             return found[self.ours] / found[self.peer]
@@ -68,7 +68,7 @@ def interleave(problem, cases, repeats):
         problem: name for the table.
         cases: dict of name to a function without arguments that returns when its work is done;
             the first is the reference.
-        repeats: number of timed calls of each, after the first two.
+        repeats: number of timed calls of each case, after its first two calls.
 
     Returns:
         List of `Row`, in the order of the cases.
@@ -88,9 +88,9 @@ def rows_of(problem, first, times, figures=None):
     """A `Row` for each alternative; the first is the reference.
 
     Args:
-        problem: of the rows.
+        problem: name of the problem.
         first: dict of name to the seconds of the first call.
-        times: dict of name to a list of the seconds of the others.
+        times: dict of name to a list of the seconds of the timed calls.
         figures: dict of name to a row's `figures`; none by default.
     """
     reference = np.median(next(iter(times.values())))
@@ -111,8 +111,8 @@ def of_megabytes(problem, name, peak, before):
     """A `Row` of peak memory.
 
     Args:
-        problem, name: of the row.
-        peak: in MB.
+        problem, name: the row's problem and alternative.
+        peak: peak memory in MB.
         before: the rows of this problem so far; the first is the reference.
     """
     reference = before[0].figures["MB"] if before else peak
@@ -152,7 +152,7 @@ def print_table(rows):
         table.add_column(name, justify="right" if number else "left", no_wrap=number)
     for row in rows:
         table.add_row(*cells(row))
-    Console(width=160).print(table)  # names in full, whatever the terminal
+    Console(width=160).print(table)  # wide enough for full names, whatever the terminal
 
 
 def seconds(call):

@@ -1,8 +1,9 @@
-"""Whole updates of ResNet18 by `fit`: ours beside plain Keras with its normalization and its Lamb.
+"""Whole updates of ResNet18 in `fit`, compared with plain Keras (BatchNormalization and Lamb).
 
-A call is 10 updates, of which ours write one summary; the first is one update. Every case runs in a
-process of its own, on one batch that is in memory. Under JAX the batches are an accelerator's, and
-ours write no summaries, which are TensorFlow's.
+A call is 10 updates, for which ours writes one summary. The first call is one update, or one host
+call where that is 10 updates. Every case runs in a process of its own, on one batch that stays in
+memory. Under JAX the batches are sized for an accelerator, and ours writes no summaries, because
+these need TensorFlow.
 """
 
 import functools
@@ -17,7 +18,7 @@ from tools.benchmarks.processes import Case
 from tools.benchmarks.timing import Goal, interleave
 
 _JAX = keras.backend.backend() == "jax"
-# Width, examples, dtype policy, and the number of timed calls at most.
+# (width, batch size, dtype policy, number of timed calls at most)
 PROBLEMS = {"width16": (16, 256, "float32", 4), "width64": (64, 128, "float32", 2)}
 if _JAX:
     PROBLEMS = {
@@ -69,7 +70,7 @@ def run(problems, repeats):
 
 
 def serve_case(width, batch, policy, ours, silent=False, jit=False, steps=1):
-    """A function whose call lets a `fit` that runs in a thread do its next updates."""
+    """A function that lets a `fit`, which runs in a thread, do its next updates."""
     keras.config.set_dtype_policy(policy)
     gate = _Gate(steps)
     compiled = {
@@ -92,7 +93,7 @@ def serve_case(width, batch, policy, ours, silent=False, jit=False, steps=1):
 
 
 def _endless(batch):
-    """One batch again and again, as `fit` takes it without copying it."""
+    """One batch over and over, in a form that `fit` takes without copying it."""
     images = keras.random.uniform((batch, 32, 32, 3), seed=0)
     labels = keras.random.randint((batch,), 0, 10, seed=1)
     if _JAX:
@@ -129,7 +130,7 @@ def _ours(width, batch, compiled, silent):
     model.optimizer.build(model)
     workdir = Workdir(pathlib.Path(tempfile.mkdtemp()) / "run", {})
     workdir.open({})
-    nowhere = pathlib.Path("/dev/null").open("w")  # noqa: SIM115 - as long as the process
+    nowhere = pathlib.Path("/dev/null").open("w")  # noqa: SIM115 - open as long as the process
     terminal = Console(file=nowhere, force_terminal=True)
     per_epoch = 10**6
     return model, [
@@ -140,7 +141,7 @@ def _ours(width, batch, compiled, silent):
 
 
 class _Gate:
-    """Lets updates through: one in the first turn, or one execution; `UPDATES` in the others."""
+    """Lets updates of `fit` through: one execution in the first turn, `UPDATES` updates later."""
 
     def __init__(self, steps):
         self._steps = steps
@@ -160,6 +161,6 @@ class _Gate:
             on_train_batch_begin=lambda batch, logs=None: self._allowed.acquire(),
             on_train_batch_end=lambda batch, logs=None: self._done.release(),
         )
-        # Under JAX it is then called when the update is over, and `fit` does not wait for it.
+        # Under JAX, `fit` then calls it without waiting for the update to end.
         callback.async_safe = _JAX
         return callback

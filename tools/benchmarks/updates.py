@@ -1,4 +1,4 @@
-"""One update as a function without arguments, under the backend that Keras runs on."""
+"""Functions without arguments that do one update, under Keras' backend."""
 
 import keras
 
@@ -6,7 +6,7 @@ from tools.benchmarks import kernels
 
 
 def variables_of(shapes):
-    """Keras variables of these paths and shapes, and a gradient for each."""
+    """Keras variables with these paths and shapes, and a gradient for each."""
     found = []
     for path, shape in shapes:
         prefix, leaf = path.rsplit("/", 1)
@@ -19,17 +19,17 @@ def update(optimizer, shared, gradients, jit):
     """A function that does one update of variables, which several cases may share.
 
     Args:
-        optimizer: a Keras optimizer, not built.
+        optimizer: a Keras optimizer that is not built yet.
         shared: the variables.
-        gradients: a tensor each.
-        jit: whether XLA compiles the whole; under JAX it always does.
+        gradients: a tensor for each variable.
+        jit: whether XLA compiles the whole update; under JAX it always does.
     """
     optimizer.build(shared)
     if keras.backend.backend() == "jax":
         return _jax(optimizer, shared, gradients)
     import tensorflow as tf
 
-    tf.get_logger().setLevel("ERROR")  # it takes the cases for one function that is traced again
+    tf.get_logger().setLevel("ERROR")  # or it warns of retracing, as if all were one function
 
     @tf.function(jit_compile=jit, autograph=False)
     def update():
@@ -42,7 +42,7 @@ def update(optimizer, shared, gradients, jit):
 def _jax(optimizer, shared, gradients):
     import jax
 
-    # Of its own: what is donated is gone.
+    # Copies, because donated arrays are gone after the call.
     values = [jax.numpy.array(v.value) for v in shared]
     state = [values, [jax.numpy.array(v.value) for v in optimizer.variables]]
     step = jax.jit(
@@ -63,7 +63,7 @@ def _jax(optimizer, shared, gradients):
 
 
 def read_and_write(shared):
-    """A function that reads, joins, splits and writes the variables: what no update can save."""
+    """A function that reads, joins, splits and writes the variables, as every joint update must."""
     import tensorflow as tf
 
     values = [v.value for v in shared]
@@ -79,7 +79,7 @@ def read_and_write(shared):
 
 
 def copy(count, chunk=2**21):
-    """A function that reads and writes this many floats once, by chunks."""
+    """A function that reads and writes this many floats once, in chunks."""
     ops = keras.ops
     sizes = [chunk] * (count // chunk) + [count % chunk]
     if keras.backend.backend() == "jax":

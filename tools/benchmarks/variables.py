@@ -1,13 +1,13 @@
-"""Lists of a network's trainable variables, as (path, shape): what an optimizer's update sees.
+"""Lists of networks' trainable variables as (path, shape), which an optimizer's update needs.
 
-Written out from the networks' descriptions, so that nothing has to be built or downloaded.
+They follow the networks' descriptions, so that nothing has to be built or downloaded.
 """
 
 import math
 
 
 def resnet50d():
-    """ResNet50-D: a stem of three 3x3 convolutions; no bias before normalization. 25.6 M."""
+    """ResNet50-D: 25.6 M parameters. Three 3x3 convolutions are its stem."""
     found = []
     for n, (inputs, outputs) in enumerate([(3, 32), (32, 32), (32, 64)]):
         found += _convolution(f"stem{n}", 3, inputs, outputs)
@@ -25,7 +25,7 @@ def resnet50d():
 
 
 def resnet18(width=64):
-    """ResNet18 for CIFAR, of width 64: 11.2 M."""
+    """ResNet18 for CIFAR; at width 64 it has 11.2 M parameters."""
     found = _convolution("stem", 3, 3, width)
     inputs = width
     for stage in range(4):
@@ -41,7 +41,7 @@ def resnet18(width=64):
 
 
 def _convolution(name, size, inputs, outputs):
-    """A convolution without bias, and its normalization."""
+    """A convolution without bias, and the gamma and beta of its normalization."""
     return [
         (f"{name}/kernel", (size, size, inputs, outputs)),
         *((f"{name}_norm/{leaf}", (outputs,)) for leaf in ("gamma", "beta")),
@@ -66,7 +66,7 @@ def _transformer(layers, width, joined):
 
 
 def vit_b():
-    """ViT-B/16. 86.6 M."""
+    """ViT-B/16: 86.6 M parameters."""
     return [
         ("patches/kernel", (16, 16, 3, 768)),
         ("patches/bias", (768,)),
@@ -81,7 +81,7 @@ def vit_b():
 
 
 def bert_large():
-    """BERT-large. 335 M."""
+    """BERT-large: 335 M parameters."""
     return [
         ("words/embeddings", (30522, 1024)),
         ("positions/embeddings", (512, 1024)),
@@ -95,7 +95,7 @@ def bert_large():
 
 
 def tiny(count=1000):
-    """Gammas and betas of 64 elements."""
+    """Many gammas and betas of 64 elements each."""
     return [(f"layer{i}/{k}", (64,)) for i in range(count // 2) for k in ("gamma", "beta")]
 
 

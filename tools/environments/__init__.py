@@ -1,1 +1,1 @@
-"""Environments of other Pythons and versions, and what ran in them: tools/matrix.py."""
+"""Environments with other versions of Python and the dependencies, for tools/matrix.py."""

@@ -1,4 +1,4 @@
-"""An environment with the package's wheel and its tests' packages, of chosen versions."""
+"""Makes an environment with the package's wheel and chosen versions of its dependencies."""
 
 import glob
 import importlib.util
@@ -14,17 +14,17 @@ from typing import NamedTuple
 
 from packaging.requirements import Requirement
 
-TESTING = ("pytest", "hypothesis", "optax")  # at their newest, whatever is tried
+TESTING = ("pytest", "hypothesis", "optax")  # always the newest versions
 
 
 class Row(NamedTuple):
-    """What is tried.
+    """An environment to try, which is a row of the page.
 
     Attributes:
-        name: of the row.
-        python: "3.12".
-        ends: "oldest" or "newest", of every package's range.
-        pins: requirements that go before, such as "keras==3.13.*".
+        name: the row's name.
+        python: version of Python, such as "3.12".
+        ends: "oldest" or "newest", the end of every package's range of versions.
+        pins: requirements that take precedence, such as "keras==3.13.*".
     """
 
     name: str
@@ -34,11 +34,11 @@ class Row(NamedTuple):
 
 
 class Failed(Exception):
-    """A step of a row that failed; its last words."""
+    """A step of a row failed; the message is the end of its output."""
 
 
 def interpreter(version):
-    """The path of a Python of a version, from PATH or pyenv; None where there is none."""
+    """The path of a Python of this version, from PATH or pyenv; None if there is none."""
     home = os.environ.get("PYENV_ROOT", os.path.expanduser("~/.pyenv"))
     found = [shutil.which(f"python{version}"), *sorted(glob.glob(f"{home}/versions/{version}.*"))]
     for path in filter(None, found):
@@ -51,8 +51,8 @@ def interpreter(version):
 
 
 def wheel(root, folder):
-    """Builds the wheel of a tree, and returns its path."""
-    clean = pathlib.Path(folder, "tree")  # what a build leaves behind stays out of the tree
+    """Builds the wheel of a repository in a folder, and returns its path."""
+    clean = pathlib.Path(folder, "tree")  # a copy, because a build leaves files behind
     keep = ("tf_bdecay", "configs", "setup.py", "pyproject.toml", "README.md", "LICENSE")
     clean.mkdir()
     for name in keep:
@@ -65,7 +65,7 @@ def wheel(root, folder):
 
 
 def requirements(path, extras):
-    """The requirements in a wheel's metadata, of the core and of extras: list of `Requirement`."""
+    """List of `Requirement` from a wheel's metadata: those of the core and of some extras."""
     with zipfile.ZipFile(path) as archive:
         (name,) = [n for n in archive.namelist() if n.endswith(".dist-info/METADATA")]
         said = Parser().parsestr(archive.read(name).decode()).get_all("Requires-Dist")
@@ -79,13 +79,13 @@ def requirements(path, extras):
 
 
 def oldest(requirement):
-    """The newest of the oldest series of a range: keras>=3.12,<3.16 gives keras==3.12.*."""
+    """The oldest series in a requirement's range: keras>=3.12,<3.16 gives keras==3.12.*."""
     (lower,) = [one.version for one in requirement.specifier if one.operator == ">="]
     return f"{requirement.name}=={lower}.*"
 
 
 def wanted(row, path, extras):
-    """What is installed for a row: list of strings."""
+    """The requirements that are installed for a row, as a list of strings."""
     pinned = {Requirement(pin).name for pin in row.pins}
     rest = [one for one in requirements(path, extras) if one.name not in pinned]
     return [*row.pins, *(oldest(one) if row.ends == "oldest" else str(one) for one in rest)]
@@ -95,7 +95,7 @@ def make(row, folder, path, extras):
     """Makes a row's environment, and returns the path of its Python.
 
     Raises:
-        Failed: no such Python, or no such versions together.
+        Failed: this Python is missing, or these versions cannot be installed together.
     """
     python = interpreter(row.python)
     if python is None:
@@ -109,7 +109,7 @@ def make(row, folder, path, extras):
 
 
 def _installer(python):
-    """The command that installs into an environment: uv's where it is there, which is faster."""
+    """The command that installs into an environment: uv's if it is installed, as it is faster."""
     for uv in (["uv"], [sys.executable, "-m", "uv"]):
         if shutil.which(uv[0]) and (len(uv) == 1 or importlib.util.find_spec("uv")):
             return [*uv, "pip", "install", "--quiet", "--python", python]
@@ -117,10 +117,10 @@ def _installer(python):
 
 
 def run(command, **kwargs):
-    """Runs a command; what it prints.
+    """Runs a command and returns its output.
 
     Raises:
-        Failed: it failed; with the last line that it printed.
+        Failed: the command failed; the message is the last paragraph of its output.
     """
     done = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **kwargs
@@ -131,6 +131,6 @@ def run(command, **kwargs):
 
 
 def last_words(text):
-    """The last paragraph of an output as one line, without terminals' colours."""
+    """The last paragraph of an output as one line, without terminal colours."""
     plain = re.sub(r"\x1b\[[\d;]*m", "", text).strip()
     return " ".join(plain.split("\n\n")[-1].split())[-300:]

@@ -1,4 +1,4 @@
-"""docs/matrix.md: what ran where, from docs/matrix.json."""
+"""Writes docs/matrix.md, the page of what ran where, from docs/matrix.json."""
 
 import json
 
@@ -7,13 +7,18 @@ STEPS = ("pip check", "tests", "tests, JAX", "tf-bdecay train", "tf-bdecay sharp
 _PAGE = """\
 # What ran where
 
-Made by `make test-matrix` (`tools/matrix.py`): the package's wheel in environments of other
-versions, the oldest and newest of each package's range in `setup.py` and what lies between for
-Keras. "Oldest" is the last release of the oldest series.
+`make test-matrix` (`tools/matrix.py`) makes this page. Each row is an environment with the
+package's wheel and either the oldest or the newest version of each dependency that `setup.py`
+allows; of Keras, the versions between are tried too. "Oldest" means the last release of the oldest
+series.
 
-In each: `pip check`; a part of the tests under TensorFlow and under Keras' JAX backend ({tests});
-and outside of the repository `tf-bdecay train` (ResNet18 of width 4 on the digits, one epoch) and
-`tf-bdecay sharpness` (C) from the wheel.
+In each environment run:
+
+* `pip check`
+* under TensorFlow, a part of the tests: {tests}
+* under Keras' JAX backend, those of them that need no TensorFlow
+* with the wheel, outside the repository, `tf-bdecay train` (ResNet18 of width 4 on the digits, one
+  epoch) and `tf-bdecay sharpness` (C)
 
 | row | Python | {packages} | {steps} | date |
 |---|---|{columns}---|
@@ -28,9 +33,9 @@ def page(results, order, tests):
     """The page.
 
     Args:
-        results: dict of a row's name to its result, as `tools/matrix.py` keeps them.
+        results: dict of a row's name to its result, in the form that `tools/matrix.py` keeps.
         order: names of all rows.
-        tests: what runs of the tests, in words.
+        tests: the tests that run, as text for the page.
     """
     rows, notes = [], []
     for name, result in results.items():
@@ -58,13 +63,13 @@ def page(results, order, tests):
 
 
 def keep(folder, name, result, order, tests):
-    """Writes a row's result among those that are there, and the page.
+    """Adds a row's result to matrix.json, and writes the page.
 
     Args:
-        folder: of matrix.json and matrix.md.
-        name, result: of the row.
-        order: names of all rows, in the page's order; what is not among them goes.
-        tests: as of `page`.
+        folder: the folder of matrix.json and matrix.md.
+        name, result: the row's name and result.
+        order: names of all rows, in the page's order; results of other rows are removed.
+        tests: as for `page`.
     """
     path = folder / "matrix.json"
     results = json.loads(path.read_text()) if path.exists() else {}

@@ -1,8 +1,8 @@
-"""Draws mutants of the package by cosmic-ray's operators, in an environment that has it.
+"""Draws mutants of the package by cosmic-ray's operators, in an environment with cosmic-ray.
 
     .venv-mutants/bin/python -m tools.mutating.draw COUNT SEED OUT.json
 
-Every mutant that one of its operators makes is as likely as any other.
+Every mutant that its operators can make is equally likely.
 """
 
 import json
@@ -20,11 +20,11 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def places(source):
-    """List of (operator's name, occurrence, line) of every mutant of a source."""
+    """List of (operator's name, occurrence, line) for every mutant of a source."""
     tree, found = get_ast(source), []
     for name in sorted(plugins.operator_names()):
         kind = plugins.get_operator(name)
-        if kind.arguments():  # needs names to be told
+        if kind.arguments():  # cannot be applied without arguments, such as names
             continue
         operator, occurrence = kind(), 0
         for node in ast_nodes(tree):
@@ -35,7 +35,7 @@ def places(source):
 
 
 def main(count, seed, out):
-    """Writes the mutants: dicts of target, module, line, operator and source."""
+    """Writes the drawn mutants: dicts of target, module, line, operator, occurrence and source."""
     sources = {m: (ROOT / m).read_text() for target in TARGETS for m in target.modules}
     known = [
         (target.name, module, *place)

@@ -1,4 +1,4 @@
-"""The page of mutants and the file behind it, docs/mutation.md and docs/mutation.json."""
+"""Writes the page of mutants, docs/mutation.md, and its data, docs/mutation.json."""
 
 import difflib
 import json
@@ -13,41 +13,42 @@ _STEP = "tf_bdecay/optim/step.py"
 _KINDS = "tf_bdecay/roles/kinds.py"
 _ASSIGNMENT = "tf_bdecay/roles/assignment.py"
 _NORMALIZE = "tf_bdecay/layers/normalize.py"
-# Survivors that were looked at: (module, a part of the changed line) -> why no test can tell them.
+# Survivors that were examined: (module, a part of the changed line) -> why they survived.
 LOOKED_AT = {
-    (_POLICIES, 'variable.role <= "beta"'): "The same: no role comes before beta in the alphabet.",
-    (_FORMULAS, "parameter_norm != 0"): "The same: norms are not negative.",
-    (_FORMULAS, "update_norm != 0"): "The same: norms are not negative.",
-    (_GHOST, 'self.partial >= "smaller"'): "The same: the other word is 'error'.",
-    (_GHOST, "math.prod(positions) != 1"): "The same but for an image without a pixel.",
-    (_NORMALIZE, "whole > batch"): "The same by the longer way, with an empty remainder.",
-    (_NORMALIZE, "axis + 1 != len(shape)"): "The same: an axis is one of the shape's.",
-    (_ASSIGNMENT, 'v.role <= "beta"'): "The same: no role comes before beta in the alphabet.",
-    (_SCALES, "_LARGEST = "): "How much is worth evaluating is a matter of time alone.",
-    (_SCALES, "shape[axis] is channels"): "The same: Python has each small integer once.",
-    (_SCALES, 'is not "tensorflow"'): "The same: Keras' names of backends are there once.",
-    (_ASSIGNMENT, "counts[paths[i]] != 1"): "The same: what is there counts at least once.",
-    (_ASSIGNMENT, "strict=False"): "The same: both are equally long there.",
-    (_ASSIGNMENT, "owners[group[ -1]]"): "The same: a group has one owner.",
-    (_NORMALIZE, "variance[ -1]"): "The same: there is one group.",
-    (_NORMALIZE, "axis - 1 < len(shape)"): "The same: one more axis, of length 1.",
-    (_STEP, "decays // complete"): "The same: of truth values, where one divided by False is 0.",
-    (_STEP, 'k is "gradient_norm"'): "The same: Python has that word once.",
-    (_KINDS, 'role >= "kernel"'): "The same: it is kernel or bias there.",
-    (
-        _ASSIGNMENT,
-        "overwritten: bool = True",
-    ): "Whoever makes one says it, tests of policies apart.",
+    (_POLICIES, 'variable.role <= "beta"'): "Equivalent: no role sorts before beta.",
+    (_FORMULAS, "parameter_norm != 0"): "Equivalent: a norm is never negative.",
+    (_FORMULAS, "update_norm != 0"): "Equivalent: a norm is never negative.",
+    (_GHOST, 'self.partial >= "smaller"'): "Equivalent: 'error', the other value, sorts first.",
+    (_GHOST, "math.prod(positions) != 1"): "Equivalent except for an image without pixels.",
+    (_NORMALIZE, "whole > batch"): "Equivalent: the general path handles an empty remainder.",
+    (_NORMALIZE, "axis + 1 != len(shape)"): "Equivalent: axis + 1 is at most the length.",
+    (_ASSIGNMENT, 'v.role <= "beta"'): "Equivalent: no role sorts before beta.",
+    (_SCALES, "_LARGEST = "): "The limit is a choice: a larger one only costs time.",
+    (_SCALES, "shape[axis] is channels"): "Equivalent up to 256: CPython caches these integers.",
+    (_SCALES, 'is not "tensorflow"'): (
+        "Differs only inside a graph that TensorFlow traces; today's tests of this part kill it."
+    ),
+    (_ASSIGNMENT, "counts[paths[i]] != 1"): "Equivalent: every path here is counted at least once.",
+    (_ASSIGNMENT, "strict=False"): "Equivalent: both lists have the same length here.",
+    (_ASSIGNMENT, "owners[group[ -1]]"): "Equivalent: a group's variables have one owner.",
+    (_NORMALIZE, "variance[ -1]"): "Equivalent: there is only one group here.",
+    (_NORMALIZE, "axis - 1 < len(shape)"): "Equivalent: it only adds an axis of length 1.",
+    (_STEP, "decays // complete"): "Equivalent for truth values: division by False gives 0.",
+    (_STEP, 'k is "gradient_norm"'): "Equivalent: CPython has this constant string once.",
+    (_KINDS, 'role >= "kernel"'): "Equivalent: the role is kernel or bias here.",
+    (_ASSIGNMENT, "overwritten: bool = True"): (
+        "Equivalent in the package, which always sets it; only tests of policies use the default."
+    ),
 }
 
 
 def key(mutant):
-    """What a mutant is known by: its module, operator and occurrence."""
+    """The key that identifies a mutant: its module, operator and occurrence."""
     return f"{mutant['module']}:{mutant['operator']}:{mutant['occurrence']}"
 
 
 def entry(mutant, word, root):
-    """What is kept of a mutant: its place, its change and what became of it."""
+    """The entry that is kept of a mutant: its place, its change and its result."""
     before = (root / mutant["module"]).read_text().splitlines()
     changed = list(difflib.ndiff(before, mutant["source"].splitlines()))
     return {
@@ -61,13 +62,13 @@ def entry(mutant, word, root):
 
 
 def counts(entries):
-    """(killed, counted) of some entries."""
+    """How many entries are killed, and how many count: (killed, counted)."""
     words = [e["result"] for e in entries]
     return words.count(KILLED), len(words) - words.count(NO_IMPORT)
 
 
 def read(folder):
-    """Dict of key to entry of what was tried before."""
+    """The mutants that were tried before, as a dict of key to entry."""
     try:
         return json.loads((folder / "mutation.json").read_text())["mutants"]
     except FileNotFoundError:
@@ -75,12 +76,12 @@ def read(folder):
 
 
 def write(folder, kept, known):
-    """Writes both files.
+    """Writes the page and its data.
 
     Args:
-        folder: of them.
+        folder: where both files go.
         kept: dict of key to entry.
-        known: how many mutants there are to draw from.
+        known: how many mutants there were to draw from.
     """
     write_json(folder / "mutation.json", {"of": known, "mutants": kept})
     (folder / "mutation.md").write_text(text(list(kept.values()), known))
@@ -90,12 +91,13 @@ def text(entries, known):
     """The page as Markdown."""
     killed, counted = counts(entries)
     lines = [
-        "# Do the tests notice?",
+        "# Do the tests notice mistakes?",
         "",
-        f"Of the {known:,} mutants that cosmic-ray's operators make of the parts below, "
-        f"{len(entries)} were tried, of those drawn with a fixed seed, each as likely as any "
-        "other, by the quick tests of their part (`make test-mutants`). "
-        f"{len(entries) - counted} cannot be imported and count for nothing. "
+        "A mutant is a copy of the code with one operator, number or condition changed. It is "
+        "killed if a test fails on it, or does not end. cosmic-ray's operators make "
+        f"{known:,} mutants of the parts below. {len(entries)} of them, drawn at random with a "
+        "fixed seed, were tried with the quick tests of their part (`make test-mutants`). "
+        f"{len(entries) - counted} cannot be imported and are not counted. "
         f"**{killed} of {counted} are killed, {killed / max(counted, 1):.1%}.**",
         "",
         "| part | killed | of |",
@@ -108,7 +110,7 @@ def text(entries, known):
     for e in entries:
         if e["result"] == SURVIVED:
             lines.append(f"* `{e['module']}:{e['line']}`: `{e['was']}` became `{e['became']}`. ")
-            lines[-1] += _reason(e) or "Not looked at."
+            lines[-1] += _reason(e) or "Not examined yet."
     return "\n".join(lines) + "\n"
 
 

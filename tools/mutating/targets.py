@@ -1,4 +1,4 @@
-"""What is mutated, and the tests that are to notice."""
+"""The parts of the package that are mutated, and the tests that should notice."""
 
 import dataclasses
 
@@ -8,9 +8,9 @@ class Target:
     """A part of the package and its tests.
 
     Attributes:
-        name: of the part.
-        modules: paths of its files from the repository's root.
-        tests: paths of files of tests, those first that are quick and likely to notice.
+        name: the part's name.
+        modules: paths of its files, relative to the repository's root.
+        tests: paths of its test files, with the quick ones that are likely to notice first.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""Models of all kinds, each tried with every feature: docs/models.md."""
+"""Tries every feature with models of many kinds, for docs/models.md."""

@@ -1,4 +1,4 @@
-"""Run as a program: one model, the features that are named; a line of JSON for each."""
+"""A program that tries the named features with one model, and prints a line of JSON for each."""
 
 import importlib.util
 import json
@@ -13,7 +13,7 @@ from tools.trying.subjects import SUBJECTS
 
 
 def main(name, features):
-    """Tries them, one after the other."""
+    """Tries the features one after another."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     one = tf.config.LogicalDeviceConfiguration()
     tf.config.set_logical_device_configuration(cpu, [one] * REPLICAS)

@@ -1,6 +1,6 @@
-"""What is tried on each model: a function of a `Subject` that returns what is worth saying.
+"""The features to try: each is a function of a `Subject` that returns a remark for the page.
 
-Each raises `BadInput` where the package refuses, in a sentence, and anything else where it fails.
+It raises `BadInput`, in a sentence, if the package refuses, and any other exception if it fails.
 """
 
 import contextlib
@@ -20,13 +20,13 @@ REPLICAS = 2
 
 
 def policy(model):
-    """Decay of beta switched by r; where no layer has a beta to decay, of kernels alone."""
+    """Adaptive beta decay, or decay of kernels only if no layer has a beta to decay."""
     pairs = tf_bdecay.roles_of(model).pairs
     return decay.AdaptiveBetaDecay() if pairs else decay.NoBiasDecay()
 
 
 def compiled(subject, model=None, optimizer=None, **options):
-    """The subject's model, compiled; without XLA, which takes minutes for the large ones."""
+    """The subject's model, compiled without XLA, which takes minutes for the large ones."""
     model = subject.make() if model is None else model
     options = {"jit_compile": False, **options}
 
@@ -41,7 +41,7 @@ def compiled(subject, model=None, optimizer=None, **options):
 
 
 def fit(subject, model, data=None, epochs=1, **options):
-    """Trains; returns the losses."""
+    """Trains the model and returns the losses, which must be finite."""
     if data is None:
         data, options["batch_size"] = subject.x, BATCH
         options["y"] = subject.y
@@ -51,7 +51,7 @@ def fit(subject, model, data=None, epochs=1, **options):
 
 
 def moved(model, before):
-    """Checks that training moved every trainable weight but those without a gradient."""
+    """Checks that training changed most weights; some may have no gradient."""
     changed = [
         np.any(np.asarray(v) != b) for v, b in zip(model.trainable_variables, before, strict=True)
     ]
@@ -59,7 +59,7 @@ def moved(model, before):
 
 
 def try_fit(subject):
-    """Two epochs, all losses finite, weights that moved, C of every pair above 0."""
+    """Trains for two epochs: losses and every C must be finite, and weights must change."""
     keras.utils.set_random_seed(0)
     model = compiled(subject)
     before = [np.array(v) for v in model.trainable_variables]
@@ -73,7 +73,7 @@ def try_fit(subject):
 
 
 def try_describe(subject):
-    """A line for each trainable variable."""
+    """Describes the model: there must be a line for each trainable variable."""
     model = subject.make()
     said = str(tf_bdecay.describe(model, policy(model)))
     lines = [line for line in said.splitlines() if line.strip()]
@@ -83,17 +83,17 @@ def try_describe(subject):
 
 
 def try_save(subject):
-    """Saved and loaded between two epochs: the weights of a run that goes straight on."""
+    """Saves and loads between two epochs: the weights must be those of an uninterrupted run."""
     or_as_keras(lambda optimizer: goes_on(subject, optimizer))
     return ""
 
 
 class AsKeras(Exception):
-    """What fails fails with an optimizer of Keras, too."""
+    """A failure that an optimizer of Keras shares."""
 
 
 def or_as_keras(try_it):
-    """Calls a function with None, for our optimizer; where that fails, with one of Keras' own."""
+    """Calls a function with None for our optimizer; if it fails, also with one of Keras' own."""
     try:
         try_it(None)
     except BadInput:
@@ -108,7 +108,7 @@ def or_as_keras(try_it):
 
 
 def goes_on(subject, optimizer=None):
-    """Checks that saving changes nothing."""
+    """Checks that saving and loading between two epochs changes no result."""
     ends = []
     for stopped in (False, True):
         keras.utils.set_random_seed(0)
@@ -126,7 +126,7 @@ def goes_on(subject, optimizer=None):
 
 
 def try_precision(subject):
-    """mixed_bfloat16."""
+    """Trains under the policy `mixed_bfloat16`."""
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         or_as_keras(lambda kind: fit(subject, compiled(subject, optimizer=kind), epochs=2))
@@ -136,7 +136,7 @@ def try_precision(subject):
 
 
 def try_mirrored(subject):
-    """Two replicas, whose copies stay equal."""
+    """Trains on two replicas, whose copies must stay equal."""
     import tensorflow as tf
 
     strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(REPLICAS)])
@@ -151,11 +151,11 @@ def try_mirrored(subject):
 
 
 def try_micro_batches(subject):
-    """A `Trainer`, two micro-batches an update; of a model with ghost batches, where need be."""
+    """Trains with two micro-batches per update, with ghost batches in place of batch statistics."""
     model, said = subject.make(), ""
     norm = keras.layers.BatchNormalization
     if any(isinstance(layer, norm) for layer in keras_private.layers_of(model)):
-        with contextlib.suppress(BadInput):  # then the Trainer says what it thinks of it
+        with contextlib.suppress(BadInput):  # then the Trainer judges the model as it is
             model, said = tf_bdecay.ghostify(model, ghost_batch_size=2), "ghostified"
     trainer = tf_bdecay.Trainer.of(model)
     fit(subject, compiled(subject, trainer, micro_batch_size=BATCH // 2), epochs=2)
@@ -163,7 +163,7 @@ def try_micro_batches(subject):
 
 
 def try_sharpness(subject):
-    """C on all examples, of every pair."""
+    """Measures C on all examples."""
     keras.utils.set_random_seed(0)
     found = tf_bdecay.sharpness.connectivity(subject.make(), subject.loss, (subject.x, subject.y))
     assert np.isfinite(found.shares).all() and found.total > 0, f"C {found.total}"
@@ -171,14 +171,14 @@ def try_sharpness(subject):
 
 
 def try_ghostify(subject):
-    """Ghost batches of 2 in place of BatchNormalization, then trained."""
+    """Replaces BatchNormalization by ghost batches of 2, and trains the copy."""
     model = tf_bdecay.ghostify(subject.make(), ghost_batch_size=2)
     fit(subject, compiled(subject, model), epochs=2)
     return ""
 
 
 def try_resume(subject):
-    """Stopped after an epoch and begun anew: the bits of a run that was not stopped."""
+    """Stops after an epoch and resumes: the weights must equal an unstopped run's, to the bit."""
     ends = []
     with tempfile.TemporaryDirectory() as folder:
         for name, runs in (("straight", [2]), ("stopped", [1, 2])):

@@ -1,9 +1,9 @@
-"""docs/models.md: which model does what, from docs/models.json."""
+"""Writes docs/models.md, which features work with which models, from docs/models.json."""
 
 import json
 
 WORKS, REFUSED, FAILS, UNTRIED = "works", "refused", "fails", "untried"
-KERAS = "as Keras"  # it fails with an optimizer of Keras, too
+KERAS = "as Keras"  # it also fails with an optimizer of Keras
 FEATURES = (
     "fit",
     "describe",
@@ -38,26 +38,31 @@ MODELS = (
     "hub Qwen3",
 )
 _PAGE = """\
-# Which models do what
+# Which features work with which models
 
-Made by `make test-models` (`tools/models.py`, `tools/trying/`): networks of many kinds, small or
-for small pictures, untrained, on one CPU under TensorFlow; the first five are the first blocks of
-`keras.applications`, every kind of block that is in them, the last five of keras-hub, built from
-configurations. Each has `Lamb` with `AdaptiveBetaDecay`
-(`NoBiasDecay` where nothing has a scale and a shift), and no XLA.
+`make test-models` (`tools/models.py`, `tools/trying/`) makes this page. The models are of many
+kinds, untrained, and either small or for small pictures. They run on one CPU under TensorFlow,
+without XLA. The first five are networks of `keras.applications`, each cut after the first blocks,
+which include all its kinds of blocks; the last five are backbones of keras-hub, built from
+configurations. Every model trains with `Lamb` and `AdaptiveBetaDecay`, or with `NoBiasDecay` where
+no layer has a scale and a shift.
 
-* fit: two epochs of stock `fit`, losses finite, weights moved; in brackets how many pairs of a
-  scale and a shift were found
-* describe: a line for each variable
-* save and go on: saved and loaded between two epochs, as one that was not, to 1e-5
-* bfloat16: `mixed_bfloat16`; mirrored: two replicas, copies equal to the bit
-* micro-batches: `tf_bdecay.Trainer`, two an update
-* sharpness: `tf_bdecay.sharpness.connectivity`
-* ghostify: `tf_bdecay.ghostify`, trained
-* Resume: stopped after an epoch and begun anew, as one that was not, to the bit
+* fit: two epochs of stock `fit` have finite losses and change the weights; the number in brackets
+  counts the pairs of a scale and a shift
+* describe: `tf_bdecay.describe` has a line for each trainable variable
+* save and go on: a model that is saved and loaded between two epochs ends with the weights of one
+  that is not, to 1e-5
+* bfloat16: the model trains under the `mixed_bfloat16` policy
+* mirrored: after training on two replicas, their copies of the weights are equal to the bit
+* micro-batches: `tf_bdecay.Trainer` trains the model with two micro-batches per update;
+  "ghostified" means that `tf_bdecay.ghostify` converted it first
+* sharpness: `tf_bdecay.sharpness.connectivity` measures the model
+* ghostify: `tf_bdecay.ghostify` converts the model, and the copy trains
+* Resume: a model that is stopped after an epoch and started again ends with the weights of one that
+  is not, to the bit
 
-A number stands for the sentence, below, with which something is refused; "as Keras", for what fails
-with `keras.optimizers.Adam` too, and how.
+A number alone refers to the sentence below with which the package refuses. "as Keras" means that
+the same fails with `keras.optimizers.Adam` too, and its number refers to that error.
 
 | model | {features} |
 |---|{columns}
@@ -83,7 +88,7 @@ def page(results):
             elif not said:
                 cells.append(word)
             else:
-                said = said.split(" Received: ")[0]  # names and addresses of this one
+                said = said.split(" Received: ")[0]  # drops names and addresses of one run
                 number = notes.setdefault((word, said), len(notes) + 1)
                 cells.append(f"{number}" if word == REFUSED else f"**{word}** {number}")
         rows.append(f"| {name} | {' | '.join(cells)} |")
@@ -96,7 +101,7 @@ def page(results):
 
 
 def keep(folder, name, feature, word, said):
-    """Adds a result to models.json in a folder, and makes models.md of it."""
+    """Adds a result to models.json in a folder, and writes models.md from it."""
     path = folder / "models.json"
     results = json.loads(path.read_text()) if path.exists() else {}
     results.setdefault(name, {})[feature] = [word, said]

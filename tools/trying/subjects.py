@@ -1,4 +1,4 @@
-"""What is tried: networks as users have them, small, with data for them."""
+"""The models to try: small networks of the kinds that users have, with data for them."""
 
 import dataclasses
 import functools
@@ -20,10 +20,11 @@ class Subject:
     """A model and its data.
 
     Attributes:
-        make: function that returns the model, built and not compiled.
-        x, y: its data, as `fit` takes them; y None where the model has its own losses.
-        loss: as `compile` takes it; None likewise.
-        compile: function of (model, make_optimizer, loss) that compiles it; None for the usual way.
+        make: function that returns the model, which is built but not compiled.
+        x, y: its data, as `fit` takes them; y is None if the model has its own losses.
+        loss: the loss, as `compile` takes it; None if the model has its own.
+        compile: function of (model, make_optimizer, loss, **options) that compiles the model; None
+            for the usual way.
     """
 
     make: Callable
@@ -49,8 +50,8 @@ def cross_entropy():
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-# The layer after which each is cut: all its kinds of blocks are before it. Whole, each has to be
-# traced a dozen times, for minutes on two cores, and nothing else in them takes time.
+# The layer after which each network is cut; every kind of its blocks comes before it. Tracing takes
+# the time: a whole network would be traced a dozen times, for minutes on two cores.
 _APPLICATIONS = {
     "ResNet50V2": "conv3_block1_out",
     "EfficientNetV2B0": "block4a_project_bn",
@@ -61,7 +62,7 @@ _APPLICATIONS = {
 
 
 def application(name):
-    """The first blocks of one of `keras.applications`, for pictures of 32x32, with a head."""
+    """The first blocks of a network in `keras.applications`, for 32x32 pictures, with a head."""
 
     def make():
         more = {"include_preprocessing": False} if name not in ("ResNet50V2", "DenseNet121") else {}
@@ -164,7 +165,7 @@ def multi_output():
 
 @keras.saving.register_keras_serializable("trying")
 class Sampling(layers.Layer):
-    """Normal numbers of a mean and a log variance, whose divergence is a loss."""
+    """Draws normal numbers with a mean and a log variance, and adds their divergence as a loss."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -191,7 +192,7 @@ def vae():
 
 @keras.saving.register_keras_serializable("trying")
 class Gan(keras.Model):
-    """A generator and a discriminator, each with an optimizer of its own, in a `train_step`."""
+    """A generator and a discriminator with an optimizer each, trained by its own `train_step`."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
