@@ -1,4 +1,4 @@
-"""How the tools begin and end: their flags, --traceback among them, one sentence and a code."""
+"""Starts and ends the tools: parses flags, shows an error as one sentence, sets the exit code."""
 
 import contextlib
 import functools
@@ -16,12 +16,14 @@ def run(name, body, parse=None, kept=None):
     """Parses the command line, calls the tool and ends the process.
 
     Args:
-        name: of the tool, with which its sentences begin: "kill_test.py".
-        body: called with what is left of the command line, the program's name first; returns the
-            exit code.
-        parse: called with the command line for what is left of it; absl's flags by default.
-        kept: called without arguments for what to say of what is kept, where it ends early; a
-            signal that `body` does not catch then ends the tool at once, with this sentence.
+        name: the tool's name, with which its error sentences begin, such as "kill_test.py".
+        body: function of the command line's remaining arguments, the program's name first, that
+            returns the exit code.
+        parse: function of the command line that returns the remaining arguments; absl's flags by
+            default.
+        kept: function without arguments that returns a sentence on what is kept when the tool ends
+            early. If it is given, a signal that `body` does not catch ends the tool at once, with
+            this sentence.
     """
     app.run(
         functools.partial(_main, name, body, kept),
@@ -39,7 +41,7 @@ def _main(name, body, kept, rest):
 
 
 def _parsed(name, parse, argv):
-    """absl itself would exit with code 1."""
+    """Parses flags; absl itself would exit with code 1 on a wrong one."""
     try:
         return parse(argv)
     except flags.UnrecognizedFlagError as error:

@@ -20,11 +20,11 @@ table in `tf_bdecay/training/config/key_table.py` by `python tools/config_page.p
 
 
 def page():
-    """The page: every key of every choice, with default, values, meaning and place."""
+    """The page: every key with its default, values, meaning, source and the choices it is for."""
     rows = [(path, "", key) for path, key in key_table.ALWAYS.items()]
     for chooser, shared, branches in keys.CHOICES.values():
         rows += [(path, "", key) for path, key in shared.items()]
-        found = {}  # a key that several choices have alike is one row
+        found = {}  # a key that is the same for several choices gets one row
         for name, branch in branches.items():
             for path, key in branch.items():
                 same = [k for (p, _), (k, _) in found.items() if p == path and _alike(k, key)]

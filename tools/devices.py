@@ -1,13 +1,14 @@
-"""Shows that training is the same on one device, replicas, workers and micro-batches.
+"""Checks that training is the same on one device, with replicas, workers and micro-batches.
 
-    python tools/devices.py                                      the digits
+    python tools/devices.py                                      # on the digits
     python tools/devices.py --data=cifar10 --data_dir=DIR --epochs=2
 
-First 20 updates at a constant rate of 0.01, with ghost batch normalization, adaptive decay that
-switches both ways and smooth activations (a kink would amplify rounding): the change of the
-weights, the decisions and the losses, beside one device. Then --epochs epochs with the usual
-schedule: test accuracy on one device by seed, and of each way. Exit codes: 0 all the same, 1 a
-difference, 2 input that cannot be used.
+The first part trains for 20 updates at a constant rate of 0.01, with ghost batch normalization,
+adaptive decay that switches both ways, and smooth activations (a kink would amplify rounding). It
+compares the change of the weights, the decisions and the losses with those of one device. The
+second part trains for --epochs epochs with the usual schedule and shows the test accuracy of each
+way beside that of one device with several seeds.
+Exit codes: 0 all the same, 1 a difference, 2 input that cannot be used.
 """
 
 import json
@@ -34,7 +35,7 @@ from tools import commands
 quirks.avoid_onednn()  # narrow strided convolutions
 
 UPDATES, RATE, THRESHOLD, TOLERANCE, MARGIN = 20, 0.01, 0.02, 1e-4, 1e-3
-# Strategy, replicas or workers, and micro-batches of each.
+# (strategy, number of replicas or workers, micro-batches of each)
 WAYS = {
     "one device": ("none", 1, 1),
     "2 replicas": ("mirrored", 2, 1),
@@ -44,20 +45,24 @@ WAYS = {
     "2 replicas x 4 micro-batches": ("mirrored", 2, 4),
     "2 workers x 2 micro-batches": ("multi_worker", 2, 2),
 }
-SEEDS = 3  # on one device
+SEEDS = 3  # of the runs on one device
 
-_DATA = flags.DEFINE_string("data", "digits", "digits, cifar10 or cifar100.")
+_DATA = flags.DEFINE_string("data", "digits", "Data set: digits, cifar10 or cifar100.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder with the prepared CIFAR sets.")
-_BATCH = flags.DEFINE_integer("batch_size", 256, "Global batch.", lower_bound=256)
-_EPOCHS = flags.DEFINE_integer("epochs", 2, "Of the second part.", lower_bound=1)
-_WAYS = flags.DEFINE_list("ways", list(WAYS), f"Among {', '.join(WAYS)}; the first is always run.")
+_BATCH = flags.DEFINE_integer(
+    "batch_size", 256, "Size of the global batch, a multiple of 256.", lower_bound=256
+)
+_EPOCHS = flags.DEFINE_integer("epochs", 2, "Epochs of the second part.", lower_bound=1)
+_WAYS = flags.DEFINE_list(
+    "ways", list(WAYS), f"Ways to train, out of {', '.join(WAYS)}; the first is always run."
+)
 
 
 def main(rest):
     """Runs all ways and prints two tables."""
     require(not rest[1:], f"devices.py takes flags only. Received: {' '.join(rest[1:])}")
     require(
-        _BATCH.value % 256 == 0,  # 4 replicas of whole ghost batches, or 8 parts
+        _BATCH.value % 256 == 0,  # 8 micro-batches, each a whole ghost batch of 32
         f"--batch_size must be a multiple of 256. Received: {_BATCH.value}",
     )
     for way in _WAYS.value:
@@ -88,7 +93,7 @@ def _compare(folder):
     console = Console(width=110)
     console.print(
         f"{_DATA.value}, batch {_BATCH.value}, first {UPDATES} updates at {RATE}: beta decay on in "
-        f"{one['on'].mean():.0%} of layer-updates, |r/R - 1| > {margin:.1g} throughout"
+        f"{one['on'].mean():.0%} of layer-updates; the least |r/R - 1| is {margin:.1g}"
     )
     console.print(table)
     table = Table("way", "seed", "test accuracy", title=f"after {_EPOCHS.value} epochs")
@@ -108,7 +113,7 @@ def _arrays(found, name):
 
 
 def _run(way, folder, seed=0, epochs=0):
-    """Trains one way in a process, or several, of its own; dict of arrays."""
+    """Trains one way in one or several processes of its own; returns a dict of arrays."""
     strategy, count, parts = WAYS[way]
     out = folder / "found.npz"
     arguments = dict(

@@ -1,15 +1,15 @@
-"""Kills training runs with SIGKILL at random moments and compares them with runs never killed.
+"""Kills training runs with SIGKILL at random moments and compares them with undisturbed runs.
 
     python tools/kill_test.py --kills=20
     python tools/kill_test.py --kills=2 --cases=plain --seed=1
 
-Each case trains ResNet18 on the digits once undisturbed. Then the same command is killed while it
-starts, trains or saves, and given again until it finishes, in as many runs as the kills are enough
-for. Weights, moments, decisions, every CSV column but times and rates and every (tag, step, value)
-of the event files must be the same, bit for bit. In the case `faults` every fault of
-tools/kills/faults.py follows a kill, with as many more kills as that takes, and the next start must
-say of it what is stated there. Exit codes: 0 all the same, 1 a difference, 2
-input that cannot be used.
+Each case first trains ResNet18 on the digits undisturbed. Then the same command is killed while it
+starts, trains or saves, and is run again until it finishes; this is repeated in new runs until the
+kills are used up. Weights, moments, decisions, every CSV column except times and speeds, and every
+(tag, step, value) of the event files must be the same, bit for bit. In the case `faults`, every
+fault of tools/kills/faults.py follows a kill, with as many more kills as that takes, and the next
+start must say about it what is stated there.
+Exit codes: 0 all the same, 1 a difference, 2 input that cannot be used.
 """
 
 import os
@@ -43,7 +43,7 @@ SMALL = [
     "--config.log.checkpoint_updates=2",
     "--config.log.evaluate_every=2",
 ]
-# A case is a name and the flags of main.py that it adds.
+# Each case by name, with the flags of main.py that it adds.
 CASES = {
     "plain": [],
     "accumulated": ["--config.micro_batch_size=64"],
@@ -52,13 +52,15 @@ CASES = {
     "workers": [],
     "faults": [],
 }
-WORKERS = {"workers": 2}  # cases that tools/launch.py starts, and with how many processes
-FAULTY = ("faults",)  # cases in which something else goes wrong after a kill, too
+WORKERS = {"workers": 2}  # cases that tools/launch.py starts, with their number of processes
+FAULTY = ("faults",)  # cases in which something else goes wrong after a kill
 
-_KILLS = flags.DEFINE_integer("kills", 20, "Kills of each case.")
-_CASES = flags.DEFINE_list("cases", list(CASES), f"Among {', '.join(CASES)}.")
-_SEED = flags.DEFINE_integer("seed", 0, "Of the moments.")
-_FOLDER = flags.DEFINE_string("folder", None, "Where the runs stay; a temporary one by default.")
+_KILLS = flags.DEFINE_integer("kills", 20, "Number of kills in each case.")
+_CASES = flags.DEFINE_list("cases", list(CASES), f"Cases to run, out of {', '.join(CASES)}.")
+_SEED = flags.DEFINE_integer("seed", 0, "Seed of the random moments.")
+_FOLDER = flags.DEFINE_string(
+    "folder", None, "New or empty folder to keep the runs in; a temporary one by default."
+)
 
 
 def main(rest):
@@ -87,13 +89,13 @@ def run_case(name, folder):
     """Kills the runs of a case.
 
     Args:
-        name: of the case.
-        folder: a `pathlib.Path` to make, for its runs.
+        name: the case's name.
+        folder: `pathlib.Path` of a new folder for its runs.
 
     Returns:
-        List of dicts, one a run.
+        List of dicts, one for each run.
     """
-    from tools.kills import compare, faults  # need TensorFlow, which takes seconds
+    from tools.kills import compare, faults  # they need TensorFlow, which takes seconds to import
 
     folder.mkdir(parents=True)
     arguments = [*SMALL, *CASES[name]]
@@ -113,7 +115,7 @@ def run_case(name, folder):
         kills = dict.fromkeys(victim.MOMENTS, 0)
         code, fault, unmet = None, None, []
         while code is None:
-            # A start after a fault must live to say what it thinks of it.
+            # A start after a fault must live long enough to report it.
             moment = rng.choice(victim.MOMENTS[1:] if fault else victim.MOMENTS)
             before = len(other.said)
             if fault is faults.no_terminal:
@@ -125,7 +127,7 @@ def run_case(name, folder):
             if code is None:
                 left = max(left - 1, 0)
                 kills[moment] += 1
-                print(f"{name}: killed ({moment}), {left} kills left", flush=True)
+                print(f"{name}: killed ({moment}), {left} kills to go", flush=True)
                 if waiting and faults.can_be_played(path):
                     fault = waiting.pop(0)
                     fault(path)
@@ -136,7 +138,7 @@ def run_case(name, folder):
 
 
 def print_table(rows):
-    """Prints a row a run, and the differences below."""
+    """Prints a row for each run, and the differences below the table."""
     table = Table(box=box.SIMPLE_HEAD)
     for column in ("case", "run", *victim.MOMENTS, "seconds", "differences"):
         table.add_column(column, justify="left" if column == "case" else "right")

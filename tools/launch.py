@@ -1,9 +1,9 @@
-"""Starts main.py as many worker processes on this machine: `python tools/launch.py --help`.
+"""Starts several workers of main.py on this machine; see `python tools/launch.py --help`.
 
     python tools/launch.py --workers=2 -- --config.model.width=16 --config.epochs=2
     python tools/launch.py --workers=2 --restarts=3 -- --config=configs/cifar10_resnet18.py:adaptive
 
-The same as `tf-bdecay launch`, which is in tf_bdecay/launching/.
+This is the same as `tf-bdecay launch`, whose code is in tf_bdecay/launching/.
 """
 
 import pathlib

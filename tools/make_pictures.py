@@ -1,10 +1,10 @@
-"""Writes a known set as JPEGs of varied sizes, in class folders: something to try pictures on.
+"""Writes a known set as JPEGs of varied sizes in class folders, to try training on pictures.
 
-    python tools/make_pictures.py --out=DIR                      scikit-learn's digits, 1,797 JPEGs
+    python tools/make_pictures.py --out=DIR                    # scikit-learn's digits, 1,797 JPEGs
     python tools/make_pictures.py --data=cifar10 --data_dir=SETS --images=5000 --out=DIR
 
-Each image is resized, by Pillow, to a shorter side of 48 to 160 pixels and an aspect of 3/4 to 4/3,
-both by chance: DIR/train/CLASS/NUMBER.jpg and DIR/test/CLASS/NUMBER.jpg.
+Pillow resizes each image to a random shorter side of 48 to 160 pixels and a random aspect ratio of
+3/4 to 4/3. The files are DIR/train/CLASS/NUMBER.jpg and DIR/test/CLASS/NUMBER.jpg.
 """
 
 import os
@@ -25,18 +25,18 @@ from tools import commands
 
 SHORTER, ASPECT, QUALITY = (48, 160), 4 / 3, 90
 
-_DATA = flags.DEFINE_string("data", "digits", "digits, cifar10 or cifar100.")
+_DATA = flags.DEFINE_string("data", "digits", "Data set: digits, cifar10 or cifar100.")
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder with the prepared CIFAR sets.")
-_IMAGES = flags.DEFINE_integer("images", None, "So many training images; all by default.")
-_OUT = flags.DEFINE_string("out", None, "The folder to write, which must not be there.")
+_IMAGES = flags.DEFINE_integer("images", None, "Number of training images; all by default.")
+_OUT = flags.DEFINE_string("out", None, "Folder to write, which must not exist yet.")
 
 
 def main(rest):
-    """Writes the pictures and says how many."""
+    """Writes the pictures and prints how many."""
     require(not rest[1:], f"make_pictures.py takes flags only. Received: {' '.join(rest[1:])}")
-    require(_OUT.value, "Where to? Name a folder that is not there yet: --out=DIR.")
+    require(_OUT.value, "Name a folder that does not exist yet: --out=DIR.")
     out = pathlib.Path(local("--out", _OUT.value))
-    require(not out.exists(), f"--out={out} is there already: name a folder that is not.")
+    require(not out.exists(), f"--out must be a folder that does not exist yet. Received: {out}")
     image_set = data.load(_DATA.value, data_dir=_DATA_DIR.value, images=_IMAGES.value)
     for name in ("train", "test"):
         write(image_set.split(name), out / name, seed=name == "test")
@@ -50,13 +50,13 @@ def write(split, folder, seed=0):
 
     Args:
         split: a `tf_bdecay.data.Split`.
-        folder: of the class folders, which are made.
-        seed: of the sizes.
+        folder: `pathlib.Path` in which the class folders are made.
+        seed: seed of the random sizes.
     """
     from PIL import Image
 
     draw = np.random.default_rng(seed)
-    digits = len(str(split.labels.max()))  # names in the order of the labels
+    digits = len(str(split.labels.max()))  # names sort in the order of the labels
     for index, (pixels, label) in enumerate(zip(split.images, split.labels, strict=True)):
         shorter, aspect = draw.integers(*SHORTER), ASPECT ** draw.uniform(-1, 1)
         height, width = shorter * max(1, 1 / aspect), shorter * max(1, aspect)

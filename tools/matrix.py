@@ -1,11 +1,11 @@
-"""Tries the package with the oldest and newest Keras, TensorFlow, NumPy, ...: docs/matrix.md.
+"""Tries the package with the oldest and newest versions of its dependencies: docs/matrix.md.
 
     python tools/matrix.py
     python tools/matrix.py --rows=3.12-oldest,3.13-newest --keep
 
-Each row is an environment of its own, made with uv where it is there (else pip), tried, and
-deleted. The rows that are not asked for keep the result that docs/matrix.json has. Pythons are
-found on PATH and in pyenv; a row without its Python, or whose versions do not go together, says so.
+Each row is an environment of its own, which is made with uv if it is installed (else with pip),
+tried and deleted. Rows that are not chosen keep their result in docs/matrix.json. Pythons are found
+on PATH and in pyenv; a row whose Python is missing, or whose versions conflict, says so.
 Exit codes: 0 all that could be installed passed, 1 something failed, 2 input that cannot be used.
 """
 
@@ -48,13 +48,15 @@ EXTRAS = ("cpu", "jax")
 SMALL = ("--config.model.width=4", "--config.epochs=1", "--workdir=run")
 MEASURE = ("--model=run", "--measures=C", "--examples=64", "--out=out")
 
-_ROWS = flags.DEFINE_list("rows", [row.name for row in ROWS], "Which rows.")
-_KEEP = flags.DEFINE_boolean("keep", False, "Leave the environments where they are.")
-_FOLDER = flags.DEFINE_string("folder", None, "Where they are made; new or empty. A temporary one.")
+_ROWS = flags.DEFINE_list("rows", [row.name for row in ROWS], "Rows to try.")
+_KEEP = flags.DEFINE_boolean("keep", False, "Keep the environments.")
+_FOLDER = flags.DEFINE_string(
+    "folder", None, "New or empty folder for the environments; a temporary one by default."
+)
 
 
 def main(rest):
-    """Tries the rows that were asked for."""
+    """Tries the chosen rows; returns the exit code."""
     require(not rest[1:], f"matrix.py takes flags only. Received: {' '.join(rest[1:])}")
     rows = {row.name: row for row in ROWS}
     for name in _ROWS.value:
@@ -79,7 +81,7 @@ def main(rest):
 
 
 def tried(row, folder, path):
-    """A row's result: date, versions, what each step said, and why it could not be installed."""
+    """A row's result: date, versions, outcome of each step, or why it could not be installed."""
     result = {"date": f"{datetime.date.today()}", "versions": {}, "steps": {}, "error": ""}
     print(f"{row.name}: installing", flush=True)
     try:
@@ -112,7 +114,7 @@ def _pytest(python, tests):
 
 
 def _said(command, backend, cwd):
-    """What a step gave: how many tests passed, or how it failed."""
+    """The outcome of a step: how many tests passed, or how it failed."""
     env = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": ""}
     try:
         said = making.run(command, cwd=cwd, env=env)
@@ -123,7 +125,7 @@ def _said(command, backend, cwd):
 
 
 def _versions(python):
-    """Dict of a package to its version, and of Python's own."""
+    """Dict of each package and of Python to its version."""
     code = (
         "import importlib.metadata as m, json, platform\n"
         f"there = {{d.name.lower(): d.version for d in m.distributions()}}\n"

@@ -3,9 +3,9 @@
     python tools/models.py
     python tools/models.py --models=ViT,GAN --features=fit,mirrored
 
-Each model has a process of its own. What is not asked for keeps the result that docs/models.json
-has, and what was found is kept at once. Models of keras-hub need that package; without it they are
-said to be untried, and so is what takes longer than --limit.
+Each model runs in a process of its own, and each result is saved at once. Models and features that
+are not chosen keep their result in docs/models.json. Models of keras-hub need that package; without
+it they count as untried, and so does a feature that takes longer than --limit.
 Exit codes: 0 all work or are refused in a sentence, 1 something failed, 2 input that cannot be
 used.
 """
@@ -27,13 +27,13 @@ from tf_bdecay.errors import require, unknown
 from tools import commands
 from tools.trying import page
 
-_MODELS = flags.DEFINE_list("models", None, "Which models; all.")
-_FEATURES = flags.DEFINE_list("features", None, "Which features; all.")
-_LIMIT = flags.DEFINE_integer("limit", 1800, "Seconds that a feature may take.", 1)
+_MODELS = flags.DEFINE_list("models", None, "Models to try; all by default.")
+_FEATURES = flags.DEFINE_list("features", None, "Features to try; all by default.")
+_LIMIT = flags.DEFINE_integer("limit", 1800, "Most seconds that a feature may take.", 1)
 
 
 def main(rest):
-    """Tries the models that were asked for."""
+    """Tries the chosen models; returns the exit code."""
     require(not rest[1:], f"models.py takes flags only. Received: {' '.join(rest[1:])}")
     models, features = page.MODELS, page.FEATURES
     for kind, chosen, known in (
@@ -54,15 +54,15 @@ def main(rest):
         print(f"{name}: {time.monotonic() - begun:.0f} s", flush=True)
     if untried:
         print(f"Untried: {'; '.join(untried)}.")
-    fine = "What was tried works, or is refused in a sentence."
+    fine = "Everything that was tried works or is refused in a sentence."
     print(f"Failed: {'; '.join(failed)}." if failed else fine)
     return 1 if failed else 0
 
 
 def tried(name, features, limit):
-    """Yields each feature with its word and sentence, as soon as they are known.
+    """Yields each feature with its word and sentence as soon as they are known.
 
-    A process that ends, or is ended at the limit, costs the feature it was at, and no other.
+    A process that dies, or is killed at the limit, loses only the feature that it was trying.
     """
     left = list(features)
     while left:

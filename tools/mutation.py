@@ -1,13 +1,13 @@
-"""Mutation testing: do the tests notice a small change of what they test? docs/mutation.md.
+"""Mutation testing: checks whether the tests notice small changes of the code: docs/mutation.md.
 
     make test-mutants
     python tools/mutation.py MUTANTS.json --jobs=2      # mutants that tools/mutating/draw.py drew
 
-A mutant is one changed operator, number or condition. It is killed where a test of its part fails,
-or does not end; it survives where all pass; one that cannot be imported counts for nothing. Each is
-tried in a copy of the package and its tests, by a fork of a process that has imported TensorFlow
-and Keras, so that most end within seconds. What was tried is kept: the same command goes on, and
-tries survivors again.
+A mutant is the code with one operator, number or condition changed. It is killed if a test of its
+part fails or does not end, and survives if all pass; a mutant that cannot be imported is not
+counted. Each is tried in a copy of the package and its tests, by a fork of a process that has
+imported TensorFlow and Keras, so that most end within seconds. Results are kept: the same command
+continues where it stopped, and tries survivors again.
 Exit codes: 0 at least 90 % are killed, 1 fewer, 2 input that cannot be used.
 """
 
@@ -34,14 +34,14 @@ from tools import commands
 from tools.mutating import page
 from tools.mutating.targets import TARGETS
 
-_JOBS = flags.DEFINE_integer("jobs", 1, "Mutants tried at a time, a core each.")
-_OUT = flags.DEFINE_string("out", "docs", "Folder of mutation.json and mutation.md.")
-_SECONDS = 600  # after which tests do not end
-_SLOWEST = 3  # times as long as without a mutant is not ending
+_JOBS = flags.DEFINE_integer("jobs", 1, "Number of mutants to try at a time, each on one core.")
+_OUT = flags.DEFINE_string("out", "docs", "Folder for mutation.json and mutation.md.")
+_SECONDS = 600  # limit for the tests without a mutant
+_SLOWEST = 3  # with a mutant, tests may take this many times as long
 _ENOUGH = 0.9
 _NOT_IMPORTED = 100
 _COPIED = ("tf_bdecay", "tests", "tools", "configs")
-_EXITS = {0: page.SURVIVED, _NOT_IMPORTED: page.NO_IMPORT}  # all others: killed
+_EXITS = {0: page.SURVIVED, _NOT_IMPORTED: page.NO_IMPORT}  # any other code means killed
 TESTS = {target.name: target.tests for target in TARGETS}
 
 
@@ -81,29 +81,29 @@ def _read(path):
 
 
 def _limits(targets):
-    """Dict of target to the seconds that its tests may take, by those without a mutant."""
+    """Dict of target to the seconds its tests may take, from a run of them without a mutant."""
     found = {}
     forks = {Fork(TESTS[name], _SECONDS): name for name in sorted(targets)}
     for fork in ended(iter(forks), _JOBS.value):
         name = forks[fork]
         tests = " ".join(TESTS[name])
-        require(fork.word == page.SURVIVED, f"{tests} fail without a mutant: mend them first.")
+        require(fork.word == page.SURVIVED, f"{tests} fail without a mutant: fix them first.")
         found[name] = max(_SLOWEST * fork.seconds, 30)
         print(f"{name}: {fork.seconds:.0f} s without a mutant", flush=True)
     return found
 
 
 class Fork:
-    """Tests in a fork of this process and a folder of its own, with a mutant of a module.
+    """A run of tests in a fork of this process and a folder of its own, with a mutant of a module.
 
     Args:
-        tests: paths of files.
-        limit: seconds after which they count as not ending.
-        mutant: dict of `module` and `source`; None for none.
+        tests: paths of the test files.
+        limit: seconds after which the tests are killed and count as not ending.
+        mutant: dict with `module` and `source`; None for the code as it is.
 
     Attributes:
-        word: what became of the mutant.
-        seconds: that it took.
+        word: the mutant's result; None until the tests have ended.
+        seconds: how long the tests took.
     """
 
     word, seconds = None, 0.0
@@ -112,7 +112,7 @@ class Fork:
         self.tests, self.limit, self.mutant = tests, limit, mutant
 
     def start(self):
-        """Copies what tests need, puts the mutant there, and forks."""
+        """Copies what the tests need, writes the mutant over its module, and forks."""
         self._begun = time.monotonic()
         self._tree = tempfile.TemporaryDirectory(prefix="mutant-")
         for name in _COPIED:
@@ -128,7 +128,7 @@ class Fork:
             os._exit(_in_child(self._tree.name, self.tests, module))
 
     def has_ended(self):
-        """Looks whether the tests have ended; ends them after the limit."""
+        """Whether the tests have ended; kills them after the limit."""
         pid, status = os.waitpid(self._pid, os.WNOHANG)
         self.seconds = time.monotonic() - self._begun
         if pid:
@@ -143,7 +143,7 @@ class Fork:
 
 
 def ended(forks, jobs):
-    """Starts forks of an iterator, some at a time, and gives each as it ends."""
+    """Starts the forks of an iterator, `jobs` at a time, and yields each when it has ended."""
     running = []
     while True:
         while len(running) < jobs and (fork := next(forks, None)) is not None:
@@ -158,13 +158,13 @@ def ended(forks, jobs):
 
 
 def _in_child(tree, tests, module):
-    """The exit code: pytest's, or another where the mutated module cannot be imported."""
+    """Runs the tests; returns pytest's exit code, or another if the mutant cannot be imported."""
     silent = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(silent, stream)
     os.chdir(tree)
     sys.path[:] = [tree, *(path for path in sys.path if path != str(ROOT))]
-    os.environ["PYTHONPATH"] = tree  # for the processes that tests start
+    os.environ["PYTHONPATH"] = tree  # for processes that the tests start
     for name in [n for n in sys.modules if n.split(".")[0] in ("tf_bdecay", "tools", "tests")]:
         del sys.modules[name]
     if module is not None:
@@ -180,7 +180,7 @@ def _in_child(tree, tests, module):
 
 if __name__ == "__main__":
     quirks.avoid_onednn()
-    import hypothesis  # what the forks have without importing it again
+    import hypothesis  # these imports save the forks from doing them again
     import keras
     import pytest
     import tensorflow

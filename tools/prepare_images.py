@@ -1,12 +1,14 @@
-"""Writes pictures of any layout as TFRecords, which are read fastest.
+"""Writes pictures from any layout as TFRecords, the layout that is read fastest.
 
     python tools/prepare_images.py --source=/data/imagenet --to=/data/imagenet_256 --shorter=256
 
-The source is a folder of class folders, an archive, shards, or whatever else docs/pictures.md has;
-train with `--config.data.source=/data/imagenet_256`. Hard pictures become plain ones on the way.
-With --shorter, pictures whose shorter side is longer are resized, to JPEGs of quality 95. A run
-that was ended goes on where it was, when it is started again with the same pictures. At the end all
-is read again and compared with its checksums. Exit codes: 0 done, 2 input that cannot be used.
+The source is a folder of class folders, an archive, shards, or any other layout that
+docs/pictures.md lists. To train on the result, set `--config.data.source=/data/imagenet_256`.
+Pictures that some decoders cannot read are rewritten as plain ones. With --shorter, pictures whose
+shorter side is longer are resized to it, as JPEGs of quality 95. An interrupted run continues when
+it is started again with the same pictures. At the end, all shards are read again and verified
+against their checksums.
+Exit codes: 0 done, 2 input that cannot be used.
 """
 
 import os
@@ -25,22 +27,24 @@ from tf_bdecay.errors import require
 from tf_bdecay.storage.paths import local
 from tools import commands
 
-_SOURCE = flags.DEFINE_string("source", None, "Where the pictures are.")
-_TO = flags.DEFINE_string("to", None, "A folder to write them to, new or of a run that was ended.")
-_SHORTER = flags.DEFINE_integer(
-    "shorter", None, "Pixels of the shorter side, where it is longer; as they are by default.", 1
+_SOURCE = flags.DEFINE_string("source", None, "Folder, archive or shards of the pictures.")
+_TO = flags.DEFINE_string(
+    "to", None, "Folder to write the shards to: a new one, or that of an interrupted run."
 )
-_EACH = flags.DEFINE_integer("pictures", 1000, "Pictures of a shard.", lower_bound=1)
+_SHORTER = flags.DEFINE_integer(
+    "shorter", None, "Largest shorter side in pixels; by default pictures keep their size.", 1
+)
+_EACH = flags.DEFINE_integer("pictures", 1000, "Number of pictures in a shard.", lower_bound=1)
 _JOBS = flags.DEFINE_integer(
-    "jobs", None, "Shards written at once; as many as cores by default.", lower_bound=1
+    "jobs", None, "Shards to write at a time; by default one for each core.", lower_bound=1
 )
 
 
 def main(rest):
-    """Prepares what the command line names."""
+    """Prepares the pictures that the command line names."""
     require(not rest[1:], f"prepare_images.py takes flags only. Received: {' '.join(rest[1:])}")
     for flag in (_SOURCE, _TO):
-        require(flag.value, f"Name --{flag.name}: {flags.FLAGS[flag.name].help}")
+        require(flag.value, f"Set --{flag.name}: {flags.FLAGS[flag.name].help}")
     source, to = (os.path.abspath(local(f"--{flag.name}", flag.value)) for flag in (_SOURCE, _TO))
     found = layouts.open_pictures(source)
     counts = {split: len(records) for split, records in found.splits.items()}
@@ -66,12 +70,12 @@ def main(rest):
 
     for words, step in (("writing", write), ("verifying", verify)):
         _each(words, step, work)
-    print(f"{len(work):,} shards in {to}, read again and found whole")
+    print(f"{len(work):,} shards in {to}, read again and verified")
     return 0
 
 
 def _each(words, step, work):
-    """Calls a step for all shards, some at once; the first error ends it."""
+    """Calls a step for all shards, several at a time; the first error ends it."""
     with (
         ThreadPoolExecutor(_JOBS.value or os.cpu_count()) as pool,
         progress.Progress(disable=not sys.stderr.isatty()) as bar,

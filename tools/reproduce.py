@@ -1,29 +1,37 @@
-"""Reproduces the paper's tables and figures: trains what is missing, measures, writes pages.
+"""Reproduces the paper's tables and figures: trains the missing runs, measures, writes pages.
 
     python tools/reproduce.py table4 --scale=cpu --dataset=cifar100 --data_dir=DIR --seeds=8
     python tools/reproduce.py tuning --scale=cpu --dataset=cifar100 --data_dir=DIR
     python tools/reproduce.py all --scale=smoke
 
-table1 to table5, figure1 to figure7, claims; pages (from results alone); tuning (kernel decay and
-peak of each arm of Table 4, those without decay of beta first), tuning_baselines (of these alone),
-tuning_others (AdamW, LARS, SGD); table4_added (decay of beta added to the tuned large batch),
-table4_tuned (each arm as tuned), table6 and table7, at what tuning found; all: the paper's.
+It makes any of these:
+
+    table1 to table5, figure1 to figure7   those of the paper; `all` makes every one of them
+    claims                                 the paper's claims, from all of these
+    pages                                  every page, from the results that are there
+    tuning            tunes kernel decay and peak rate for each arm of Table 4, first for the arms
+                      without beta decay; tuning_baselines tunes only these
+    tuning_others     tunes AdamW, LARS and SGD, after the arms without beta decay
+    table4_added      Table 4 with beta decay added to the tuned large batch
+    table4_tuned      Table 4 with each arm as tuned
+    table6, table7    tables beyond the paper, at the tuned values
+
+To train some rows of a table only (--row=? lists them):
 
     python tools/reproduce.py table7 --scale=cpu --row="label smoothing 0.1" --row="SAM 0.2"
 
-trains these rows of a table alone; --row=? lists them. Table 5 and a column of Table 3 are of
-ImageNet, or at --scale=smoke of any pictures:
+Table 5 and a column of Table 3 need ImageNet, or at --scale=smoke any pictures:
 
     python tools/reproduce.py table5 --scale=paper --source=DIR --strategy=mirrored
 
-Every finished run is a JSON file in OUT/SCALE/, and is never run again; stopped anywhere, the same
-command goes on.
+Every finished run is a JSON file in OUT/SCALE/ and never runs again. Whenever the tool is stopped,
+the same command continues. Without TensorFlow, on a GPU if JAX has one:
 
     KERAS_BACKEND=jax python tools/reproduce.py table4 --scale=paper --minutes=9 --precision=tf32
 
-trains without TensorFlow, on a GPU where JAX has one: all but what is made of measured sharpness
-(table1, table2, figure1, figure4 to figure7, claims). --minutes then stops a run, too, which the
-same command goes on with; unfinished runs are kept in TMPDIR.
+This makes everything that needs no measured sharpness, hence not table1, table2, figure1, figure4
+to figure7 and claims. --minutes then also stops a run in its middle, and the same command continues
+it; unfinished runs are kept in TMPDIR.
 """
 
 import os
@@ -39,25 +47,29 @@ from absl import flags
 from tf_bdecay.errors import require, unknown
 from tools import commands
 
-_SCALE = flags.DEFINE_string("scale", "smoke", "paper, cpu or smoke.")
-_SEEDS = flags.DEFINE_integer("seeds", None, "Seeds an arm, 0 to N - 1.")
-_DATASET = flags.DEFINE_string("dataset", None, "One data set alone.")
-_ROWS = flags.DEFINE_multi_string("row", [], "Train one row alone, by its label; may be repeated.")
-_DATA_DIR = flags.DEFINE_string("data_dir", None, "Prepared CIFAR sets.")
-_SOURCE = flags.DEFINE_string("source", None, "ImageNet, as config.data.source of main.py.")
-_STRATEGY = flags.DEFINE_string("strategy", None, "As of main.py, for runs on ImageNet.")
-_MICRO = flags.DEFINE_integer("micro_batch_size", None, "As of main.py's config, likewise.")
-_OUT = flags.DEFINE_string("out", "results", "Folder of results.")
-_JOBS = flags.DEFINE_integer("jobs", 1, "Runs at a time, a core each.")
-_MINUTES = flags.DEFINE_float("minutes", None, "Begin no run after; under JAX stop one, too.")
+_SCALE = flags.DEFINE_string("scale", "smoke", "Scale of the runs: paper, cpu or smoke.")
+_SEEDS = flags.DEFINE_integer("seeds", None, "Number N of seeds for each arm, 0 to N - 1.")
+_DATASET = flags.DEFINE_string("dataset", None, "Use this data set only.")
+_ROWS = flags.DEFINE_multi_string(
+    "row", [], "Train this row only, named by its label; may be repeated."
+)
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder with the prepared CIFAR sets.")
+_SOURCE = flags.DEFINE_string("source", None, "ImageNet, as in config.data.source of main.py.")
+_STRATEGY = flags.DEFINE_string("strategy", None, "Strategy of runs on ImageNet, as in main.py.")
+_MICRO = flags.DEFINE_integer("micro_batch_size", None, "Micro-batch size for ImageNet.")
+_OUT = flags.DEFINE_string("out", "results", "Folder of the results.")
+_JOBS = flags.DEFINE_integer("jobs", 1, "Number of runs at a time, each on one core.")
+_MINUTES = flags.DEFINE_float(
+    "minutes", None, "Start no run after so many minutes; under JAX also stop a run then."
+)
 _PRECISION = flags.DEFINE_string(
     "precision", "float32", "float32, tf32 (under JAX) or mixed_bfloat16; each has its own folder."
 )
-_DRY_RUN = flags.DEFINE_bool("dry_run", False, "List the runs alone.")
+_DRY_RUN = flags.DEFINE_bool("dry_run", False, "Only list the missing runs.")
 
 
 def main(rest):
-    """Makes what the command line names; returns the exit code."""
+    """Makes the tables and figures that the command line names; returns the exit code."""
     names = rest[1:]
     from tools.reproducing import page, plan, runner, scales, store
 
@@ -79,7 +91,7 @@ def main(rest):
     for remark in results.remarks:
         print(remark, flush=True)
     worker, told, begun = None, set(), set()
-    while True:  # a search knows its next runs once the ones before are done
+    while True:  # a search knows its next runs only when the previous ones are done
         wanted, waiting = plan.runs(names, scale, datasets, seeds, results, _ROWS.value)
         for sentence in waiting:
             if sentence not in told:
@@ -113,7 +125,7 @@ def main(rest):
 
 
 def _picture_flags(imagenet):
-    """Flags of main.py for the runs on ImageNet."""
+    """The flags of main.py for runs on ImageNet."""
     given = {
         "--config.data.source": _SOURCE.value,
         "--strategy": _STRATEGY.value,
@@ -122,7 +134,7 @@ def _picture_flags(imagenet):
     given = [f"{flag}={value}" for flag, value in given.items() if value is not None]
     require(
         imagenet or not given,
-        "--source, --strategy and --micro_batch_size are of runs on ImageNet, of which there are "
+        "--source, --strategy and --micro_batch_size are for runs on ImageNet, of which there are "
         f"none at this --scale and --dataset. Received: {' '.join(given)}",
     )
     require(
@@ -133,7 +145,7 @@ def _picture_flags(imagenet):
 
 
 def _check_backend(names, measured, imagenet):
-    """Raises `BadInput` for what Keras' backend cannot do."""
+    """Raises `BadInput` for anything that Keras' backend cannot do."""
     backend = os.environ["KERAS_BACKEND"]
     require(
         backend in ("tensorflow", "jax"),
@@ -150,8 +162,8 @@ def _check_backend(names, measured, imagenet):
     without = [name for name in names if name in measured]
     require(
         backend == "tensorflow" or not without,
-        f"{', '.join(without)} needs measures of sharpness, which need KERAS_BACKEND=tensorflow; "
-        "under KERAS_BACKEND=jax name what needs none, such as table3, table4, figure2 or tuning.",
+        f"{', '.join(without)} needs measures of sharpness, which need KERAS_BACKEND=tensorflow. "
+        "Under KERAS_BACKEND=jax, name those that need none, such as table3, figure2 or tuning.",
     )
 
 

@@ -1,4 +1,4 @@
-"""One way of training for devices.py, whose arguments are JSON: some updates, or some epochs."""
+"""Trains in one of the ways of devices.py, for some updates or epochs; its argument is JSON."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def network(images):
 
 
 class Recorder(keras.callbacks.Callback):
-    """Decisions and losses of every update."""
+    """Records the decisions and the loss of every update."""
 
     def __init__(self):
         super().__init__()
@@ -58,7 +58,7 @@ def train(
     data_dir,
     out,
 ):
-    """Trains and saves; without epochs, `updates` updates at a constant rate."""
+    """Trains and saves the results; with 0 epochs, for `updates` updates at a constant rate."""
     made = strategies.make(strategy, logical_devices=devices if strategy == "mirrored" else 0)
     images = data.load(name, data_dir=data_dir)
     per_epoch = data.updates_per_epoch(len(images.train), batch_size, "drop")
@@ -116,7 +116,7 @@ def _copies_equal(trainer, strategy):
 
 
 def main(settings):
-    """Waits for the other workers, where there are any, and trains; returns the exit code."""
+    """Waits for the other workers, if there are any, and trains; returns the exit code."""
     shared = settings["strategy"] == "multi_worker"
     try:
         of = cluster.from_environment(os.environ[cluster.VARIABLE]) if shared else None

@@ -36,7 +36,7 @@ def test_an_archive_becomes_shards(tmp_path):
     code, said, wrong = run(*flags)
     assert code == 0, wrong
     assert "a tar of class folders; 6 train, 2 validation" in said
-    assert f"3 shards in {tmp_path}/to, read again and found whole" in said
+    assert f"3 shards in {tmp_path}/to, read again and verified" in said
     expected, found = layouts.open_pictures(source), layouts.open_pictures(tmp_path / "to")
     assert found.classes == expected.classes
     for split, records in expected.splits.items():

@@ -1,25 +1,25 @@
-"""Compares two finished runs: all that a kill must not change, bit for bit."""
+"""Compares all parts of two finished runs that a kill must not change, bit for bit."""
 
 import csv
 import json
 
 from tf_bdecay.storage import checkpoint_file, checkpoints, events
 
-TIMES = ("images_per_second", "seconds")  # columns that no two runs share
+TIMES = ("images_per_second", "seconds")  # columns that differ between any two runs
 TABLES = ("metrics.csv", "layers.csv")
 
 
 def differences(expected, other):
-    """What differs between a run that was never killed and another.
+    """Finds the differences between a run that was never killed and another.
 
     Args:
-        expected: `Workdir` path of the first, a `pathlib.Path`.
-        other: of the second.
+        expected: `pathlib.Path` of the first run's workdir.
+        other: the same of the second run.
 
     Returns:
-        List of sentences, empty where weights, moments, decisions and all other saved variables,
-        every CSV cell but times and rates, every (tag, step, value) of the event files, in their
-        order, and the result are the same.
+        List of sentences. It is empty if all of these are the same: weights, moments, decisions
+        and all other saved variables; every CSV cell except times and speeds; every (tag, step,
+        value) of the event files, in their order; and the result.
     """
     found = _of_variables(expected, other)
     for name in TABLES:

@@ -1,4 +1,4 @@
-"""What goes wrong between two kills, and what the next start must say of it."""
+"""Faults that follow a kill, and what the next start must say about them."""
 
 import os
 import pathlib
@@ -13,19 +13,19 @@ def cut_short(path):
 
 
 def wrong_meta(path):
-    """The newest checkpoint is complete and says that it is two epochs further than it is."""
+    """The newest checkpoint is complete but claims to be two epochs further than it is."""
     newest = _newest(path)
     arrays, meta = checkpoint_file.read(newest)
     checkpoint_file.write(newest, arrays, {**meta, "epoch": meta["epoch"] + 2})
 
 
 def garbled_list(path):
-    """The list of checkpoints is no JSON."""
+    """The list of checkpoints is not JSON."""
     (path / "checkpoints" / "kept.json").write_bytes(b'{"kept": [\xff\x00')
 
 
 def half_line(path):
-    """The last line of the table is half there again, as an append that was cut off leaves it."""
+    """Half of the table's last line follows it again, as after an interrupted append."""
     table = path / "metrics.csv"
     last = table.read_bytes().splitlines()[-1]
     with open(table, "ab") as file:
@@ -33,11 +33,11 @@ def half_line(path):
 
 
 def no_terminal(path):
-    """Nothing here: the next start's stdout closes while it trains."""
+    """Changes no file: the next start's stdout closes while it trains."""
 
 
-# What happens, and what the next start must say of it: on stdout or stderr, or in errors.log; ""
-# for no warning. Whatever it is, the finished run must be the one that nothing happened to.
+# Each fault, and what the next start must say about it, on stdout, on stderr or in errors.log; ""
+# means no warning. Whatever the fault, the finished run must be the same as an undisturbed one.
 FAULTS = {
     cut_short: "(its checksum is wrong): going on from ",
     wrong_meta: " is not of this run: ",
@@ -48,17 +48,17 @@ FAULTS = {
 
 
 def can_be_played(path):
-    """Whether a run is in the middle: another checkpoint than the newest, and no result yet."""
+    """Whether a run is in its middle: it has more than one checkpoint, and no result yet."""
     found = list(pathlib.Path(path, "checkpoints").glob("update_*.npz"))
     return len(found) > 1 and not (path / "result.json").exists()
 
 
 def unmet(fault, said):
-    """What is wrong in what the start after a fault said: a list of sentences, empty for none."""
+    """Sentences on what the start after a fault failed to say; an empty list if nothing."""
     expected = FAULTS[fault]
     if expected in said and (expected or "Warning" not in said and "damaged" not in said):
         return []
-    return [f"{fault.__name__}: {expected or 'no warning'!r} was expected: {said}"]
+    return [f"{fault.__name__}: expected {expected or 'no warning'!r}, received: {said}"]
 
 
 def _newest(path):

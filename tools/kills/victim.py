@@ -1,4 +1,4 @@
-"""Runs main.py and kills it at random moments, the same command again and again."""
+"""Runs one command of main.py again and again, and kills it at random moments."""
 
 import contextlib
 import dataclasses
@@ -16,13 +16,13 @@ LIMIT_SECONDS = 600
 
 @dataclasses.dataclass
 class Victim:
-    """A run that is killed.
+    """A run that can be killed.
 
     Attributes:
-        flags: of main.py, its workdir left out.
-        path: its workdir, a `pathlib.Path`.
-        logs: file to which stdout and stderr go, a `pathlib.Path`.
-        workers: how many processes tools/launch.py starts; 0 for main.py itself.
+        flags: flags of main.py, without its workdir.
+        path: `pathlib.Path` of its workdir.
+        logs: `pathlib.Path` of the file for stdout and stderr.
+        workers: how many processes tools/launch.py starts; 0 to start main.py itself.
     """
 
     flags: list
@@ -34,16 +34,17 @@ class Victim:
         """Starts the command and waits for its end, or kills it.
 
         Args:
-            moment: None for no kill; "start": within the time to the first checkpoint; "training":
-                after a checkpoint of this start; "saving": while a checkpoint is being written.
-            share: in [0, 1), when within that stretch.
+            moment: when to kill it: "start" is within the time to the first checkpoint, "training"
+                is after a checkpoint of this start, "saving" is while a checkpoint is being
+                written; None is never.
+            share: in [0, 1), how far into that stretch of time.
             times: `Times` of a run that was not killed; needed with a moment.
 
         Returns:
-            The exit code, or None where it was killed.
+            The exit code, or None if it was killed.
 
         Raises:
-            TimeoutError: it did not end.
+            TimeoutError: the command did not end.
         """
         with self._started() as process:
             self._wait(process, moment, share, times)
@@ -58,7 +59,7 @@ class Victim:
         """
         with self._started(stdout=subprocess.PIPE) as process:
             for line in process.stdout:
-                if line.startswith(b"workdir "):  # the last before training
+                if line.startswith(b"workdir "):  # the last line before training
                     break
             process.stdout.close()
             _until(lambda: _over(process))
@@ -66,12 +67,12 @@ class Victim:
 
     @property
     def said(self):
-        """What all starts said, on stdout and stderr, then in errors.log."""
+        """What all starts wrote to stdout and stderr, followed by errors.log."""
         files = [self.logs, self.path / "errors.log"]
         return "".join(file.read_text(errors="replace") for file in files if file.exists())
 
     def clock(self):
-        """Runs without a kill.
+        """Runs the command without a kill, and measures its times.
 
         Returns:
             The exit code and the `Times`.
@@ -85,7 +86,7 @@ class Victim:
 
     @contextlib.contextmanager
     def _started(self, stdout=None):
-        """The process, dead after the context."""
+        """Starts the process, which is dead when the context ends."""
         program = ["main.py"]
         if self.workers:
             program = ["tools/launch.py", f"--workers={self.workers}", "--"]
@@ -118,14 +119,14 @@ class Victim:
             next_save()
             some_seconds(share * times.training)
         elif moment == "saving":
-            for _ in range(1 + int(share * 4)):  # not the first, or the run would not advance
+            for _ in range(1 + int(share * 4)):  # skips a save, or the run would never advance
                 next_save()
             _until(lambda: _over(process) or self._writing())
         else:
             _until(lambda: _over(process))
 
     def _saved(self):
-        """Something that changes with every checkpoint."""
+        """A value that changes with every checkpoint."""
         try:
             return (self.path / "checkpoints" / "kept.json").stat().st_ino
         except FileNotFoundError:
@@ -137,22 +138,22 @@ class Victim:
 
 @dataclasses.dataclass(frozen=True)
 class Times:
-    """Seconds to the first checkpoint, and from there to the end."""
+    """Seconds to the first checkpoint, and from there to the end of the run."""
 
     start: float
     training: float
 
 
 def name_of(code):
-    """An exit code in words."""
+    """The name of the signal that an exit code stands for, or else the code."""
     return signal.Signals(-code).name if code < 0 else str(code)
 
 
 def _children(process):
-    """The ids of the workers that a launcher has started; they would outlive it."""
+    """The ids of the workers that a launcher has started, which would outlive it."""
     if process.poll() is not None:
         return []
-    process.send_signal(signal.SIGSTOP)  # or it would see one die, and end the others
+    process.send_signal(signal.SIGSTOP)  # or it would see one die and end the others
     listed = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
     try:
         return [int(child) for child in listed.read_text().split()]

@@ -1,11 +1,12 @@
-"""Compares the curvature measures with others' (PyTorch) on the same weights and data.
+"""Compares the curvature measures with those of PyTorch packages on the same weights and data.
 
     make parity-curvature
 
-A product H v, the trace and the largest eigenvalue, by curvlinops, and the trace of each layer with
-their standard errors, by hessian-eigenthings, of a small convolutional network with batch
-normalization, trained on scikit-learn's digits. PyTorch lives in an environment of its own
-(requirements-torch.txt). Exit code 0: all agree; 1: some differ; 2: the comparison cannot run.
+The network is a small convolutional one with batch normalization, trained on the digits. A product
+H v, the trace and the largest eigenvalue are compared with curvlinops; the trace, whole and by
+layer, and the largest eigenvalue with hessian-eigenthings. Traces have standard errors. PyTorch is
+in an environment of its own (requirements-torch.txt).
+Exit codes: 0 all agree, 1 some differ, 2 the comparison cannot run.
 """
 
 import argparse
@@ -38,7 +39,7 @@ PRODUCT, EIGENVALUE = 1e-4, 1e-3  # relative limits
 
 
 def trained():
-    """The network after a few epochs, its loss, and the examples."""
+    """The network after a few epochs of training, its loss, and the examples."""
     keras.utils.set_random_seed(0)
     layers = keras.layers
     model = keras.Sequential(
@@ -64,7 +65,7 @@ def trained():
 
 
 def ours(model, loss, x, y, vector):
-    """Product, trace and eigenvalue by this project, and seconds of a product."""
+    """Product, traces and eigenvalue by this package, and the seconds of a product."""
     operator = sharpness.hessian(model, loss, (x, y))
     product = operator @ vector
     seconds = []
@@ -88,12 +89,12 @@ def ours(model, loss, x, y, vector):
 
 
 def theirs(python, model, x, y, vector):
-    """The same by curvlinops, in its environment."""
+    """The same by curvlinops and hessian-eigenthings, in their environment."""
     if not pathlib.Path(python).exists():
         _stop(
-            "The others need an environment of its own, with the packages of tools/parity/"
-            f"requirements-torch.txt: run `make parity-curvature`. Received: {python}, not "
-            "there."
+            "The other packages need an environment of their own, with tools/parity/"
+            "requirements-torch.txt installed: run `make parity-curvature`. Received: "
+            f"{python}, which does not exist."
         )
     with tempfile.TemporaryDirectory() as folder:
         given, found = pathlib.Path(folder, "given.npz"), pathlib.Path(folder, "found.npz")
@@ -106,12 +107,12 @@ def theirs(python, model, x, y, vector):
             text=True,
         )
         if done.returncode:
-            _stop(f"The others did not run in {python}:\n{done.stderr[-2000:]}")
+            _stop(f"The other packages failed in {python}:\n{done.stderr[-2000:]}")
         return dict(np.load(found))
 
 
 def compare(mine, other):
-    """The table, and whether all agree."""
+    """The table of comparisons, and whether all agree."""
     product = np.abs(mine["product"] - other["product"]).max() / np.abs(other["product"]).max()
     estimates = [name for name in mine if name.startswith("trace")]
     rows = [
@@ -129,7 +130,7 @@ def compare(mine, other):
         _eigenvalues("curvlinops", mine["eigenvalue"], other["eigenvalue"]),
         _eigenvalues("hessian-eigenthings", mine["eigenvalue"], other["eigenthings_eigenvalue"]),
         (
-            "ms a product",
+            "ms per product",
             "curvlinops",
             f"{mine['seconds'] * 1e3:.1f}",
             f"{other['seconds'] * 1e3:.1f}",
@@ -144,7 +145,7 @@ def compare(mine, other):
 
 
 def _estimates(what, whose, mine, theirs):
-    """A row of two estimates with standard errors."""
+    """A row that compares two estimates by their standard errors."""
     errors = np.hypot(mine[1], theirs[1])
     apart = abs(mine[0] - theirs[0]) / errors
     texts = (f"{value:.4g} +- {error:.1g}" for value, error in (mine, theirs))
@@ -162,7 +163,7 @@ def main():
     parser.add_argument(
         "--torch_python",
         default=str(HERE.parents[1] / ".venv-torch/bin/python"),
-        help="interpreter of the environment with curvlinops (default: what make makes)",
+        help="Python of the environment with curvlinops (default: the one that make creates)",
     )
     python = parser.parse_args().torch_python
     model, loss, x, y = trained()

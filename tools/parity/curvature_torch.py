@@ -1,8 +1,8 @@
-"""The curvature of the same network by curvlinops and hessian-eigenthings.
+"""Measures the curvature of the same network with curvlinops and hessian-eigenthings.
 
-Runs in an environment that has PyTorch.
+This program runs in an environment that has PyTorch:
 
-python curvature_torch.py GIVEN.npz FOUND.npz REPEATS
+    python curvature_torch.py GIVEN.npz FOUND.npz REPEATS
 """
 
 import sys
@@ -50,21 +50,21 @@ class Network(torch.nn.Module):
 
 
 def to_torch(name, array):
-    """Keras' layout of a kernel as PyTorch's."""
+    """An array in Keras' layout as a tensor in PyTorch's layout."""
     if name.endswith("kernel"):
         array = array.transpose((3, 2, 0, 1) if name.startswith("conv") else (1, 0))
     return torch.tensor(np.ascontiguousarray(array))
 
 
 def to_keras(name, array):
-    """The way back."""
+    """An array in PyTorch's layout converted back to Keras' layout."""
     if not name.endswith("kernel"):
         return array
     return array.transpose((2, 3, 1, 0) if name.startswith("conv") else (1, 0))
 
 
 def main(given, found, repeats):
-    """Measures and saves."""
+    """Measures the curvature and saves the results."""
     case = dict(np.load(given))
     order = [str(name) for name in case.pop("order")]
     x, y, vector = case.pop("x"), case.pop("y"), case.pop("vector")
@@ -113,7 +113,7 @@ def main(given, found, repeats):
 
 
 def eigenthings(model, data, probes):
-    """Traces, whole and by layer, and the largest eigenvalue by hessian-eigenthings."""
+    """The trace, whole and by layer, and the largest eigenvalue, by hessian-eigenthings."""
 
     def operator(keep=None):
         loss = supervised_loss(torch.nn.CrossEntropyLoss())

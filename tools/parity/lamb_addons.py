@@ -1,7 +1,8 @@
-"""Runs TensorFlow Addons' LAMB; a program of the environment in which that can be imported.
+"""Runs TensorFlow Addons' LAMB on the cases, in an environment that has Addons.
 
-python lamb_addons.py OUT.npz: writes the change of every parameter in every case, as float64 and
-float32.
+    python lamb_addons.py OUT.npz
+
+This writes the change of every parameter in every case, in float64 and float32.
 """
 
 import functools
@@ -10,14 +11,14 @@ import warnings
 
 import lamb_cases
 
-warnings.filterwarnings("ignore")  # Addons' notice that it has ended
+warnings.filterwarnings("ignore")  # Addons' notice that its development has ended
 
 import tensorflow as tf
 import tensorflow_addons as tfa
 
 
 def changes(case, dtype):
-    """Change of every parameter after all updates of a case."""
+    """The change of every parameter after all updates of a case."""
     parameters, gradients = lamb_cases.arrays()
     variables = {k: tf.Variable(v.astype(dtype), name=k) for k, v in parameters.items()}
     without_decay, not_adapted = lamb_cases.excluded(case)
@@ -25,10 +26,10 @@ def changes(case, dtype):
         lamb_cases.RATE,
         weight_decay=lamb_cases.weight(case),
         exclude_from_weight_decay=list(without_decay),
-        # An empty list would mean "as excluded from decay".
+        # An empty list would mean "the same as those excluded from decay".
         exclude_from_layer_adaptation=list(not_adapted) or ["nothing at all"],
     )
-    # A plain number would be kept in float32, which alone differs by 5e-8.
+    # Addons would keep a plain number in float32, which alone makes a difference of 5e-8.
     for name, value in {
         "beta_1": 0.9,
         "beta_2": 0.999,

@@ -1,12 +1,13 @@
-"""Settings in which LAMB means the same everywhere, and the parameters and gradients to run.
+"""Cases in which all LAMB implementations agree, with parameters and gradients to run.
 
-Decay inside the trust ratio, bias correction, ratio 1 where a norm is 0: that is LAMB of this
-project with a fixed policy, of TensorFlow Addons, timm and optax. Needs NumPy only.
+They have decay inside the trust ratio, bias correction, and a ratio of 1 where a norm is 0. This
+package with a fixed policy, TensorFlow Addons, timm and optax all compute this. The module needs
+NumPy only.
 """
 
 import numpy as np
 
-RATE = float(np.float32(0.01))  # Keras keeps rates in float32: the same number for all
+RATE = float(np.float32(0.01))  # Keras keeps rates in float32, so all get this number
 UPDATES = 10
 SHAPES = {
     "conv/kernel": (3, 3, 4, 8),
@@ -17,7 +18,7 @@ SHAPES = {
     "wide/bias": (70,),
     "embedding/embeddings": (20, 6),
 }
-# name: (policy's arguments, layer_adaptation), in this project's terms
+# name: ((policy, its arguments), layer_adaptation), in this package's terms
 CASES = {
     "no decay, all adapted": (("none", {}), "all"),
     "full decay 0.01, all adapted": (("full", {"weight": 0.01}), "all"),
@@ -29,9 +30,9 @@ NO_KERNELS = ("bias", "gamma", "beta")
 
 
 def arrays(seed=0):
-    """Parameters by path, and gradients by path with the updates along the first axis.
+    """Parameters by path, and gradients by path with one update per row of the first axis.
 
-    Biases and beta start at 0, where the trust ratio is a matter of definition.
+    Biases and beta start at 0, where the trust ratio depends on its definition.
     """
     rng = np.random.default_rng(seed)
     starts_at = {"gamma": 1.0, "beta": 0.0, "bias": 0.0}
@@ -47,24 +48,24 @@ def arrays(seed=0):
 
 
 def weight(case):
-    """The coefficient of decay of a case; 0 for none."""
+    """The decay coefficient of a case; 0 for no decay."""
     (_, arguments), _ = CASES[case]
     return next(iter(arguments.values()), 0.0)
 
 
 def excluded(case):
-    """Leaf names without decay, and those without a trust ratio of their own."""
+    """Leaf names of the variables without decay, and of those without a trust ratio."""
     (policy, _), adaptation = CASES[case]
     without_decay = NO_KERNELS if policy == "no_bias" else ()
     return without_decay, NO_KERNELS if adaptation == "kernels" else ()
 
 
 def write(path, changes):
-    """Writes the changes of all cases in both precisions: "dtype|case|path" in an npz file.
+    """Writes the changes of all cases in both precisions to an npz file, as "dtype|case|path".
 
     Args:
-        path: of the file.
-        changes: function of case and dtype: dict of a parameter's path to its change.
+        path: path of the file.
+        changes: function of case and dtype that returns a dict of a parameter's path to its change.
     """
     results = {}
     for dtype in ("float64", "float32"):
@@ -75,7 +76,7 @@ def write(path, changes):
 
 
 def largest_difference(ours, theirs):
-    """Difference of two changes of theta over the largest change, the worst of all variables."""
+    """The difference of two changes of theta over the largest change; the worst variable's."""
     return max(
         np.abs(ours[path] - theirs[path]).max() / np.abs(theirs[path]).max() for path in theirs
     )

@@ -1,4 +1,4 @@
-"""LAMB of this project and of optax on the cases, in this project's own environment."""
+"""Runs the LAMB of this package and that of optax on the cases, in this environment."""
 
 import importlib.util
 
@@ -9,7 +9,7 @@ from tools.parity import lamb_cases
 
 
 def eagerly(optimizer, variables, gradient):
-    """One update from a dict of gradients in the order of the variables."""
+    """Applies one update from a dict of gradients in the order of the variables."""
     tensors = [
         keras.ops.convert_to_tensor(g, v.dtype)
         for g, v in zip(gradient.values(), variables, strict=True)
@@ -18,7 +18,7 @@ def eagerly(optimizer, variables, gradient):
 
 
 def our_changes(case, dtype, apply=eagerly, **options):
-    """Change of every parameter by `tf_bdecay.Lamb` after all updates of a case."""
+    """The change of every parameter by `tf_bdecay.Lamb` after all updates of a case."""
     parameters, gradients = lamb_cases.arrays()
     variables = []
     for path, value in parameters.items():
@@ -47,7 +47,7 @@ def has_optax():
 
 
 def optax_changes(case, dtype):
-    """The same by `optax.lamb`; None for a case it does not have: it adapts every variable."""
+    """The same by `optax.lamb`, which adapts every variable; None for a case that does not."""
     import jax
     import optax
 

@@ -1,7 +1,8 @@
-"""Runs timm's LAMB; a program of the environment in which that can be imported.
+"""Runs timm's LAMB on the cases, in an environment that has timm.
 
-python lamb_timm.py OUT.npz: writes the change of every parameter in every case, as float64 and
-float32.
+    python lamb_timm.py OUT.npz
+
+This writes the change of every parameter in every case, in float64 and float32.
 """
 
 import sys
@@ -12,7 +13,7 @@ from timm.optim import Lamb
 
 
 def changes(case, dtype):
-    """Change of every parameter after all updates of a case."""
+    """The change of every parameter after all updates of a case."""
     parameters, gradients = lamb_cases.arrays()
     tensors = {k: torch.tensor(v.astype(dtype), requires_grad=True) for k, v in parameters.items()}
     without_decay, not_adapted = lamb_cases.excluded(case)
@@ -26,7 +27,7 @@ def changes(case, dtype):
         lr=lamb_cases.RATE,
         eps=1e-6,
         max_grad_norm=None,
-        always_adapt=not not_adapted,  # else what does not decay is not adapted
+        always_adapt=not not_adapted,  # or variables without decay would not be adapted
     )
     for t in range(lamb_cases.UPDATES):
         for k, v in tensors.items():

@@ -1,11 +1,12 @@
-"""Compares the ImageNet networks with torchvision's and timm's: the same weights, the same logits.
+"""Checks that our ImageNet networks give torchvision's and timm's logits for the same weights.
 
     make parity-models
 
 Random weights and statistics of torchvision's resnet18 and resnet50 and of timm's resnet50d are
-converted into our networks of the same design; the logits of the same images agree to 1e-4 of the
-largest, in inference and in training mode. PyTorch lives in an environment of its own
-(requirements-torch.txt). Exit code 0: all agree; 1: some differ; 2: the comparison cannot run.
+converted for our networks of the same design. The logits of the same images must agree to 1e-4 of
+the largest, in inference and in training mode. PyTorch is in an environment of its own
+(requirements-torch.txt).
+Exit codes: 0 all agree, 1 some differ, 2 the comparison cannot run.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from tf_bdecay import models
 
 LIMIT = 1e-4
 ARGUMENTS = {"resnet18": {"stem": "imagenet"}, "resnet50": {}, "resnet50_d": {}}
-# How torchvision and timm name a layer -> how it is named here.
+# Names of layers in torchvision and timm, and our names for them.
 _LAYERS = (
     (r"conv1", r"stem_conv"),
     (r"bn1", r"stem_bn"),
@@ -57,17 +58,18 @@ _OF_OTHERS = {"weight": "kernel", "bias": "bias"}
 
 
 def converted(name, theirs):
-    """PyTorch's weights by our paths.
+    """Converts PyTorch's weights to our paths and layouts.
 
     Args:
         name: our name of the network.
-        theirs: dict of PyTorch's name to an array: kernels [out, in, height, width] and [out, in].
+        theirs: dict of PyTorch's name to an array; kernels are [out, in, height, width] or
+            [out, in].
 
     Returns:
-        Dict of path to array: kernels [height, width, in, out] and [in, out].
+        Dict of path to array; kernels are [height, width, in, out] or [in, out].
 
     Raises:
-        KeyError: a name that no rule knows.
+        KeyError: no rule matches a name.
     """
     ours = {}
     for key, value in theirs.items():
@@ -85,17 +87,17 @@ def _layer(name, theirs):
     for pattern, path in _LAYERS_D if name.endswith("_d") else _LAYERS:
         if match := re.fullmatch(pattern, theirs):
             found = match.expand(path)
-            # Blocks are counted from 0 there, from 1 here.
+            # They count blocks from 0, we count from 1.
             return re.sub(r"block(\d)", lambda m: f"block{int(m[1]) + 1}", found)
     raise KeyError(theirs)
 
 
 def compare(name, found):
-    """Rows of the table of one network, and whether all agree.
+    """The table's rows for one network, and whether all agree.
 
     Args:
         name: our name of the network.
-        found: dict of what models_torch.py wrote of it.
+        found: dict of what models_torch.py wrote about it.
     """
     theirs = {k.removeprefix("weights|"): v for k, v in found.items() if k.startswith("weights|")}
     ours, rows, agree = converted(name, theirs), [], True
@@ -125,12 +127,12 @@ def compare(name, found):
 
 
 def theirs(python):
-    """What models_torch.py writes, by network."""
+    """What models_torch.py writes, as a dict by network."""
     if not pathlib.Path(python).exists():
         _stop(
-            "torchvision and timm need an environment of their own, with the packages of "
-            "tools/parity/requirements-torch.txt: run `make parity-models`. Received: "
-            f"{python}, not there."
+            "torchvision and timm need an environment of their own, with tools/parity/"
+            "requirements-torch.txt installed: run `make parity-models`. Received: "
+            f"{python}, which does not exist."
         )
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "found.npz"
@@ -138,7 +140,7 @@ def theirs(python):
             [python, str(HERE / "models_torch.py"), str(out)], capture_output=True, text=True
         )
         if done.returncode:
-            _stop(f"torchvision and timm did not run in {python}:\n{done.stderr[-2000:]}")
+            _stop(f"torchvision and timm failed in {python}:\n{done.stderr[-2000:]}")
         found = {}
         for key, value in np.load(out).items():
             name, _, rest = key.partition("|")
@@ -152,7 +154,7 @@ def main():
     parser.add_argument(
         "--torch_python",
         default=str(HERE.parents[1] / ".venv-torch/bin/python"),
-        help="interpreter of the environment with PyTorch (default: what make makes)",
+        help="Python of the environment with PyTorch (default: the one that make creates)",
     )
     found = theirs(parser.parse_args().torch_python)
     table = Table("network", "trainable parameters", "side of images", "mode", "largest difference")
@@ -163,7 +165,9 @@ def main():
         for row in rows:
             table.add_row(*row)
     console = Console(width=110)
-    console.print(f"Logits beside torchvision's and timm's, over the largest; limit {LIMIT:g}")
+    console.print(
+        f"Difference from torchvision's and timm's logits, over the largest; limit {LIMIT:g}"
+    )
     console.print(table)
     console.print("All agree." if agree else "Some differ.")
     return 0 if agree else 1

@@ -1,8 +1,10 @@
-"""Networks of torchvision and timm with random weights; runs in an environment that has PyTorch.
+"""Runs networks of torchvision and timm with random weights, in an environment with PyTorch.
 
-python models_torch.py OUT.npz: writes, of every network in `NETWORKS`, its weights and statistics
-as NAME|weights|KEY, random images as NAME|images|SIDE, and their logits in inference mode as
-NAME|logits|SIDE and in training mode as NAME|training|SIDE. Nothing is downloaded.
+    python models_torch.py OUT.npz
+
+For every network in `NETWORKS` this writes its weights and statistics as NAME|weights|KEY, random
+images as NAME|images|SIDE, and their logits in inference mode as NAME|logits|SIDE and in training
+mode as NAME|training|SIDE. Nothing is downloaded.
 """
 
 import sys
@@ -17,12 +19,12 @@ NETWORKS = {
     "resnet50": torchvision.models.resnet50,
     "resnet50_d": lambda: timm.create_model("resnet50d", pretrained=False),
 }
-SIDES = (224, 95)  # an odd side is padded otherwise
+SIDES = (224, 95)  # an odd side is padded differently
 BATCH = 4
 
 
 def shaken(model, seed):
-    """The model, its normalizations with random values: those it starts with hide mistakes."""
+    """The model with random values in its normalizations, whose initial values hide mistakes."""
     draw = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for module in model.modules():
@@ -35,7 +37,7 @@ def shaken(model, seed):
 
 
 def main(out):
-    """Writes the file."""
+    """Runs the networks and writes the file."""
     found = {}
     for seed, (name, make) in enumerate(NETWORKS.items()):
         torch.manual_seed(seed)
@@ -47,7 +49,7 @@ def main(out):
             found[f"{name}|images|{side}"] = x.numpy().transpose(0, 2, 3, 1)
             with torch.no_grad():
                 found[f"{name}|logits|{side}"] = model.eval()(x).numpy()
-                # This changes the moving statistics, which are put back.
+                # Training mode changes the moving statistics, which are restored.
                 found[f"{name}|training|{side}"] = model.train()(x).numpy()
                 model.load_state_dict(
                     {

@@ -1,10 +1,10 @@
-"""Compares tf_bdecay.Lamb with TensorFlow Addons', timm's and optax' LAMB: the change of theta.
+"""Compares the updates of tf_bdecay.Lamb with those of TensorFlow Addons, timm and optax.
 
     make parity
 
-Addons needs TensorFlow 2.15 and timm PyTorch, hence environments of their own (requirements.txt and
-requirements-torch.txt); optax runs in this one, where it is installed.
-Exit code 0: all agree; 1: some differ; 2: the comparison cannot run.
+Addons needs TensorFlow 2.15 and timm needs PyTorch, so each runs in an environment of its own
+(requirements.txt and requirements-torch.txt); optax runs in this one if it is installed.
+Exit codes: 0 all agree, 1 some differ, 2 the comparison cannot run.
 """
 
 import argparse
@@ -24,32 +24,32 @@ from rich.table import Table
 
 from tools.parity import lamb_cases, lamb_here
 
-# optax takes 1 - 0.999^t naively, which alone is off by 1e-5 in float32.
+# optax computes 1 - 0.999^t naively, which alone is off by 1e-5 in float32.
 TOLERANCE = {"float64": 1e-10, "float32": 2e-5}
 
 
 def results_of(script, python, what):
-    """Changes of theta by another LAMB: a function of case and dtype.
+    """Runs another LAMB; returns its changes of theta as a function of case and dtype.
 
     Args:
         script: name of the program beside this one that runs it.
         python: the interpreter of its environment.
-        what: whose LAMB it is.
+        what: the package whose LAMB it is.
 
     Raises:
-        SystemExit: with a sentence and exit code 2, where it does not run.
+        SystemExit: it does not run; with a sentence and exit code 2.
     """
     if not pathlib.Path(python).exists():
         _stop(
             f"{what} needs an environment of its own (tools/parity/requirements*.txt): run `make "
-            f"parity`. Received: {python}, not there."
+            f"parity`. Received: {python}, which does not exist."
         )
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "changes.npz"
         command = [python, str(HERE / script), str(out)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            _stop(f"LAMB of {what} did not run in {python}:\n{done.stderr[-2000:]}")
+            _stop(f"LAMB of {what} failed in {python}:\n{done.stderr[-2000:]}")
         results = dict(np.load(out))
     return lambda case, dtype: {k: results[f"{dtype}|{case}|{k}"] for k in lamb_cases.SHAPES}
 
@@ -58,8 +58,8 @@ def compare(others):
     """Compares every case in both precisions.
 
     Args:
-        others: dict of name to a function (case, dtype) -> changes of theta by path, or None where
-            it does not have the case.
+        others: dict of name to a function (case, dtype) that returns the changes of theta by path,
+            or None for a case that it cannot run.
 
     Returns:
         The table, and whether all agree.
@@ -86,12 +86,12 @@ def main():
     parser.add_argument(
         "--addons_python",
         default=str(HERE.parents[1] / ".venv-parity/bin/python"),
-        help="interpreter of the environment with TensorFlow Addons (default: what make makes)",
+        help="Python of the environment with Addons (default: the one that make creates)",
     )
     parser.add_argument(
         "--torch_python",
         default=str(HERE.parents[1] / ".venv-torch/bin/python"),
-        help="interpreter of the environment with timm (default: what make makes)",
+        help="Python of the environment with timm (default: the one that make creates)",
     )
     arguments = parser.parse_args()
     others = {
@@ -106,7 +106,7 @@ def main():
     console = Console(width=110)
     console.print(
         f"LAMB: change of theta after {lamb_cases.UPDATES} updates at rate {lamb_cases.RATE:.4g}.\n"
-        "Largest difference over largest change, of the worst variable."
+        "Each figure is the largest difference over the largest change, of the worst variable."
     )
     console.print(table)
     console.print("All agree." if agree else "Some differ.")
