@@ -1,4 +1,4 @@
-"""What every test shares: one backend a process, quiet logs, the choice of tests by backend."""
+"""Settings that all tests share: one backend per process, quiet logs, tests chosen by backend."""
 
 import collections
 import gc

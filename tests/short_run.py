@@ -1,4 +1,4 @@
-"""The short run of main.py that its tests start: ResNet18 of width 4 on the digits, 12 updates."""
+"""The short run of main.py that several tests start: ResNet18 of width 4, digits, 12 updates."""
 
 import pathlib
 import subprocess

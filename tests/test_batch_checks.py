@@ -1,4 +1,4 @@
-"""A batch that only the graph knows, and the one sentence of what it says."""
+"""A batch whose size only the graph knows, and the one sentence on what is wrong with it."""
 
 import numpy as np
 import pytest

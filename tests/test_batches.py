@@ -1,4 +1,4 @@
-"""How data and batches are cut, and the one sentence of sizes that do not divide."""
+"""How data and batches are divided, and the one sentence on sizes that do not divide."""
 
 import math
 

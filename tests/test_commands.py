@@ -1,4 +1,4 @@
-"""`tf-bdecay`, as a wheel lays it out: the configs inside of the package, no repository around."""
+"""`tf-bdecay` as a wheel installs it: configs inside the package, and no repository around it."""
 
 import os
 import pathlib

@@ -1,4 +1,4 @@
-"""Every experiment: complete, checked, and with the paper's numbers."""
+"""Every experiment's config is complete, valid, and has the paper's numbers."""
 
 import importlib
 import math

@@ -1,4 +1,4 @@
-"""What docs/ names in the repository is there."""
+"""What docs/ names in the repository exists."""
 
 import ast
 import dataclasses

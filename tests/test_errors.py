@@ -1,4 +1,4 @@
-"""What the checks let through and what they refuse, and that their sentences can be acted on."""
+"""What the checks accept and refuse; their sentences say what to do."""
 
 import math
 import pathlib

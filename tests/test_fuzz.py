@@ -1,4 +1,4 @@
-"""Inputs by chance: flags, keys and files of a run end in a sentence, or mean what they say.
+"""Random flags, keys and files either end in a sentence or mean what they say.
 
 In process and without TensorFlow's part: what comes before it refuses, or a run would begin.
 """

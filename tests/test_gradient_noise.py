@@ -1,4 +1,4 @@
-"""Estimates on made gradients whose mean and covariance are known, and what follows of them."""
+"""The estimates on made-up gradients with known mean and covariance, and what follows from them."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""tools/launch.py: many workers of main.py, from outside."""
+"""tools/launch.py from the outside: many workers of main.py."""
 
 import json
 import os

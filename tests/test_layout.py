@@ -1,4 +1,4 @@
-"""The layout that README draws: no import runs up, Keras' private names in one file, tests mirror.
+"""README's layout: no import points upward, private names are in one file, tests mirror the code.
 
 The package is read as text: nothing of it is imported.
 """

@@ -1,4 +1,4 @@
-"""The command from outside: exit codes, sentences, and the files of runs that end."""
+"""main.py from the outside: exit codes, sentences, and the files of runs that finish."""
 
 import json
 import shutil

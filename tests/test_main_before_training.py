@@ -1,4 +1,4 @@
-"""The command before it trains: what it refuses, plans and describes."""
+"""main.py before it trains: what it refuses, plans and describes."""
 
 import pathlib
 import subprocess

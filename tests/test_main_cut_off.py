@@ -1,4 +1,4 @@
-"""The command's runs that do not end by themselves: signals, kills, full disks, divergence."""
+"""Runs of main.py that are cut off: signals, kills, full disks, divergence."""
 
 import fcntl
 import json

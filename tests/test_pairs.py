@@ -1,4 +1,4 @@
-"""Every pair of values that a command line can name, run: exit code 0 and a finite result, or 2."""
+"""Runs with every pair of values of a command line: exit code 0 and a finite result, or 2."""
 
 import json
 import math

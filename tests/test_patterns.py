@@ -1,4 +1,4 @@
-"""Patterns name variables by their paths, and say so where they name none."""
+"""Patterns name variables by their paths, and say so if they match none."""
 
 import pytest
 

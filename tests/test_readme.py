@@ -1,4 +1,4 @@
-"""What README tells a stranger to do works."""
+"""What README tells a newcomer to do works."""
 
 import pathlib
 import re

@@ -1,4 +1,4 @@
-"""Schedules against the formulas of appendix A.1, in plain Python."""
+"""Schedules equal the formulas of appendix A.1 in plain Python."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What type checkers see of the package as it is installed: README's own lines are clean."""
+"""Type checkers accept README's own lines with the package as it is installed."""
 
 import pathlib
 import re

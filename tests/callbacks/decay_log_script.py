@@ -1,4 +1,4 @@
-"""Run as a program: one of several workers, whose DecayLog is of one folder for all of them.
+"""A program: one of several workers whose DecayLogs share one folder.
 
     python decay_log_script.py FOLDER    # with TF_CONFIG
 

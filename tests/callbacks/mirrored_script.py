@@ -1,4 +1,4 @@
-"""Run as a program, in a process of its own: one process, one MirroredStrategy.
+"""A program of its own, because a process can have only one MirroredStrategy.
 
 Trains with decisions from a probe batch, with and without two replicas, and prints what differs.
 """

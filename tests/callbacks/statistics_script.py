@@ -1,4 +1,4 @@
-"""Run as a program: precise statistics with two replicas, beside those of one device."""
+"""A program that compares precise statistics on two replicas with those on one device."""
 
 import json
 import os

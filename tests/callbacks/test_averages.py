@@ -1,4 +1,4 @@
-"""The average of the weights beside the weights: what is evaluated, and what stays as it was."""
+"""Evaluation of the averaged weights as well: its results, and all that it leaves unchanged."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""DecayLog in stock `fit`: what is written, logged and printed is what the optimizer decided."""
+"""DecayLog in stock `fit` writes, logs and prints what the optimizer decided."""
 
 import csv
 import json

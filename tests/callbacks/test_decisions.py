@@ -1,4 +1,4 @@
-"""Rows and scalars of a decision, against the decision."""
+"""Rows and scalars that are made from a decision have its values."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""GradientNoiseScale in `fit`: what it logs, prints and writes is what was measured."""
+"""GradientNoiseScale in `fit` logs, prints and writes what was measured."""
 
 import keras
 import numpy as np

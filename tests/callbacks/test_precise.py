@@ -1,4 +1,4 @@
-"""Evaluation with precise statistics: training does not notice it."""
+"""Evaluation with precise statistics does not change training."""
 
 import pathlib
 

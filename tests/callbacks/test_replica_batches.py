@@ -1,4 +1,4 @@
-"""The batches that `fit` would take of the same data."""
+"""The batches are those that `fit` would make of the same data."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Precise statistics against NumPy's, and a training that does not notice them."""
+"""Precise statistics equal NumPy's, and training is the same with and without them."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What is counted, when it is written, and what becomes of a folder that fails."""
+"""Which updates are counted and written, and what happens if the folder fails."""
 
 import keras
 import numpy as np

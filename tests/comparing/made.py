@@ -1,4 +1,4 @@
-"""Folders of runs, small, with the files that a run writes."""
+"""Makes folders of small runs, with the files that a run writes."""
 
 import json
 

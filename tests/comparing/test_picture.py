@@ -1,4 +1,4 @@
-"""What is drawn of runs: their numbers, over epochs."""
+"""The picture that compares runs: curves of their numbers over epochs."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""The command: a picture, a table, one sentence for what is wrong."""
+"""The command that compares runs: its picture, its table, and one sentence for each mistake."""
 
 import os
 

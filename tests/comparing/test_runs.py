@@ -1,4 +1,4 @@
-"""What is read of runs, and what the table says of them."""
+"""What is read from the folders of runs, and what the table says about them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""TFRecords of examples, written by hand."""
+"""TFRecords of examples, put together by hand."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""MixUp and CutMix: labels that say what pixels are of, and keras-cv's layers beside them."""
+"""MixUp and CutMix: labels follow the pixels, and equal draws give what keras-cv's layers give."""
 
 import numpy as np
 import pytest

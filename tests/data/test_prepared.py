@@ -1,4 +1,4 @@
-"""CIFAR without TensorFlow: the same images in the same order."""
+"""CIFAR is read without TensorFlow: the same images in the same order."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""RandAugment: keras-cv's operations with our draws, beside its layers with its own."""
+"""RandAugment: keras-cv's operations with our draws, compared with its layers and their draws."""
 
 import functools
 import subprocess

@@ -1,4 +1,4 @@
-"""What stronger augmentation may be asked for, and where it cannot be."""
+"""Which stronger augmentations can be asked for, and where they are refused."""
 
 import importlib.metadata
 import importlib.util

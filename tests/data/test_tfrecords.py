@@ -1,4 +1,4 @@
-"""Examples and records without TensorFlow, against bytes put together by hand."""
+"""Examples and records without TensorFlow equal bytes put together by hand."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Coefficients by path on top of a policy."""
+"""Decay coefficients by path take precedence over those of a policy."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Run as a program, in a process of its own: one process, one MirroredStrategy.
+"""A program of its own, because a process can have only one MirroredStrategy.
 
 Trains with dropout on two replicas, goes on from a checkpoint, and prints what was seen as JSON.
 """

@@ -1,4 +1,4 @@
-"""Who the workers of a run are: from TF_CONFIG, or from flags."""
+"""The workers of a run are read from TF_CONFIG or from flags."""
 
 import json
 import socket

@@ -1,4 +1,4 @@
-"""What many workers train is what one process trains, and who loses another says so."""
+"""Many workers train what one process trains, and a worker that loses another says so."""
 
 import json
 import os

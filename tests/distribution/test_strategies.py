@@ -1,4 +1,4 @@
-"""Strategies: what this machine cannot do is refused; replicas draw dropout alike."""
+"""Strategies that this machine cannot run are refused; replicas draw the same dropout."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What is refused of flags before TensorFlow starts."""
+"""Flags that are refused before TensorFlow starts."""
 
 import types
 

@@ -1,4 +1,4 @@
-"""The rendezvous of many workers: all there and all the same, or a sentence."""
+"""The rendezvous of workers: all arrive with the same settings, or each says what is wrong."""
 
 import concurrent.futures
 import socket

@@ -1,4 +1,4 @@
-"""One process of a run on many devices, for the tests: arguments and result are JSON.
+"""A program: one process of a run on many devices, with arguments and result as JSON.
 
 20 updates and evaluations, whose arrays go to the file `out`; then, if `endless`, training until
 another worker is lost. With `mixed`, 20 updates in mixed_float16 alone.

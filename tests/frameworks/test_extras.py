@@ -1,4 +1,4 @@
-"""What a missing package is called, and that our extras have what the table of them says."""
+"""A missing package is named in a sentence, and our extras contain what their table lists."""
 
 import ast
 import pathlib

@@ -1,4 +1,4 @@
-"""What the project asks of Keras' private names, on tiny models: a Keras that differs fails here.
+"""The private names of Keras that we use work on tiny models: a changed Keras fails here.
 
 Each test says what the rest rests on, in terms of what Keras shows publicly.
 """

@@ -1,4 +1,4 @@
-"""Names imported when they are asked for: the stub's, all of them, and no others."""
+"""Names are imported when they are first used: all those of the stub, and no others."""
 
 import importlib
 import pathlib

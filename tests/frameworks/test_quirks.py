@@ -1,4 +1,4 @@
-"""The ways round what TensorFlow gets wrong do what they say, and put back what they change."""
+"""Workarounds for TensorFlow's faults do what they say, and restore what they change."""
 
 import itertools
 import os

@@ -1,4 +1,4 @@
-"""Many processes as one: lines apart, the first failure's code, all again after a loss."""
+"""Many processes as one: separate lines, the first failure's code, restarts after a loss."""
 
 import os
 import pathlib

@@ -1,4 +1,4 @@
-"""The launcher's command line: flags of its own, and those of the training command behind `--`."""
+"""The launcher's command line: its own flags, and those of the training command after `--`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Double precision for tests that compare with a float64 reference."""
+"""Sets double precision for tests that compare with a float64 reference."""
 
 import contextlib
 

@@ -1,4 +1,4 @@
-"""What tests of ghostify compare a model and its copy by."""
+"""Helpers with which the tests of ghostify compare a model and its copy."""
 
 import keras
 import numpy as np

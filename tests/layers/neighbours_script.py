@@ -1,4 +1,4 @@
-"""Run as a program, in a process of its own: one process, one strategy.
+"""A program of its own, because a process can have only one strategy.
 
 Ghost batches on as many replicas as its argument says; prints what came of it as JSON.
 """

@@ -1,4 +1,4 @@
-"""Ghost batch normalization in float64 NumPy, one ghost batch at a time, as the paper's algorithm.
+"""Ghost batch normalization in float64 NumPy, one ghost batch at a time, as in the paper.
 
 The backward pass is the chain of Ioffe and Szegedy (2015), section 3: through the normalized
 values, then the variance, then the mean. It shares no formula with the closed form under test.

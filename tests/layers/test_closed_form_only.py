@@ -1,4 +1,4 @@
-"""The context is of a thread, and ends as it began."""
+"""The context applies to its own thread, and restores the state it found."""
 
 import threading
 

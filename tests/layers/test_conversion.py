@@ -1,4 +1,4 @@
-"""ghostify: the copy is the model at inference and with one ghost batch, and nothing is shared."""
+"""ghostify: the copy equals the model at inference and with one ghost batch, and shares nothing."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""ghostify by class: models and layers of one's own, and what it says it cannot convert."""
+"""ghostify for subclassed models and layers, and its sentences on what it cannot convert."""
 
 import keras
 import numpy as np

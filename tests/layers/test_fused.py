@@ -1,4 +1,4 @@
-"""The fused kernel computes what the closed form does, and is taken where it is right and fast."""
+"""The fused kernel computes what the closed form does, and is used where it is right and fast."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""The layer: Keras' BatchNormalization at ghost batch = batch, and what it does beyond that."""
+"""The layer equals Keras' BatchNormalization for one ghost batch; what it does beyond that."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""The layer in TensorFlow alone: batch sizes known late, XLA, second derivatives, two replicas.
+"""The layer under TensorFlow: unknown batch sizes, XLA, second derivatives, two replicas.
 
 A file of its own, as JAX's tests import test_ghost_batch_norm.py and need no TensorFlow.
 """

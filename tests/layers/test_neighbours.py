@@ -1,4 +1,4 @@
-"""Ghost batches larger than a replica's share: those of one device, on 4 logical CPUs."""
+"""Ghost batches larger than a replica's share equal those of one device, on 4 logical CPUs."""
 
 import json
 import pathlib

@@ -1,4 +1,4 @@
-"""The closed form against float64 NumPy and against plain automatic differentiation."""
+"""The closed form equals float64 NumPy and plain automatic differentiation."""
 
 import math
 

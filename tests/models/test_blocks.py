@@ -1,4 +1,4 @@
-"""What all models are made of: which layers the options make, and which options are refused."""
+"""What all models are built from: the layers that options make, and options that are refused."""
 
 import keras
 import numpy as np

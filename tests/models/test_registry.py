@@ -1,4 +1,4 @@
-"""Models by name."""
+"""Models are built by name."""
 
 import numpy as np
 import pytest

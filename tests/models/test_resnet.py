@@ -1,4 +1,4 @@
-"""ResNet18: its shapes, parameters, initial values, and that it trains."""
+"""ResNet18: shapes, parameters and initial values; it also trains."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""VGG11 and VGG19: parameters, pools, and biases that go where normalization comes."""
+"""VGG11 and VGG19: parameters, pooling, and no biases before normalization."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Run as a program, in a process of its own: one process, one MirroredStrategy.
+"""A program of its own, because a process can have only one MirroredStrategy.
 
 Trains with and without two replicas on the same global batches, and prints what differs, as JSON.
 """

@@ -1,4 +1,4 @@
-"""The optimizer of docs/method.md in plain NumPy, float64, variable by variable.
+"""The optimizer of docs/method.md in plain float64 NumPy, variable by variable.
 
 The tests compare ours with it.
 """

@@ -1,4 +1,4 @@
-"""A list of variables as a network has them, and gradients for which decay switches both ways."""
+"""Variables like those of a network, with gradients for which decay switches both ways."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""Every optimizer and each of its ways through an update, for the tests of what all share."""
+"""All optimizers, each with all its ways through an update, for the tests of what they share."""
 
 import tf_bdecay
 from tf_bdecay import decay

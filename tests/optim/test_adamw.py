@@ -1,4 +1,4 @@
-"""AdamW against the NumPy oracle and Keras' own."""
+"""AdamW equals the NumPy oracle and Keras' AdamW."""
 
 import keras
 import numpy as np

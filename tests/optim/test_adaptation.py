@@ -1,4 +1,4 @@
-"""Which variables have a trust ratio, of LAMB and LARS alike."""
+"""Which variables have a trust ratio under LAMB and LARS."""
 
 import keras
 import numpy as np

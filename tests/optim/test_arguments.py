@@ -1,4 +1,4 @@
-"""LAMB's arguments: what is refused, what is counted, what a config brings back."""
+"""LAMB's arguments: which are refused, what is counted, and how a config restores them."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What the base of the optimizers does around their rule; what all share is in test_properties."""
+"""What the optimizers' base class does around their rules; test_properties has the shared rest."""
 
 import keras
 import numpy as np

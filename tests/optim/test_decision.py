@@ -1,4 +1,4 @@
-"""What is decided and counted, read and written."""
+"""How decisions and counts are made, read and written."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The table says what the optimizer then does."""
+"""The table of `describe` says what the optimizer does."""
 
 import keras
 import numpy as np

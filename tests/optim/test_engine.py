@@ -1,4 +1,4 @@
-"""What the engines share: constraints."""
+"""What the engines share: constraints hold after every update."""
 
 import keras
 import numpy as np

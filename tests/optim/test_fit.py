@@ -1,4 +1,4 @@
-"""Lamb in a user's own `compile` and `fit`: every pair found, saved, loaded, gone on with."""
+"""Lamb in a user's `compile` and `fit`: pairs are found, and training continues after loading."""
 
 import os
 import pathlib

@@ -1,4 +1,4 @@
-"""The formulas of the update against float64 NumPy."""
+"""The formulas of the update equal float64 NumPy."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Gradients as `apply` is called with them."""
+"""The gradients that `apply` accepts, and those that it refuses."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""LAMB against the NumPy oracle, the identities of docs/method.md, and optax.lamb."""
+"""LAMB equals the NumPy oracle and optax.lamb, and has the identities of docs/method.md."""
 
 import functools
 import math

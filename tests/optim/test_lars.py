@@ -1,4 +1,4 @@
-"""LARS against the NumPy oracle."""
+"""LARS equals the NumPy oracle."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Keras' own optimizers as oracle, by `fit` on the same models, where definitions coincide.
+"""Where definitions coincide, `fit` ends as with Keras' own optimizers, which are the oracle.
 
 Networks are smooth, and no bias stands before a normalization: its gradient is rounding alone, and
 LAMB makes large steps of it.

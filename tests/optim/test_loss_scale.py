@@ -1,4 +1,4 @@
-"""Dynamic loss scaling: what overflows is skipped by the optimizer inside, counted, and halves."""
+"""Dynamic loss scaling: the inner optimizer skips and counts an overflow, and the scale halves."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""What holds for every optimizer whatever its rule: one table, one test a property."""
+"""What holds for every optimizer whatever its rule: one table, one test per property."""
 
 import functools
 import math

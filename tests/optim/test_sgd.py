@@ -1,4 +1,4 @@
-"""SGD against the NumPy oracle."""
+"""SGD equals the NumPy oracle."""
 
 import keras
 import numpy as np

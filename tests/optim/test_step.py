@@ -1,4 +1,4 @@
-"""The order of an update, and each of its decisions against corner cases worked by hand."""
+"""The order of an update, and each of its decisions on corner cases worked out by hand."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""TensorFlow's way through an update: what is compiled, that it equals the plain one, replicas."""
+"""TensorFlow's engine: what is compiled, that it equals the plain way, and replicas."""
 
 import json
 import os

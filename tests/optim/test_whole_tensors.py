@@ -1,4 +1,4 @@
-"""The engine of whole tensors: what it is given stays, what it makes is its `state`."""
+"""The engine of whole tensors leaves its inputs alone and returns new values as its `state`."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Run as a program, in a process of its own: what one train step of ResNet18 really takes.
+"""A program that measures the memory and time of train steps of ResNet18.
 
     python measured_step.py WIDTH BATCH STEPS
 

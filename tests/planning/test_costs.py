@@ -1,4 +1,4 @@
-"""What a network costs: by hand, and against the graph that TensorFlow traces."""
+"""The computed costs of a network equal those by hand and those of TensorFlow's graph."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Plan mode's formulas, by hand, and one device against a measured run (slow)."""
+"""Plan mode's formulas worked out by hand, and one device against a measured run (slow)."""
 
 import dataclasses
 import json

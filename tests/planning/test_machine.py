@@ -1,4 +1,4 @@
-"""Counts of devices and properties of one, as flags say them."""
+"""Flags that give the number of devices and the properties of one."""
 
 import math
 

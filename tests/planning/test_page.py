@@ -1,4 +1,4 @@
-"""Plan mode's page: the plans of real configs, and what the page says of them."""
+"""Plan mode's page: the plans of real configs, and what the page says about them."""
 
 import io
 import math

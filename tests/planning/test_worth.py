@@ -1,4 +1,4 @@
-"""The noise scale in a plan: where it is read from, and the table of batches."""
+"""The noise scale in a plan: where it is read from, and the table of batch sizes."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""The kinds of Table 2, and where a layer is none of them."""
+"""The kinds of layers in Table 2, and layers that have none of them."""
 
 import keras
 import pytest

@@ -1,4 +1,4 @@
-"""A variable's layer is found by the objects that live, whatever paths say."""
+"""A variable's layer is found through live objects, whatever the paths say."""
 
 import gc
 

@@ -1,4 +1,4 @@
-"""What a layer does with its vectors tells a normalization's scale from a temperature."""
+"""What a layer does with its vectors distinguishes a normalization's scale from a temperature."""
 
 import keras
 import numpy as np

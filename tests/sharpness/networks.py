@@ -1,4 +1,4 @@
-"""Small networks of every kind, their data, and dense matrices to compare with."""
+"""Small networks of every kind, with their data and dense matrices to compare with."""
 
 import keras
 import numpy as np

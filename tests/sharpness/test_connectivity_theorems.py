@@ -1,4 +1,4 @@
-"""What the paper proves of connectivity sharpness, where docs/method.md says that it holds."""
+"""The paper's theorems on connectivity sharpness, where docs/method.md says that they hold."""
 
 import functools
 

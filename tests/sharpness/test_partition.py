@@ -1,4 +1,4 @@
-"""Variables, layers and kinds of a model, and sums over each of them."""
+"""A model's variables by layer and kind, and sums over each part."""
 
 import keras
 import numpy as np

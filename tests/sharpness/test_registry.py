@@ -1,4 +1,4 @@
-"""Measures by name: every one runs as the function that it stands for, and options find theirs."""
+"""Measures by name run as the functions they stand for, and options reach the right ones."""
 
 import inspect
 

@@ -1,4 +1,4 @@
-"""What every measurement asks of its session, and that a silent one is enough."""
+"""What every measurement asks of its session; a silent session is enough."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""What the tests of the command share: a saved model, its data, and the flags that name them."""
+"""Shared by the tests of the command: a saved model, its data, and the flags that name them."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A saved model with its data, and workdirs of a run."""
+"""Fixtures: a saved model with its data, and workdirs of a run."""
 
 import signal
 

@@ -1,4 +1,4 @@
-"""Signals, closed outputs and poor encodings, in processes of their own."""
+"""Signals, closed outputs and poor encodings, each in a process of its own."""
 
 import os
 import signal

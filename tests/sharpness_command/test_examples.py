@@ -1,4 +1,4 @@
-"""Which examples are measured, and what is wrong with those that cannot be."""
+"""Which examples are measured, and why others cannot be."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Flags of the command, and sentences for what is wrong in them."""
+"""The command's flags, and its sentences on wrong ones."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The folder of results: whose it is, and what a damaged file in it costs."""
+"""The folder of results: which run owns it, and what damage to one of its files costs."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A measure's progress: what is kept of it comes back, and a signal stops it between steps."""
+"""A measure's progress is restored, and a signal stops the measure between steps."""
 
 import io
 import signal

@@ -1,4 +1,4 @@
-"""Models, losses and examples as they are loaded, and what is wrong with them."""
+"""Models, losses and examples are loaded, or a sentence says what is wrong with them."""
 
 import json
 import shutil

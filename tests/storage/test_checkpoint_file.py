@@ -1,4 +1,4 @@
-"""A file is complete or refused, and a run that goes on from it is one that never stopped."""
+"""A file is complete or refused, and a run continued from it equals an unstopped one."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A folder has the newest k and the best, and names what is damaged or lost."""
+"""A folder keeps the newest k checkpoints and the best, and names damaged or lost ones."""
 
 import hashlib
 import io

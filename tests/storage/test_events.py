@@ -1,4 +1,4 @@
-"""Event files are read back by TensorBoard's own loader, and cut back to a checkpoint."""
+"""TensorBoard's own loader reads the event files, which are cut back to a checkpoint."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Files survive what interrupts their writing: the old content is there, or the new."""
+"""When writing is interrupted, a file has either its old content or its new."""
 
 import errno
 import fcntl

@@ -1,4 +1,4 @@
-"""Paths of flags: a home, and addresses that are no paths."""
+"""Paths in flags: home folders, and addresses that are not paths."""
 
 import os
 import pathlib

@@ -1,4 +1,4 @@
-"""What a checkpoint that cannot be written does to the run."""
+"""What happens to a run if a checkpoint cannot be written."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""CSV files of a resumed run have neither holes nor repeats."""
+"""CSV files of a resumed run have neither gaps nor repeats."""
 
 import pandas as pd
 import pytest

@@ -1,4 +1,4 @@
-"""How far the work is, on a terminal and in a file."""
+"""Progress is shown on a terminal and in a file."""
 
 import io
 

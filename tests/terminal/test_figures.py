@@ -1,4 +1,4 @@
-"""What pictures have in common, as Matplotlib draws it."""
+"""What all figures have in common, as Matplotlib draws it."""
 
 import io
 import warnings

@@ -1,4 +1,4 @@
-"""Reading a command's flags from a table: values, other arguments, sentences for what is wrong."""
+"""A command's flags are read from a table: values, other arguments, sentences on wrong ones."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How commands end: one bounded sentence, the right code."""
+"""Commands end with one sentence of limited length and the right exit code."""
 
 import errno
 import signal

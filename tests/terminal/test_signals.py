@@ -1,4 +1,4 @@
-"""The first signal asks, the second ends at once, and nothing stays installed."""
+"""The first signal asks for an end, the second ends at once, and no handler stays installed."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Streams that may be gone: work goes on, and what cannot be said is in the log."""
+"""Work continues if a stream is gone, and what could not be printed is in the log."""
 
 import errno
 import io

@@ -1,4 +1,4 @@
-"""Results as runs would have left them."""
+"""Results as finished runs would have left them."""
 
 from tools.reproducing import runs, scales, store
 

@@ -1,4 +1,4 @@
-"""tools/benchmark.py: one sentence for what it cannot use; ratios to the first alternative."""
+"""tools/benchmark.py: one sentence for wrong input, and ratios to the first alternative."""
 
 import json
 import pathlib

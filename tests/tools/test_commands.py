@@ -1,4 +1,4 @@
-"""How the tools begin and end: one sentence and a code, a traceback where it is asked for."""
+"""The tools end with one sentence and an exit code, and show a traceback on request."""
 
 import pathlib
 import subprocess

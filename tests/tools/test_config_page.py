@@ -1,4 +1,4 @@
-"""The page of all keys is the table's."""
+"""The page of all keys is made from the table."""
 
 from tf_bdecay.training.config import key_table, keys
 from tools import config_page

@@ -1,4 +1,4 @@
-"""tools/reproducing/initial_weights.py: the weights of the TensorFlow path, without it."""
+"""tools/reproducing/initial_weights.py gives the TensorFlow path's weights without it."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""tools/matrix.py: what is asked for in a row, and the page of what ran."""
+"""tools/matrix.py: the requirements of a row, and the page of what ran."""
 
 import json
 import pathlib

@@ -1,4 +1,4 @@
-"""tools/models.py: its page, and what it makes of a model that works, is refused, or fails."""
+"""tools/models.py: its page, and its handling of models that work, are refused or fail."""
 
 import json
 import pathlib

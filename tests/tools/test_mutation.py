@@ -1,4 +1,4 @@
-"""The tool that tries mutants, on mutants of which it is known what becomes of them."""
+"""tools/mutation.py on mutants whose results are known."""
 
 import json
 import pathlib

@@ -1,4 +1,4 @@
-"""Tables, figures and claims from results alone: statistics on made data."""
+"""Tables, figures and claims are made from results alone: statistics on made-up data."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""tools/reproducing/philox.py: the very numbers of TensorFlow's stateless operations."""
+"""tools/reproducing/philox.py gives exactly the numbers of TensorFlow's stateless operations."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Which runs tables, figures and searches need, and which results stand for them."""
+"""Which runs the tables, figures and searches need, and which results count as theirs."""
 
 import json
 import pathlib

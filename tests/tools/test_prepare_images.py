@@ -1,4 +1,4 @@
-"""prepare_images.py and make_pictures.py from the command line: done, and input that is none."""
+"""prepare_images.py and make_pictures.py as commands: their results, and wrong input."""
 
 import pathlib
 import subprocess

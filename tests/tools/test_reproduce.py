@@ -1,4 +1,4 @@
-"""tools/reproduce.py: the command, and runs that are stopped and go on."""
+"""tools/reproduce.py: the command, and runs that are stopped and continue."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""A run of the small network that several files look at."""
+"""A run of the small network, which several test files examine."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""A config of a small run, for these tests."""
+"""Makes the config of a small run."""
 
 from configs import digits_resnet18
 from tf_bdecay.training.config.checks import check

@@ -1,4 +1,4 @@
-"""What is evaluated of weights on the disk is what the run measured at its end."""
+"""Evaluating saved weights gives what the run measured at its end."""
 
 import io
 import json

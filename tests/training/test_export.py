@@ -1,4 +1,4 @@
-"""An exported network gives the model's probabilities, from pixels, without this library."""
+"""An exported network gives the model's probabilities from pixels, without this library."""
 
 import dataclasses
 import shutil

@@ -1,4 +1,4 @@
-"""Runs on pictures in files: config.data.source to result, cut off, on replicas, with damage."""
+"""Runs on pictures in files, from data.source to result: cut off, on replicas, with damage."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""A run in the process: what `train` leaves."""
+"""The results that `train` leaves when it runs in this process."""
 
 import io
 import json

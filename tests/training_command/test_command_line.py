@@ -1,4 +1,4 @@
-"""Flags over configs: overrides, defaults, and one sentence for each mistake."""
+"""Flags override configs and defaults, and every mistake gets one sentence."""
 
 import pathlib
 

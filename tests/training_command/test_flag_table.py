@@ -1,4 +1,4 @@
-"""The table of flags: names once, defaults of their kind, words for --help."""
+"""The table of flags: unique names, defaults of the right type, texts for --help."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""--help of training: every flag, experiment and key, on a screen."""
+"""--help of the training command lists every flag, experiment and key, and fits a screen."""
 
 import pathlib
 

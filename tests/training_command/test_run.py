@@ -1,4 +1,4 @@
-"""The training command under the name that it was called by; the rest is in tests/test_main.py."""
+"""The training command uses the name it was called by; tests/test_main.py has the rest."""
 
 import pytest
 

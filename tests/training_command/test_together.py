@@ -1,4 +1,4 @@
-"""Many workers begin one run together, or each of them says why not."""
+"""Several workers begin one run together, or each says why not."""
 
 import concurrent.futures
 

@@ -1,4 +1,4 @@
-"""Run as a program: stock `fit` with Resume, which is killed where it is told to.
+"""A program that trains by stock `fit` with Resume, and is killed where its arguments say.
 
     python resume_script.py FOLDER KIND WHERE
 

@@ -1,4 +1,4 @@
-"""A small run that is cut off and goes on: one model, traced once, for all starts."""
+"""A small run that is cut off and resumed, with one model that is traced once for all starts."""
 
 import keras
 import numpy as np

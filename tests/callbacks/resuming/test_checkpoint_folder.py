@@ -1,4 +1,4 @@
-"""The folder of a run: one process at a time, the newest checkpoint that can be read."""
+"""A run's folder serves one process at a time and gives its newest readable checkpoint."""
 
 import numpy as np
 import pytest

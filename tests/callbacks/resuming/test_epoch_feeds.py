@@ -1,4 +1,4 @@
-"""What `fit` reads of a source, from the position on."""
+"""What `fit` reads from a source, from a position on."""
 
 import warnings
 

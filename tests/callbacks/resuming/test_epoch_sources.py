@@ -1,4 +1,4 @@
-"""Batches of an epoch from any batch on, whatever they come from."""
+"""The batches of an epoch from any batch on, for every kind of data."""
 
 import keras
 import numpy as np

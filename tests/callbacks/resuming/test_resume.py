@@ -1,4 +1,4 @@
-"""Resume in stock `fit`: a run that was cut off is, to the bit, one that was not."""
+"""Resume in stock `fit`: an interrupted run ends as an uninterrupted one, to the bit."""
 
 import json
 import os

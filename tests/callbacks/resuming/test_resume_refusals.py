@@ -1,4 +1,4 @@
-"""What Resume does not go on from, or with: refused in a sentence, and nothing is trained."""
+"""What Resume refuses to resume: it says why in a sentence, and nothing is trained."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What a run is: the same program has the same record, another one not."""
+"""The record that identifies a run: the same for the same program, another for another."""
 
 import copy
 import json

@@ -1,4 +1,4 @@
-"""What the next update depends on, copied and given back."""
+"""Everything that the next update depends on can be copied and restored."""
 
 import keras
 import numpy as np

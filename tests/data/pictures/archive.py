@@ -1,4 +1,4 @@
-"""Tar archives for the tests, written member by member."""
+"""Writes tar archives for the tests, member by member."""
 
 import io
 import os

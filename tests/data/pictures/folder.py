@@ -1,4 +1,4 @@
-"""Pictures of varied sizes for the tests, and how they are put into class folders."""
+"""Makes pictures of varied sizes for the tests, and puts them into class folders."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Pictures as people have them: one file of each hard kind, and what they look like upright."""
+"""One file for each kind of picture that is hard to decode, and what it looks like upright."""
 
 import io
 import struct

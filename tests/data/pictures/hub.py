@@ -1,4 +1,4 @@
-"""Parquet files as the Hugging Face hub's library writes pictures."""
+"""Writes Parquet files of pictures as the Hugging Face hub's library does."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Small pictures for the tests: JPEGs of varied sizes, a set of them in memory, class folders."""
+"""Small pictures for the tests: JPEGs of varied sizes, a set in memory, class folders."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Streams an epoch of many pictures in a process of its own; prints its memory now and then.
+"""A program that streams an epoch of many pictures and prints its memory now and then.
 
 python memory_script.py FOLDER BATCH
 """

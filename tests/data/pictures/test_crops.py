@@ -1,4 +1,4 @@
-"""Crops against their definition, torchvision's in plain Python, and against Pillow's pixels."""
+"""Crops follow torchvision's definition in plain Python, and have Pillow's pixels."""
 
 import io
 import itertools

@@ -1,4 +1,4 @@
-"""What headers say, without a decoder."""
+"""What the headers of pictures tell without a decoder."""
 
 import struct
 

@@ -1,4 +1,4 @@
-"""Splits, classes and labels of pictures, from folders that the tests write."""
+"""Splits, classes and labels that are read from folders of pictures."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Memory stays as it is however many pictures an epoch has."""
+"""Memory does not grow with the number of pictures in an epoch."""
 
 import os
 import pathlib

@@ -1,4 +1,4 @@
-"""A set of pictures in files, and the reading of one."""
+"""A set of pictures in files, and how one picture is read."""
 
 import pytest
 

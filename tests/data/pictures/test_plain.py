@@ -1,4 +1,4 @@
-"""Hard pictures made plain: Pillow's pixels, upright, or a sentence."""
+"""Hard pictures become plain ones with Pillow's upright pixels, or are refused in a sentence."""
 
 import io
 

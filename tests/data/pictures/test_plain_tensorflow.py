@@ -1,4 +1,4 @@
-"""TensorFlow reads plain bytes to Pillow's pixels."""
+"""TensorFlow decodes plain pictures to Pillow's pixels."""
 
 import io
 

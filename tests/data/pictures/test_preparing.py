@@ -1,4 +1,4 @@
-"""Prepared shards: the same pictures, plain, resumed by shard, and damage found."""
+"""Prepared shards hold the same pictures, resume by shard, and reveal damage."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What all records have in common."""
+"""Behaviour that all kinds of records share."""
 
 import numpy as np
 import pytest

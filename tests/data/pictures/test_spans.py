@@ -1,4 +1,4 @@
-"""Spans of files: read by many threads with few files open, and what changed is said."""
+"""Spans of files: many threads read them with few files open, and changed files are named."""
 
 import concurrent.futures
 import os

@@ -1,4 +1,4 @@
-"""Batches of pictures in files, against the pictures one by one."""
+"""Batches of pictures in files equal the pictures read one by one."""
 
 import numpy as np
 import pytest

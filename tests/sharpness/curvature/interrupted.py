@@ -1,4 +1,4 @@
-"""A session that stops a measure, and what must hold when it goes on."""
+"""A session that stops a measure, and what must hold when the measure continues."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Somebody's own matrix in place of the Hessian, against the dense matrix."""
+"""A user's own operator in place of the Hessian gives the dense matrix's results."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Lanczos against NumPy's dense eigenvalues, of matrices with any spectrum."""
+"""Lanczos finds NumPy's dense eigenvalues for matrices with any spectrum."""
 
 import numpy as np
 import pytest

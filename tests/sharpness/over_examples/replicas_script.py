@@ -1,4 +1,4 @@
-"""Run as a program, in a process of its own: one process, one strategy.
+"""A program of its own, because a process can have only one strategy.
 
 Measures everything with as many replicas as its argument says, and prints the figures as JSON; the
 test itself measures with one.

@@ -1,4 +1,4 @@
-"""What measures refuse of models and examples, in one sentence."""
+"""Models and examples that measures refuse, each in one sentence."""
 
 import keras
 import numpy as np

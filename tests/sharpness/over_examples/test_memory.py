@@ -1,4 +1,4 @@
-"""How many examples fit the memory: an estimate, which must not be far too low."""
+"""The estimate of how many examples fit into memory must not be far too low."""
 
 import keras
 import numpy as np

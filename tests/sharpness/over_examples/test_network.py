@@ -1,4 +1,4 @@
-"""What all measures share: they change nothing, trace once, and say what they cannot measure."""
+"""All measures change nothing, trace once, and say what they cannot measure."""
 
 import gc
 import json

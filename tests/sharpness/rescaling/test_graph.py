@@ -1,4 +1,4 @@
-"""Who uses which tensor of a model, nested models opened up, and what a unit leads to."""
+"""The graph of a model's tensors, with nested models opened up, and what a unit leads to."""
 
 import keras
 import pytest

@@ -1,4 +1,4 @@
-"""What rescaling refuses: in one sentence, with every weight as it was."""
+"""Rescaling refuses some models in one sentence, and leaves every weight as it was."""
 
 import re
 

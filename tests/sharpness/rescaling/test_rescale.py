@@ -1,4 +1,4 @@
-"""Rescaling a unit by eq. 9: weights change, the function and its sharpness stay."""
+"""Rescaling a unit by eq. 9 changes weights but not the function and its sharpness."""
 
 import functools
 

@@ -1,4 +1,4 @@
-"""What the pictures share: rows, wrapped words, plain ticks, rounded numbers."""
+"""What the pictures share: rows, wrapped words, plain ticks and rounded numbers."""
 
 import math
 

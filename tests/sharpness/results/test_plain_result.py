@@ -1,4 +1,4 @@
-"""A plain result says what its `Result` says, as JSON values."""
+"""A plain result has the content of its `Result` as JSON values."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What the loop under JAX has, and that it is main.py's run: on_jax/building.py."""
+"""The loop under JAX builds main.py's run: on_jax/building.py."""
 
 import itertools
 import os

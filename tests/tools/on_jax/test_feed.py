@@ -1,4 +1,4 @@
-"""tools/reproducing/on_jax/feed.py: the very batches of the TensorFlow path."""
+"""tools/reproducing/on_jax/feed.py makes exactly the batches of the TensorFlow path."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""tools/reproducing/on_jax/loop.py and step.py, under JAX; files.py by the way."""
+"""tools/reproducing/on_jax/loop.py and step.py under JAX, and with them files.py."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""The data of a config."""
+"""The data sets that a config names."""
 
 import numpy as np
 import pytest

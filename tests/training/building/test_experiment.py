@@ -1,4 +1,4 @@
-"""What `build` checks and makes."""
+"""What `build` checks, and what it makes."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Frozen layers: which they are, what stays as it is, and what the optimizer knows of them."""
+"""Frozen layers: which they are, what stays unchanged, and what the optimizer knows about them."""
 
 import keras
 import numpy as np

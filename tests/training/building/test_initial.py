@@ -1,4 +1,4 @@
-"""Weights to start from: of every kind of file, with another head, and all that does not fit."""
+"""Initial weights from every kind of file, with another head, and all that does not fit."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Accuracies against classes and shares of classes, on any backend."""
+"""Accuracies for labels given as classes or as shares of classes, on any backend."""
 
 import types
 

@@ -1,4 +1,4 @@
-"""What follows from a config and its data."""
+"""The parts of a run that follow from its config and data."""
 
 import types
 

@@ -1,4 +1,4 @@
-"""Every key's range, and what does not go together."""
+"""The range of every key, and combinations that are refused."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Config files: ours by their names, and those of users."""
+"""Config files: ours by name, and those of users."""
 
 import pathlib
 

@@ -1,4 +1,4 @@
-"""Nested configs by dotted paths."""
+"""Nested configs are addressed by dotted paths."""
 
 from ml_collections import ConfigDict
 

@@ -1,4 +1,4 @@
-"""One key: which values are right."""
+"""Which values a single key accepts."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The table of keys: its names are the package's, its values by its own checks."""
+"""The table of keys has the package's names and refuses wrong values by its own checks."""
 
 import pytest
 

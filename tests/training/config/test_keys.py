@@ -1,4 +1,4 @@
-"""Which keys a config has, and the config of their defaults."""
+"""Which keys a config has, and the config that their defaults make."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""The number of an update, wherever `fit` begins and however many an execution has."""
+"""Updates are numbered right wherever `fit` begins and however many an execution does."""
 
 import pytest
 

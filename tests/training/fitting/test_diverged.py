@@ -1,4 +1,4 @@
-"""The stop of a run whose updates are skipped again and again."""
+"""A run stops when its updates are skipped again and again."""
 
 import math
 

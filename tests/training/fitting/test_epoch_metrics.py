@@ -1,4 +1,4 @@
-"""The metrics of an unfinished epoch, copied and given back."""
+"""The metrics of an unfinished epoch are copied and restored."""
 
 import numpy as np
 

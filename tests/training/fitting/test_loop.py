@@ -1,4 +1,4 @@
-"""A run that is cut off anywhere goes on to the same bits: the disk as a kill would leave it."""
+"""A run that is cut off anywhere continues to the same bits, from the disk as a kill leaves it."""
 
 import io
 import json

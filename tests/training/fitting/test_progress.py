@@ -1,4 +1,4 @@
-"""What a person sees: plain lines in a file, one live line on a terminal."""
+"""The progress that a person sees: plain lines in a file, one live line on a terminal."""
 
 import io
 

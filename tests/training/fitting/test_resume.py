@@ -1,4 +1,4 @@
-"""When a checkpoint is due, what it says of the run, and a stock model that resumes from one."""
+"""When a checkpoint is due, what it holds, and a stock model that resumes from one."""
 
 import shutil
 import signal

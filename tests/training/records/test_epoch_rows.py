@@ -1,4 +1,4 @@
-"""A row an epoch, beside what `fit` says."""
+"""The row of each epoch agrees with what `fit` reports."""
 
 import math
 

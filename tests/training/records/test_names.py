@@ -1,4 +1,4 @@
-"""What a run's numbers are called, and what is said of them."""
+"""The names of a run's numbers, and their descriptions."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The two pictures of predictions, looked at as Matplotlib draws them."""
+"""The two pictures of predictions, as Matplotlib draws them."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""One pass over a split: predictions, the most confident mistakes, and their pictures."""
+"""One pass over a split gives predictions, the most confident mistakes, and their pictures."""
 
 import types
 

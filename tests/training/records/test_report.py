@@ -1,4 +1,4 @@
-"""The end of a run: numbers from the optimizer's state, warnings where they mean less."""
+"""The report at a run's end: numbers from the optimizer's state, and warnings about them."""
 
 import functools
 import io

@@ -1,4 +1,4 @@
-"""The decisions of every k-th update, read back by TensorBoard's own loader."""
+"""TensorBoard's own loader reads back the decisions of every k-th update."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""variables.csv: norms at the end of an epoch, C_m over it, also where a run was cut off."""
+"""variables.csv has norms at an epoch's end and C_m over the epoch, also after an interruption."""
 
 import keras
 import numpy as np

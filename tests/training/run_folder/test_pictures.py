@@ -1,4 +1,4 @@
-"""What a run's folder says of its pictures and classes, beside others."""
+"""What a run's folder records about its pictures and classes, compared with others."""
 
 import json
 

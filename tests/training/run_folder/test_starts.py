@@ -1,4 +1,4 @@
-"""What a run began from, and with, is what it goes on with."""
+"""A run continues only with the weights and settings that it began with."""
 
 import json
 import re

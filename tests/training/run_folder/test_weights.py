@@ -1,4 +1,4 @@
-"""Which file of weights a path stands for, and what is said where it stands for none."""
+"""Which file of weights a path stands for, and the sentence if it stands for none."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A workdir belongs to one experiment: it goes on with that one and refuses any other."""
+"""A workdir belongs to one experiment, which it continues, and refuses any other."""
 
 import json
 import math

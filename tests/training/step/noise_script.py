@@ -1,4 +1,4 @@
-"""Run as a program: the noise meter with two replicas, beside NumPy's numbers, as JSON."""
+"""A program that compares the noise meter on two replicas with NumPy, and prints JSON."""
 
 import json
 import os

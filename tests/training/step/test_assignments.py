@@ -1,4 +1,4 @@
-"""A forward pass in this scope assigns nothing, and says what it would assign."""
+"""Within the scope, a forward pass assigns nothing and tells what it would assign."""
 
 import keras
 import numpy as np

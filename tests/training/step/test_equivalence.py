@@ -1,4 +1,4 @@
-"""What changes in micro-batches is refused by name, and found out on the model's own data."""
+"""Micro-batches refuse models they would change, by name or by a trial on the model's own data."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Keras' own behaviour as oracle: Trainer, and the ghost layer, beside plain Keras.
+"""Trainer and the ghost layer end as plain Keras does, which is the oracle.
 
 A row is a small model, how it is compiled and what it is fitted to. `Trainer` by whole batches and
 by micro-batches must end where `keras.Model` does: weights, what layers keep, losses and metrics.

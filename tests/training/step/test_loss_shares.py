@@ -1,4 +1,4 @@
-"""Shares of micro-batches: the mean of the shared losses is the loss of the whole batch."""
+"""The mean of the micro-batches' shares of the loss is the loss of the whole batch."""
 
 import keras
 import numpy as np

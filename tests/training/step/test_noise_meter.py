@@ -1,4 +1,4 @@
-"""The noise meter in the train step: against NumPy, batch by batch, and however a batch is cut."""
+"""The noise meter in the train step equals NumPy batch by batch, however a batch is split."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""SAM and ASAM in the train step: against plain TensorFlow in float64, and however it is run."""
+"""SAM and ASAM in the train step equal plain float64 TensorFlow, however they are run."""
 
 import subprocess
 import sys

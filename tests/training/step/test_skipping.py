@@ -1,4 +1,4 @@
-"""An update that is skipped leaves everything as it was, whoever skips it."""
+"""A skipped update leaves everything as it was, whoever skips it."""
 
 import subprocess
 import sys

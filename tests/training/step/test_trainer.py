@@ -1,4 +1,4 @@
-"""The train step against Keras' own, on losses as well as weights: LAMB hides a wrong scale."""
+"""The train step gives Keras' losses as well as its weights: LAMB would hide a wrong scale."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""The members of archives: where they lie, where links lead, and what is refused."""
+"""The members of archives: where they are, where links lead, and what is refused."""
 
 import gzip
 import tarfile

@@ -1,4 +1,4 @@
-"""Names of classes in a text file."""
+"""Class names that are read from a text file."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Pictures in archives: the same as in folders, and what is wrong is named."""
+"""Archives give the same pictures as folders, and faults in them are named."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""TFRecords as others write them, found by their names."""
+"""TFRecords that others wrote are found by the names of their files."""
 
 import json
 

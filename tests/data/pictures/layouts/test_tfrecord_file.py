@@ -1,4 +1,4 @@
-"""One file of records: what is whole is found, what is not is named by file and record."""
+"""Whole records of a file are found; a damaged one is named by its file and number."""
 
 import gzip
 

@@ -1,4 +1,4 @@
-"""Records that TensorFlow writes are read as it reads them."""
+"""Records that TensorFlow writes are read as TensorFlow reads them."""
 
 import tensorflow as tf
 

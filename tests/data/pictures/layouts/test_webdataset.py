@@ -1,4 +1,4 @@
-"""WebDataset shards: samples by key, and what is wrong is named by shard and key."""
+"""WebDataset shards: samples are grouped by key; faults are named by shard and key."""
 
 import json
 
