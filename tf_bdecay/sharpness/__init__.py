@@ -1,9 +1,9 @@
-"""Sharpness: the formulas of connectivity sharpness for any backend, and TensorFlow's measures.
+"""Sharpness measures in TensorFlow, and formulas of connectivity sharpness for any backend.
 
-Where to find what the paper has:
+Where to find the paper's quantities:
 
     eq. 4, C; C_m                      connectivity_sharpness.py
-    their gradients, by example        over_examples/tape.py
+    their gradients, per example       over_examples/tape.py
     eq. 7, sensitivity; r (sec. 4.2)   tf_bdecay/sensitivity.py
     eq. 8, Fisher-Rao norm             fisher.py
     eq. 9, rescaling; Theorem 3.1      rescaling/rescale.py; rescaling/theorem.py
@@ -12,13 +12,13 @@ Where to find what the paper has:
     SAM, ASAM                          ascent.py
     connectivity tangent kernel        tangent_kernel.py
 
-Every measure is a sum over a `Stream` of examples (over_examples/stream.py) of what a kernel gives
-for a chunk, taken by `Network.mean` (over_examples/network.py). A finished one is a `Result`
-(results/result.py); as JSON values, of which files, tables and pictures are made, a plain result
-(results/plain_result.py, results/pictures.py). Flags and callbacks know the measures by the names
-in registry.py.
+Every measure sums a kernel's results over the chunks of a `Stream` of examples
+(over_examples/stream.py); `Network.mean` (over_examples/network.py) takes the sum. A finished
+measurement is a `Result` (results/result.py). As JSON values, from which files, tables and pictures
+are made, it is a plain result (results/plain_result.py, results/pictures.py). registry.py lists the
+measures by the names that flags and callbacks use.
 
-`python -m tf_bdecay.sharpness` is in tf_bdecay/sharpness_command/.
+`python -m tf_bdecay.sharpness` is implemented in tf_bdecay/sharpness_command/.
 """
 
 from tf_bdecay.frameworks import extras, lazy
@@ -33,9 +33,7 @@ _ANY_BACKEND = (
 
 
 def _check(name):
-    """Raises `BadInput` for a name that measures with TensorFlow under another backend, or where a
-    package is missing.
-    """
+    """Raises `BadInput` if `name` needs another Keras backend, or a package that is missing."""
     if name in _ANY_BACKEND:
         return
     extras.check_backend(f"tf_bdecay.sharpness.{name}")

@@ -22,17 +22,17 @@ ETA = 0.01  # Kwon et al.
 
 @dataclasses.dataclass(frozen=True)
 class PerturbationResult(Result):
-    """The rise of the loss in one ascent step, split along that step, and the most in several.
+    """The rise of the loss after one ascent step, split over variables, and the largest rise seen.
 
-    The share of a variable is `(g_l(theta) + g_l(theta + epsilon)) / 2 . epsilon_l`, its part of
-    the rise along the way, exact to second order; what is left of the rise is `remainder`.
+    A variable's share is `(g_l(theta) + g_l(theta + epsilon)) / 2 . epsilon_l`: its part of the
+    rise along the step, exact to second order. `remainder` is the rest of the rise.
 
     Attributes:
         kind: "sam" or "asam".
         rho: the radius of the ball.
-        rise: L(theta + epsilon) - L(theta) of the one step; this is the total.
-        maximum: the largest rise seen in the ball, by one step or by several.
-        steps: of the several.
+        rise: L(theta + epsilon) - L(theta) after the one step; the total of this result.
+        maximum: the largest rise seen in the ball, after the one step or any of the several.
+        steps: the number of projected ascent steps behind `maximum`.
     """
 
     kind: str
@@ -49,12 +49,12 @@ class PerturbationResult(Result):
 
     @property
     def total(self):
-        """The rise by one ascent step."""
+        """The rise after one ascent step."""
         return self.rise
 
     @property
     def remainder(self):
-        """What the shares leave of the rise: terms of third order and above."""
+        """The part of the rise that no share covers: terms of third order and above."""
         return self.rise - float(np.sum(self.shares))
 
     @property
@@ -99,21 +99,22 @@ def perturbation(
         sam:   epsilon = rho g / |g|              |epsilon| <= rho              (Foret et al., 2021)
         asam:  epsilon = rho T^2 g / |T g|        |T^-1 epsilon| <= rho         (Kwon et al., 2021)
 
-    with T = diag(|theta| + eta) and g the gradient of the mean loss over all examples. The maximum
-    is sought by projected ascent, in steps of 2 rho / `steps` along the same directions: what it
-    finds is a lower bound.
+    with T = diag(|theta| + eta) and g the gradient of the mean loss over all examples. Projected
+    ascent looks for the maximum in the ball, in steps of 2 rho / `steps` along the same directions;
+    what it finds is a lower bound.
 
     Args:
         model, loss, data, examples_at_once, memory_gb, full_precision, roles, session: as in
             `connectivity`.
         kind: "sam" or "asam".
         rho: radius of the ball; None for 0.05 (sam) and 0.5 (asam), which the authors use.
-        steps: of the maximum; 0 to leave it at the one step. Each reads all examples.
+        steps: ascent steps for the maximum, each of which reads all examples; 0 to take only the
+            one step.
         eta: added to |theta| in T, so that parameters at 0 move too.
         training: whether the model runs in training mode, where all examples are one batch.
 
     Returns:
-        A `PerturbationResult`; its standard error is over examples, for the given step.
+        A `PerturbationResult`; its standard error is over examples, with the step held fixed.
 
     Raises:
         BadInput: as in `connectivity`; an unknown kind; numbers out of range.
@@ -175,10 +176,10 @@ def perturbation(
 
 
 def _one_step(network, stream, size, radii, rho, told):
-    """The rise by one ascent step, and where the further ones begin: at the weights.
+    """Takes the one ascent step, and prepares the further ones, which begin at the weights.
 
     Args:
-        told: called with 1 when the first reading of the examples is done.
+        told: called with 1 after the first pass over the examples.
 
     Returns:
         Dict of figures, list of shares, gradients at the weights, and epsilon = 0.
@@ -199,7 +200,7 @@ def _one_step(network, stream, size, radii, rho, told):
 def radius(kind, value, eta):
     """The diagonal of T for one variable: 1 (sam), |theta| + eta (asam), in the variable's dtype.
 
-    For every parameter, as in the formula of Kwon et al.; their code keeps T = 1 for biases.
+    It applies to every parameter, as in Kwon et al.'s formula; their code keeps T = 1 for biases.
     """
     return tf.ones_like(value) if kind == "sam" else tf.abs(value) + tf.constant(eta, value.dtype)
 
@@ -230,7 +231,7 @@ def ascent_step(gradients, radii, length):
 
 
 def _projected(position, radii, rho):
-    """The point scaled back onto the ball |T^-1 epsilon| <= rho, where it lies outside."""
+    """The point, scaled back onto the ball |T^-1 epsilon| <= rho if it lies outside."""
     length = norm([p / t for p, t in zip(position, radii, strict=True)])
     scale = tf.minimum(tf.constant(1.0, "float64"), tf.math.divide_no_nan(float(rho), length))
     scale = tf.where(length > 0, scale, tf.ones_like(scale))
@@ -238,7 +239,7 @@ def _projected(position, radii, rho):
 
 
 def _state(figures, shares, gradients, position):
-    """What an ascent goes on from."""
+    """The state from which an ascent resumes."""
     vectors = {f"gradient{i:05d}": g.numpy() for i, g in enumerate(gradients)}
     vectors |= {f"position{i:05d}": p.numpy() for i, p in enumerate(position)}
     return {name: np.asarray(value) for name, value in figures.items()} | {
@@ -248,7 +249,7 @@ def _state(figures, shares, gradients, position):
 
 
 def _vectors(state, count):
-    """Gradients and position out of a state."""
+    """Gradients and position from a state."""
     return [
         [tf.constant(state[f"{name}{i:05d}"]) for i in range(count)]
         for name in ("gradient", "position")
@@ -256,7 +257,7 @@ def _vectors(state, count):
 
 
 def _moved_losses(network, x, y, weights, step):
-    """Losses of the examples at theta + step, and the gradient of their weighted sum."""
+    """The examples' losses at theta + step, their weighted sum, and its gradient."""
     moved = [v + e for v, e in zip(network.values(), step, strict=True)]
     with tf.GradientTape() as tape:
         tape.watch(moved)
@@ -266,13 +267,13 @@ def _moved_losses(network, x, y, weights, step):
 
 
 def _moved_kernel(network, x, y, weights, step):
-    """Loss and gradient at theta + step."""
+    """Weighted sum of losses at theta + step, and its gradient, for `Network.mean`."""
     _, loss, gradients = _moved_losses(network, x, y, weights, step)
     return loss, (gradients,)
 
 
 def _rise_kernel(network, x, y, weights, step):
-    """The same, and the mean square of the examples' rises."""
+    """As `_moved_kernel`, with the weighted sum of the examples' squared rises."""
     losses, loss, gradients = _moved_losses(network, x, y, weights, step)
     rises = losses - network.losses(x, y, weights.shape[0])
     return loss, (gradients, tf.reduce_sum(tf.square(rises) * tf.cast(weights, rises.dtype)))

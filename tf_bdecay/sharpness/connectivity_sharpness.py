@@ -1,4 +1,4 @@
-"""Measuring connectivity sharpness: eq. 4 and C_m of any Keras model, without changing it."""
+"""Connectivity sharpness of any Keras model: eq. 4 and C_m, measured without changing it."""
 
 import functools
 
@@ -41,28 +41,29 @@ def connectivity(
         C_m(theta) = E_B || dL_B/dtheta * theta ||_1  L_B the mean loss of a mini-batch B of m
 
     Both are sums over parameters, so they split exactly over variables, layers and kinds (eq. 11).
-    Standard errors are over the examples, or over the mini-batches. Regularisation losses are left
-    out; weights, moving statistics and seeds stay as they were. Dropout in training mode draws one
-    mask from the seeds as they are: with `per_example` the same for every example.
+    Standard errors are over the examples, or over the mini-batches. Regularisation losses are
+    excluded. Weights, moving statistics and seeds do not change. In training mode, dropout draws
+    its mask from the current seeds; with `per_example`, all examples get the same mask.
 
     Args:
         model: a built Keras model. Under a strategy its replicas share the examples.
-        loss: callable (y, outputs) that gives a value for each example, a Keras loss (its reduction
-            over examples is undone) or the name of one, which means what it means in `compile`;
+        loss: callable (y, outputs) that returns a value for each example; a Keras loss, whose
+            reduction over examples is undone; or the name of one, with its meaning in `compile`.
             None for the loss that the model was compiled with.
-        data: pair (x, y) of arrays, or of structures of arrays, with one entry an example; a finite
-            `tf.data.Dataset` or `keras.utils.PyDataset` of batches of such pairs.
+        data: pair (x, y) of arrays, or of structures of arrays, with one entry per example; a
+            finite `tf.data.Dataset` or `keras.utils.PyDataset` of batches of such pairs.
         per_example: whether to measure C or C_m.
         training: whether the model runs in training mode. Reports use inference mode, where
             accumulated statistics leave examples independent of each other
             (docs/method.md, "Connectivity sharpness").
-        batch_size: m of C_m; examples that do not fill a mini-batch are left out, and counted. None
-            for all examples as one batch.
-        examples_at_once: how many examples to hold at a time; it changes rounding only. By default
-            what `memory_gb` allows, up to 256.
-        memory_gb: the memory to stay within, in 1e9 bytes; by default a quarter of what is free.
+        batch_size: m of C_m; None for all examples as one batch. Examples that do not fill a
+            mini-batch are left out, and counted in the result.
+        examples_at_once: how many examples to process at a time; it affects only rounding. By
+            default as many as `memory_gb` allows, up to 256.
+        memory_gb: the memory budget in 1e9 bytes; by default a quarter of the host's free memory,
+            or 4 with a GPU or TPU.
         full_precision: whether layers of mixed precision compute in float32.
-        roles: `Roles` of the model's variables, as `optimizer.roles`, in whatever order; by default
+        roles: `Roles` of the model's variables in any order, such as `optimizer.roles`; by default
             `roles_of(model)`.
         session: a `Session`, for progress and partial results.
 
@@ -70,10 +71,11 @@ def connectivity(
         A `ConnectivityResult`.
 
     Raises:
-        BadInput: a model that is not built or has nothing to train; data that are no tensors, no
-            examples, or unequal numbers of x and y; a loss without a value for each example; C in
-            training mode of a model that uses batch statistics; an argument of another type; too
-            little memory; NaN or infinity in the model or the data (`NotFinite`).
+        BadInput: a model that is not built or has nothing to train; data that cannot become
+            tensors, hold no examples, or have unequal numbers of x and y; a loss without a value
+            for each example; C in training mode of a model that uses batch statistics; an argument
+            of the wrong type; too little memory; NaN or infinity in the model or the data
+            (`NotFinite`).
 
     Example:
 
@@ -116,7 +118,7 @@ def connectivity(
 
 
 def _of_examples(network, stream, size, session):
-    """C: sums of each example's C, and of its square for the standard error, by group."""
+    """C and its standard errors, from the means over examples of C and C^2 by group."""
     loss, (gradients, c, squares, products) = network.mean(
         examples_kernel, stream, size, session=session, key="C with r"
     )
@@ -136,9 +138,9 @@ def _of_examples(network, stream, size, session):
 
 
 def examples_kernel(network, x, y, weights):
-    """Weighted sums over examples for `Network.mean`.
+    """Weighted sums over examples, for `Network.mean`.
 
-    Of the loss; of gradient, C, its square, and C(beta) C(gamma) of every pair.
+    They are of the loss; the gradient; C and C^2 by group; and C(beta) C(gamma) of every pair.
     """
     matrix = network.partition.matrix
     betas, gammas = _pairs(network.roles)
@@ -170,7 +172,7 @@ def _of_all(network, stream, size, session):
 
 
 def _of_mini_batches(network, stream, size, batch_size, session):
-    """C_m of every mini-batch, its gradient summed over chunks before its norm is taken."""
+    """C_m over mini-batches; each gradient is summed over chunks before its norm is taken."""
     rows, losses, total, left_out = [], [], None, 0
     kept = session.restore("C_m")
     if kept:
@@ -201,14 +203,14 @@ def _of_mini_batches(network, stream, size, batch_size, session):
 
 
 def _c_m(network, rows, losses, gradients, batch_size, left_out=0):
-    """C_m of mini-batches, with its standard errors, out of the figures of each.
+    """C_m over mini-batches, with its standard errors, from the figures of each.
 
     Args:
-        rows: list of C_m by variable, [variables], of each mini-batch.
+        rows: list of each mini-batch's C_m by variable, [variables].
         losses: list of their mean losses.
         gradients: the mean of their gradients.
         batch_size: m.
-        left_out: examples that filled no mini-batch.
+        left_out: number of examples that filled no mini-batch.
     """
     rows, count = np.stack(rows), len(rows)
     betas, gammas = (rows[:, which] - rows[:, which].mean(0) for which in _pairs(network.roles))
@@ -226,7 +228,7 @@ def _c_m(network, rows, losses, gradients, batch_size, left_out=0):
 
 
 def _state(rows, losses, gradients):
-    """What C_m goes on from: figures of the mini-batches so far, and the sum of gradients."""
+    """The state from which C_m resumes: figures of the mini-batches and their summed gradients."""
     arrays = {f"gradient{i:05d}": g.numpy() for i, g in enumerate(gradients)}
     return {"rows": np.array(rows), "losses": np.array(losses), **arrays}
 
@@ -242,7 +244,7 @@ def gradient_kernel(network, x, y, weights):
 
 
 def _norms(network, gradients):
-    """C by variable of a gradient: float64 [variables]."""
+    """C of each variable for a gradient: float64 [variables]."""
     values = [v.value for v in network.variables]
     norms = l1_norms(connection_sensitivity(gradients, values))
     return np.array([keras.ops.convert_to_numpy(norm) for norm in norms], "float64")
@@ -255,9 +257,9 @@ def _pairs(roles):
 
 
 def _bias_ratios(roles, found, covariances):
-    """r of every normalization layer, and its standard errors.
+    """r of every normalization layer, and its standard error.
 
-    The r are in float32 as in the optimizer: both decide alike.
+    r is computed in float32, as in the optimizer, so that both decide alike.
     """
     betas, gammas = _pairs(roles)
     c, errors = found["shares"], found["errors"]

@@ -1,4 +1,4 @@
-"""The Fisher-Rao norm of a network, exact: one Jacobian-vector product and one of its transpose."""
+"""The exact Fisher-Rao norm of a network: one Jacobian-vector and one vector-Jacobian product."""
 
 import dataclasses
 import math
@@ -26,15 +26,15 @@ _TAKE_PROBABILITIES = (
 )
 _BINARY = (keras.losses.binary_crossentropy, keras.losses.binary_focal_crossentropy)
 _OF_BINARY = (keras.losses.BinaryCrossentropy, keras.losses.BinaryFocalCrossentropy)
-_OFF = 1e-2  # of probabilities' sum from 1, the mean over examples; half precision has 4e-3
+_OFF = 1e-2  # largest mean distance of a sum of probabilities from 1; half precision has 4e-3
 
 
 @dataclasses.dataclass(frozen=True)
 class FisherRaoResult(Result):
-    """The Fisher-Rao norm: `norm` is FR; the total and its shares are those of its square.
+    """The Fisher-Rao norm: `norm` is FR; the total and the shares are of FR^2.
 
     Attributes:
-        biases: whether biases and betas count.
+        biases: whether biases and betas are included.
     """
 
     biases: bool
@@ -81,22 +81,24 @@ def fisher_rao(
 
         FR^2 = theta^T F theta = E_x Var_{y ~ p(x)} (u_y),   u = J theta   (eq. 8)
 
-    J the Jacobian of the logits (Liang et al., 2019): no sampling, no matrix of parameters. By
-    variable it splits into `<theta_l, (F theta)_l>`, which may be negative, and adds up to FR^2.
+    J is the Jacobian of the logits (Liang et al., 2019). Nothing is sampled, and no matrix over all
+    parameters is formed. FR^2 is the sum over variables of `<theta_l, (F theta)_l>`, which may be
+    negative.
 
     Args:
         model, loss, data, examples_at_once, memory_gb, full_precision, roles, session: as in
             `connectivity`. Outputs are [examples, classes], or [examples, 1] for two classes.
-        biases: whether biases and betas are parameters here; Liang et al. (2019) have none.
-        from_logits: whether the model gives logits, or probabilities; None for what the loss says.
+        biases: whether biases and betas count as parameters; Liang et al. (2019) have none.
+        from_logits: whether the model outputs logits, or probabilities; None to ask the loss.
         training: whether the model runs in training mode, where all examples are one batch.
 
     Returns:
-        A `FisherRaoResult`; its standard error, over examples, is of the total alone.
+        A `FisherRaoResult`; its standard error, over examples, is for the total only.
 
     Raises:
-        BadInput: as in `connectivity`; outputs of another shape, several of a binary loss, or no
-            probabilities though said so; a loss that does not say what the outputs are.
+        BadInput: as in `connectivity`; outputs of another shape; a binary loss with several
+            outputs; outputs that should be probabilities and are not; a loss that does not say what
+            the outputs are.
 
     Example:
 
@@ -177,7 +179,7 @@ def _kernel(from_logits, network, x, y, weights, counted):
         weights = tf.cast(weights, scores.dtype)
         pulled = tf.reduce_sum(tf.stop_gradient(pullback) * scores * weights[:, tf.newaxis])
     transposed = dense_gradients(tape.gradient(pulled, values), network.variables)
-    off = tf.abs(tf.reduce_sum(tf.abs(p), 1) - 1)  # negative ones and logits show too
+    off = tf.abs(tf.reduce_sum(tf.abs(p), 1) - 1)  # negative values and logits show too
     losses = objective.example_losses(network.loss, y, outputs, weights.shape[0])
     return tf.reduce_sum(losses * tf.cast(weights, losses.dtype)), (
         tf.reduce_sum(variances * weights),
@@ -193,17 +195,17 @@ def _kernel(from_logits, network, x, y, weights, counted):
 
 
 def logits_kernel(network, x, y, weights, counted):
-    """Weighted sums of loss, variance of u, its square, and shares, for `Network.mean`."""
+    """Weighted sums of loss, Var(u), Var(u)^2, shares and |sum |p| - 1|, for `Network.mean`."""
     return _kernel(True, network, x, y, weights, counted)
 
 
 def probabilities_kernel(network, x, y, weights, counted):
-    """The same of a model that gives probabilities."""
+    """As `logits_kernel`, for a model that outputs probabilities."""
     return _kernel(False, network, x, y, weights, counted)
 
 
 def _scores(outputs, from_logits, loss):
-    """The outputs as logits or probabilities of two classes or more, at least float32."""
+    """The outputs as logits or probabilities of two or more classes, at least float32."""
     require(
         isinstance(outputs, tf.Tensor) and outputs.shape.rank == 2,
         "The Fisher-Rao norm is of a classifier's outputs [examples, classes]. Received: outputs "

@@ -1,4 +1,4 @@
-"""The groups that a measure is split over: variables, layers, kinds, and all of them (eq. 11)."""
+"""The groups over which a measure is split: variables, layers, kinds, and the total (eq. 11)."""
 
 import dataclasses
 import functools
@@ -10,7 +10,7 @@ from tf_bdecay.roles import KINDS, kinds_of
 
 @dataclasses.dataclass(frozen=True)
 class Partition:
-    """Which layer and which kind each trainable variable belongs to, in their order.
+    """The layer and the kind of each trainable variable, in the variables' order.
 
     Attributes:
         variables: tuple of labels, unique.
@@ -48,7 +48,7 @@ class Partition:
 
     @functools.cached_property
     def matrix(self):
-        """float64 [variables, groups] of 0 and 1; shares by variable @ it = sums by group."""
+        """float64 [variables, groups] of 0 and 1: `shares @ matrix` gives the sums by group."""
         columns = {
             "variable": np.array(self.variables),
             "layer": np.array(self.layers),

@@ -1,4 +1,4 @@
-"""The measures by the names that flags and callbacks give them. Importing this needs no Keras."""
+"""The measures by their names in flags and callbacks. Importing this module needs no Keras."""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,13 +8,13 @@ from tf_bdecay.errors import BadInput, require, unknown
 
 @dataclasses.dataclass(frozen=True)
 class Measure:
-    """How a measure is asked for.
+    """A measure: the function that computes it, and the options that it takes.
 
     Attributes:
-        name: in `--measures`.
-        function: its name in `tf_bdecay.sharpness`.
-        fixed: dict of arguments that make it this measure.
-        options: dict of what an option is called to the argument of the function.
+        name: its name in `--measures`.
+        function: the name of its function in `tf_bdecay.sharpness`.
+        fixed: dict of the function's arguments that select this measure.
+        options: dict of option name to the function's argument.
         doc: one line for --help.
     """
 
@@ -25,11 +25,11 @@ class Measure:
     doc: str
 
     def run(self, model, loss, data, options, session=None):
-        """Measures.
+        """Runs the measurement.
 
         Args:
             model, loss, data: as in `connectivity`.
-            options: dict of option to value; those of other measures are passed over.
+            options: dict of option to value; options of other measures are ignored.
             session: a `Session`, or None.
 
         Returns:
@@ -45,15 +45,16 @@ class Measure:
         return function(model, loss, data, **self.fixed, **arguments)
 
     def check(self, model, loss, data, options):
-        """Raises what measuring would, as far as its first step tells: a chunk, or a product.
+        """Raises the error that measuring would, if the first step (a chunk or a product) shows it.
 
-        What is traced for it the measurement itself uses. It changes nothing.
+        The measurement reuses the functions that are traced here. The check changes nothing.
 
         Args:
-            model, loss, data, options: as of `run`.
+            model, loss, data, options: as in `run`.
 
         Raises:
-            BadInput: whatever keeps it from being measured, but a loss that is not finite so far.
+            BadInput: whatever prevents the measurement, except weights or a loss that are not
+                finite so far.
         """
         from tf_bdecay.sharpness.over_examples.inputs import reason
         from tf_bdecay.sharpness.over_examples.network import NotFinite
@@ -72,7 +73,7 @@ class Measure:
             raise BadInput(f"{self.name} cannot be measured: {reason(error)}.") from error
 
 
-# What every measure takes.
+# Options that every measure takes.
 _COMMON = {
     name: name for name in ("examples_at_once", "memory_gb", "full_precision", "roles", "training")
 }
@@ -140,14 +141,14 @@ DEFAULT = ("C", "C_m", "trace", "eigenvalue", "fisher_rao")
 
 
 def chosen(names, what="measure"):
-    """The measures of some names, in their own order and each once.
+    """Measures by name, each once, in the registry's order.
 
     Args:
         names: list of names; "all" for all.
-        what: how to call a name in the error.
+        what: the word for a name in the error.
 
     Raises:
-        BadInput: an unknown name, or none.
+        BadInput: an unknown name, or no name.
     """
     for name in names:
         if name != "all" and name not in MEASURES:
@@ -157,15 +158,15 @@ def chosen(names, what="measure"):
 
 
 def check_options(measures, options, spelt=str):
-    """Refuses options that mean nothing, or two things, with the measures that were chosen.
+    """Refuses options that are unknown, unused or ambiguous with the chosen measures.
 
     Args:
         measures: list of `Measure`.
         options: dict of option to value.
-        spelt: function that writes an option as the user did.
+        spelt: function that formats an option as the user wrote it.
 
     Raises:
-        BadInput: an unknown option; one that no chosen measure takes; a rho for two kinds of ball.
+        BadInput: an unknown option; one that no chosen measure takes; `rho` for both kinds of ball.
     """
     every = {name for m in _ALL for name in m.options}
     taken = {name for m in measures for name in m.options}

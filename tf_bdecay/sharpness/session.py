@@ -1,40 +1,40 @@
-"""What a long measurement tells while it runs, and the partial results it can go on from."""
+"""How a long measurement reports its progress and keeps partial results to resume from."""
 
 
 class Session:
-    """The session of a plain call: it tells nobody and keeps nothing.
+    """The session of a plain call: it reports nothing and keeps nothing.
 
-    The command line's session draws a bar and keeps partial results in a file. A state is a dict of
-    names to NumPy arrays.
+    The command line's session draws a progress bar and keeps partial results in a file. A state is
+    a dict of names to NumPy arrays.
     """
 
     def progress(self, done, total):
         """Called after each step of work.
 
         Args:
-            done: steps done.
-            total: of how many; None where that is not known.
+            done: number of steps done.
+            total: number of all steps; None if unknown.
         """
 
     def restore(self, key):
-        """The state kept last under a key, or None."""
+        """The last state kept under a key, or None."""
         return None
 
     def keep(self, key, state):
-        """Takes a state, with which a measurement that was cut off can go on.
+        """Keeps a state, from which an interrupted measurement can resume.
 
         Args:
-            key: a word.
-            state: function without arguments that gives the state, called only if it is wanted.
+            key: a word that identifies the measurement.
+            state: function without arguments that returns the state; called only if it is wanted.
         """
 
 
 class TrialOver(Exception):
-    """The first step of a trial is done."""
+    """Raised when the first step of a trial is done."""
 
 
 class Trial(Session):
-    """The session of a measurement that ends with its first step, by `TrialOver`."""
+    """A session that ends the measurement after its first step, by raising `TrialOver`."""
 
     def progress(self, done, total):
         raise TrialOver

@@ -1,6 +1,6 @@
-"""The trace of the connectivity tangent kernel, by layer: sharpness that needs no loss.
+"""Sharpness that needs no loss: the trace of the connectivity tangent kernel, by layer.
 
-Kim et al. (2023); as C, it stays as it is where a unit is rescaled.
+Kim et al. (2023). Like C, it does not change when a unit is rescaled.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ class TangentTraceResult(Result):
     """The mean over examples of the kernel's diagonal.
 
     Attributes:
-        probes: number of vectors of signs an example.
+        probes: number of sign vectors per example.
     """
 
     probes: int
@@ -55,21 +55,21 @@ def connectivity_tangent_trace(
 
         Tr(CTK) / n = E_x E_v || (J(x)^T v) * theta ||_2^2      v of independent +1 and -1
 
-    J is the Jacobian of the outputs, so that this is the sum of squares of their derivatives with
-    regard to the logarithms of the parameters' magnitudes. It needs no labels and, as C, stays as
-    it is where a unit is rescaled and the next layer takes it back (eq. 9). Kim et al.'s trace over
+    J is the Jacobian of the outputs, so this is the sum of squares of their derivatives with
+    respect to the logarithms of the parameters' magnitudes. It needs no labels. Like C, it stays
+    the same when a unit is rescaled and the next layer undoes it (eq. 9). Kim et al.'s trace over
     a set of n examples is n times the total.
 
     Args:
         model, data, examples_at_once, memory_gb, full_precision, roles, session: as in
             `connectivity`.
-        loss: as in `connectivity`; it is reported and does not enter.
-        num_probes: vectors of signs an example, at least 2; one backward pass each.
-        seed: of the signs, which depend on (seed, probe, the example's place) alone.
-        training: whether the model runs in training mode; one with batch statistics cannot.
+        loss: as in `connectivity`; it is reported, but does not affect the trace.
+        num_probes: sign vectors per example, at least 2; each costs one backward pass.
+        seed: of the signs, which depend only on (seed, probe, the example's place).
+        training: whether the model runs in training mode; refused for batch statistics.
 
     Returns:
-        A `TangentTraceResult`; its standard errors are of the signs, over probes.
+        A `TangentTraceResult`; its standard errors, over probes, cover only the random signs.
 
     Raises:
         BadInput: as in `connectivity`; numbers out of range.
@@ -112,10 +112,10 @@ def connectivity_tangent_trace(
 def kernel(network, x, y, weights, key, start):
     """Weighted sums over examples of loss and || (J^T v) * theta ||^2, for `Network.mean`.
 
-    The signs v follow from a key, int64 [2], and the place of the first example.
+    A key, int64 [2], and the place of the first example determine the signs v.
     """
     count = weights.shape[0]
-    if not network.training:  # replicas share a chunk
+    if not network.training:  # replicas split a chunk
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         start += count * tf.cast(replica, tf.int64)
     places = start + tf.range(count, dtype=tf.int64)
@@ -147,7 +147,7 @@ def _square(x):
 
 
 def _signs(key, places, shape):
-    """int32 [examples, *shape] of +1 and -1, by key and place."""
+    """int32 [examples, *shape] of +1 and -1, determined by key and place."""
 
     def of(place):
         own = tf.random.experimental.stateless_fold_in(key, place)

@@ -1,1 +1,1 @@
-"""The Hessian of the mean loss: its products, trace, largest eigenvalues and spectrum."""
+"""The Hessian of the mean loss: products with it, its trace, largest eigenvalues and spectrum."""

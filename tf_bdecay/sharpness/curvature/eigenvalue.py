@@ -19,18 +19,18 @@ from tf_bdecay.sharpness.session import SILENT
 class EigenvalueResult(Result):
     """The largest eigenvalues of the Hessian; the shares are of the first.
 
-    The share of a variable is `<v_l, (H v)_l>`, v the unit eigenvector: lambda times the part of
-    |v|^2 that lies in it. They add up to lambda.
+    The share of a variable is `<v_l, (H v)_l>`, with v the unit eigenvector: lambda times the part
+    of |v|^2 in that variable. The shares add up to lambda.
 
     Attributes:
         eigenvalues: float64 [k], descending.
-        residuals: float64 [k], |H v - lambda v|: an eigenvalue lies within it of each.
+        residuals: float64 [k], |H v - lambda v|; a true eigenvalue lies within this of each.
         eigenvectors: list of k lists of arrays shaped as the variables, of unit norm together.
-        converged: whether every residual is within twice the tolerance: the solver stops at its own
-            estimate of them, which rounding leaves a little low.
-        tolerance: of a residual, as a fraction of the largest eigenvalue's absolute value.
-        products: Hessian-vector products that it took.
-        of: of which matrix: the Hessian, or an operator that was given.
+        converged: whether every residual is within twice the tolerance. The solver stops at its own
+            estimates of the residuals, which rounding makes a little too low.
+        tolerance: largest residual, as a fraction of the largest eigenvalue's absolute value.
+        products: number of Hessian-vector products computed.
+        of: the matrix that was measured: the Hessian, or an operator that was given.
     """
 
     eigenvalues: np.ndarray
@@ -45,7 +45,7 @@ class EigenvalueResult(Result):
 
     @property
     def log(self):
-        """Natural logarithm of the largest eigenvalue; None where it is not above 0."""
+        """Natural logarithm of the largest eigenvalue; None if that is not above 0."""
         return math.log(self.total) if self.total > 0 else None
 
     def _remark(self):
@@ -67,19 +67,19 @@ class EigenvalueResult(Result):
 def hessian_top_eigenvalue(
     model, loss, data, k=1, tolerance=1e-3, seed=0, max_restarts=100, *, session=SILENT, **arguments
 ) -> EigenvalueResult:
-    """The k largest (algebraic) eigenvalues of the Hessian of the mean loss, and eigenvectors.
+    """The k largest (algebraic) eigenvalues of the Hessian of the mean loss, with eigenvectors.
 
         H v = lambda v      by scipy.sparse.linalg.eigsh(which="LA")
 
     Args:
         model, loss, data: as in `connectivity`.
-        k: how many, fewer than there are parameters.
-        tolerance: residual norm over largest eigenvalue at which it is found. Products of float32
-            models are good to about 1e-6.
+        k: how many, at most the number of parameters.
+        tolerance: residual norm, relative to the largest eigenvalue, at which the solver stops.
+            Products of float32 models are good to about 1e-6.
         seed: of the start vector.
-        max_restarts: how often the solver may restart, of about 20 products each. What is found
-            then is returned with its residual and `converged=False`.
-        session: as in `connectivity`; its steps are products, without an end to tell.
+        max_restarts: how often the solver may restart, at about 20 products each. What it has found
+            by then is returned with its residuals and `converged=False`.
+        session: as in `connectivity`; its steps are products, of unknown total.
         **arguments: as in `hessian_trace`.
 
     Returns:
@@ -132,10 +132,10 @@ def hessian_top_eigenvalue(
 
 
 def _solve(operator, k, tolerance, seed, max_restarts):
-    """Eigenvalues [k] descending, and their unit vectors, as good as they came."""
+    """Eigenvalues [k], descending, and their unit vectors, whether they converged or not."""
     size = operator.shape[0]
     start = np.random.default_rng(seed).standard_normal(size).astype(operator.dtype)
-    if size <= max(2 * k + 1, 20):  # smaller than the solver's own space
+    if size <= max(2 * k + 1, 20):  # smaller than the solver's own subspace
         values, vectors = np.linalg.eigh(operator.matmat(np.eye(size, dtype=operator.dtype)))
         return values[::-1][:k].astype("float64"), list(vectors.T[::-1][:k])
     try:
@@ -145,7 +145,7 @@ def _solve(operator, k, tolerance, seed, max_restarts):
         found = list(vectors.T)
     except ArpackNoConvergence as stop:
         values, found = stop.eigenvalues, list(stop.eigenvectors.T)
-        if len(found) < k:  # the solver gives nothing of what it has not finished
+        if len(found) < k:  # the solver returns no unfinished vectors
             alpha, beta, basis = lanczos(operator.matvec, start, 2 * k + 20)
             values, vectors = ritz(alpha, beta)
             values, found = values[-k:], list((basis @ vectors[:, -k:]).T)

@@ -1,4 +1,4 @@
-"""A user's own matrix between vectors of all parameters, in place of the Hessian."""
+"""A user's own operator on vectors of all parameters, in place of the Hessian."""
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator
@@ -8,7 +8,7 @@ from tf_bdecay.sharpness.curvature.operator import OfParameters, hessian
 
 
 class GivenOperator(OfParameters):
-    """A user's own matrix in place of the Hessian; attributes as of `OfParameters`."""
+    """A user's own operator in place of the Hessian; attributes as in `OfParameters`."""
 
     of = "operator that was given"
 
@@ -31,11 +31,11 @@ class GivenOperator(OfParameters):
 
 
 def measured(model, loss, data, operator=None, **arguments):
-    """What a solver looks at: the Hessian, or the matrix that somebody gives in its place.
+    """The operator to measure: the Hessian, or the one given in its place.
 
     Args:
         model, loss, data: as in `connectivity`.
-        operator: a symmetric `LinearOperator` between vectors as of `hessian`; None for that.
+        operator: a symmetric `LinearOperator` on the vectors of `hessian`; None for the Hessian.
         **arguments: as in `hessian`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Lanczos with full reorthogonalization: SciPy does not show the tridiagonal matrix of its own."""
+"""Lanczos with full reorthogonalization; SciPy's own does not expose its tridiagonal matrix."""
 
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
@@ -12,10 +12,11 @@ def lanczos(multiply, start, steps):
     Args:
         multiply: function vector -> H vector.
         start: vector, not 0.
-        steps: the largest k; fewer where the space is exhausted.
+        steps: the largest k; it is smaller if the space is exhausted.
 
     Returns:
-        alpha [k], beta [k] (the last is the norm of the rest), both float64, and Q [parameters, k].
+        alpha [k] and beta [k], both float64, and Q [parameters, k]. The last beta is the norm of
+        the remainder.
     """
     basis = np.empty((steps, start.size), start.dtype)
     alpha, beta = np.zeros(steps), np.zeros(steps)

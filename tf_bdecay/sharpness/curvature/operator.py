@@ -18,23 +18,23 @@ _SAME_LOSS = 1e-4  # relative; sums in another order differ by much less
 
 
 class OfParameters(LinearOperator):
-    """A matrix between vectors of all parameters.
+    """A matrix that multiplies vectors of all parameters.
 
-    Vectors are the trainable variables flattened and joined, in their order.
+    A vector joins the trainable variables, flattened, in their order.
 
     Attributes:
         shape: (parameters, parameters).
         dtype: of the variables.
-        products: how many vectors were multiplied so far.
+        products: number of vectors multiplied so far.
         loss: the mean loss; None before the first product.
-        size: examples of a chunk.
+        size: examples per chunk.
         session: a `Session`.
     """
 
     of = "Hessian"
 
     def __init__(self, model, network, stream, size, session):
-        self.model = model  # the network refers to it weakly
+        self.model = model  # kept alive: the network refers to it weakly
         self.network, self.stream = network, stream
         self.size, self.session = size, session
         self._shapes = [tuple(v.shape) for v in network.variables]
@@ -50,7 +50,7 @@ class OfParameters(LinearOperator):
         return [piece.reshape(shape) for piece, shape in zip(pieces, self._shapes, strict=True)]
 
     def shares(self, left, right):
-        """The inner product of two vectors by variable, float64: they sum to `left @ right`."""
+        """The inner product of two vectors by variable, float64; the sum is `left @ right`."""
         products = np.asarray(left, "float64").reshape(-1) * np.asarray(right).reshape(-1)
         return np.add.reduceat(products, np.concatenate([[0], self._ends[:-1]]))
 
@@ -64,7 +64,7 @@ class OfParameters(LinearOperator):
 class HessianOperator(OfParameters):
     """The symmetric matrix H = d^2 L / dtheta^2, L the mean loss of all examples.
 
-    A product reads all examples once and keeps nothing of them. Attributes are as of
+    A product reads all examples once and keeps none of them. Attributes are those of
     `OfParameters`.
     """
 
@@ -107,9 +107,9 @@ def hessian(
 
         (H v)_i = sum_j d^2 L / (dtheta_i dtheta_j) v_j
 
-    A product is exact: the gradient of the gradient's inner product with v, summed over all
-    examples (reverse over reverse, which measured faster here than forward over reverse). It works
-    with SciPy's solvers: `eigsh`, `cg`, `expm_multiply`, ...
+    A product is exact: the gradient of <gradient, v>, summed over all examples (reverse over
+    reverse, which measured faster here than forward over reverse). The operator works with SciPy's
+    solvers: `eigsh`, `cg`, `expm_multiply`, ...
 
     Args:
         model, loss, examples_at_once, memory_gb, full_precision, roles, session: as in
@@ -136,7 +136,7 @@ def hessian(
 
 
 def product_kernel(network, x, y, weights, vectors):
-    """Weighted sum of losses and the product of its Hessian with a vector, for `Network.mean`."""
+    """Weighted sum of losses, and its Hessian times a vector, for `Network.mean`."""
     values = network.values()
     with tf.GradientTape() as outer:
         outer.watch(values)

@@ -16,13 +16,13 @@ from tf_bdecay.sharpness.session import SILENT
 
 @dataclasses.dataclass(frozen=True)
 class SpectrumResult(Result):
-    """Density of the Hessian's eigenvalues; its shares are those of the trace.
+    """Density of the Hessian's eigenvalues; the shares are those of the trace.
 
     Attributes:
-        nodes, weights: lists of float64 [steps] arrays, one a probe: the quadrature's nodes and
-            weights, which sum to 1.
+        nodes, weights: lists with one float64 [steps] array per probe: the quadrature's nodes, and
+            its weights, which sum to 1.
         parameters: the size of the Hessian.
-        of: of which matrix: the Hessian, or an operator that was given.
+        of: the matrix that was measured: the Hessian, or an operator that was given.
     """
 
     nodes: list = dataclasses.field(repr=False)
@@ -45,7 +45,7 @@ class SpectrumResult(Result):
             (grid, phi), phi in units of 1/t; its integral is 1.
 
         Raises:
-            BadInput: a width that is no number above 0.
+            BadInput: a width that is not a number above 0.
         """
         if width is not None:
             check_number("width", width, above=0)
@@ -57,12 +57,12 @@ class SpectrumResult(Result):
         return grid, bells @ weights / (len(self.nodes) * width * math.sqrt(2 * math.pi))
 
     def _width(self):
-        """The standard deviation that `density` takes by default."""
+        """The default standard deviation of `density`."""
         low, high = self.extremes
         return ((high - low) or max(abs(high), 1.0)) / 100
 
     def moment(self, power):
-        """Mean over the eigenvalues of eigenvalue^power, and its standard error.
+        """Mean of eigenvalue^power over the eigenvalues, and its standard error.
 
         Returns:
             (mean, standard error); the error is NaN for one probe.
@@ -100,15 +100,15 @@ def hessian_spectrum(
 ) -> SpectrumResult:
     """Density of the Hessian's eigenvalues, by stochastic Lanczos quadrature.
 
-    Of each Rademacher probe v, the Lanczos matrix T of H: its eigenvalues are the nodes, the
-    squares of its eigenvectors' first entries the weights, exact for the moments up to 2 steps - 1
-    of the measure that v sees (Ubaru, Chen and Saad, 2017; Ghorbani et al., 2019).
-    Reorthogonalization is full, so it
-    holds `steps` vectors of all parameters.
+    For each Rademacher probe v, Lanczos builds a tridiagonal matrix T of H. The eigenvalues of T
+    are the nodes; the squares of its eigenvectors' first entries are the weights. The quadrature is
+    exact for the moments up to 2 steps - 1 of the measure that v sees (Ubaru, Chen and Saad, 2017;
+    Ghorbani et al., 2019). Reorthogonalization is full, so `steps` vectors of all parameters are
+    held in memory.
 
     Args:
         model, loss, data: as in `connectivity`.
-        steps: Lanczos steps a probe, one product each; 80 to 90 resolve a network's spectrum.
+        steps: Lanczos steps per probe, one product each; 80 to 90 resolve a network's spectrum.
         num_probes: number of probes.
         seed: of the probes, which are those of `hessian_trace`.
         session: as in `connectivity`.
@@ -151,7 +151,7 @@ def hessian_spectrum(
 
 
 def _quadrature(operator, seed, index, steps, session, num_probes):
-    """Nodes and weights of a probe, and its share of the trace by variable."""
+    """Nodes and weights of a probe, and its estimate of the trace by variable."""
     probe, row = rademacher(seed, index, operator), None
     done = 0
 

@@ -19,9 +19,9 @@ class TraceResult(Result):
 
     Attributes:
         probes: number of probe vectors.
-        tolerance: standard error over absolute value that was asked for, or None.
+        tolerance: the requested ratio of standard error to absolute value, or None.
         samples: float64 [probes, variables], <v, H v> of every probe by variable.
-        of: of which matrix: the Hessian, or an operator that was given.
+        of: the matrix that was measured: the Hessian, or an operator that was given.
     """
 
     probes: int
@@ -33,14 +33,14 @@ class TraceResult(Result):
 
     @property
     def converged(self):
-        """Whether the tolerance was reached; True where none was asked for."""
+        """Whether the tolerance was reached; True if none was requested."""
         return self.tolerance is None or bool(
             self.standard_error <= self.tolerance * abs(self.total)
         )
 
     @property
     def log(self):
-        """Natural logarithm of the trace; None at or below 0, and within its error of 0."""
+        """Natural logarithm of the trace; None unless the trace exceeds its standard error."""
         return math.log(self.total) if self.total > self.standard_error else None
 
     def _remark(self):
@@ -65,18 +65,18 @@ def hessian_trace(
 
         Tr(H_ll) = E_v <v_l, (H v)_l>      v of independent +1 and -1 (Hutchinson, 1989)
 
-    One product H v is enough for all layers: their traces are no dearer than the total.
+    One product H v serves all layers: their traces cost no more than the total.
 
     Args:
         model, loss, data: as in `connectivity`.
-        num_probes: number of probe vectors v, at least 2; one product each.
-        seed: of the probes; probe i depends on (seed, i) alone.
-        tolerance: stop, after 8 probes or more, when the total's standard error is within this
-            fraction of its absolute value. `num_probes` is then the most.
+        num_probes: number of probe vectors v, at least 2; each costs one product.
+        seed: of the probes; probe i depends only on (seed, i).
+        tolerance: stop, after 8 probes or more, once the total's standard error is within this
+            fraction of its absolute value. `num_probes` is then the maximum.
         session: as in `connectivity`.
         **arguments: `training`, `examples_at_once`, `memory_gb`, `full_precision`, `roles`, as in
-            `hessian`; `operator`, a symmetric `scipy.sparse.linalg.LinearOperator` between vectors
-            of all parameters (a Gauss-Newton matrix, say), to be measured in place of the Hessian.
+            `hessian`; `operator`, a symmetric `scipy.sparse.linalg.LinearOperator` on vectors of
+            all parameters (a Gauss-Newton matrix, say), to measure in place of the Hessian.
 
     Returns:
         A `TraceResult`.
@@ -114,7 +114,7 @@ def hessian_trace(
 
 
 def other_than_hessian(of):
-    """What a title says where it was not the Hessian that was measured."""
+    """What a title adds if an operator other than the Hessian was measured."""
     return "" if of == "Hessian" else f", of the {of}"
 
 
@@ -133,7 +133,7 @@ def _enough(rows, tolerance):
 
 
 def sampled(operator, rows, loss):
-    """What every result has, from samples [probes, variables] and the mean loss."""
+    """Fields that all results have, from samples [probes, variables] and the mean loss."""
     partition = operator.network.partition
     errors = (rows @ partition.matrix).std(0, ddof=1) / len(rows) ** 0.5 if len(rows) > 1 else None
     return dict(

@@ -1,1 +1,1 @@
-"""A model, a loss and examples: gradients by example, and sums over chunks that memory holds."""
+"""Gradients of a model's loss per example, and sums over chunks that fit in memory."""

@@ -1,4 +1,4 @@
-"""What every measure asks of a model and of its arguments, and the sentences that say so."""
+"""Checks of model and arguments that all measures share, and their error sentences."""
 
 import contextlib
 import re
@@ -29,9 +29,9 @@ def check_model(model):
 
 @contextlib.contextmanager
 def naming_shapes(x, y):
-    """Turns an error of the model or the loss over examples into a sentence with their shapes.
+    """Turns an error of the model or the loss on examples into a `BadInput` with their shapes.
 
-    TensorFlow's errors are known by their names: this module is read without TensorFlow.
+    TensorFlow's errors are recognised by name, so that this module needs no TensorFlow.
     """
     try:
         yield
@@ -47,7 +47,7 @@ def naming_shapes(x, y):
         ) from error
 
 
-# What Keras, TensorFlow and a loss in Python raise over tensors that they cannot take.
+# What Keras, TensorFlow and a loss in Python raise on tensors that they cannot take.
 _OF_EXAMPLES = {
     "ArithmeticError",
     "AttributeError",
@@ -62,13 +62,13 @@ _OF_EXAMPLES = {
 
 
 def _shapes_and_types(part):
-    """Shapes of the arrays, without their first axis, and dtypes: two pieces of a sentence."""
+    """Shapes of the arrays, without their first axis, and dtypes: two phrases for a sentence."""
     arrays = tree.flatten(part)
     return few([a.shape[1:] for a in arrays]), few([a.dtype for a in arrays])
 
 
 def few(things):
-    """The first four of a list, and how many more there are, as a piece of a sentence."""
+    """The first four items of a list, and how many more there are: a phrase for a sentence."""
     more = f" and {len(things) - 4} more" if len(things) > 4 else ""
     return (", ".join(map(str, things[:4])) or "none") + more
 
@@ -85,7 +85,7 @@ _NO_REASON = (
 
 
 def sentence_of(error):
-    """The sentence of a message of Keras or TensorFlow that says why, of bounded length."""
+    """The sentence in a Keras or TensorFlow message that gives the cause, of bounded length."""
     lines = [re.sub(r"\x1b\[\d*m", "", line).strip() for line in str(error).splitlines()]
     found = [line for line in lines if line and not line.startswith(_NO_REASON)]
     text = found[0].split(". ")[0].rstrip(".") if found else type(error).__name__
@@ -93,21 +93,21 @@ def sentence_of(error):
 
 
 def reason(error):
-    """Why something failed, in a sentence: ours as it is, another's with its kind before it."""
+    """Why something failed, in a sentence; an error other than ours begins with its type."""
     if isinstance(error, BadInput):
         return str(error).rstrip(".")
     return f"{type(error).__name__}: {sentence_of(error)}"
 
 
 def refuse_batch_statistics(model):
-    """Names the layer, where layers with moving statistics run in training mode."""
+    """Raises `BadInput` if a layer would use the statistics of its batch in training mode."""
     for layer in keras_private.layers_of(model):
         if hasattr(layer, "moving_mean") and layer.trainable:
             raise _coupled(layer.name)
 
 
 def refuse_updates(model, scope):
-    """The same for layers of other names: what training mode writes, examples share."""
+    """Raises `BadInput` if training mode wrote a non-trainable weight: examples would share it."""
     for weight in model.non_trainable_weights:
         if id(weight) in scope.state_mapping:
             raise _coupled(weight.path)

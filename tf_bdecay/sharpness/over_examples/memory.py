@@ -1,4 +1,4 @@
-"""How many examples a measure may hold at once: an estimate of their bytes, against a budget."""
+"""How many examples a measure may hold at once: their estimated bytes against a budget."""
 
 import math
 import os
@@ -11,7 +11,7 @@ from tf_bdecay.errors import check_count, check_number, require
 from tf_bdecay.frameworks import keras_private
 
 SHARE_OF_FREE = 0.25  # of the host's free memory, where no budget is given
-ON_ACCELERATOR = 4e9  # bytes, the budget there: TensorFlow tells what is used, not what is free
+ON_ACCELERATOR = 4e9  # bytes: TensorFlow reports how much of its memory is used, not what is free
 MOST_AT_ONCE = 256  # examples: more at once is no faster
 
 
@@ -20,14 +20,14 @@ def examples_that_fit(network, stream, held, gradients_each, memory_gb):
 
         bytes = fixed + n (activations x held + parameters x gradients_each)
 
-    Activations are the outputs of all layers for one example, parameters the bytes of all trainable
-    variables; fixed is four times the latter, for what is summed up.
+    `activations` are the bytes of all layers' outputs for one example, `parameters` those of all
+    trainable variables; `fixed` is 4 x `parameters`, for the running sums.
 
     Args:
-        network, stream: of the measure.
-        held: how many times the activations of an example are held.
-        gradients_each: how many gradients are held for every example.
-        memory_gb: the budget in 1e9 bytes; None for a quarter of the memory that is free.
+        network, stream: those of the measure.
+        held: how many copies of an example's activations are held.
+        gradients_each: how many gradients are held per example.
+        memory_gb: the budget in 1e9 bytes; None for `default_budget`.
 
     Returns:
         An int in [1, 256].
@@ -51,11 +51,11 @@ def examples_that_fit(network, stream, held, gradients_each, memory_gb):
 def examples_at_once(network, stream, held, given, memory_gb, gradients_each=0, batch=None):
     """The number of examples that a measure holds at once.
 
-    In training mode, but for gradients of single examples, a batch stays whole.
+    In training mode a batch stays whole, except for gradients of single examples.
 
     Args:
-        network, stream: of the measure.
-        held, gradients_each: as of `examples_that_fit`.
+        network, stream: those of the measure.
+        held, gradients_each: as in `examples_that_fit`.
         given: the measure's argument `examples_at_once`, or None.
         memory_gb: the budget, or None.
         batch: how many examples are summed over; None for all.
@@ -83,9 +83,9 @@ def examples_at_once(network, stream, held, given, memory_gb, gradients_each=0, 
 def layer_output_bytes(network, stream):
     """Bytes of all layers' outputs for one example.
 
-    The graph of a functional model tells them. Layers that a `call` of the user's own, or of a
-    layer such as MultiHeadAttention, runs are in no such graph: then all tensors are counted that
-    one traced example makes, which is more than are held.
+    A functional model's graph tells them. Layers that run inside a user's own `call`, or inside a
+    layer such as MultiHeadAttention, are in no such graph. Then all tensors that one traced example
+    makes are counted, which is more than are held at once.
     """
     layers = keras_private.layers_of(network.model, include_self=False)
     if not all(map(keras_private.calls_of, layers)):
@@ -119,7 +119,7 @@ def _traced_bytes(network, stream):
 
 
 def _bytes(shape, dtype):
-    """Of a tensor, measured in float32 or more; an open length counts as 1."""
+    """Bytes of a tensor, in float32 or wider; an unknown length counts as 1."""
     return math.prod(n or 1 for n in shape) * max(_size(dtype), 4)
 
 
@@ -128,12 +128,12 @@ def _size(dtype):
 
 
 def check_vectors(count, operator, what, memory_gb):
-    """Raises `BadInput` where vectors of all parameters take more than the budget.
+    """Raises `BadInput` if vectors of all parameters take more than the budget.
 
     Args:
         count: how many are held at once.
         operator: a `HessianOperator`.
-        what: whose they are, and what would take fewer: two pieces of a sentence.
+        what: two phrases for the sentence: whose vectors they are, and what would need fewer.
         memory_gb: the budget in 1e9 bytes, or None.
     """
     budget = default_budget() if memory_gb is None else memory_gb * 1e9
@@ -147,17 +147,17 @@ def check_vectors(count, operator, what, memory_gb):
 
 
 def default_budget():
-    """The memory budget in bytes where none is given: a quarter of what the host has free."""
+    """The default memory budget in bytes: a quarter of free host memory, 4e9 on an accelerator."""
     if tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("TPU"):
         return ON_ACCELERATOR
     return SHARE_OF_FREE * _free_bytes()
 
 
 def _free_bytes():
-    """Memory that the host can give without swapping."""
+    """Bytes of memory that the host can give without swapping."""
     try:
         with open("/proc/meminfo") as file:
             lines = dict(line.split(":", 1) for line in file)
         return int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError):  # not Linux
+    except (OSError, KeyError):  # not Linux: take half of the memory as free
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2

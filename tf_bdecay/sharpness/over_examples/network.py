@@ -1,4 +1,4 @@
-"""A model as a function of its parameters, and the sums that measures take of it over a stream."""
+"""A model as a function of its parameters, and the means over a stream that measures take."""
 
 import collections
 import contextlib
@@ -19,16 +19,16 @@ from tf_bdecay.sharpness.over_examples import inputs, objective
 from tf_bdecay.sharpness.partition import Partition
 from tf_bdecay.sharpness.session import SILENT
 
-_FUNCTIONS_KEPT = 12  # traced functions a model, the last ones used
+_FUNCTIONS_KEPT = 12  # traced functions per model, the last ones used
 
 _functions = weakref.WeakKeyDictionary()
 
 
 class NotFinite(BadInput):
-    """The model or the data hold a NaN or an infinity, or the loss has become one.
+    """The model or the data hold NaN or infinity, or the loss has become one of them.
 
     Attributes:
-        example: where in the data the first is that is not finite; None where it is not the data.
+        example: index of the first example that is not finite; None if the data are not the cause.
     """
 
     def __init__(self, sentence, example=None):
@@ -37,22 +37,22 @@ class NotFinite(BadInput):
 
     @classmethod
     def of_example(cls, index):
-        """The error of an example, counted from 0."""
+        """The error for an example, counted from 0."""
         return cls(f"Example {index} of the data holds NaN or infinity.", index)
 
 
 class Network:
-    """A model, a loss and a mode: what every measure is of.
+    """A model, a loss and a mode: the subject of every measure.
 
-    The model is called in a `StatelessScope`: whatever a layer assigns (moving statistics, seeds)
-    or adds as a loss is dropped, so measuring changes nothing.
+    The model is called in a `StatelessScope`. It drops whatever a layer assigns (moving statistics,
+    seeds) or adds as a loss, so measuring changes nothing.
 
     Args:
-        model: a built Keras model. It is referred to weakly, for the functions traced of it are
-            kept in a dictionary by model.
+        model: a built Keras model. It is referred to weakly, because the functions traced from it
+            are kept in a dictionary by model.
         loss: as `connectivity` takes it.
-        training: the mode.
-        roles: `Roles` of its variables, and maybe of others; None for `roles_of(model)`.
+        training: whether the model runs in training mode.
+        roles: `Roles` of its variables, and perhaps of others; None for `roles_of(model)`.
         full_precision: whether layers that compute in half precision measure in float32.
 
     Attributes:
@@ -89,7 +89,7 @@ class Network:
         return self._model()
 
     def values(self):
-        """Tensors of the trainable variables, in a replica its own copies."""
+        """Tensors of the trainable variables; in a replica, its own copies."""
         return [tf.convert_to_tensor(v.value) for v in self.variables]
 
     def outputs(self, x, values=None, independent=False):
@@ -98,12 +98,12 @@ class Network:
         Args:
             x: inputs.
             values: list of tensors, the parameters; None for the variables themselves.
-            independent: whether to raise `BadInput` where examples share what the model writes.
+            independent: whether to raise `BadInput` if examples share what the model writes.
         """
         mapping = [] if values is None else list(zip(self.variables, values, strict=True))
         with (
-            # For the Jacobian-vector products of the Fisher-Rao norm; and in training mode every
-            # replica computes all examples.
+            # Forward mode, for the Fisher-Rao norm, cannot follow loops. In training mode every
+            # replica computes all examples, so none may ask another.
             closed_form_only(),
             _full_precision(self.model) if self.full_precision else contextlib.nullcontext(),
             keras.StatelessScope(state_mapping=mapping, collect_losses=True) as scope,
@@ -124,34 +124,34 @@ class Network:
         return tf.reduce_sum(losses * tf.cast(weights, losses.dtype))
 
     def mean(self, kernel, stream, size, arguments=(), session=SILENT, key=None):
-        """The mean over all examples of what a kernel sums over a chunk.
+        """The mean over all examples of a kernel's sums over chunks.
 
-        Examples are split over the replicas of the model's strategy, but in training mode, where
-        examples depend on each other: there every replica computes all of them.
+        The replicas of the model's strategy split the examples, except in training mode, where
+        examples depend on each other and every replica computes all of them.
 
         Args:
             kernel: function (network, x, y, weights, *arguments) that returns a scalar, the
                 weighted sum of the losses, and a structure of tensors, weighted sums too.
             stream: the `Stream`.
-            size: examples of a chunk.
-            arguments: tuple of tensors for the kernel, or a function of a `Chunk` that gives it.
+            size: examples per chunk.
+            arguments: tuple of tensors for the kernel, or a function of a `Chunk` that returns it.
             session: a `Session`.
-            key: a word to keep the partial sums under; None for not to keep them.
+            key: a word under which to keep the partial sums; None to keep none.
 
         Returns:
             The mean loss, a float, and the structure of means, as tensors.
 
         Raises:
-            NotFinite: the loss or what the kernel gives is NaN or infinite; it names the variable
-                or the example.
-            BadInput: the data set gave other examples than before.
+            NotFinite: the loss or a result of the kernel is NaN or infinite; it names the variable
+                or the example, if one is the cause.
+            BadInput: the data set gave another number of examples than before.
         """
         model = self.model  # kept alive
         size = self.divisible_by_replicas(size)
         function = self._function(kernel)
         total, start, structure = None, 0, None
         state = session.restore(key) if key else None
-        # Other replicas than before may not divide its chunks: then it is of no use.
+        # A state is of no use if the present number of replicas does not divide its chunks.
         kept = 0 if state is None else int(state["size"])
         if kept and kept == self.divisible_by_replicas(kept):
             size, start = kept, int(state["start"])
@@ -168,10 +168,10 @@ class Network:
             part = tf.nest.flatten(structure)
             total = part if total is None else [a + b for a, b in zip(total, part, strict=True)]
             done = chunk.start + size
-            if key and done < (stream.examples or math.inf):  # a state is to go on from
+            if key and done < (stream.examples or math.inf):  # nothing resumes after the last chunk
                 session.keep(key, functools.partial(_state, total, done, size))
             session.progress(done // size, stream.examples and -(-stream.examples // size))
-        if structure is None:  # all was in the state: of a stream of unknown length, it may be
+        if structure is None:  # the state covered all, as it may if the length was unknown
             require(
                 start - size < stream.examples,
                 f"The partial result is of {start - size} examples or more, and the data set gave "
@@ -189,14 +189,14 @@ class Network:
         return mean_loss, result
 
     def divisible_by_replicas(self, size):
-        """`size` made a multiple of the replicas that split a chunk."""
+        """`size` rounded up to a multiple of the replicas that split a chunk."""
         replicas = self.strategy.num_replicas_in_sync if not self.training else 1
         return -(-size // replicas) * replicas
 
     def _function(self, kernel):
         """The traced function of a kernel, kept for the next call.
 
-        It holds no reference to the model, which could then never be freed.
+        It holds no reference to the model, which otherwise could never be freed.
         """
         layers = keras_private.layers_of(self.model)
         key = (
@@ -210,8 +210,8 @@ class Network:
         )
         kept = _functions.setdefault(self.model, collections.OrderedDict())
         if key not in kept:
-            # Network, losses and variables stay with the function: an id in the key is of a living
-            # object.
+            # Keep network, losses and variables alive with the function, so that no id in the key
+            # is reused.
             kept[key] = self.traced(kernel), self
             while len(kept) > _FUNCTIONS_KEPT:
                 kept.popitem(last=False)
@@ -219,7 +219,10 @@ class Network:
         return kept[key][0]
 
     def traced(self, kernel):
-        """A `tf.function` (x, y, weights, *arguments) of the kernel, summed over the replicas."""
+        """A `tf.function` (x, y, weights, *arguments) of the kernel, on all replicas.
+
+        It sums over replicas that split the examples; in training mode all have the same result.
+        """
         strategy, split = self.strategy, not self.training
 
         def of_replica(x, y, weights, *arguments):
@@ -241,7 +244,7 @@ class Network:
         return function
 
     def _not_finite(self, stream, size):
-        """The error that names the variable, or the example, that is not finite."""
+        """The error that names the variable or the example that is not finite, if it finds one."""
         for variable, role in zip(self.variables, self.roles.variables, strict=True):
             if not np.isfinite(np.asarray(variable.numpy(), "float64")).all():
                 return NotFinite(f"The variable {role.label!r} holds NaN or infinity.")
@@ -259,7 +262,7 @@ class Network:
 
 
 def _own_share(structure, replicas):
-    """A replica's examples of a chunk, which the replicas divide."""
+    """A replica's part of a chunk, whose size the replicas divide."""
     index = tf.distribute.get_replica_context().replica_id_in_sync_group
 
     def share(tensor):
@@ -279,7 +282,7 @@ def _state(total, start, size):
 
 @contextlib.contextmanager
 def _full_precision(model):
-    """Lets layers of mixed precision compute in the dtype of their variables, while it traces."""
+    """Makes mixed-precision layers compute in their variables' dtype, while the model is traced."""
     changed = []
     for layer in keras_private.layers_of(model):
         if layer.compute_dtype in ("float16", "bfloat16") and layer.variable_dtype == "float32":

@@ -1,4 +1,4 @@
-"""The loss of one example: what sharpness is measured of, from whatever a user calls a loss."""
+"""The loss of each example, which sharpness is measured of, from whatever a user calls a loss."""
 
 import json
 
@@ -16,11 +16,11 @@ _BY_SHAPE = ("crossentropy", "ce")  # names that `compile` knows and keras.losse
 class CompiledFunction(keras.losses.Loss):
     """A function of targets and outputs, called as `compile` calls it.
 
-    Targets and outputs are made tensors of the loss's dtype, and a last axis of 1 that only one of
-    them has is given to both, or taken from both.
+    Targets and outputs become tensors of the loss's dtype. If only one of them has a last axis of
+    1, that axis is added to the other, or removed from it, so that the ranks match.
 
     Args:
-        function: (y, outputs), values for each example.
+        function: callable (y, outputs) that returns values for each example.
     """
 
     def __init__(self, function):
@@ -40,7 +40,7 @@ class CompiledFunction(keras.losses.Loss):
 
 
 def crossentropy(y, outputs):
-    """The cross-entropy of probabilities that `compile` takes "crossentropy" for, by the shapes."""
+    """The cross-entropy of probabilities that `compile` picks for "crossentropy", by the shapes."""
     if outputs.shape[-1] == 1:
         return keras.losses.binary_crossentropy(y, outputs)
     if len(y.shape) < len(outputs.shape) or y.shape[-1] == 1:
@@ -49,17 +49,17 @@ def crossentropy(y, outputs):
 
 
 def function_of(loss):
-    """The function that a `CompiledFunction` calls; any other loss as it is."""
+    """The function inside a `CompiledFunction`; any other loss unchanged."""
     return loss.function if isinstance(loss, CompiledFunction) else loss
 
 
 def resolve_loss(loss):
-    """What a loss's name or a function of Keras stands for; any other loss as it is.
+    """Resolves a loss's name or a function of Keras; returns any other loss unchanged.
 
     Args:
-        loss: the name of a Keras loss or a function of keras.losses, which mean what they mean in
-            `compile`: a cross-entropy by name expects probabilities; a `keras.losses.Loss`; or a
-            callable (y, outputs), which gets the targets as they are.
+        loss: the name of a Keras loss or a function of keras.losses, with its meaning in `compile`
+            (a cross-entropy by name expects probabilities); a `keras.losses.Loss`; or a callable
+            (y, outputs), which receives the targets as they are.
 
     Raises:
         BadInput: an unknown name, or something that cannot be called.
@@ -83,7 +83,7 @@ def resolve_loss(loss):
 
 
 def compiled_loss(model):
-    """The loss that a model was compiled with; a function of the user's is a `CompiledFunction`.
+    """The loss that a model was compiled with; a user's function becomes a `CompiledFunction`.
 
     Raises:
         BadInput: the model has none, or one for each of several outputs.
@@ -106,17 +106,16 @@ def compiled_loss(model):
 
 
 def only_leaf(structure):
-    """What a list, tuple or dict holds if it is one thing, as Keras takes a model of one output;
-    anything else as it is."""
+    """The only leaf of a structure, as Keras takes a model of one output; else the structure."""
     leaves = tree.flatten(structure)
     return leaves[0] if len(leaves) == 1 else structure
 
 
 def loss_key(loss):
-    """Hashable, equal for losses that compute the same, as far as that can be told.
+    """A hashable key, equal for losses that compute the same, as far as that can be told.
 
-    Keras' own losses are told by their arguments, so that one made anew at each call is known
-    again; all else is told by identity.
+    Keras' own losses are compared by their arguments, so that one made anew at each call is
+    recognised; names are compared by value, and everything else by identity.
     """
     if isinstance(loss, CompiledFunction):
         return CompiledFunction, id(loss.function)
@@ -130,14 +129,14 @@ def loss_key(loss):
 def example_losses(loss, y, outputs, examples):
     """Loss of each example, l(theta; (x_i, y_i)).
 
-    The reduction of a Keras loss over examples is undone. Where the loss has several values for an
-    example (positions, pixels) they are reduced as it does over all: their mean, or their sum.
+    A Keras loss's reduction over examples is undone. If the loss has several values per example
+    (positions, pixels), they are reduced as the loss reduces all: to their mean, or their sum.
 
     Args:
         loss: from `resolve_loss`.
         y: targets, tensors of leading dimension `examples`.
-        outputs: the model's outputs for as many examples.
-        examples: their number, an int.
+        outputs: the model's outputs for the same examples.
+        examples: the number of examples, an int.
 
     Returns:
         Tensor [examples], at least float32.
@@ -160,7 +159,7 @@ def example_losses(loss, y, outputs, examples):
     else:
         values = loss(y, outputs)
     values = tf.convert_to_tensor(values)
-    # An unknown length is the loss's own doing; the reshape below then tells at run time.
+    # A loss may return an unknown length; if it is wrong, the reshape below fails at run time.
     each = values.shape.rank != 0 and values.shape[:1].is_compatible_with([examples])
     require(
         each,

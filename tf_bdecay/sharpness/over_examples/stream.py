@@ -1,4 +1,4 @@
-"""The examples that a measure is taken over, as chunks of one shape, read as often as needed."""
+"""The examples that a measure reads, as chunks of one shape, as often as needed."""
 
 import dataclasses
 
@@ -15,13 +15,13 @@ _RIGHT = "pass a pair (x, y) of arrays, a tf.data.Dataset or a keras.utils.PyDat
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
-    """Some examples that follow each other.
+    """Consecutive examples.
 
     Attributes:
-        x, y: structures of arrays, all of one length; the last chunk is filled up with its last
+        x, y: structures of arrays, all of one length. The last chunk is padded with its last
             example, so that every chunk has one shape and is traced once.
-        start: the number of examples before it.
-        kept: the number of its own examples.
+        start: the number of examples before the chunk.
+        kept: the number of examples without the padding.
     """
 
     x: object
@@ -31,18 +31,19 @@ class Chunk:
 
 
 class Stream:
-    """A set of examples that can be read again and again, a chunk at a time.
+    """A set of examples that can be read repeatedly, a chunk at a time.
 
     Args:
-        data: pair (x, y) of arrays, or of structures of arrays, with one entry an example; a finite
-            `tf.data.Dataset` or `keras.utils.PyDataset` of batches of such pairs, however large.
+        data: pair (x, y) of arrays, or of structures of arrays, with one entry per example; a
+            finite `tf.data.Dataset` or `keras.utils.PyDataset` of batches of such pairs, however
+            large.
 
     Attributes:
-        examples: how many there are; None for data that were not read to the end so far.
+        examples: their number; None for a data set that was not yet read to the end.
 
     Raises:
-        BadInput: something else; an endless set; sample weights; no examples; unequal numbers of x
-            and y. What only reading shows is raised when it is read.
+        BadInput: data of another kind; an endless set; sample weights; no examples; unequal numbers
+            of x and y. Errors that only reading reveals are raised on reading.
     """
 
     def __init__(self, data):
@@ -66,11 +67,11 @@ class Stream:
             self._batches = lambda: iter([pair])
 
     def chunks(self, size, start=0):
-        """All examples in their order, `size` at a time.
+        """All examples in order, `size` at a time.
 
         Args:
-            size: int, the number of examples of every chunk, filled up where they do not suffice.
-            start: the number of examples at the beginning to leave out, a multiple of `size`.
+            size: int, the number of examples in every chunk; the last one is padded if need be.
+            start: the number of examples to skip at the beginning, a multiple of `size`.
 
         Yields:
             `Chunk`s.
@@ -92,19 +93,19 @@ class Stream:
         self.examples = position
 
     def first(self):
-        """x of a batch, or of all arrays: for its shapes and dtypes."""
+        """x of the first batch, or of all arrays: for its shapes and dtypes."""
         batch = next(iter(self._batches()), None)
         require(batch is not None, "The data hold no examples: the data set gave no batch.")
         return _pair_of_arrays(batch)[0]
 
     def count(self):
-        """The number of examples, reading them where only that tells."""
+        """The number of examples; reads them all if nothing else tells it."""
         if self.examples is None:
             self.examples = sum(_length(_pair_of_arrays(batch)) for batch in self._batches())
         return self.examples
 
     def _cut(self, size):
-        """(x, y, number) with `size` examples each, but for the last."""
+        """(x, y, number) with `size` examples each, except that the last may have fewer."""
         waiting, count = [], 0
         for batch in self._batches():
             pair = _pair_of_arrays(batch)

@@ -1,4 +1,4 @@
-"""Loss, gradients and sensitivity from one backward pass, of a batch and of single examples.
+"""Loss, gradients and sensitivity from one backward pass, for a batch or single examples.
 
 Measuring (`connectivity`) and training (`Trainer`) call the same function.
 """
@@ -16,22 +16,22 @@ def loss_gradients_and_sensitivity(objective, variables, scale_loss=None, sensit
         C(theta_v) = || dL/dtheta_v * theta_v ||_1    of every variable v, L the objective
 
     This is C_m of a mini-batch if L is its mean loss, and the summand of eq. 4 if L is the loss of
-    one example. Under a strategy it is of this replica's objective: |mean| is not mean|.|, so in
-    training the optimizer takes C and r from the gradients after it has reduced them. Such a caller
-    leaves the sensitivities out of a step that runs eagerly; a graph drops them unused.
+    one example. Under a strategy it belongs to this replica's objective. As |mean| is not mean |.|,
+    the optimizer takes C and r in training from the reduced gradients, and the training step leaves
+    the sensitivities out.
 
     Args:
         objective: callable without arguments, run under the tape; returns a scalar loss and
             anything else that the caller wants back.
         variables: list of Keras variables.
-        scale_loss: linear function of the loss, as `optimizer.scale_loss`, applied before the
-            backward pass so that small gradients survive float16; None for none.
+        scale_loss: linear function of the loss, such as `optimizer.scale_loss`, applied before the
+            backward pass so that small gradients survive float16; None to leave the loss unscaled.
         sensitivities: whether to compute the last of the results.
 
     Returns:
-        The loss (not scaled); what else the objective returned; the gradients, scaled as the loss
-        was, None where the loss does not depend on a variable; and the list of scalars C, not
-        scaled, in units of the loss and 0 where there is no gradient, or None if left out.
+        The loss, unscaled; what else the objective returned; the gradients, scaled like the loss,
+        and None where the loss does not depend on a variable; and the list of scalars C, unscaled,
+        in units of the loss and 0 where there is no gradient, or None if left out.
     """
     with tf.GradientTape() as tape:
         loss, aux = objective()
@@ -48,7 +48,7 @@ def loss_gradients_and_sensitivity(objective, variables, scale_loss=None, sensit
 
 
 def dense_gradients(gradients, variables):
-    """Gradients as tensors in the variables' shapes and dtypes: 0 for None, no sparse rows."""
+    """Gradients as dense tensors in the variables' shapes and dtypes; None becomes 0."""
     return [
         tf.zeros(v.shape, v.dtype) if g is None else tf.cast(tf.convert_to_tensor(g), v.dtype)
         for g, v in zip(gradients, variables, strict=True)
@@ -56,20 +56,21 @@ def dense_gradients(gradients, variables):
 
 
 def with_tangents(model, values, tangents):
-    """What a function of parameters gives, and its Jacobian times a vector; in a `tf.function`.
+    """The results of a function of parameters, and its Jacobian times a vector; in a `tf.function`.
 
         u = J t
 
-    Forward mode, where TensorFlow can (see `quirks`); else the derivative with regard to w of
-    (J^T w) . t, which is linear in w: two backward passes.
+    It uses forward mode where TensorFlow can (see `quirks`). Elsewhere it takes two backward
+    passes: u is the derivative with respect to w of (J^T w) . t, which is linear in w.
 
     Args:
-        model: callable without arguments that returns anything, and a tensor, of the values.
+        model: callable without arguments that returns anything, and a tensor computed from the
+            values.
         values: list of tensors, the parameters.
         tangents: list of tensors t in their shapes.
 
     Returns:
-        The two that the model returns, and u in the tensor's shape.
+        Both results of the model, and u in the tensor's shape.
     """
     try:
         with tf.autodiff.ForwardAccumulator(values, tangents) as forward:
@@ -78,7 +79,7 @@ def with_tangents(model, values, tangents):
         return aux, tensor, forward.jvp(tensor, unconnected_gradients=zero)
     except BadInput:
         raise
-    except Exception:  # TensorFlow's own, of many kinds; one of the model's comes again below
+    except Exception:  # TensorFlow raises many kinds; an error of the model's recurs below
         return _with_tangents_by_reverse(model, values, tangents)
 
 
@@ -101,10 +102,10 @@ def _with_tangents_by_reverse(model, values, tangents):
 
 
 def map_over_examples(function, elements):
-    """Applies a function to every example, inside a `tf.function`: all at once where that can be.
+    """Applies a function to every example inside a `tf.function`, vectorized if possible.
 
     Args:
-        function: of a structure of tensors, one example; stateless.
+        function: takes one example, a structure of tensors; stateless.
         elements: the structure, with examples along the first axis.
 
     Returns:
@@ -113,14 +114,14 @@ def map_over_examples(function, elements):
     Raises:
         BadInput: oneDNN would write out of bounds (see `quirks`).
     """
-    # In a graph of its own: what a conversion that fails leaves behind would run.
+    # In a graph of its own: otherwise the leftovers of a failed conversion would run.
     at_once = tf.function(lambda e: tf.vectorized_map(function, e), autograph=False)
     try:
         with quirks.silent_tracing("CRITICAL"):
             traced = at_once.get_concrete_function(elements)
     except BadInput:
         raise
-    except Exception:  # TensorFlow's own, of many kinds; one of the function's comes again below
+    except Exception:  # TensorFlow raises many kinds; an error of the function's recurs below
         return _one_by_one(function, elements)
     if quirks.onednn_may_run():
         operations = traced.graph.get_operations()
@@ -131,7 +132,7 @@ def map_over_examples(function, elements):
 
 
 def _one_by_one(function, elements):
-    """`tf.map_fn`, of a function whose results are known once it is traced."""
+    """`tf.map_fn`, with the signature of the results taken from a trace."""
     specs = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape[1:], t.dtype), elements)
     traced = tf.function(function, autograph=False).get_concrete_function(specs)
     if quirks.onednn_may_run():

@@ -1,1 +1,1 @@
-"""Eq. 9 and Theorem 3.1: other weights of the same function, and which measures tell."""
+"""Eq. 9 and Theorem 3.1: other weights for the same function, and which measures notice."""

@@ -1,4 +1,4 @@
-"""The graph of a functional model, nested models opened up: which kernels a unit leads to."""
+"""The graph of a functional model, nested models expanded: which kernels a unit reaches."""
 
 import collections
 import dataclasses
@@ -13,7 +13,7 @@ from tf_bdecay.sharpness.rescaling.homogeneity import Refusal, describe
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """One use of a layer or operation: in which nested call, by which node, under what name."""
+    """One use of a layer or operation: the nested calls around it, its node and its label."""
 
     scope: tuple
     node: object
@@ -29,9 +29,9 @@ class Call:
 
 
 class Graph:
-    """The calls that make up a model, nested models opened up, and who uses each tensor.
+    """The calls that make up a model, nested models expanded, and the users of each tensor.
 
-    A tensor is known by the nested calls that it is within and its id: a model that is called
+    A tensor is identified by the nested calls around it and its id: a nested model that is called
     twice has two of each. Other models that share layers have other nodes, which are not here.
     """
 
@@ -54,7 +54,7 @@ class Graph:
         self.model = model
         self.calls = []
         self.uses = collections.defaultdict(list)  # tensor -> [(call, position)]
-        self.same = collections.defaultdict(list)  # tensor -> what it is called in other scopes
+        self.same = collections.defaultdict(list)  # tensor -> its names in other scopes
         self.outputs = {((), id(tensor)) for tensor in functional.outputs}
         self._open(functional, (), "")
         self.owners = collections.Counter(
@@ -93,7 +93,7 @@ class Graph:
         return list(first.values())
 
     def kernels_after(self, call, channels):
-        """The parts of kernels that channels of a call's output meet, on every path."""
+        """The parts of kernels that channels of a call's output reach, on every path."""
         parts, ahead = [], [((call.scope, id(call.node.outputs[0])), channels)]
         while ahead:
             tensor, channels = ahead.pop()

@@ -1,6 +1,6 @@
-"""Eq. 9 layer by layer: which weights make a unit, and what becomes of a scaled one on its way.
+"""Eq. 9 layer by layer: which weights make up a unit, and where its scaling goes from there.
 
-Nothing is assumed of a layer that is not listed here: a unit that meets one is refused.
+Only the layers listed here are known: a unit that meets another one is refused.
 """
 
 import dataclasses
@@ -55,12 +55,12 @@ _HOMOGENEOUS_FUNCTIONS = (
 
 
 class Refusal(Exception):
-    """Why a unit cannot be rescaled, and what could be: the end of a sentence."""
+    """Why a unit cannot be rescaled, and what could be instead: the end of a sentence."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Channels:
-    """The scaled part of a tensor: all at some indices along one axis, and nothing else."""
+    """The scaled part of a tensor: all entries at some indices along one axis."""
 
     axis: int
     indices: tuple
@@ -68,7 +68,7 @@ class Channels:
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """The scaled part of a variable: all at some indices along one axis."""
+    """The scaled part of a variable: all entries at some indices along one axis."""
 
     variable: keras.Variable
     axis: int
@@ -76,10 +76,10 @@ class Part:
 
 
 def units_of(layer):
-    """How many units a layer has.
+    """The number of a layer's units.
 
     Raises:
-        Refusal: it has none that could be rescaled.
+        Refusal: it has none that can be rescaled.
     """
     if _is(layer, _NORMALIZATIONS):
         gamma = _gamma(layer)
@@ -98,7 +98,7 @@ def units_of(layer):
 
 
 def incoming(layer, unit, rank):
-    """The weights that make a unit, and the channel of the layer's output, of a rank, that it is.
+    """The weights that make up a unit, and its channel in the layer's output of rank `rank`.
 
     Raises:
         Refusal: the layer's activation is not homogeneous, or its kernel is not a plain variable.
@@ -117,10 +117,11 @@ def incoming(layer, unit, rank):
 
 
 def outgoing(operation, channels, rank):
-    """The weights that scaled channels of an input of a rank meet; None if there is no kernel.
+    """The weights that scaled channels of an input of rank `rank` meet; None without a kernel.
 
     Raises:
-        Refusal: the kernel is not one whose input channels are an axis of it.
+        Refusal: the kernel has no axis for its input channels alone or is not a plain variable, or
+            the scaled channels lie along another axis.
     """
     _refuse_other_kernels(operation)
     if not _is(operation, _WITH_KERNEL):
@@ -137,7 +138,7 @@ def through(operation, channels, shapes, position):
         operation: a layer without a kernel, or a plain operation.
         channels: `Channels` of the input.
         shapes: shapes of all its inputs.
-        position: which of them is the scaled one.
+        position: which of them is scaled.
 
     Raises:
         Refusal: the output is not the old one with some channels scaled.
@@ -175,17 +176,17 @@ def through(operation, channels, shapes, position):
 
 
 def describe(operation):
-    """An operation in a message: its name and its type."""
+    """An operation's name and type, for a message."""
     return f"{operation.name!r} ({type(operation).__name__})"
 
 
 def _is(operation, classes):
-    """Whether it is of one of these classes, and computes what that class computes."""
+    """Whether it is of one of these classes, and keeps that class's `call`."""
     return any(isinstance(operation, k) and type(operation).call is k.call for k in classes)
 
 
 def _is_plain(operation, *names):
-    """Whether it is one of Keras' own operations that are no layers, as `keras.ops.relu`."""
+    """Whether it is one of Keras' own operations that are not layers, such as `keras.ops.relu`."""
     kind = type(operation)
     return (
         not isinstance(operation, layers.Layer)
@@ -278,12 +279,12 @@ def _concatenated(operation, channels, shapes, position):
 
 
 def _reshaped(layer, channels, shape):
-    """The channels after a layer that only moves entries: it is shown a tensor that marks them."""
+    """The channels after a layer that only moves entries, found by moving a mark through it."""
     if None not in shape[1:]:
         mark = np.zeros((1, *shape[1:]), "float32")
         np.moveaxis(mark, channels.axis, 0)[list(channels.indices)] = 1
         moved = np.asarray(keras.ops.convert_to_numpy(layer(mark)), "float32")
-        # The axis it had, if that still tells: with a single channel several would.
+        # Prefer the old axis if it still tells them apart: with a single channel several axes do.
         for axis in sorted(range(1, moved.ndim), key=lambda a: (a != channels.axis, -a)):
             along = np.moveaxis(moved, axis, 0).reshape(moved.shape[axis], -1)
             if (along == along[:, :1]).all():

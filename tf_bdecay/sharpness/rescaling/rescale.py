@@ -1,4 +1,4 @@
-"""Reparameterization of a network by eq. 9: other weights, the same function."""
+"""Rescaling a unit of a network by eq. 9: other weights, the same function."""
 
 import dataclasses
 import numbers
@@ -19,7 +19,7 @@ class Scaled:
 
     Attributes:
         path: the variable's Keras path.
-        axis, indices: all at these indices along this axis was scaled.
+        axis, indices: all entries at these indices along this axis were scaled.
     """
 
     path: str
@@ -32,9 +32,9 @@ class Rescaling:
     """What `reparameterize` did.
 
     Attributes:
-        layer: the layer's name; after a nested model's name and "/" if it is within one.
-        unit: int, which of its output channels.
-        c: float.
+        layer: the layer's name; "block/conv" for `conv` in the nested model `block`.
+        unit: int, the index of its output channel.
+        c: float, the factor.
         incoming: tuple of `Scaled`, multiplied by c.
         outgoing: tuple of `Scaled`, divided by c.
     """
@@ -51,29 +51,31 @@ def reparameterize(model, layer, unit, c):
 
         rho: (w_in, b, w_out) -> (c w_in, c b, w_out / c),  c > 0    (eq. 9)
 
-    The model computes the same function as before, up to rounding while nothing overflows, and by
-    Theorem 3.1 its connectivity sharpness is the same. Weights change in place; everything is
-    checked before any is assigned. Depthwise, separable, transposed and grouped convolutions and
-    PReLU are refused. Of a normalization layer w_in is gamma and b is beta, one
-    channel of each. Every path from the unit must lead to a kernel (of a Dense or a convolution)
-    through what is homogeneous and leaves channels apart: relu, leaky_relu, pooling, padding,
-    dropout, Flatten, Concatenate. Moving statistics stay as they are, so a convolution
-    that a batch normalization follows has no such rescaling: its normalization layer has.
+    The model computes the same function as before, up to rounding and as long as nothing overflows.
+    By Theorem 3.1 its connectivity sharpness is the same. Weights change in place, and only after
+    every check has passed.
+
+    A unit of a normalization layer is one channel: w_in is its gamma and b its beta. Every path
+    from the unit must lead to the kernel of a Dense or a convolution, through operations that are
+    homogeneous and keep channels apart: relu, leaky_relu, pooling, padding, dropout, Flatten,
+    Concatenate. Depthwise, separable, transposed and grouped convolutions and PReLU are refused.
+    Moving statistics do not change, so a convolution cannot be rescaled if a batch normalization
+    follows it; rescale that normalization layer instead.
 
     Args:
-        model: a built functional or sequential Keras model; nested ones are looked into.
+        model: a built functional or sequential Keras model; nested models are searched too.
         layer: a layer of it, or its name; "block/conv" for `conv` in the nested model `block`.
-        unit: int, which output channel, from 0.
+        unit: int, the index of an output channel, from 0.
         c: finite number > 0.
 
     Returns:
-        A `Rescaling`, which says what of which variable was scaled.
+        A `Rescaling`, which lists the scaled parts of variables.
 
     Raises:
-        BadInput: there is no such layer or unit, c is no such number, the graph of the model
-            cannot be followed, or the function would change: the unit is an output, goes into a
-            residual sum, a normalization or a function that is not homogeneous, or its weights or
-            those of the next kernel are shared, constrained or quantized.
+        BadInput: there is no such layer or unit; c is not a finite number > 0; the graph of the
+            model cannot be followed; or the function would change, because the unit is an output,
+            goes into a residual sum, a normalization or a function that is not homogeneous, or its
+            weights or those of the next kernel are shared, constrained or quantized.
     """
     graph = Graph(model)
     found = _find(graph, layer)
@@ -118,7 +120,7 @@ def rescalable_units(model):
     for call in graph.layers():
         try:
             units = homogeneity.units_of(call.operation)
-            for part in sum(_parts(graph, call, 0), []):  # its units differ in their index only
+            for part in sum(_parts(graph, call, 0), []):  # its units differ only in their index
                 _check_variable(part.variable)
         except Refusal:
             continue
@@ -127,7 +129,7 @@ def rescalable_units(model):
 
 
 def _find(graph, layer):
-    """The call of a layer that is given itself or by name."""
+    """The call of a layer, which is given as an object or by its name."""
     known = graph.layers()
     require(
         isinstance(layer, keras.layers.Layer | str),
@@ -161,7 +163,7 @@ def _find(graph, layer):
 
 
 def _parts(graph, call, unit):
-    """Parts of variables to multiply by c, and to divide by c, if the function allows it."""
+    """Parts of variables to multiply and to divide by c, if the function would stay the same."""
     layer, output = call.operation, call.node.outputs[0]
     incoming, channels = homogeneity.incoming(layer, unit, len(output.shape))
     _check_owners(graph, incoming)
@@ -205,7 +207,7 @@ def _scaled_values(incoming, outgoing, c):
 
 
 def _scale(values, part, factor, c):
-    """Multiplies a part of a variable in the dictionary of new values."""
+    """Multiplies a part of a variable by a factor, in the dictionary of new values."""
     variable = part.variable
     _check_variable(variable)
     if id(variable) not in values:
@@ -214,7 +216,7 @@ def _scale(values, part, factor, c):
     index = (*[slice(None)] * part.axis, list(part.indices))
     old = value[index].astype("float64")
     value[index] = old * factor
-    # Beyond the range of its type a value would not come back; below it devices take it for 0.
+    # What overflows its type could not be scaled back; devices flush what is subnormal to 0.
     tiny = np.finfo("float64" if variable.dtype == "float64" else "float32").tiny
     back = np.where(np.abs(value[index]) < tiny, 0, value[index].astype("float64")) / factor
     if not np.allclose(back, old, rtol=1e-2, atol=tiny, equal_nan=True):

@@ -1,4 +1,4 @@
-"""Theorem 3.1 as a table: every measure before and after a unit of a network is rescaled."""
+"""Theorem 3.1 as a table: every measure before and after one unit of a network is rescaled."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from tf_bdecay.sharpness.rescaling.rescale import reparameterize
 from tf_bdecay.sharpness.tangent_kernel import connectivity_tangent_trace
 from tf_bdecay.terminal.plain_text import rendered
 
-# In the order of a table: measure, and whether the theorem (or homogeneity) says that it stays.
+# In the table's order: measure, and whether the theorem (or homogeneity) says it is invariant.
 MEASURES = {
     "C": (connectivity, True),
     "C_m": (lambda *a, **k: connectivity(*a, per_example=False, **k), True),
@@ -32,11 +32,11 @@ MEASURES = {
 
 @dataclasses.dataclass(frozen=True)
 class Invariance:
-    """Measures before and after a rescaling that leaves the network's function as it was.
+    """Measures before and after a rescaling that keeps the network's function.
 
     Attributes:
-        layer, unit, c: what was rescaled, and by what.
-        before, after: dict of measure to its `Result`.
+        layer, unit, c: what was rescaled, and by which factor.
+        before, after: dicts of measure to its `Result`.
     """
 
     layer: str
@@ -54,7 +54,7 @@ class Invariance:
             }
 
     def to_pandas(self):
-        """A DataFrame with a row a measure: before, after, ratio, and whether it is invariant."""
+        """A DataFrame with a row per measure: before, after, ratio, and whether it is invariant."""
         extras.check("A DataFrame", "pandas")
         import pandas as pd
 
@@ -84,13 +84,13 @@ class Invariance:
 def invariance(
     model, loss, data, layer, unit=0, c=10.0, measures: Sequence[str] = tuple(MEASURES), **arguments
 ) -> Invariance:
-    """Shows Theorem 3.1 on a model: rescales one unit, and measures before and after.
+    """Shows Theorem 3.1 on a model: measures it before and after one unit is rescaled.
 
         rho_(c,l,k): incoming weights and bias times c, outgoing weights times 1/c    (eq. 9)
 
-    The function of the network stays as it was, and so do C, C_m, FR and Tr(CTK); Tr(H), lambda(H)
-    and the rise of the loss in a ball do not, ASAM's nearly (its ball is rescaled with the weights,
-    but for `eta`). The model's weights are put back, byte by byte.
+    The network's function stays the same, and so do C, C_m, FR and Tr(CTK). Tr(H), lambda(H) and
+    SAM's rise of the loss change. ASAM's rise nearly stays the same: its ball is rescaled with the
+    weights, except for `eta`. The model's weights are restored exactly.
 
     Args:
         model, loss, data: as in `connectivity`.
@@ -100,7 +100,7 @@ def invariance(
             `connectivity`.
 
     Returns:
-        An `Invariance`; its print is the table.
+        An `Invariance`, which prints as the table.
 
     Raises:
         BadInput: as in `reparameterize` and in the measures; an unknown measure.
@@ -114,7 +114,7 @@ def invariance(
     for name in measures:
         if name not in MEASURES:
             raise unknown("measure", name, MEASURES)
-    Graph(model)  # refuses what is no model with a graph, before its weights are touched
+    Graph(model)  # refuses a model without a graph, before its weights are touched
     kept = [v.numpy() for v in model.weights]
     try:
         rescaling = reparameterize(model, layer, unit, c)

@@ -1,1 +1,1 @@
-"""What a measurement gives back, as values to keep and as pictures."""
+"""The results of a measurement, as values to keep and as pictures."""

@@ -1,4 +1,4 @@
-"""What the pictures of a measurement share: axes with layers as rows, headline, caption, ticks."""
+"""Parts that a measurement's pictures share: axes with layers as rows, headline, caption, ticks."""
 
 import math
 import textwrap
@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 
 from tf_bdecay.terminal.figures import verbatim
 
-_ROW = 0.2  # inches a layer
-_LABEL = 34  # characters of a layer's name
+_ROW = 0.2  # inches per layer
+_LABEL = 34  # characters of a layer's name that are shown
 
 
 def by_layer(names, width, caption, panels=1):
-    """A figure with layers from top to bottom, the first on top."""
+    """A figure with one row per layer, the first at the top."""
     figure = Figure(figsize=(width, max(1.9 + _ROW * len(names), 3.2)), layout="constrained")
     axes = figure.subplots(1, panels, sharey=True)
     for axis in np.atleast_1d(axes):
@@ -56,7 +56,7 @@ def foot(figure, text):
 
 
 def plain_ticks(axis, low, high):
-    """Ticks of a logarithmic axis as plain numbers, those between the powers of ten if few."""
+    """Labels a logarithmic axis with plain numbers; below three decades also at 2 and 5."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     subs = (1, 2, 5) if high / low < 1e3 else (1,)
@@ -66,14 +66,14 @@ def plain_ticks(axis, low, high):
 
 
 def few_ticks():
-    """A locator of at most three intervals, for a narrow panel."""
+    """A locator with at most three intervals, for a narrow panel."""
     from matplotlib.ticker import MaxNLocator
 
     return MaxNLocator(3)
 
 
 def _short(name):
-    """A layer's name, its middle left out where it is long."""
+    """A layer's name, without its middle if it is long."""
     if len(name) <= _LABEL:
         return name
     return f"{name[: _LABEL // 2 - 1]}…{name[-_LABEL // 2 :]}"
@@ -87,13 +87,13 @@ def value(result):
 
 
 def errors(result, level):
-    """Standard errors of the groups of a level; NaN where there is none."""
+    """Standard errors of the groups at a level; NaN where there is none."""
     errors = [cell["standard_error"] for cell in result[f"by_{level}"].values()]
     return np.array([math.nan if e is None else e for e in errors])
 
 
 def symbol(text):
-    """A symbol with its subscript or superscript set."""
+    """A symbol with its subscript or superscript typeset."""
     for plain, set_ in (("C_m", "$C_m$"), ("FR^2", "FR²"), ("lambda(H)", "λ(H)")):
         text = text.replace(plain, set_)
     return text

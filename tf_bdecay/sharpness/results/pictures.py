@@ -21,7 +21,7 @@ _COLORS = {
     "other": "#9d9d9d",
 }
 _PLAIN, _ACCENT = "#a9bcd3", "#d1495b"
-_MARKED = 3  # layers of largest share that a panel points out
+_MARKED = 3  # layers with the largest shares, which a panel highlights
 
 
 def all_of(results, caption):
@@ -29,7 +29,7 @@ def all_of(results, caption):
 
     Args:
         results: dict of measure to plain result, of one network.
-        caption: text below each: model, data, examples.
+        caption: text below each picture: model, data, examples.
 
     Returns:
         Dict of file name to `matplotlib.figure.Figure`.
@@ -54,7 +54,7 @@ def png(figure):
 
 
 def connectivity(result, caption):
-    """C by layer: a bar a layer, stacked by kind, the whole layer's standard error at its end."""
+    """C by layer: a bar per layer, stacked by kind, with the layer's standard error at its end."""
     kinds, names = by_kind_and_layer(result)
     figure, axis = drawing.by_layer(names, 10, caption)
     ends, rows = np.zeros(len(names)), np.arange(len(names))
@@ -86,7 +86,7 @@ def ratio(r, name, errors, caption, threshold=THRESHOLD):
 
     Args:
         r: dict of layer to r; 0 and infinity are shown at the ends.
-        name: what the r is called.
+        name: the name of r in the headings.
         errors: dict of layer to the standard error of r, or None.
         caption: text below.
         threshold: R.
@@ -137,15 +137,15 @@ def spectrum(result, top, caption):
     """Density of the eigenvalues on a logarithmic scale.
 
     Args:
-        result: of the spectrum.
-        top: the largest eigenvalue as measured, or None for the largest node.
+        result: the plain result of the spectrum.
+        top: the largest eigenvalue as measured, or None to mark the largest node.
         caption: text below.
     """
     figure = Figure(figsize=(10, 5.6), layout="constrained")
     axis = figure.subplots()
     grid, density = np.array(result["grid"]), np.array(result["density"])
-    # A single eigenvalue makes a bell of this height: less than a part of it is no eigenvalue.
-    # A result of before it was kept has a grid of 110 widths.
+    # A single eigenvalue makes a bell of height `one`, so the axis ends at a tenth of it. Results
+    # from before the width was kept have a grid of 110 widths.
     width = result.get("width", (grid[-1] - grid[0]) / 110)
     one = 1 / (result["parameters"] * width * math.sqrt(2 * math.pi))
     floor = one / 10
@@ -194,7 +194,7 @@ def spectrum(result, top, caption):
 
 
 def layers(results, caption):
-    """The share of each layer in each measure: a panel a measure, the largest three marked."""
+    """The share of each layer in each measure: one panel per measure, the largest three marked."""
     names = list(next(iter(results.values()))["by_layer"])
     count = len(results)
     figure, axes = drawing.by_layer(names, 3.4 + 2.1 * count, caption, count)

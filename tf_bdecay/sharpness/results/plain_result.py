@@ -1,6 +1,6 @@
-"""Plain results: a finished measure as JSON values, to be kept, printed, drawn and written.
+"""Plain results: a finished measurement as JSON values, to keep, print, draw and write.
 
-A plain result that comes back from a file is as good as a new one.
+A plain result that is read back from a file is as good as a new one.
 """
 
 import json
@@ -15,11 +15,11 @@ THRESHOLD = 0.1  # R of the paper
 
 
 def plain_result(result, seconds):
-    """A `Result` as plain values.
+    """A `Result` as JSON values.
 
     Args:
-        result: of a measure.
-        seconds: what it took.
+        result: the `Result`.
+        seconds: how long the measurement took.
 
     Returns:
         Dict of JSON values: those of `to_dict`, `title`, `seconds` and `partition`.
@@ -35,14 +35,14 @@ def plain_result(result, seconds):
             "kinds": list(partition.kinds),
         },
     }
-    # As it will come back from the file, NumPy's numbers made Python's.
+    # As it will be read back from the file, with NumPy's numbers as Python's.
     return json.loads(json.dumps(values, default=lambda number: number.item()))
 
 
 def is_complete(value):
-    """Whether a value from a file is a plain result, in all that tables and pictures read of it.
+    """Whether a value from a file is a plain result with all that tables and pictures read.
 
-    Its partition is left out in result.json, and may be so here.
+    Its partition may be missing: result.json leaves it out.
     """
     if not isinstance(value, dict):
         return False
@@ -74,10 +74,10 @@ def data_frame(measure, groups, values, errors, total):
     """A DataFrame of groups: measure, level, name, value, standard_error and share.
 
     Args:
-        measure: its symbol.
-        groups: (level, name) of each.
-        values, errors: numbers, one a group; NaN where there is none.
-        total: of which the values are shares; 0 or None has none.
+        measure: the measure's symbol.
+        groups: (level, name) of each group.
+        values, errors: numbers, one per group; NaN where there is none.
+        total: the whole that the values are shares of; with 0 or None the shares are NaN.
     """
     extras.check("A DataFrame", "pandas")
     import pandas as pd
@@ -90,7 +90,7 @@ def data_frame(measure, groups, values, errors, total):
 
 
 def frame(name, result):
-    """Its rows of table.csv: `Result.to_pandas`, with the name in --measures first."""
+    """A measure's rows of table.csv: `Result.to_pandas`, preceded by its name in --measures."""
     cells = {
         (level, group): cell
         for level in ("variable", "layer", "kind")
@@ -106,25 +106,25 @@ def frame(name, result):
 
 
 def heading(name, result):
-    """How a table or picture calls a measure."""
+    """What tables and pictures call a measure."""
     symbol = result["measure"]
     return f"{symbol}, quadrature" if name == "spectrum" else symbol
 
 
 def ratios(results):
-    """r by normalization layer, and what to call it.
+    """r by normalization layer, with its heading and standard errors.
 
     Args:
         results: dict of measure to plain result.
 
     Returns:
         (dict of layer to r, which may be infinite; heading; dict of layer to the standard error of
-        r or None), or None.
+        r or None), or None if no result has an r.
     """
-    for name in ("C", "C_m"):  # the r of reports is of C
+    for name in ("C", "C_m"):  # reports give the r of C
         found = results.get(name)
         if found and found["bias_ratio"]:
-            # JSON has no infinity; the only r that is not finite is C(gamma) = 0 < C(beta)
+            # JSON has no infinity; r is not finite only if C(gamma) = 0 < C(beta).
             r = {k: math.inf if v is None else v for k, v in found["bias_ratio"].items()}
             plain = "r" if name == "C" else "r of C_m"
             heading = "r of training" if found["training"] else plain
@@ -133,7 +133,7 @@ def ratios(results):
 
 
 def by_kind_and_layer(result):
-    """Shares by layer of each kind: dict of kind to float64 [layers], and the layers' labels."""
+    """Each kind's shares by layer: dict of kind to float64 [layers], and the layers' labels."""
     partition = result["partition"]
     layers = list(result["by_layer"])
     values = [_number_of_json(cell["value"]) for cell in result["by_variable"].values()]
@@ -170,7 +170,7 @@ def _table(level, results, r):
         cells = [_cell(each[f"by_{level}"][group]) for each in results.values()]
         more = [ratio.pop(group, "")] if r else []
         table.add_row(group, *cells, *more, style="bold" if group == "Total" else None)
-    for group, value in ratio.items():  # several pairs in one layer have labels of their own
+    for group, value in ratio.items():  # several pairs in one layer have their own labels
         table.add_row(group, *[""] * len(results), value)
     return table
 

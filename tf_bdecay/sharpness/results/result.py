@@ -1,4 +1,4 @@
-"""What a measurement gives back: a total and its exact split over variables, layers and kinds."""
+"""The result of a measurement: a total and its exact split over variables, layers and kinds."""
 
 import dataclasses
 import functools
@@ -18,14 +18,14 @@ _LEVELS = ("variable", "layer", "kind")
 class Result:
     """A measure of a network, split over its variables, layers and kinds.
 
-    The shares add up exactly over each split (eq. 11, and its like for every other measure).
+    The shares add up exactly over each split (eq. 11, and its analogue for every other measure).
 
     Attributes:
         partition: the `Partition` of the trainable variables.
         shares: float64 [variables], the share of each variable.
         errors: float64 [groups of the partition], standard errors; NaN where there is none.
         loss: mean loss of the examples, without regularisation.
-        examples: their number.
+        examples: number of examples.
         training: whether the network ran in training mode.
     """
 
@@ -61,7 +61,7 @@ class Result:
 
     @property
     def by_kind(self):
-        """Dict of the kinds of Table 2 that the network has to their sums, "Total" last."""
+        """Dict of each kind of Table 2 in the network to its sum, with "Total" last."""
         return self._level("kind", self._sums)
 
     def standard_errors(self, level):
@@ -153,7 +153,7 @@ class Result:
                 cells.append(f"{value / self._sums[-1]:.1%}" if self._sums[-1] else "")
                 table.add_row(name, *cells, *(column.pop(name, "") for column in more.values()))
             left = dict.fromkeys(name for column in more.values() for name in column)
-            for name in left:  # several pairs in one layer have labels of their own
+            for name in left:  # several pairs in one layer have their own labels
                 blanks = [""] * (len(table.columns) - 1 - len(more))
                 table.add_row(name, *blanks, *(column.get(name, "") for column in more.values()))
             made.append(table)
@@ -174,11 +174,11 @@ class Result:
         return self.symbol
 
     def _remark(self):
-        """What else the title must say."""
+        """What the title says in addition."""
         return ""
 
     def _facts(self):
-        """Dict of the figures that this measure has and others have not."""
+        """Dict of the figures that only this measure has."""
         return {}
 
     def _more_columns(self):
@@ -242,5 +242,5 @@ def _total(value, error):
 
 
 def _json_number(value):
-    """A float that JSON has, or None."""
+    """A float that JSON can hold, or None."""
     return float(value) if np.isfinite(value) else None
