@@ -1,1 +1,1 @@
-"""`python -m tf_bdecay.sharpness`: a model's sharpness from the command line."""
+"""`python -m tf_bdecay.sharpness`: measures a model's sharpness from the command line."""

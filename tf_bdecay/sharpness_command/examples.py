@@ -1,4 +1,4 @@
-"""The examples to measure on: of a named data set, or in an .npz file."""
+"""The examples to measure on, from a named data set or an .npz file."""
 
 import math
 
@@ -13,23 +13,23 @@ from tf_bdecay.errors import BadInput, first_line, require
 from tf_bdecay.sharpness_command.flags import MOST_EXAMPLES
 from tf_bdecay.sharpness_command.losses import takes_class_numbers
 
-_MOST_BYTES = 10**9  # of pictures, where nobody says how many
+_MOST_BYTES = 10**9  # of pictures, unless --examples says how many
 
 
 def read(data, options, images):
-    """The examples that the command line names: the first of a fixed permutation.
+    """Reads the examples that the command line names: the first ones of a fixed permutation.
 
     Args:
         data: name of a data set, or path of an .npz file.
         options: the `Options`.
-        images: the `ImageSet` or `PictureSet` of that name; None for a file.
+        images: the `ImageSet` or `PictureSet` of that name; None for an .npz file.
 
     Returns:
-        x, y, the index of each example in the data, how many the data have, and what the data are
-        called.
+        x, y, the index of each example in the data, the number of examples in the data, and the
+        name of the data.
 
     Raises:
-        BadInput: data that cannot be read, or fewer than asked for.
+        BadInput: data that cannot be read, or that hold fewer examples than were asked for.
     """
     if images is None:
         x, y = _arrays(data)
@@ -49,7 +49,7 @@ def read(data, options, images):
 
 
 def check_fit(model, loss, x, y, words):
-    """Raises `BadInput` where the examples are not what the model or the loss takes."""
+    """Raises `BadInput` unless the model and the loss can take the examples."""
     shape = getattr(model, "input_shape", None)
     if isinstance(shape, tuple):
         require(
@@ -89,7 +89,7 @@ def _arrays(path):
             x, y = file["x"], file["y"]
     except BadInput:
         raise
-    except Exception as error:  # zipfile and NumPy raise a dozen kinds over bytes that are not so
+    except Exception as error:  # zipfile and NumPy raise a dozen kinds on bytes of other formats
         raise BadInput(
             f"--data={path} cannot be read as an .npz file ({first_line(error)}): make it by "
             "np.savez(FILE, x=x, y=y) of plain arrays."
@@ -111,7 +111,7 @@ def _arrays(path):
 
 
 def _chosen(count, asked, most, words):
-    """Indices of the examples that are asked for, or of as many as `most`: a fixed permutation."""
+    """Indices of the examples asked for, or of at most `most`: the first of a fixed permutation."""
     require(
         asked is None or asked <= count,
         f"--examples={asked} is more than there are: {words} has {count:,}.",

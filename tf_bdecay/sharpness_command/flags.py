@@ -1,4 +1,4 @@
-"""Flags of `python -m tf_bdecay.sharpness`, and sentences for what is wrong in them."""
+"""Flags of `python -m tf_bdecay.sharpness`, and error sentences about them."""
 
 import dataclasses
 import math
@@ -14,12 +14,12 @@ from tf_bdecay.terminal import flag_reading
 from tf_bdecay.terminal.flag_reading import TRACEBACK, Flag
 
 PROGRAM = "python -m tf_bdecay.sharpness"
-# A measurement is of one process: workers would each measure and write everything.
+# A measurement runs in one process: several workers would each measure and write everything.
 STRATEGIES = tuple(name for name in ALL_STRATEGIES if name != "multi_worker")
-BATCH_SIZE = 512  # m of C_m in every table of ours (docs/method.md)
-MOST_EXAMPLES = 10_000  # the same
+BATCH_SIZE = 512  # m of C_m in all our tables (docs/method.md)
+MOST_EXAMPLES = 10_000  # the same in all our tables
 
-# A default of None is said in the help.
+# The help text of a flag says what a default of None means.
 _FLAGS = (
     Flag(str, "model", None, "a workdir of tf_bdecay, a checkpoint in one, or a model FILE.keras"),
     Flag(
@@ -86,11 +86,11 @@ _FLAGS = (
     Flag(str, "out", None, "folder of the results; sharpness/NAME-DIGEST"),
     TRACEBACK,
 )
-_MOST = 10**12  # of whole numbers
+_MOST = 10**12  # the largest whole number accepted
 _NAMES = [flag.name for flag in _FLAGS]
 _OPTIONS = [n for n in _NAMES if any(n in m.options for m in registry.MEASURES.values())]
 
-# Least values of the options that can be judged before there is a model.
+# Smallest values of the options that can be checked before there is a model.
 _LEAST = {
     "examples": 1,
     "batch_size": 1,
@@ -129,15 +129,15 @@ once."""
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What the command line says.
+    """The parsed command line.
 
     Attributes:
         model: path of a workdir, of a checkpoint in one, or of a .keras file.
         imports: modules to import.
-        data, data_dir, split, examples: which examples; None where it was not said.
+        data, data_dir, split, examples: which examples; None where the command line is silent.
         loss, from_logits: None for what the model was compiled with.
         measures: list of `Measure`.
-        options: dict of what was given for the measures, without from_logits and training.
+        options: dict of the options given for the measures, without from_logits and training.
         training: whether C_m is measured in training mode.
         seed: of probes and start vectors.
         memory_gb: None for the default.
@@ -176,18 +176,18 @@ def help_page(program=PROGRAM):
 
 
 def parse(arguments, program=PROGRAM):
-    """Parses the command line. Needs no TensorFlow.
+    """Parses the command line, without TensorFlow.
 
     Args:
         arguments: list of strings, without the program's name.
-        program: that name.
+        program: the program's name.
 
     Returns:
         `Options`.
 
     Raises:
-        BadInput: an unknown flag, a value of the wrong type or out of range, or flags that do not
-            go together.
+        BadInput: an unknown flag, a value of the wrong type or out of range, or flags that
+            contradict each other.
     """
     found, rest = flag_reading.read(_FLAGS, arguments, program)
     require(
@@ -207,8 +207,8 @@ def parse(arguments, program=PROGRAM):
     require(values["out"] != "", "--out is empty: name a folder, or leave it out.")
     chosen = registry.chosen([name.strip() for name in values["measures"]])
     given = {name: values[name] for name in _OPTIONS if values[name] is not None}
-    from_logits = given.pop("from_logits", None)  # of losses by name too, whatever is measured
-    seed = given.pop("seed")  # measures that draw nothing are free of it
+    from_logits = given.pop("from_logits", None)  # a loss by name needs it, whatever is measured
+    seed = given.pop("seed")  # it is harmless to measures that draw nothing
     registry.check_options(chosen, given, lambda name: f"--{name}")
     _check_training(values["training"], chosen)
     return Options(

@@ -1,4 +1,4 @@
-"""The folder of results: whose it is, what is finished in it, and what is kept in between.
+"""The folder of results: which measurement owns it, what is finished, and what can be resumed.
 
 settings.json   what is measured                 connectivity.png   C by layer and kind
 result.json     every figure, once all are done  ratio.png          r by normalization layer
@@ -22,13 +22,13 @@ from tf_bdecay.terminal.plain_text import rendered
 
 _SETTINGS, _RESULT = "settings.json", "result.json"
 _OWN = {_SETTINGS, _RESULT, "table.csv", "partial"}
-_SAID = 60  # characters of a setting in a sentence
-_NAME = 40  # characters of the model's name in the default folder's
-_LEAST_WIDTH = 200  # of the tables where a line may be longer than the screen
+_SAID = 60  # most characters of a setting in a sentence
+_NAME = 40  # most characters of the model's name in the default folder's name
+_LEAST_WIDTH = 200  # of the tables, where a line may be wider than the screen
 
 
 def default_path(name, settings):
-    """sharpness/NAME-DIGEST: the same command on the same weights finds its own folder again."""
+    """sharpness/NAME-DIGEST: the same command on the same weights finds its folder again."""
     text = json.dumps(settings, sort_keys=True)
     return pathlib.Path(
         "sharpness", f"{name[:_NAME]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
@@ -38,15 +38,15 @@ def default_path(name, settings):
 class Folder:
     """The folder of one measurement. Nothing is written before `open`.
 
-    What is read from it may have been written by anybody: a part that is not as this command left
-    it is measured again, and a result that is not refused.
+    Files in it may have been changed by anybody. A partial result that is not as this command left
+    it is measured again; a finished result that is not is refused.
 
     Args:
-        path: it need not exist.
-        settings: dict of JSON values: what decides the numbers.
+        path: the folder; it need not exist.
+        settings: dict of JSON values that decide the numbers.
 
     Raises:
-        BadInput: it belongs to another measurement or to something else.
+        BadInput: the folder belongs to another measurement or to something else.
     """
 
     def __init__(self, path, settings):
@@ -64,7 +64,7 @@ class Folder:
         """The finished result, or None.
 
         Raises:
-            BadInput: it is not as this command writes it.
+            BadInput: the file is not as this command writes it.
         """
         file = self.path / _RESULT
         if not file.exists():
@@ -80,13 +80,13 @@ class Folder:
 
     @contextlib.contextmanager
     def open(self):
-        """Makes the folder and keeps other processes out of it for as long as the context.
+        """Creates the folder and locks other processes out of it while the context lasts.
 
-        Where the context ends by an error and nothing was kept, it is as it was before: what was
-        refused leaves no claim.
+        If the context ends with an error and nothing was kept, the folder is left as it was before:
+        a refused measurement claims no folder.
 
         Raises:
-            BadInput: another process is in it.
+            BadInput: another process uses the folder.
         """
         made = [p for p in (self.path, *self.path.parents) if not p.exists()]
         before = {name for name in (_SETTINGS, "partial") if (self.path / name).exists()}
@@ -101,39 +101,39 @@ class Folder:
                 raise
 
     def measured(self, name):
-        """The plain result of a measure that is finished, or None."""
+        """The plain result of a finished measure, or None."""
         try:
             kept = json.loads((self.path / "partial" / f"{name}.json").read_text())
             value, digest = kept["result"], kept["digest"]
-        except Exception:  # not there, or anything else: that measure is taken again
+        except Exception:  # it is missing or damaged in some way: the measure is taken again
             return None
         right = digest == self._digest(name, _canonical(value)) and plain_result.is_complete(value)
         return value if right else None
 
     def keep_measured(self, name, values):
-        """Keeps a finished measure, in place of its partial state."""
+        """Keeps the result of a finished measure, in place of its partial state."""
         kept = {"digest": self._digest(name, _canonical(values)), "result": values}
         write_json(self.path / "partial" / f"{name}.json", kept)
         self._state(name).unlink(missing_ok=True)
 
     def state(self, name):
-        """Dict of name to array that `keep_state` kept last, or None."""
+        """The last state that `keep_state` kept, a dict of name to array, or None."""
         try:
             with np.load(self._state(name), allow_pickle=False) as file:
                 arrays = {key: file[key] for key in file.files}
             digest = str(arrays.pop("digest"))
-        except Exception:  # not there, or damaged, in many ways: that measure starts again
+        except Exception:  # it is missing or damaged in some way: the measure starts again
             return None
         return arrays if digest == self._digest(name, *_pieces(arrays)) else None
 
     def keep_state(self, name, arrays):
-        """Keeps the state of a measure under way, all of it or nothing."""
+        """Keeps the state of an unfinished measure atomically."""
         arrays = {key: np.asarray(array) for key, array in arrays.items()}
         digest = self._digest(name, *_pieces(arrays))
         atomic_write(self._state(name), lambda file: np.savez(file, **arrays, digest=digest))
 
     def finish(self, result):
-        """Writes the result, which says that all is done, and drops what was kept for it."""
+        """Writes the result, which marks the measurement as done, and removes partial results."""
         write_json(self.path / _RESULT, result)
         shutil.rmtree(self.path / "partial")
 
@@ -141,7 +141,7 @@ class Folder:
         return self.path / "partial" / f"{name}.npz"
 
     def _digest(self, name, *pieces):
-        """Of something kept for a measure: that it is of these settings, and as it was written."""
+        """A digest that ties what is kept for a measure to these settings and to its content."""
         others = {key: value for key, value in self.settings.items() if key != "measures"}
         found = hashlib.sha256(_canonical([name, others]))
         for piece in pieces:
@@ -149,7 +149,7 @@ class Folder:
         return found.hexdigest()
 
     def _leave(self, made):
-        """Takes back what `open` made, where nothing was kept in it."""
+        """Removes what `open` made, if nothing was kept in it."""
         with contextlib.suppress(OSError):
             (self.path / "partial").rmdir()  # only if it is empty
             for name in (_SETTINGS, ".lock"):
@@ -175,7 +175,7 @@ class Folder:
         differing = [
             f"{_said(key)} ({_said(before.get(key))} there, {_said(self.settings.get(key))} here)"
             for key in sorted({*before, *self.settings})
-            # What is unfinished may go on with other measures: each is kept by itself.
+            # An unfinished measurement may resume with other measures: each is kept separately.
             if before.get(key) != self.settings.get(key) and (finished or key != "measures")
         ]
         more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
@@ -198,7 +198,7 @@ def _canonical(value):
 
 
 def _pieces(arrays):
-    """The bytes of named arrays, with what they are."""
+    """The bytes of named arrays, each after its name, dtype and shape."""
     for name in sorted(arrays):
         array = arrays[name]
         yield f"{name} {array.dtype} {array.shape}".encode()
@@ -206,11 +206,11 @@ def _pieces(arrays):
 
 
 def write_all(folder, words, results):
-    """Writes table, pictures and result; the result last, as it says that all is done.
+    """Writes table, pictures and result; the result last, because it marks all as done.
 
     Args:
         folder: the `Folder`, opened.
-        words: dict of what to tell of model and data.
+        words: dict of texts about model and data.
         results: dict of measure to plain result.
 
     Returns:
@@ -241,7 +241,7 @@ def write_all(folder, words, results):
 
 
 def show(result, console=None):
-    """Prints a result: the title line of each measure, then the tables by layer and by kind.
+    """Prints a result: the title of each measure, then the tables by layer and by kind.
 
     Args:
         result: from result.json.
@@ -251,7 +251,7 @@ def show(result, console=None):
     console.print()
     for each in result["measures"].values():
         _say(console, each["title"])
-    # A line that is longer than the screen is wrapped by it; a cell cut short would be lost.
+    # The screen wraps lines that are too long; rich would cut cells short and lose their ends.
     width = max(console.width, _LEAST_WIDTH)
     for line in rendered(*plain_result.tables(result["measures"]), width=width).split("\n"):
         _say(console, line)

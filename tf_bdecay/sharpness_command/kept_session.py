@@ -1,18 +1,18 @@
-"""How far a measure is: shown while it runs, and kept, so that it can be resumed."""
+"""Shows the progress of a measure and keeps partial results, so that it can be resumed."""
 
 import time
 
 from tf_bdecay.sharpness.session import Session
 
-KEEP_SECONDS = 30.0  # between partial results: a process that is killed loses no more
+KEEP_SECONDS = 30.0  # between partial results: the most that a killed process loses
 
 
 class KeptSession(Session):
-    """Shows progress, and keeps partial results now and then, and when it is asked to.
+    """Shows progress, and keeps partial results now and then and on request.
 
     Args:
         folder: a `Folder`, opened.
-        name: of the measure.
+        name: the name of the measure.
         display: a `Display`.
         stop: a `signals.Request`.
     """
@@ -22,7 +22,7 @@ class KeptSession(Session):
         self._kept = folder.state(name) or {}
         self._before = float(self._kept.pop("seconds", 0.0))
         self._began = self._written = time.monotonic()
-        self._first = None  # (steps, when) of the first that this start saw
+        self._first = None  # (steps done, time) at the first step of this start
         self._latest = {}
 
     def begin(self):
@@ -35,17 +35,17 @@ class KeptSession(Session):
 
     @property
     def resumed(self):
-        """Whether there is a partial result to go on from."""
+        """Whether there is a partial result to resume from."""
         return bool(self._kept)
 
     @property
     def seconds(self):
-        """What the measure took so far, earlier starts included."""
+        """How long the measure has taken so far, earlier starts included."""
         return self._before + time.monotonic() - self._began
 
     def progress(self, done, total):
         now = time.monotonic()
-        if self._first is None:  # what a resumed measure had before took no time now
+        if self._first is None:  # the steps of earlier starts took no time in this one
             self._first = done, now
         if self.display.due:
             count = f"{done} of {total}" if total else f"{done} products"
@@ -67,7 +67,7 @@ class KeptSession(Session):
             self.flush()
 
     def flush(self):
-        """Writes the latest partial results, where there are any."""
+        """Writes the latest partial results, if there are any."""
         self._written = time.monotonic()
         arrays = {
             f"{key}/{name}": array

@@ -1,4 +1,4 @@
-"""Model, loss and examples in memory: what needs TensorFlow of what the command line names."""
+"""Loads the model, the loss and the examples that the command line names, with TensorFlow."""
 
 import dataclasses
 import importlib
@@ -17,16 +17,16 @@ _UNKNOWN = ", and name that by --import=MODULE"
 
 @dataclasses.dataclass(frozen=True)
 class Loaded:
-    """A model, a loss and examples, in memory.
+    """A model, a loss and examples in memory.
 
     Attributes:
         model: the built Keras model.
         loss: callable.
-        from_logits: whether the model gives logits; None for unknown.
+        from_logits: whether the model outputs logits; None if unknown.
         x, y: arrays.
-        order: int array, where in the data each example stands.
-        source: what the data are called.
-        words: dict of what to tell a person: model, data, loss, parameters.
+        order: int array, the index of each example in the data.
+        source: the name of the data.
+        words: dict of texts for the user: model, data, loss.
     """
 
     model: object
@@ -46,14 +46,14 @@ def load(subject, data, options, strategy=None, images=None):
         subject: the `Subject` of the model.
         data: from `subject.check_data`.
         options: the `Options`.
-        strategy: a `tf.distribute.Strategy` to make the model under, or None.
-        images: from `subject.images_of`, where they are loaded already.
+        strategy: a `tf.distribute.Strategy` under which to make the model, or None.
+        images: from `subject.images_of`, if they are loaded already.
 
     Returns:
         A `Loaded`.
 
     Raises:
-        BadInput: something that cannot be loaded, or does not fit together.
+        BadInput: something cannot be loaded, or does not fit together.
     """
     _import(options.imports)
     fisher_rao = any(m.name == "fisher_rao" for m in options.measures)
@@ -83,11 +83,11 @@ def load(subject, data, options, strategy=None, images=None):
 
 def _import(modules):
     if "" not in sys.path and "." not in sys.path:
-        sys.path.insert(0, "")  # as for `python -m`, from wherever this is called
+        sys.path.insert(0, "")  # as `python -m` does, however this was started
     for name in modules:
         try:
             importlib.import_module(name)
-        except (Exception, SystemExit) as error:  # whatever the user's module raises
+        except (Exception, SystemExit) as error:  # a user's module may raise anything
             raise BadInput(
                 f"--import={name} cannot be imported ({type(error).__name__}: "
                 f"{first_line(error)}): name a module as in `import MODULE`, in this folder or "

@@ -19,20 +19,20 @@ _CROSSENTROPIES = {
 
 
 def make_loss(subject, name, from_logits, fisher_rao):
-    """The loss to measure, and whether the model gives logits.
+    """The loss to measure, and whether the model outputs logits.
 
     Args:
         subject: the `Subject` of the model.
-        name: of a Keras loss; None for the compiled one.
+        name: the name of a Keras loss; None for the compiled one.
         from_logits: what the command line says, or None.
-        fisher_rao: whether that must be known.
+        fisher_rao: whether the latter must be known.
 
     Returns:
-        The loss, and True, False or None for unknown.
+        The loss, and True, False or, if unknown, None.
 
     Raises:
-        BadInput: an unknown name; no compiled loss; a cross-entropy that does not say what it
-            takes; a flag that contradicts the loss.
+        BadInput: an unknown name; no compiled loss; a cross-entropy that does not say whether it
+            takes logits; a flag that contradicts the loss.
     """
     if name is not None:
         loss = _by_name(name, from_logits)
@@ -58,7 +58,7 @@ def make_loss(subject, name, from_logits, fisher_rao):
 
 
 def takes_class_numbers(loss):
-    """Whether targets are numbers of classes."""
+    """Whether the targets are class numbers."""
     return isinstance(loss, SmoothedCrossentropy) or "sparse" in _name_of(loss)
 
 
@@ -76,7 +76,7 @@ def _by_name(name, from_logits):
 
 
 def _compiled(subject):
-    """The loss in a saved model, made without its optimizer and metrics."""
+    """The loss in a saved model's config, without its optimizer and metrics."""
     loss = (subject.config.get("compile_config") or {}).get("loss")
     require(
         loss is not None,
@@ -93,7 +93,7 @@ def _compiled(subject):
         return objective.resolve_loss(loss)
     try:
         return objective.resolve_loss(keras.saving.deserialize_keras_object(loss))
-    except Exception as error:  # Keras raises many kinds over a function it does not know
+    except Exception as error:  # Keras raises many kinds for a function that it does not know
         of_function = loss.get("config")
         name = of_function if isinstance(of_function, str) else loss["class_name"]
         raise BadInput(
@@ -104,7 +104,7 @@ def _compiled(subject):
 
 
 def _says(loss):
-    """Whether a loss takes logits: True, False, or None where it does not say."""
+    """Whether a loss takes logits: True, False, or None if it does not say."""
     found = getattr(loss, "from_logits", None)
     if isinstance(found, bool):
         return found

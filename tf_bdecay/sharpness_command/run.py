@@ -1,4 +1,4 @@
-"""The command: flags -> model and data -> measures one after the other -> tables and files."""
+"""The command: flags -> model and data -> measures one after another -> tables and files."""
 
 import contextlib
 import sys
@@ -11,8 +11,8 @@ from tf_bdecay.sharpness_command.folder import Folder, default_path, show, write
 from tf_bdecay.sharpness_command.kept_session import KeptSession
 from tf_bdecay.terminal import flag_reading, outcome, signals, streams
 
-LINE_SECONDS = 5.0  # between plain lines
-PROMISE = "ends after this step"  # at the first signal
+LINE_SECONDS = 5.0  # between plain lines of progress
+PROMISE = "ends after this step"  # said at the first signal
 _KEPT = "All that was finished is kept: run the same command again."
 _ALL = "figures, table and pictures"
 
@@ -21,17 +21,18 @@ def main(arguments=None, console=None, stop=None, program=flags.PROGRAM):
     """Runs the command line.
 
     Args:
-        arguments: list of strings, without the program's name; those of the process if None.
-        console: a `rich.console.Console` to talk to; stdout by default.
-        stop: a `signals.Request`, where the caller catches signals; by default they are caught
+        arguments: list of strings, without the program's name; None for those of the process.
+        console: a `rich.console.Console` to print to; stdout by default.
+        stop: a `signals.Request`, if the caller catches signals; by default they are caught
             here.
         program: the name of the command, with which its sentences begin.
 
     Returns:
-        The exit code: 0 for success, 1 for what failed outside of the input (a file or stdout could
-        not be written, too little memory, what was not foreseen), 2 for input that cannot be used,
-        and 128 + its number for a measurement that a signal ended: 130 for SIGINT, 143 for SIGTERM,
-        129 for SIGHUP.
+        The exit code: 0 for success; 1 for a failure that is not the input's (a file or stdout
+        could not be written, too little memory outside of a measure, an unforeseen error); 2 for
+        input that cannot be used, or a measure that does not fit into memory; 128 + the signal's
+        number for a measurement that a signal ended: 130 for SIGINT, 143 for SIGTERM, 129 for
+        SIGHUP.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     ending = outcome.Ending(program, flag_reading.asks_for_traceback(arguments))
@@ -46,7 +47,7 @@ def main(arguments=None, console=None, stop=None, program=flags.PROGRAM):
             return outcome.DONE
         try:
             path = run(flags.parse(arguments, program), console, stop, ending)
-        except SystemExit as error:  # a module of --import, say, does not decide our exit code
+        except SystemExit as error:  # a module of --import must not decide our exit code
             raise RuntimeError(f"{error!r} was raised") from error
         return outcome.DONE
 
@@ -58,11 +59,11 @@ def main(arguments=None, console=None, stop=None, program=flags.PROGRAM):
 
 
 def run(options, console=None, stop=None, ending=None):
-    """Measures what the options say, or prints what is there already.
+    """Measures what the options name, or prints a result that is there already.
 
     Args:
         options: `flags.Options`.
-        console: as of `main`.
+        console: as in `main`.
         stop: a `signals.Request`.
         ending: an `outcome.Ending`, which is told the folder when the measurement begins.
 
@@ -71,12 +72,13 @@ def run(options, console=None, stop=None, ending=None):
 
     Raises:
         BadInput: something that cannot be measured.
-        Stopped: a signal came; it says what is kept.
+        Stopped: a signal came; the message says what is kept.
     """
     stop = stop or signals.Request()
     found = subject.find(options.model)
     data = subject.check_data(found, options.data, options.data_dir, options.split)
-    # What is in them tells pictures in files apart; other sets are read later, some by TensorFlow.
+    # Pictures in files are identified by their content; other sets, some of which need TensorFlow,
+    # are read later.
     images = subject.images_of(found, data, options.data_dir) if data == "pictures" else None
     settings = subject.settings_of(options, found, data, images)
     folder = Folder(options.out or default_path(found.name, settings), settings)
@@ -87,7 +89,7 @@ def run(options, console=None, stop=None, ending=None):
     quirks.settle_onednn(subject.onednn_overruns(found))
     stop.check()
     extras.check("Measuring", "tensorflow")
-    # TensorFlow takes seconds to import: what can be refused before it, is.
+    # TensorFlow takes seconds to import, so everything that can be refused without it was.
     with quirks.silent_stderr():
         from tf_bdecay.distribution import strategies
 
@@ -113,7 +115,7 @@ def run(options, console=None, stop=None, ending=None):
 
 
 def measure_all(loaded, options, folder, console, stop):
-    """Takes every measure that is not finished yet.
+    """Takes every measure that is not yet finished.
 
     Args:
         loaded: the `loading.Loaded`.
@@ -123,10 +125,10 @@ def measure_all(loaded, options, folder, console, stop):
         stop: a `signals.Request`.
 
     Returns:
-        Dict of measure to plain result, in their order.
+        Dict of measure to plain result, in the measures' order.
 
     Raises:
-        Stopped: a signal came; it says what is kept.
+        Stopped: a signal came; the message says what is kept.
     """
     from tf_bdecay.terminal.display import Display  # which needs rich
 
@@ -186,7 +188,7 @@ def _measure(measure, loaded, options, session):
 
 
 def _too_little_memory(name, arguments, options):
-    """The error that says what to allow, or to make smaller."""
+    """The error that says what to allow or to make smaller."""
     from tf_bdecay.sharpness.over_examples.memory import default_budget
 
     if options.training:
@@ -203,7 +205,7 @@ def _too_little_memory(name, arguments, options):
 
 
 def _batch_size(loaded, options, display):
-    """m of C_m."""
+    """m of C_m, at most the number of examples."""
     asked = options.options.get("batch_size", flags.BATCH_SIZE)
     if asked > len(loaded.x):
         display.say(

@@ -1,4 +1,4 @@
-"""What is measured, as far as it can be told without TensorFlow: a model and data on the disk."""
+"""Finds the model and the data on disk, without TensorFlow."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ def _fraction(value):
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1
 
 
-# What is read of a run's config here; the parts of the model are checked where they are made.
+# What is read from a run's config here; the model's own keys are checked where it is built.
 _RIGHT = {
     "data.name": lambda name: name in (*catalog.NAMES, "pictures"),
     "data.validation": _fraction,
@@ -29,12 +29,12 @@ _NEEDED = ("model.name", "data.name", "data.validation", "seed", "label_smoothin
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """A model on the disk.
+    """A model on disk.
 
     Attributes:
         source: the `weights.Source`.
-        name: for the results' folder and the pictures.
-        config: of a run the dict of dotted path to value, of a saved model its config.json.
+        name: for the names of the results' folder and in the pictures.
+        config: dict of dotted path to value for a run; config.json for a saved model.
     """
 
     source: weights.Source
@@ -43,12 +43,12 @@ class Subject:
 
     @property
     def run(self):
-        """The folder of the run of tf_bdecay that it is of; None for a saved model."""
+        """The folder of the model's tf_bdecay run; None for a saved model."""
         return self.source.run
 
 
 def find(path):
-    """Finds out what a path is.
+    """Finds the model that a path stands for.
 
     Args:
         path: of a workdir of tf_bdecay, of a checkpoint in one, or of a .keras file.
@@ -57,7 +57,7 @@ def find(path):
         A `Subject`.
 
     Raises:
-        BadInput: none of these, or a damaged one, or a run without any weights so far.
+        BadInput: none of these, or a damaged one, or a run without weights so far.
     """
     source = weights.find(path, "--model")
     if source.run is None:
@@ -68,7 +68,7 @@ def find(path):
 
 
 def _check_config(source):
-    """Raises `BadInput` unless the config of a run has what is read of it here."""
+    """Raises `BadInput` unless a run's config has what is read from it here."""
     wrong = f"{source.run / 'config.json'} is not of a run of tf_bdecay"
     lacking = [key for key in _NEEDED if key not in source.config]
     require(not lacking, f"{wrong} (it lacks {', '.join(lacking)}): name another --model.")
@@ -80,17 +80,17 @@ def _check_config(source):
 
 
 def read_saved_config(path):
-    """config.json of a .keras file.
+    """Reads config.json from a .keras file.
 
     Raises:
-        BadInput: it is no such file.
+        BadInput: the file is not a .keras file.
     """
     try:
         with zipfile.ZipFile(path) as file:
             config = json.loads(file.read("config.json"))
         require(isinstance(config, dict), "its config.json is of something else")
         return config
-    except Exception as error:  # zipfile and json raise a dozen kinds over bytes that are not so
+    except Exception as error:  # zipfile and json raise a dozen kinds on bytes of other formats
         reason = str(error).strip("\"'").rstrip(".")
         raise BadInput(
             f"--model={path} is not a model that Keras saved as .keras ({reason}): save it with "
@@ -99,17 +99,17 @@ def read_saved_config(path):
 
 
 def check_data(subject, data, data_dir, split):
-    """Says which data are meant.
+    """Determines which data are meant.
 
     Args:
         subject: the `Subject` of the model.
-        data, data_dir, split: of the command line.
+        data, data_dir, split: from the command line.
 
     Returns:
         A name, or the path of an .npz file.
 
     Raises:
-        BadInput: none, an unknown name, a file that is not there, or flags that it has no use for.
+        BadInput: no data, an unknown name, a missing file, or flags that do not apply to the data.
     """
     if data is None:
         require(
@@ -133,18 +133,18 @@ def check_data(subject, data, data_dir, split):
 
 
 def images_of(subject, data, data_dir):
-    """The set of images that is measured on: of a run on its own data, as the run had it.
+    """The images to measure on; a run on its own data gets them as the run had them.
 
     Args:
         subject: the `Subject`.
         data: from `check_data`.
-        data_dir: of the command line.
+        data_dir: from the command line.
 
     Returns:
         An `ImageSet` or a `PictureSet`; None for an .npz file.
 
     Raises:
-        BadInput: they cannot be read, or are other pictures by now than the run began with.
+        BadInput: they cannot be read, or are not the pictures that the run began with.
     """
     if data.endswith(".npz"):
         return None
@@ -156,14 +156,14 @@ def images_of(subject, data, data_dir):
 
 
 def onednn_overruns(subject):
-    """Whether oneDNN would write out of bounds in the gradients of the network."""
+    """Whether oneDNN would write out of bounds in the network's gradients."""
     if subject.run:
         return quirks.onednn_overruns(subject.config.get("model.width", 16))
     return any(_is_overrun(layer["config"], layer) for layer in _objects(subject.config))
 
 
 def _objects(value):
-    """All serialized objects within a config, layers among them."""
+    """All serialized objects in a config, layers among them."""
     if isinstance(value, dict):
         if "class_name" in value and isinstance(value.get("config"), dict):
             yield value
@@ -174,7 +174,7 @@ def _objects(value):
 
 
 def _is_overrun(config, layer):
-    """Of a serialized layer, by the rule of `quirks`."""
+    """Whether oneDNN overruns in a serialized layer, by the rule in `quirks`."""
     sizes = config.get("kernel_size"), config.get("strides")
     kernel, strides = ([n] if isinstance(n, int) else list(n or []) for n in sizes)
     if not kernel or not strides:
@@ -185,13 +185,13 @@ def _is_overrun(config, layer):
 
 
 def settings_of(options, subject, data, images=None):
-    """What decides the numbers: two commands that agree in it are the same.
+    """What decides the numbers: two commands that agree in it are the same measurement.
 
     Args:
         options: `flags.Options`.
         subject: the `Subject`.
         data: from `check_data`.
-        images: from `images_of`, where data is "pictures".
+        images: from `images_of`, if data is "pictures".
 
     Returns:
         Dict of JSON values.
