@@ -1,7 +1,7 @@
-"""The checks of what a config says: names, types, ranges, and what does not go together.
+"""The checks of a config: names, types, ranges, and what does not go together.
 
-Nothing here needs TensorFlow, so that a wrong value is refused at once. A key for which the chosen
-model, optimizer, schedule or policy has no use is refused too: nothing is silently ignored.
+Nothing here needs TensorFlow, so a wrong value is refused at once. A key that the chosen model,
+optimizer, schedule or policy does not use is refused too: nothing is silently ignored.
 """
 
 from tf_bdecay.batches import check_cut, check_divides
@@ -9,8 +9,8 @@ from tf_bdecay.errors import BadInput, nearest, require
 from tf_bdecay.training.config import key_table, keys
 from tf_bdecay.training.config.dotted import flatten
 
-# Keys that have no effect while another has some value: what that is, and what to do instead. A
-# config file may have both, as a default's value is no wish; on the command line they are refused.
+# Keys that have no effect while another key has certain values, and what to do instead. A config
+# file may have both, because a default is nobody's wish; on the command line they are refused.
 _IDLE = (
     (
         ("learning_rate.base_peak", "learning_rate.base_batch"),
@@ -48,7 +48,7 @@ CUT_NAMES = ("config.batch_size", "config.micro_batch_size", "config.model.ghost
 
 
 def ghost_batch_size(flat):
-    """The number of images that any part of a batch must be a multiple of: 1 for any.
+    """The ghost batch size, of which every part of a batch must be a multiple; 1 for none.
 
     Args:
         flat: dict of dotted path to value.
@@ -60,10 +60,10 @@ def check(config):
     """Checks a resolved config: names, types, ranges, and what does not go together.
 
     Args:
-        config: a ConfigDict, overrides applied.
+        config: a ConfigDict with overrides applied.
 
     Raises:
-        BadInput: the first thing that is wrong, in one sentence.
+        BadInput: the first error found, in one sentence.
     """
     flat = flatten(config)
     check_keys(flat)
@@ -73,7 +73,7 @@ def check(config):
 
 
 def check_keys(flat):
-    """Checks that a config has every key of its choices and no other, whatever their values.
+    """Checks that a config has exactly the keys of its choices, whatever their values.
 
     Args:
         flat: dict of dotted path to value.
@@ -90,14 +90,14 @@ def check_keys(flat):
 
 
 def check_effect(flat, given):
-    """Checks that every key which was set by hand has an effect.
+    """Checks that every key that was set by hand has an effect.
 
     Args:
         flat: dict of dotted path to value, overrides applied.
         given: the paths that were overridden.
 
     Raises:
-        BadInput: one that another key leaves without effect.
+        BadInput: another key leaves one of them without effect.
     """
     for paths, other, idle, instead in _IDLE:
         for path in paths:
@@ -108,7 +108,7 @@ def check_effect(flat, given):
 
 
 def misplaced(path, flat):
-    """The error for a key that this config has no use for, or that nothing knows.
+    """The error for a key that is unknown, or that this config does not use.
 
     Args:
         path: the dotted path of the key.
@@ -170,7 +170,7 @@ def _check_together(flat):
 
 
 def _check_pictures(flat):
-    """The middle that evaluation cuts out is a part of the picture."""
+    """Evaluation crops the middle of a picture, which must be large enough for that."""
     size, shorter = flat.get("data.size"), flat.get("data.shorter")
     require(
         shorter is None or shorter >= size,
@@ -179,7 +179,7 @@ def _check_pictures(flat):
 
 
 def _check_randaugment(flat):
-    """No magnitude of what is not done, no colours of what is grey."""
+    """Refuses a magnitude without operations, and operations on colours for grey images."""
     operations, magnitude = flat["data.randaugment"], flat["data.randaugment_magnitude"]
     require(
         magnitude is None or operations is not None,
@@ -194,7 +194,7 @@ def _check_randaugment(flat):
 
 
 def _check_precision(flat):
-    """float16 needs an optimizer that skips what overflows."""
+    """float16 needs an optimizer that skips updates whose gradients overflow."""
     require(
         flat["precision"] != "mixed_float16" or flat["optimizer.skip_nonfinite"],
         "config.precision=mixed_float16 scales the loss until gradients overflow, which are then "
@@ -203,7 +203,7 @@ def _check_precision(flat):
 
 
 def _check_sharpness_aware(flat):
-    """No number for what is not done."""
+    """Refuses `rho` and `eta` with a kind that does not use them."""
     kind = flat["sharpness_aware.kind"]
     for name, kinds in (("rho", ("sam", "asam")), ("eta", ("asam",))):
         value = flat[f"sharpness_aware.{name}"]
@@ -216,7 +216,7 @@ def _check_sharpness_aware(flat):
 
 
 def _check_variant(flat):
-    """The variant's name must say what is trained: results are filed under it."""
+    """The variant's name must say what is trained, because results are filed under it."""
     variant, policy = flat["variant"], flat["decay.policy"]
     frozen = flat.get("model.frozen", "none")
     if variant.endswith("_frozen"):
@@ -227,7 +227,7 @@ def _check_variant(flat):
         )
         return
     require(
-        frozen == "none" or policy == "adaptive",  # which is refused below
+        frozen == "none" or policy == "adaptive",  # an adaptive policy is refused below
         f"config.model.frozen={frozen} is the variant {frozen}_frozen: start from it. Received: "
         f"variant {variant}",
     )

@@ -1,4 +1,4 @@
-"""Config files: which there are, and the config that one of them makes."""
+"""Config files: lists them, and loads the config that one of them makes."""
 
 import contextlib
 import importlib
@@ -17,7 +17,7 @@ from tf_bdecay.training.config.checks import check_keys
 from tf_bdecay.training.config.dotted import flatten
 
 DEFAULT_CONFIG = "configs/digits_resnet18.py"
-# The folder that has configs/: the package itself where it is installed, else the repository.
+# The folder that has configs/: the package itself if it is installed, else the repository.
 PACKAGE = pathlib.Path(__file__).resolve().parents[2]
 ROOT = PACKAGE if (PACKAGE / "configs").is_dir() else PACKAGE.parent
 
@@ -30,8 +30,8 @@ def load(spec, root):
         root: the folder that has configs/.
 
     Raises:
-        BadInput: no such file or variant, or a file whose config cannot be made, lacks a key or has
-            one too many.
+        BadInput: no such file or variant, a file that makes no config, or a config with a missing
+            or unknown key.
     """
     path, colon, variant = local("--config", spec).partition(":")
     require(variant or not colon, f"--config={spec} names no variant: leave the colon out.")
@@ -55,12 +55,12 @@ def load(spec, root):
         flat = flatten(config)
     except Exception as error:
         raise BadInput(f"The config of {path} cannot be read: {type(error).__name__}.") from error
-    check_keys(flat)  # the keys that overrides and the run's name are taken from
-    return ConfigDict(config)  # a frozen one takes no overrides
+    check_keys(flat)  # overrides and the run's name rely on these keys
+    return ConfigDict(config)  # a copy, because a frozen one takes no overrides
 
 
 def files(root):
-    """Dict of the experiments' names to their paths."""
+    """Dict of experiment name to path."""
     files = sorted(pathlib.Path(root, "configs").glob("*.py"))
     return {f.stem: f for f in files if f.stem not in ("__init__", "common")}
 
@@ -74,8 +74,9 @@ def variants(root):
 
 @contextlib.contextmanager
 def _importable(file, folder):
-    """Inside, `from configs import common` of a config file finds configs/, to which in a wheel no
-    path leads. A file of somebody else's may have a `configs` of theirs.
+    """Inside, `from configs import common` in a config file finds our configs/, also in a wheel.
+
+    In a wheel no path leads there. A `configs` of the user's own stays in place for their files.
     """
     taken = {name: sys.modules[name] for name in sys.modules if name.partition(".")[0] == "configs"}
     there = "configs" in taken or importlib.util.find_spec("configs") is not None
@@ -100,7 +101,7 @@ def _find(path, root):
     if path in files(root):
         return files(root)[path].resolve()
     for file in (pathlib.Path(path), pathlib.Path(root, path)):
-        if os.path.isfile(file):  # unlike pathlib's it says no of what can be no name
+        if os.path.isfile(file):  # unlike pathlib's, it is False for text that cannot be a path
             return file.resolve()
     named = re.fullmatch(r"[\w-]*", path)
     raise unknown("config file", path, [n if named else f"configs/{n}.py" for n in files(root)])

@@ -5,7 +5,7 @@ def flatten(config):
     """Dict of dotted path to value, of a nested dict or a ConfigDict.
 
     Args:
-        config: the dict; sections are dicts in it.
+        config: the dict, whose sections are dicts.
 
     Returns:
         The flat dict, in the config's order.
@@ -21,7 +21,7 @@ def flatten(config):
 
 
 def nested(flat):
-    """The nested dict of a flat one, as a config.json has it; undoes `flatten`."""
+    """The nested dict of a flat one, as in config.json; undoes `flatten`."""
     found = {}
     for path, value in flat.items():
         *sections, name = path.split(".")

@@ -1,4 +1,4 @@
-"""What a key of a config may be: its type, range and meaning, and the kinds that keys are of."""
+"""A key of a config: its type, range and meaning, and constructors for the usual kinds."""
 
 import dataclasses
 import math
@@ -19,13 +19,13 @@ class Key:
     Attributes:
         kind: int, float, bool or str.
         default: the value that a config file starts from; None for "not set".
-        doc: what it means, for `--help`.
-        must: the values that are right, in words, where the type does not say it all.
-        allows: whether a value of the right type is right.
-        optional: whether None, for "not set", is right.
-        choices: the names that are right, for a str.
-        paper: where the paper states the default, or what section of docs/method.md
-            has it; "" where the paper is silent.
+        doc: its meaning, for `--help`.
+        must: the valid values, in words, if the type does not tell.
+        allows: function that tells whether a value of the right type is valid.
+        optional: whether None, for "not set", is valid.
+        choices: the valid names, for a str.
+        paper: where the paper states the default, or the section of docs/method.md that quotes
+            it; "" where the paper is silent.
     """
 
     kind: type
@@ -39,11 +39,11 @@ class Key:
 
     @property
     def right(self):
-        """The values that are right, in words."""
+        """The valid values, in words."""
         return self.must or _KINDS[self.kind]
 
     def check(self, path, value):
-        """Raises `BadInput` unless the value is right."""
+        """Raises `BadInput` unless the value is valid."""
         if value is None and self.optional:
             return
         if self.choices and isinstance(value, str):
@@ -60,7 +60,7 @@ class Key:
 
 
 def single(value):
-    """A number as float32 has it; not finite where float32 has it not."""
+    """A number as float32 holds it; NaN if it is too large for that."""
     try:
         return struct.unpack("f", struct.pack("f", value))[0]
     except OverflowError:
@@ -68,14 +68,14 @@ def single(value):
 
 
 def is_name(value):
-    """Whether a name can be a part of a folder's, and is one."""
+    """Whether text is a name, and can be part of a folder's name."""
     return (
         0 < len(value) <= 100 and value.isprintable() and "/" not in value and bool(value.strip())
     )
 
 
 def is_by_role_or_path(value):
-    """Whether text is numbers by role or path, as `patterns.parse` takes it."""
+    """Whether text gives numbers by role or path, in the syntax of `patterns.parse`."""
     try:
         return bool(patterns.parse(value, "rate_multipliers", "a config"))
     except BadInput:
@@ -88,7 +88,7 @@ def is_path(value):
 
 
 def is_patterns(value):
-    """Whether text is regular expressions with commas between them."""
+    """Whether text is a list of regular expressions, separated by commas."""
     try:
         for pattern in value.split(","):
             patterns.check(pattern.strip(), "a config")

@@ -1,10 +1,10 @@
-"""The one table of what a config may say: every key with its default, type, range and meaning.
+"""The table of all config keys: default, type, range and meaning.
 
-Which keys there are depends on five choices: data, model, optimizer, schedule, decay policy. Of
-each choice `ANY_...` has the keys that are there whatever is chosen, its name among them, and the
-dict beside it the keys by name.
+Five choices determine which keys a config has: data, model, optimizer, schedule, decay policy. For
+each choice, `ANY_...` has the keys that every config has, including the one that names the choice;
+the dict beside it has the other keys by that name.
 
-What the paper leaves unstated is here too, as a key with a recorded default: label smoothing,
+What the paper leaves unstated is here too, as keys with a recorded default: label smoothing,
 gradient and trust-ratio clipping, momentum and epsilon of batch normalization, a zero-initialised
 last gamma, the initial logits, bias decay of convolutions and dense layers.
 """
@@ -291,10 +291,10 @@ def _decay(default, whose, paper=""):
 
 
 def _by_role(bias, gamma):
-    """The decays of kernels, of other biases than beta, and of gamma.
+    """The decays of kernels, of biases other than beta, and of gamma.
 
-    Algorithm 1 gives the biases of convolutions and dense layers the decay of the kernels; the
-    policies that it does not speak of leave them alone.
+    Algorithm 1 decays the biases of convolutions and dense layers like the kernels. The policies
+    that it does not cover leave these biases alone.
     """
     return {
         **_KERNEL,

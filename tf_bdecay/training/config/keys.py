@@ -1,7 +1,8 @@
-"""Which keys a config has, by its five choices, and the config that has them at their defaults.
+"""The keys that a config has by its five choices, and the config that has them at their defaults.
 
-From the table in `key_table` come the ConfigDict that a config file starts from (`defaults`), the
-checks (`checks.check`), the page of `--help`, and docs/config.md (tools/config_page.py).
+The table in `key_table` is the source of the ConfigDict that a config file starts from
+(`defaults`), the checks (`checks.check`), the page of `--help`, and docs/config.md
+(tools/config_page.py).
 """
 
 from typing import NamedTuple
@@ -14,12 +15,12 @@ from tf_bdecay.training.config.dotted import nested
 
 
 class Choice(NamedTuple):
-    """One thing that is chosen by name.
+    """A choice that a config makes by name.
 
     Attributes:
-        path: of the key that names it.
-        shared: dict of path to `Key`, there whatever is chosen; that of the name among them.
-        branches: dict of name to such a dict, of what is there besides with that name.
+        path: the path of the key that names it.
+        shared: dict of path to `Key`, for every name; the naming key is one of them.
+        branches: dict of name to a dict like that, of the further keys with this name.
     """
 
     path: str
@@ -57,11 +58,11 @@ def table(flat):
 
 
 def defaults(**chosen):
-    """The ConfigDict that a config file starts from: every key of some choices at its default.
+    """The ConfigDict that a config file starts from: all keys of some choices at their defaults.
 
     Args:
-        **chosen: `data`, `model`, `optimizer`, `schedule`, `policy`: names; the table's own by
-            default.
+        **chosen: names for `data`, `model`, `optimizer`, `schedule`, `policy`; by default those of
+            the table.
 
     Returns:
         A ConfigDict with a section for each part of a dotted path but the last.
