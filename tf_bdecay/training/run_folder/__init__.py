@@ -1,1 +1,1 @@
-"""A run on disk: its folder, its starts, its pictures and its weights; needs no TensorFlow."""
+"""A run on disk: its folder, its starts, its pictures and its weights. It needs no TensorFlow."""

@@ -1,4 +1,4 @@
-"""Which pictures and classes a run has, as `pictures.json` in its folder says, beside others."""
+"""The pictures and classes of a run, recorded in its `pictures.json`, compared with others."""
 
 import hashlib
 import json
@@ -8,16 +8,16 @@ from tf_bdecay.errors import BadInput, require, shown
 from tf_bdecay.storage.files import json_ready, read_json
 
 FILE = "pictures.json"
-_SKIPPED = "skipped pictures"  # with where they are, which may be another folder by now
+_SKIPPED = "skipped pictures"  # with their paths, which may have changed since
 
 
 def check_same(folder, record, otherwise):
-    """Raises `BadInput` unless a run began with these pictures; of one without a record, nothing.
+    """Raises `BadInput` unless a run began with these pictures; accepts a run without a record.
 
     Args:
-        folder: a `pathlib.Path`, of the run.
-        record: of a `PictureSet`.
-        otherwise: what its user can do instead, for the message.
+        folder: the run's folder, a `pathlib.Path`.
+        record: the record of a `PictureSet`.
+        otherwise: what the user can do instead, for the message.
     """
     file = folder / FILE
     if not file.exists():
@@ -41,19 +41,19 @@ def _lasting(record):
 
 
 def classes_of(weights):
-    """The classes that weights were trained on, by the folder of their run.
+    """The classes that weights were trained on, from the folder of their run.
 
     Args:
-        weights: a `pathlib.Path`, of a file of weights.
+        weights: a file of weights, a `pathlib.Path`.
 
     Returns:
-        A tuple of names; None where no run is around them, or one that does not say.
+        A tuple of names; None if the file is in no run, or in one that does not tell.
     """
     folder = weights.absolute().parent
-    folder = folder.parent if weights.suffix == ".npz" else folder  # from its checkpoints/
+    folder = folder.parent if weights.suffix == ".npz" else folder  # out of checkpoints/
     try:
         name = read_json(folder / "config.json", {"data.name": str})["data.name"]
-    except BadInput:  # of something else: the weights may lie anywhere
+    except BadInput:  # it is no run's folder: weights may lie anywhere
         return None
     if name == "pictures" and (folder / FILE).is_file():
         return tuple(read_json(folder / FILE, {"classes": [str]})["classes"])
@@ -64,11 +64,11 @@ def compared(there, here):
     """Compares the classes that weights were trained on with those of a data set.
 
     Args:
-        there, here: names in the order of their labels; None where they are not known.
+        there, here: names in the order of their labels; None if unknown.
 
     Returns:
-        (difference, note), in words, each of which may be "": how they differ, and what cannot be
-        told where one side has names and the other only numbers.
+        (difference, note), in words, each of which may be "". The first says how they differ, the
+        second what cannot be told because one side has names and the other only numbers.
     """
     if there is None or here is None or tuple(there) == tuple(here):
         return "", ""

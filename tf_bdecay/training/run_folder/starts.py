@@ -1,4 +1,4 @@
-"""versions.json: what was recorded at every start of a run, and what must be as it was then."""
+"""versions.json: what every start of a run recorded, and checks against it on a later start."""
 
 import os
 import pathlib
@@ -12,8 +12,8 @@ class Starts:
     """The starts of the run in a folder.
 
     Args:
-        folder: the run's; it need not exist.
-        otherwise: what its user can do where the file is damaged, for the message.
+        folder: the run's folder; it need not exist.
+        otherwise: what the user can do if the file is damaged, for the message.
     """
 
     def __init__(self, folder, otherwise):
@@ -21,7 +21,7 @@ class Starts:
         self._file = self.folder / "versions.json"
 
     def all(self):
-        """A list of dicts, the first start's first.
+        """All starts, a list of dicts in order.
 
         Raises:
             BadInput: the file is damaged.
@@ -31,7 +31,7 @@ class Starts:
         return read_json(self._file, [_is_start], self._otherwise)
 
     def add(self, start):
-        """Records one.
+        """Records a start.
 
         Args:
             start: dict of what to record besides the versions, such as the strategy.
@@ -39,23 +39,23 @@ class Starts:
         write_json(self._file, [*self.all(), {**start, **versions()}])
 
     def since_begin(self):
-        """Those since the run last started from the beginning."""
+        """The starts since the run last began anew."""
         starts = self.all()
         begins = [i for i, start in enumerate(starts) if start.get("from", {}).get("update") == 0]
         return starts[begins[-1] :] if begins else starts
 
     def check_initial(self, given):
-        """Checks that a run which has begun started from these weights.
+        """Checks that an existing run started from these weights.
 
         Args:
             given: the path of --init_from.
 
         Raises:
-            BadInput: it started from others.
+            BadInput: it started from other weights.
         """
         since = self.since_begin()
         record = since[0].get("init_from") if since else None
-        path = os.path.abspath(given)  # where it was then: it may be gone, or have gone on
+        path = os.path.abspath(given)  # as recorded then: the file may be gone or changed since
         if record and (path == record["path"] or _digest(given) == record["sha256"]):
             return
         began = record["path"] if record else "new weights"
@@ -65,13 +65,13 @@ class Starts:
         )
 
     def check_deterministic(self, deterministic, say):
-        """Warns where a run resumes with another --deterministic: its bits may change.
+        """Warns if a run resumes with another --deterministic, because its bits may change.
 
-        Of starts that did not record it nothing is said.
+        Starts that did not record the flag are ignored.
 
         Args:
-            deterministic: as it is now.
-            say: called with a line for a person.
+            deterministic: the present value.
+            say: called with a line for the user.
         """
         since = self.since_begin()
         if any(start.get("deterministic", deterministic) != deterministic for start in since):
@@ -83,7 +83,7 @@ class Starts:
 
 
 def _is_start(value):
-    """What `open` records."""
+    """Whether a value is a start as `Workdir.open` records it."""
     begin = value.get("from", {}) if isinstance(value, dict) else None
     initial = value.get("init_from") if isinstance(value, dict) else None
     return (
@@ -95,7 +95,7 @@ def _is_start(value):
 
 
 def _digest(path):
-    """The digest of weights, or None where there are none any more."""
+    """The digest of weights, or None if they are no longer there."""
     try:
         return weights.find(path, warn=lambda sentence: None).digest
     except (BadInput, OSError):

@@ -1,4 +1,4 @@
-"""The file of weights that a path stands for: a saved model, or one of a run or its checkpoints."""
+"""Finds the file of weights that a path stands for: a saved model, a run's, or a checkpoint."""
 
 import dataclasses
 import functools
@@ -20,10 +20,10 @@ class Source:
 
     Attributes:
         given: the path as it was given.
-        file: path of the file that has the weights.
-        run: folder of the run that they are of; None for a saved model that was itself named.
-        config: of the run, by which a checkpoint's variables have names: dict of dotted path to
-            value; None without a run.
+        file: path of the file with the weights.
+        run: folder of the run that they belong to; None for a saved model that was itself named.
+        config: the run's config, dict of dotted path to value, from which the network of a
+            checkpoint is built; None without a run.
     """
 
     given: str
@@ -33,7 +33,7 @@ class Source:
 
     @property
     def is_checkpoint(self):
-        """Whether the file is a checkpoint, which has no network in it."""
+        """Whether the file is a checkpoint, which does not contain the network."""
         return _is_checkpoint(self.file)
 
     @functools.cached_property
@@ -42,7 +42,7 @@ class Source:
         return sha256_of(self.file)[:16]
 
     def record(self):
-        """What a workdir records of it: dict of JSON values."""
+        """What a workdir records about the weights: dict of JSON values."""
         path, file = os.path.abspath(self.given), os.path.abspath(self.file)
         return {"path": path, "file": file, "sha256": self.digest}
 
@@ -51,10 +51,10 @@ def find(path, flag="--init_from", warn=print):
     """Finds the file of weights that a path stands for.
 
     Args:
-        path: of a `.keras` file, of a workdir, finished (its model.keras) or not (its newest
-            checkpoint that is not damaged), or of a checkpoint in a workdir.
-        flag: that has the path, for messages.
-        warn: called with a sentence about each damaged checkpoint that an older one stands in for.
+        path: of a `.keras` file; of a workdir, finished (its model.keras) or not (its newest
+            checkpoint that is not damaged); or of a checkpoint in a workdir.
+        flag: the flag that has the path, for messages.
+        warn: called with a sentence for each damaged checkpoint that an older one replaces.
 
     Returns:
         A `Source`.
@@ -63,7 +63,7 @@ def find(path, flag="--init_from", warn=print):
         BadInput: it is none of these, or a workdir without weights so far.
     """
     given, path = str(path), pathlib.Path(path)
-    there = given and os.path.exists(path)  # unlike pathlib's it says no of what can be no name
+    there = given and os.path.exists(path)  # unlike pathlib's, False for text that is no path
     right = "name the folder of a run, or --init_from=PATH" if flag == "--workdir" else RIGHT
     require(there, f"{flag}={shown(given, 300)[1:-1]} is not there: {right}.")
     if path.is_dir():
@@ -100,15 +100,15 @@ def _config_of(run, flag):
 
 
 def weights_in(folder, flag, warn=print):
-    """The file of a run's weights: model.keras once it is finished, else its newest checkpoint.
+    """A run's file of weights: model.keras if the run is finished, else its newest checkpoint.
 
     Args:
-        folder: a `pathlib.Path`, of the run.
-        flag: that has the path, for the message.
-        warn: as of `find`.
+        folder: the run's folder, a `pathlib.Path`.
+        flag: the flag that has the path, for the message.
+        warn: as in `find`.
 
     Raises:
-        BadInput: it has none so far, or none that is not damaged.
+        BadInput: there is none yet, or every checkpoint is damaged.
     """
     if (folder / "result.json").is_file() and (folder / "model.keras").is_file():
         return folder / "model.keras"

@@ -1,12 +1,13 @@
-"""The folder of one run: what belongs there, and the refusal to mix two experiments in it.
+"""The folder of one run: what it holds, and the refusal to mix two experiments in it.
 
 config.json    the resolved experiment     checkpoints/   the newest k and the best
 versions.json  of every start              tensorboard/   event files
-metrics.csv    a row an epoch              result.json    once it is finished
-layers.csv     a row a layer and summary   curves.png
+metrics.csv    a row per epoch             result.json    once it is finished
+layers.csv     a row per layer and summary curves.png
 pictures.json  classes, splits, what was skipped, of a run on pictures in files; training.png
 model.keras    and, with them:             confusion.png, mistakes.png
-evaluation.json, where --eval_only was asked for
+variables.csv, with log.variables; model_average.keras, with ema.momentum
+evaluation.json, with --eval_only
 """
 
 import contextlib
@@ -27,11 +28,11 @@ from tf_bdecay.storage.files import (
 from tf_bdecay.training.run_folder import pictures
 from tf_bdecay.training.run_folder.starts import Starts
 
-ANOTHER = "choose another --workdir"  # where a file is not what a run left there
+ANOTHER = "choose another --workdir"  # for a file that is not as a run left it
 _UNSET = "(not there)"
 
-# Where a run's data are, how it is cut and kept, not what it computes: these may differ each time
-# it resumes.
+# Where a run's data are, how its batches are cut and what is kept, but not what it computes: these
+# may differ each time it resumes.
 FREE = (
     "data.source",  # pictures.json says whether they are the same pictures
     "micro_batch_size",
@@ -58,12 +59,12 @@ _AT_THE_END = (
 
 
 def _is_measured(value):
-    """A number, or one that JSON has no word for: "nan"."""
+    """Whether a value is a number, or the word for one that JSON lacks: "nan"."""
     return fits(value, (int, float)) or value in ("nan", "inf", "-inf")
 
 
 def not_finite(result):
-    """The measured values of a result that are not finite, in words; "" where all are."""
+    """The measured values of a result that are not finite, in words; "" if all are finite."""
     measured = {
         name: value for name, value in result.items() if name.startswith(("test_", "validation_"))
     }
@@ -76,16 +77,17 @@ def not_finite(result):
 
 
 class Workdir:
-    """Paths of a run, and what state it is in. Nothing is written before `open`.
+    """The paths of a run and its state. Creating this object writes nothing.
 
     Args:
         path: the folder; it need not exist.
         config: dict of dotted path to value, the resolved experiment.
-        defaults: dict of dotted path to default, which a run has that began before the key was
-            there.
+        defaults: dict of dotted path to default, for keys that did not exist when an older run
+            began.
 
     Raises:
-        BadInput: it belongs to another experiment or to something else, or cannot be written.
+        BadInput: the folder belongs to another experiment or to something else, or cannot be
+            written.
     """
 
     def __init__(self, path, config, defaults=()):
@@ -122,10 +124,10 @@ class Workdir:
         )
 
     def check_export(self, path):
-        """Raises `BadInput` where files of the run come in the way of an exported model.
+        """Raises `BadInput` if an exported model would get in the way of the run's files.
 
         Args:
-            path: of the folder that is to be new or empty when the run is finished.
+            path: the export's folder, which must be new or empty when the run is finished.
         """
         export, own = (pathlib.Path(os.path.realpath(folder)) for folder in (path, self.path))
         names = (*_FOLDERS, *_FILES, *_AT_THE_END)
@@ -138,13 +140,13 @@ class Workdir:
 
     @contextlib.contextmanager
     def lock(self, warn=lambda sentence: None):
-        """Keeps other processes out of the folder, which it makes, for as long as the context.
+        """Creates the folder and locks other processes out of it while the context lasts.
 
         Args:
-            warn: called with a sentence where the file system has no locks.
+            warn: called with a sentence if the file system has no locks.
 
         Raises:
-            BadInput: another run is in it.
+            BadInput: another run uses it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with locked(self.path, f"--workdir={self.path} is in use by another run", warn):
@@ -152,16 +154,16 @@ class Workdir:
 
     @property
     def starts(self):
-        """What was recorded of its starts."""
+        """The record of the run's starts."""
         return Starts(self.path, ANOTHER)
 
     @property
     def begun(self):
-        """Whether a run goes on or is finished here, rather than starts."""
+        """Whether there is a result or a checkpoint, so that a run would not start anew."""
         return self.result is not None or checkpoints.newest(self.checkpoints) is not None
 
     def open(self, start):
-        """Creates the folder where it is not there, and records a start.
+        """Creates the folder and its config.json if they do not exist, and records a start.
 
         Args:
             start: dict of what to record besides the versions, such as the strategy.
@@ -172,14 +174,14 @@ class Workdir:
         self.starts.add(start)
 
     def check_pictures(self, record, resumes):
-        """Writes which pictures a run has, or compares them with what it had before.
+        """Records a run's pictures, or checks that a resumed run still has the same.
 
         Args:
-            record: dict of what it is, such as "classes", to a JSON value.
-            resumes: whether the run goes on.
+            record: dict of property, such as "classes", to JSON value.
+            resumes: whether the run resumes.
 
         Raises:
-            BadInput: it goes on with other pictures.
+            BadInput: it resumes with other pictures.
         """
         file = self.path / pictures.FILE
         if resumes and file.exists():
@@ -193,7 +195,7 @@ class Workdir:
             while not existing.exists() and existing != existing.parent:
                 existing = existing.parent
             folder = existing.is_dir()
-            if folder:  # as root os.access says yes to everything
+            if folder:  # for root, os.access says yes to everything
                 tempfile.TemporaryFile(dir=existing).close()
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", error)
@@ -238,5 +240,5 @@ def _word(value):
 
 
 def _unstarted(name):
-    """Whether a file may be there before a run's config is: a kill may come at any moment."""
+    """Whether a file may exist before a run's config does: a kill may come at any moment."""
     return name == ".lock" or (name.startswith(".") and name.endswith(".part"))
