@@ -1,4 +1,4 @@
-"""metrics.csv: a row an epoch."""
+"""metrics.csv: a row per epoch."""
 
 import math
 import time
@@ -33,16 +33,16 @@ EPOCH_COLUMNS = (
 class EpochRows(CountsUpdates):
     """Writes a row of metrics.csv at the end of each epoch.
 
-    `decay_on_fraction` is over the paired normalization layers and the epoch's updates, without
-    those that were skipped.
+    `decay_on_fraction` is a fraction of paired normalization layers and of the epoch's updates,
+    without the skipped ones.
 
     Args:
         workdir: the run's `Workdir`, opened.
-        schedule: the learning rate by updates done.
-        shown: from `shown_names`.
+        schedule: the learning rate as a function of updates done.
+        shown: names from `shown_names`.
         updates_per_epoch, batch_size: of the run.
         start: the `Position` from which the run resumes.
-        noise: the `GradientNoiseScale` whose numbers have columns, None for none.
+        noise: the `GradientNoiseScale` whose numbers get columns; None for none.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class EpochRows(CountsUpdates):
         self._before = dict(decisions.BEGIN)
 
     def lost(self, model):
-        """What of the file is missing, as `Table.lost` says it; any model."""
+        """What is missing from the file, as `Table.lost` says it, for any model."""
         return self.table.lost(self._ended)
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -80,7 +80,7 @@ class EpochRows(CountsUpdates):
         self._began = time.perf_counter()
         totals = unwrapped(self.model.optimizer).totals()
         self._before = _counts(totals)
-        # Of an epoch that goes on the checkpoint says it, but for those of earlier versions.
+        # In a resumed epoch `set_state` replaces it, except from checkpoints of earlier versions.
         self._before["updates"] = epoch * self.updates_per_epoch - totals["skipped_updates"]
 
     def on_train_batch_end(self, batch, logs=None):
@@ -104,16 +104,16 @@ class EpochRows(CountsUpdates):
         )
 
     def get_state(self):
-        """What the row of an epoch that is cut off in the middle needs from before the cut."""
+        """What the row of an interrupted epoch needs from before the interruption."""
         return {**self._before, "seconds": self._seconds()}
 
     def set_state(self, state):
-        """Goes on from what `get_state` gave, in an epoch that has begun.
+        """Resumes from what `get_state` returned, in an epoch that has begun.
 
         Raises:
-            BadInput: the checkpoint has something else.
+            BadInput: the checkpoint holds something else.
         """
-        state = {"updates": self._before["updates"], **state}  # earlier versions had none
+        state = {"updates": self._before["updates"], **state}  # earlier versions did not keep it
         shape = {
             **dict.fromkeys(decisions.BEGIN, is_count),
             "seconds": lambda v: fits(v, (int, float)) and 0 <= v < math.inf,
@@ -127,7 +127,7 @@ class EpochRows(CountsUpdates):
         self._before = {name: state[name] for name in decisions.BEGIN}
 
     def flush(self):
-        """Brings the rows so far to the disk."""
+        """Writes the rows so far to disk."""
         self.table.flush()
 
     def _seconds(self):
@@ -135,10 +135,10 @@ class EpochRows(CountsUpdates):
 
 
 def _counts(totals):
-    """Of an optimizer's totals what a share of decay needs, as a checkpoint can keep it."""
+    """The totals of an optimizer that a share of decay needs, as a checkpoint can keep them."""
     return {name: int(np.sum(totals[name])) for name in decisions.BEGIN}
 
 
 def last_learning_rate(schedule, optimizer):
-    """The rate of the update done last: a float."""
+    """The rate of the last update, a float."""
     return float(schedule(max(optimizer.totals()["updates"] - 1, 0)))

@@ -1,10 +1,10 @@
-"""What a run's numbers are called in its tables, and what TensorBoard says of them."""
+"""The names of a run's numbers in its tables, and their descriptions in TensorBoard."""
 
 from tf_bdecay.callbacks import decisions, noise_scale
 from tf_bdecay.storage.events import EPOCH_TAG
 from tf_bdecay.training.building.metrics import METRICS
 
-# What TensorBoard says of loss and metrics.
+# TensorBoard's words for loss and metrics.
 _WORDS = {"loss": "loss", **{name: metric.words for name, metric in METRICS.items()}}
 _EPOCH = "By epoch, at the number of its last update: {} "
 _ENDS = {
@@ -14,14 +14,14 @@ _ENDS = {
 
 
 def shown_names(split, precise=False, average=False, metrics=("accuracy",)):
-    """How a run calls what Keras calls `val_loss`, `val_accuracy` and so on.
+    """The run's names for what Keras calls `val_loss`, `val_accuracy` and so on.
 
         >>> shown_names("test", precise=True)
         {'val_loss': 'test_loss_precise', 'val_accuracy': 'test_accuracy_precise'}
 
     Args:
         split: "test" or "validation", what the epochs are evaluated on.
-        precise: whether with precise statistics.
+        precise: whether they are evaluated with precise statistics.
         average: whether the average of the weights is evaluated, too.
         metrics: names of the run's metrics.
     """
@@ -31,7 +31,7 @@ def shown_names(split, precise=False, average=False, metrics=("accuracy",)):
 
 
 def describe_tag(tag):
-    """What TensorBoard says of a tag of ours, or ""."""
+    """TensorBoard's description of one of our tags, or "" for another tag."""
     if tag.startswith(EPOCH_TAG):
         name = tag.removeprefix(EPOCH_TAG)
         if said := noise_scale.describe_tag(name):

@@ -1,4 +1,4 @@
-"""Pictures of what a network sees: to train on, by class and prediction, and its mistakes."""
+"""Pictures of a network's training images, its confusions and its mistakes."""
 
 import collections
 import math
@@ -11,16 +11,16 @@ from tf_bdecay.terminal.figures import save_picture, verbatim
 MATRIX = 30  # classes up to which the whole matrix is legible
 _PAIRS = 30
 _COLUMNS, _SHEET_COLUMNS = 6, 8
-_LONGEST = 24  # characters of a class' name
+_LONGEST = 24  # most characters of a class's name
 
 
 def draw_confusion(path, predictions, names, title):
-    """Draws which classes are taken for which: a matrix, or the worst pairs of many classes.
+    """Draws which classes are confused: a matrix or, for many classes, the worst pairs.
 
     Args:
         path: of the PNG.
         predictions: a `predictions.Predictions`.
-        names: of the classes, by label.
+        names: class names, by label.
         title: of the run.
     """
     right = f"{predictions.accuracy:.2%} of {len(predictions.labels):,} test pictures right"
@@ -32,10 +32,10 @@ def draw_confusion(path, predictions, names, title):
 
 
 def draw_mistakes(path, predictions, names, title):
-    """Draws the pictures that were taken for another class with the highest probability.
+    """Draws the misclassified pictures with the highest probabilities.
 
     Args:
-        path, predictions, names, title: as of `draw_confusion`.
+        path, predictions, names, title: as in `draw_confusion`.
     """
     mistakes = predictions.mistakes
     wrong = int(np.sum(predictions.labels != predictions.predicted))
@@ -57,12 +57,12 @@ def draw_mistakes(path, predictions, names, title):
 
 
 def draw_training(path, pictures, names, title):
-    """Draws pictures that a network is trained on, as it is given them.
+    """Draws training pictures as the network receives them.
 
     Args:
-        path, title: as of `draw_confusion`.
+        path, title: as in `draw_confusion`.
         pictures: float32 [n, height, width, channels] in [0, 1].
-        names: of their classes, a line each where there are several.
+        names: their class names; several are on a line each.
     """
     rows = math.ceil(len(pictures) / _SHEET_COLUMNS)
     figure = Figure(figsize=(14, 1.0 + 1.95 * rows), layout="constrained")
@@ -84,7 +84,7 @@ def _show(axis, picture):
 
 
 def _matrix(predictions, names):
-    """A cell for each pair of classes: the number of pictures, coloured by the class' share."""
+    """A cell per pair of classes: the number of pictures, coloured by share of the true class."""
     count = len(names)
     table = np.zeros((count, count), int)
     np.add.at(table, (predictions.labels, predictions.predicted), 1)
@@ -107,7 +107,7 @@ def _matrix(predictions, names):
 
 
 def _pairs(predictions, names):
-    """A bar for each of the pairs of classes that are confused most often."""
+    """A bar for each of the most frequently confused pairs of classes."""
     wrong = predictions.labels != predictions.predicted
     both = zip(predictions.labels[wrong], predictions.predicted[wrong], strict=True)
     found = collections.Counter((int(a), int(b)) for a, b in both)
@@ -129,7 +129,7 @@ def _pairs(predictions, names):
 
 
 def _short(name):
-    """A class' name in bounded length: the end of a path tells more than its beginning."""
+    """A class's name in bounded length: the end of a path tells more than its beginning."""
     if len(name) > _LONGEST:
         name = f"{name[: _LONGEST // 3]}…{name[-(2 * _LONGEST // 3 - 1) :]}"
     return verbatim(name)

@@ -1,4 +1,4 @@
-"""Pictures of what a network is trained on, and of what it takes for what when it is trained."""
+"""Predicts the test images; draws confusions, mistakes and first training images."""
 
 import dataclasses
 
@@ -9,17 +9,17 @@ from tf_bdecay.training.fitting import loop
 from tf_bdecay.training.records import prediction_pictures
 
 MOST = 24  # mistakes that are shown
-SHOWN = 40  # pictures to train on
+SHOWN = 40  # training pictures that are shown
 
 
 @dataclasses.dataclass(frozen=True)
 class Mistake:
-    """A picture that was taken for another class.
+    """A misclassified picture.
 
     Attributes:
-        picture: float32 [height, width, channels] in [0, 1], as the network was given it.
-        label, predicted: its class, and what it was taken for.
-        probability: of that, by the network.
+        picture: float32 [height, width, channels] in [0, 1], as the network received it.
+        label, predicted: its true class and the predicted one.
+        probability: the network's probability of the predicted class.
     """
 
     picture: np.ndarray
@@ -43,19 +43,19 @@ class Predictions:
 
     @property
     def accuracy(self):
-        """The share that is right."""
+        """The fraction of correct predictions."""
         return float(np.mean(self.labels == self.predicted))
 
 
 def predict(probabilities, batches, mean, deviation, most=MOST):
-    """Goes through a split once.
+    """Predicts a split in one pass.
 
     Args:
         probabilities: function of float32 [b, height, width, channels], standardised, to
             [b, classes].
         batches: iterable of (standardised images, labels).
-        mean, deviation: a float a channel, by which the images were standardised.
-        most: how many mistakes are kept.
+        mean, deviation: a float per channel, by which the images were standardised.
+        most: how many mistakes to keep.
 
     Returns:
         `Predictions`.
@@ -77,12 +77,12 @@ def predict(probabilities, batches, mean, deviation, most=MOST):
 
 
 def class_names(images):
-    """The names of a data set's classes; their numbers where it has none."""
+    """The names of a data set's classes, or their numbers if they have no names."""
     return tuple(images.classes or map(str, range(images.num_classes)))
 
 
 def of_test(experiment):
-    """The `Predictions` of an experiment's model on the test images, by moving statistics."""
+    """The `Predictions` of an experiment's model on the test images, with moving statistics."""
     import tensorflow as tf
 
     images, model = experiment.images, experiment.model
@@ -99,11 +99,11 @@ def of_test(experiment):
 
 
 def draw(experiment, folder, title):
-    """Draws confusion.png and mistakes.png of the test images.
+    """Draws confusion.png and mistakes.png for the test images.
 
     Args:
         experiment: the `Experiment`, trained.
-        folder: where they go.
+        folder: where to write them.
         title: of the run.
     """
     found, names = of_test(experiment), class_names(experiment.images)
@@ -112,10 +112,10 @@ def draw(experiment, folder, title):
 
 
 def draw_training(experiment, folder, title):
-    """Draws training.png: the run's first images as the network is given them.
+    """Draws training.png: the run's first images as the network receives them.
 
     Args:
-        experiment, folder, title: as of `draw`.
+        experiment, folder, title: as in `draw`.
     """
     images = experiment.images
     with data.named_failures(images):
@@ -126,7 +126,7 @@ def draw_training(experiment, folder, title):
 
 
 def _words(label, names):
-    """The class of a label; of one that is mixed, a line for each of the two and its share."""
+    """The class of a label; for a mixed label, a line for each of two classes with its share."""
     if np.ndim(label) == 0:
         return names[label]
     first, second, *_ = np.argsort(-label, kind="stable")
@@ -136,5 +136,5 @@ def _words(label, names):
 
 
 def _pixels(x, mean, deviation):
-    """Images in [0, 1] of standardised ones."""
+    """Standardised images, converted to [0, 1]."""
     return np.clip(x * np.float32(deviation) + np.float32(mean), 0, 1)

@@ -1,4 +1,4 @@
-"""What a finished run says: the numbers, the mechanism behind them, and a picture of the curves."""
+"""The report of a finished run: its numbers, the mechanism behind them, and its curves."""
 
 import math
 
@@ -12,8 +12,8 @@ from tf_bdecay.callbacks import decisions
 from tf_bdecay.gradient_noise import in_words, sentence
 from tf_bdecay.terminal.figures import COLOURS, STYLES, marker, over, save_picture, verbatim
 
-# A beta that starts at 0 and is adapted is seeded at about the first learning rate and ends at 1e-6
-# to 1e-5; one that trains ends at 1e-2 and above.
+# If betas have a trust ratio, one that starts at 0 is seeded at about the first learning rate and
+# ends at 1e-6 to 1e-5; one that trains ends at 1e-2 and above.
 BETA_MOVED = 1e-4
 
 
@@ -29,7 +29,7 @@ def mechanism(optimizer):
     """Whether and where decay acted, from the optimizer's state.
 
     Args:
-        optimizer: of the finished run.
+        optimizer: the finished run's.
 
     Returns:
         Dict: `updates`, `skipped_updates`, `learning_rate_sum`, `beta_rms`, `gamma_rms`,
@@ -59,11 +59,11 @@ def mechanism(optimizer):
 
 
 def warnings_of(result, adaptive):
-    """What makes a result mean less than it seems, as sentences.
+    """Sentences on what makes a result mean less than it seems.
 
     Args:
         result: from `mechanism`.
-        adaptive: whether the policy switches.
+        adaptive: whether the policy switches decay on and off.
     """
     found = []
     layers = result["layers"]
@@ -86,7 +86,7 @@ def warnings_of(result, adaptive):
 
 
 def render(result):
-    """The end table, to be printed by rich.
+    """The final table, to be printed by rich.
 
     Args:
         result: dict of a finished run, as in result.json.
@@ -135,7 +135,7 @@ def render(result):
 
 
 def _noise(result):
-    """What the noise scale says of the run's batch, as a sentence."""
+    """A sentence on what the noise scale says about the run's batch size."""
     scale, batch = result["gradient_noise_scale_of_run"], result["gradient_noise_batch"]
     if math.isnan(scale):
         return "No gradient noise scale was measured: no update had parts to compare."
@@ -166,7 +166,7 @@ def draw(path, epochs, layers, result, threshold=None):
         path: of the PNG.
         epochs: data frame of metrics.csv.
         layers: data frame of layers.csv.
-        result: dict of the finished run, as in result.json: for the title, and the test at the end.
+        result: dict of the finished run, as in result.json: for the title and the final test.
         threshold: R, drawn as a line; None for none.
     """
     names = list(dict.fromkeys(layers["layer"]))
@@ -176,7 +176,7 @@ def draw(path, epochs, layers, result, threshold=None):
     loss, accuracy, *share = rows[0].subplots(1, 3 if names else 2)
     _evaluations(loss, "loss", epochs, result)
     _evaluations(accuracy, "accuracy", epochs, result)
-    smoothed = "test_crossentropy" in result  # it is measured apart where the loss is another
+    smoothed = "test_crossentropy" in result  # a metric of its own where the loss is smoothed
     what = "loss of smoothed labels (nats)" if smoothed else "loss (cross-entropy, nats)"
     loss.set(ylabel=what, yscale="log")
     accuracy.set(ylabel="accuracy (%)")
@@ -187,12 +187,12 @@ def draw(path, epochs, layers, result, threshold=None):
 
 
 def run_name(result):
-    """What a run is called in pictures."""
+    """The name of a run in pictures."""
     return f"{result['experiment']}, variant {result['variant']}, seed {result['seed']}"
 
 
 def _title(result):
-    """The run's name and what it came to."""
+    """The run's name and its test accuracy."""
     found = f"test accuracy {result['test_accuracy']:.2%}"
     if "test_accuracy_precise" in result:
         found += f" (moving statistics), {result['test_accuracy_precise']:.2%} (precise)"
@@ -200,7 +200,7 @@ def _title(result):
 
 
 def _evaluations(axis, name, epochs, result):
-    """Loss or accuracy of training and of evaluation by epoch, and of the test at the end."""
+    """Loss or accuracy by epoch in training and evaluation, and of the test at the end."""
     factor = 100 if name == "accuracy" else 1
     two = f"test_{name}_precise" in result  # a network without normalization has one evaluation
     style = dict(color=COLOURS[0], marker=marker(epochs))
@@ -218,10 +218,10 @@ def _evaluations(axis, name, epochs, result):
     end = factor * result[f"test_{name}"]
     label = "test at the end" + ", moving statistics" * two
     style = dict(color=COLOURS[2], marker="*", markersize=12, linestyle="", zorder=3)
-    style["markerfacecolor"] = "none"  # what the curve ends at shows through
+    style["markerfacecolor"] = "none"  # lets the end of the curve show through
     axis.plot([result["epochs"]], [end], label=label, clip_on=False, **style)
     over(axis, "epoch")
-    # Above: inside, there is no place that no curve comes to.
+    # Above the axes: inside them, curves may come anywhere.
     above = dict(loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2, frameon=False)
     axis.legend(ncols=2, fontsize=8, columnspacing=1.2, **above)
 
@@ -235,7 +235,7 @@ def _decaying(axis, layers):
 
 
 def _ratios(axis, layers, names, threshold):
-    """r by layer over updates: a colour a stage, a line style and width a layer of it."""
+    """r by layer over updates: a colour per stage, a line style per layer in it."""
     stages = {}
     for name in names:
         stages.setdefault(name.split("_")[0], []).append(name)
@@ -251,7 +251,7 @@ def _ratios(axis, layers, names, threshold):
         axis.axhline(threshold, color="black", linewidth=2, label=label)
     axis.set(ylabel="r = C(beta) / C(gamma) of training", yscale="log")
     positive = layers["r"][(layers["r"] > 0) & np.isfinite(layers["r"])]
-    if len(positive):  # a beta starts at 0: the way from there would take most of the picture
+    if len(positive):  # a beta starts at 0: the rise from there would fill most of the picture
         axis.set_ylim(bottom=max(positive.min(), positive.median() / 20) / 1.5)
     axis.set_title("ratio r of each normalization layer: a colour a stage", fontsize=11)
     over(axis, "update")

@@ -1,7 +1,7 @@
 """layers.csv and TensorBoard: the decisions of every k-th update.
 
-C, r and the decision by layer, the learning rate and the trust ratios: the optimizer keeps all of
-it as state on the device, and one fetch every k updates brings it here.
+These are C, r and the decision by layer, the learning rate and the trust ratios. The optimizer
+keeps them as state on the device, and one fetch every k updates brings them to the host.
 """
 
 from tf_bdecay.callbacks import decisions
@@ -20,13 +20,13 @@ class UpdateSummaries(CountsUpdates):
 
     Args:
         workdir: the run's `Workdir`, opened.
-        schedule: the learning rate by updates done.
+        schedule: the learning rate as a function of updates done.
         every: k, in updates.
-        updates_per_epoch: to number the updates.
+        updates_per_epoch: of the run, to number the updates.
         start: the `Position` from which the run resumes.
         pages: dict of title to text, shown on TensorBoard's text page.
-        shown: from `shown_names`; None for Keras' own names.
-        say: called with a sentence for each event file that is damaged.
+        shown: names from `shown_names`; None for Keras' own names.
+        say: called with a sentence for each damaged event file.
         noise: the `GradientNoiseScale` whose numbers are written, too; None for none.
     """
 
@@ -61,10 +61,10 @@ class UpdateSummaries(CountsUpdates):
         self._events.charts(self._charts())
 
     def lost(self, model):
-        """What of the table is missing, as `Table.lost` says it, of a compiled model."""
+        """What is missing from the table, as `Table.lost` says it, for a compiled model."""
         layers, steps = len(unwrapped(model.optimizer).roles.pairs), model.steps_per_execution
         last = self.after // self.every
-        # An execution may step over a multiple: then its last update has the rows.
+        # An execution may step over a multiple of k: then its last update has the rows.
         ends = (-(-n * self.every // steps) * steps for n in range(1, last + 1))
         written = sorted({end for end in ends if end <= self.after})
         return self._table.lost(written, layers)
@@ -84,7 +84,7 @@ class UpdateSummaries(CountsUpdates):
         self._events.scalars(update, values, describe_tag)
 
     def flush(self):
-        """Brings everything written so far to the disk."""
+        """Writes everything so far to disk."""
         self._table.flush()
         self._events.flush()
 
@@ -100,7 +100,7 @@ class UpdateSummaries(CountsUpdates):
         self._events.scalars(update, values, describe_tag)
 
     def _charts(self):
-        """What belongs together, by category, chart and the tags' regular expressions."""
+        """What to show together: dict of category to chart to regular expressions of tags."""
         loss, accuracy = (
             [
                 f"^{EPOCH_TAG}{shown}$"

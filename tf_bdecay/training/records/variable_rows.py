@@ -1,4 +1,4 @@
-"""variables.csv: how the norm and the sharpness of every variable go over training."""
+"""variables.csv: the norm and the sharpness of every variable over training."""
 
 import keras
 import numpy as np
@@ -20,8 +20,8 @@ class VariableRows(CountsUpdates):
         norm = ||theta_l||_2 at the epoch's end      C_m = mean over its updates of ||g theta||_1
 
     (eq. 4 with the reduced gradient of each update's batch; Figures 2 and 3 of the paper). It costs
-    one fetch of V numbers an update, and waits for the update; of several updates in one execution
-    it sees the last. An update that is skipped counts with the decision before it.
+    one fetch of V numbers per update, for which the host waits. With several updates in one
+    execution it sees only the last. A skipped update counts with the value of the one before it.
 
     Args:
         workdir: the run's `Workdir`, opened.
@@ -36,7 +36,7 @@ class VariableRows(CountsUpdates):
         self._ended = range(updates_per_epoch, ended + 1, updates_per_epoch)
 
     def lost(self, model):
-        """What of the file is missing, as `Table.lost` says it, of a compiled model."""
+        """What is missing from the file, as `Table.lost` says it, for a compiled model."""
         return self.table.lost(self._ended, len(unwrapped(model.optimizer).roles))
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -65,16 +65,16 @@ class VariableRows(CountsUpdates):
             )
 
     def get_state(self):
-        """The sums of an epoch that is cut off in the middle."""
+        """The sums of an interrupted epoch."""
         return {_COUNT: self._count, **{_SUM.format(i): s for i, s in enumerate(self._sums)}}
 
     def set_state(self, state):
-        """Goes on from what `get_state` gave, in an epoch that has begun."""
+        """Resumes from what `get_state` returned, in an epoch that has begun."""
         self._sums = np.array([state.get(_SUM.format(i), 0.0) for i in range(len(self._sums))])
         self._count = state.get(_COUNT, 0)
 
     def flush(self):
-        """Brings the rows so far to the disk."""
+        """Writes the rows so far to disk."""
         self.table.flush()
 
 
