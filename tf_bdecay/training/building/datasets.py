@@ -12,11 +12,11 @@ _OF_BATCHES = (
 
 
 def load(flat, data_dir=None, download=False):
-    """The `ImageSet`, or `PictureSet`, of a config.
+    """The `ImageSet` or `PictureSet` of a config.
 
     Args:
         flat: dict of dotted path to value, of a config that passed `checks.check`, or of a run.
-        data_dir: where prepared data sets are; None for the library's own place.
+        data_dir: the folder of prepared data sets; None for the library's default.
         download: whether a missing data set may be downloaded.
 
     Raises:
@@ -40,10 +40,10 @@ def pictures(flat, data_dir=None, download=False):
 
     Args:
         flat: dict of dotted path to value, of a config that passed `checks.check`.
-        data_dir, download: must be left out: they are of known sets.
+        data_dir, download: must be left unset: they are for known sets.
 
     Raises:
-        BadInput: no source, one that cannot be used, or of one class.
+        BadInput: no source, one that cannot be used, or one with a single class.
     """
     start = "data."
     said = {p.removeprefix(start): value for p, value in flat.items() if p.startswith(start)}

@@ -1,4 +1,4 @@
-"""What is trained: config -> data, model, optimizer, strategy; nothing runs yet."""
+"""An experiment: config -> data, model, optimizer, strategy; nothing runs yet."""
 
 import dataclasses
 
@@ -16,13 +16,13 @@ from tf_bdecay.training.step.trainer import Trainer
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """Everything that is trained, made and checked, before a first update.
+    """Everything to train with, created and checked, before the first update.
 
     Attributes:
         config: the resolved ConfigDict.
         images: the `ImageSet`, or `PictureSet`.
         size: the `RunSize`.
-        schedule: the learning rate by updates done.
+        schedule: the learning rate as a function of updates done.
         strategy: a `tf.distribute.Strategy` or None.
         model: the plain functional model.
         trainer: the compiled `Trainer` of the same layers, its optimizer built.
@@ -38,14 +38,14 @@ class Experiment:
 
 
 def build(config, strategy=None, data_dir=None, download=False, images=None):
-    """Makes data, model and optimizer of a checked config.
+    """Creates data, model and optimizer from a checked config.
 
     Args:
         config: a ConfigDict that passed `checks.check`.
         strategy: from `strategies.make`.
-        data_dir: where prepared data sets are; None for the library's own place.
+        data_dir: the folder of prepared data sets; None for the library's default.
         download: whether a missing data set may be downloaded.
-        images: from `datasets.load`, where they are loaded already.
+        images: from `datasets.load`, if they are loaded already.
 
     Returns:
         An `Experiment`.
@@ -74,7 +74,7 @@ def build(config, strategy=None, data_dir=None, download=False, images=None):
             sharpness_aware=parts.make_sharpness_aware(config),
         )
         trainer.optimizer.build(trainer)
-        # A checkpoint's metrics are assigned before a step, where Keras would build them.
+        # A checkpoint's metrics are assigned before the first step, in which Keras builds them.
         x, y = np.zeros([1, *images.image_shape], "float32"), np.zeros([1], "int64")
         keras_private.build_metrics(trainer, x, y, np.zeros([1, images.num_classes], "float32"))
     return Experiment(config, images, size, schedule, strategy, model, trainer)

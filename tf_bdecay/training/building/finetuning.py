@@ -1,8 +1,8 @@
-"""Layers that are not trained: for training on from weights that are good already.
+"""Freezes layers, for further training from weights that are already good.
 
-A frozen layer's variables are no variables of the optimizer: they have no role, no moments, no
-decay. A frozen normalization layer normalizes by its moving statistics, which stay as they are, in
-training too: as Keras has it.
+A frozen layer's variables do not belong to the optimizer: they have no role, no moments and no
+decay. As in Keras, a frozen normalization layer normalizes by its moving statistics in training,
+too, and these do not change.
 """
 
 import math
@@ -15,12 +15,13 @@ from tf_bdecay.frameworks import keras_private
 
 
 def freeze(model, text):
-    """Freezes the layers that patterns match, before the model is compiled.
+    """Freezes the layers that match patterns, before the model is compiled.
 
     Args:
         model: a functional model; its layers change.
-        text: patterns with commas between them, each a regular expression for layers' whole names,
-            or how they begin up to a "_": "stage1" for stage1_block1_conv1 and all others of it.
+        text: patterns separated by commas. Each is a regular expression for a layer's whole name or
+            for its beginning up to a "_": "stage1" matches stage1_block1_conv1 and the rest of the
+            stage.
 
     Raises:
         BadInput: a pattern that is not a regular expression or matches no layer with weights, or
@@ -50,19 +51,19 @@ def freeze(model, text):
 
 
 def frozen(model):
-    """The layers with weights of a model that are frozen, in its order."""
+    """The frozen layers of a model that have weights, in the model's order."""
     own = keras_private.own_trainable_variables
     return [layer for layer in model.layers if own(layer) and not layer.trainable]
 
 
 def leaves_a_pair(model):
-    """Whether a normalization layer is left to train, with the gamma and beta that decide."""
+    """Whether a normalization layer still trains, with the gamma and beta that decide."""
     normal = (x for x in model.layers if isinstance(x, keras.layers.BatchNormalization))
     return any(layer.trainable for layer in normal)
 
 
 def words(model):
-    """What is frozen in a model, for a person; "" for nothing."""
+    """A description of what is frozen in a model; "" for nothing."""
     layers = frozen(model)
     if not layers:
         return ""

@@ -1,7 +1,7 @@
-"""First weights from a file: variables are matched by their paths and shapes.
+"""Initial weights from a file: variables are matched by their paths and shapes.
 
-Moving statistics are among them; the optimizer starts anew. Only the head, the last dense layer,
-may be of other classes.
+They include moving statistics; the optimizer starts anew. Only the head, the last dense layer, may
+have other classes.
 """
 
 import dataclasses
@@ -23,9 +23,9 @@ class Loaded:
 
     Attributes:
         source: the `Source`.
-        variables: how many.
-        head: the name of the layer that was left as it was made, or "".
-        words: why it was; where it was not, what is to be said of its classes, or "".
+        variables: number of variables assigned.
+        head: the name of the layer that kept its new weights, or "".
+        words: why it kept them; without such a layer, a remark on the classes, or "".
     """
 
     source: Source
@@ -45,15 +45,15 @@ def load(source, model, new_head=True, classes=None):
     Args:
         source: from `weights.find`.
         model: the built functional model.
-        new_head: whether its head stays as it was made where the classes are others.
-        classes: their names here, in order; None where only their number is known.
+        new_head: whether the model's head keeps its new weights if the classes differ.
+        classes: the class names here, in order; None if only their number is known.
 
     Returns:
         A `Loaded`.
 
     Raises:
-        BadInput: the file cannot be read, a variable does not fit, or the classes are others
-            without `new_head`. Nothing has changed then.
+        BadInput: the file cannot be read, a variable does not fit, or the classes differ without
+            `new_head`. Then nothing has changed.
     """
     differing, note = pictures.compared(pictures.classes_of(source.file), classes)
     require(
@@ -74,20 +74,20 @@ def load(source, model, new_head=True, classes=None):
 
 
 def network_of(source, image_shape, unknown=""):
-    """The network of a file of weights, with its weights.
+    """The network of a file of weights, with these weights.
 
     Args:
         source: from `weights.find`.
-        image_shape: [height, width, ...] of the images that it is to take, where the file is a
-            checkpoint: it fits any. Channels and classes are those of the weights.
-        unknown: as of `saved.load`.
+        image_shape: [height, width, ...] of the images that the network of a checkpoint is to take:
+            its weights fit any size, but determine channels and classes.
+        unknown: as in `saved.load`.
 
     Returns:
         A Keras model, not compiled.
 
     Raises:
-        BadInput: the file cannot be read, is of another network than its run's config says, or is
-            of images and the shape is not.
+        BadInput: the file cannot be read, its weights do not fit the config of its run, or they are
+            for images and the shape is not.
     """
     from tf_bdecay.training.building import parts, saved
 
@@ -117,7 +117,7 @@ def network_of(source, image_shape, unknown=""):
 
 
 def _by_path(model):
-    """Dict of path to variable: weights and moving statistics, without random numbers' state."""
+    """Dict of path to variable: weights and moving statistics, without seeds."""
     from tf_bdecay.roles.assignment import unique_labels
 
     weights = model.weights
@@ -125,7 +125,7 @@ def _by_path(model):
 
 
 def _other_head(arrays, ours, model, differing):
-    """The name of the last layer where it is of other classes, and how they differ."""
+    """The name of the last layer and how its classes differ; ("", "") if they do not."""
     head = model.layers[-1].name
     own = {path: v for path, v in ours.items() if path.startswith(f"{head}/")}
     fits = own.keys() <= arrays.keys() and all(
@@ -141,7 +141,7 @@ def _other_head(arrays, ours, model, differing):
 
 
 def _check(source, arrays, ours, kept):
-    """Raises `BadInput` unless all variables but those of `kept` are there and fit."""
+    """Raises `BadInput` unless all variables are there, finite and, except for `kept`, fit."""
     start = f"The weights of {source.file} do not fit this network: "
     lacking, more = ([p for p in a if p not in b] for a, b in ((ours, arrays), (arrays, ours)))
     said = [

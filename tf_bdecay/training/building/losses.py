@@ -35,5 +35,5 @@ class SmoothedCrossentropy(keras.losses.Loss):
         )
 
     def get_config(self):
-        """The arguments that make this loss again."""
+        """The arguments that recreate this loss."""
         return {**super().get_config(), "label_smoothing": self.label_smoothing}

@@ -1,10 +1,11 @@
-"""The metrics of every run, against labels that are classes, or shares of classes.
+"""The metrics of every run, for labels that are classes or shares of classes.
 
-Of a mixed picture the label is soft, and an accuracy is the share of it that the prediction has:
+A mixed picture has a soft label. Its accuracy is the share of the label that the predicted class
+has:
 
     sum_c y_c [c is predicted]
 
-as MixUp's authors count it. Of a label that is one class alone this is the usual accuracy.
+as MixUp's authors count it. For a label that is a single class, this is the usual accuracy.
 """
 
 from collections.abc import Callable
@@ -29,8 +30,8 @@ def accuracy(y_true, y_pred):
 
 
 def top5_accuracy(y_true, y_pred):
-    """The share of a label that the five most probable classes have; as `accuracy`."""
-    y_pred = keras.ops.cast(y_pred, "float32")  # TensorFlow's operation takes no other
+    """The share of a label that the five most probable classes have; otherwise as `accuracy`."""
+    y_pred = keras.ops.cast(y_pred, "float32")  # TensorFlow's operation takes no other dtype
     if not is_soft(y_true, y_pred):
         return keras.metrics.sparse_top_k_categorical_accuracy(y_true, y_pred, k=5)
     return _share(y_true, keras.ops.top_k(y_pred, 5)[1])
@@ -40,7 +41,7 @@ def crossentropy(y_true, y_pred):
     """Cross-entropy of logits, -sum_c y_c log p_c, in nats: the loss where labels are not smoothed.
 
     Args:
-        y_true, y_pred: as of `accuracy`.
+        y_true, y_pred: as in `accuracy`.
 
     Returns:
         float [n].
@@ -48,17 +49,17 @@ def crossentropy(y_true, y_pred):
     if is_soft(y_true, y_pred):
         return keras.losses.categorical_crossentropy(y_true, y_pred, from_logits=True)
     labels = keras.ops.reshape(y_true, keras.ops.shape(y_pred)[:-1])
-    labels = keras.ops.cast(labels, "int32")  # a metric makes numbers of its own kind of them
+    labels = keras.ops.cast(labels, "int32")  # a metric casts labels to its own dtype
     return keras.losses.sparse_categorical_crossentropy(labels, y_pred, from_logits=True)
 
 
 def is_soft(y_true, y_pred):
-    """Whether labels are shares of the classes of logits, not classes, by their shapes."""
+    """Whether labels are shares of the logits' classes rather than classes, by their shapes."""
     return len(y_true.shape) == len(y_pred.shape) and y_true.shape[-1] == y_pred.shape[-1] > 1
 
 
 def _share(labels, classes):
-    """What labels [n, classes] have of some classes [n, k], in sum: [n]."""
+    """The summed shares that labels [n, classes] give to some classes [n, k]: [n]."""
     return keras.ops.sum(keras.ops.take_along_axis(labels, classes, axis=-1), axis=-1)
 
 
@@ -66,9 +67,9 @@ class Metric(NamedTuple):
     """A metric of runs.
 
     Attributes:
-        of: labels and logits -> its values.
-        words: what TensorBoard calls it.
-        applies: number of classes and label smoothing -> whether a run has it.
+        of: function of labels and logits that returns its values.
+        words: its name in TensorBoard.
+        applies: function of number of classes and label smoothing: whether a run has it.
     """
 
     of: Callable
@@ -76,13 +77,13 @@ class Metric(NamedTuple):
     applies: Callable
 
 
-# By name, in the order in which tables have them.
+# By name, in the order of the tables.
 METRICS = {
     metric.of.__name__: metric
     for metric in (
         Metric(accuracy, "accuracy", lambda classes, smoothing: True),
         Metric(top5_accuracy, "top-5 accuracy", lambda classes, smoothing: classes > 5),
-        Metric(  # where the loss is another
+        Metric(  # where the loss is smoothed
             crossentropy,
             "cross-entropy, labels not smoothed,",
             lambda classes, smoothing: smoothing > 0,
@@ -98,7 +99,7 @@ def names_of(config, images):
 
 
 def make(config, images):
-    """The metrics of a run, new ones."""
+    """New instances of a run's metrics."""
     return [
         keras.metrics.MeanMetricWrapper(METRICS[name].of, name=name)
         for name in names_of(config, images)

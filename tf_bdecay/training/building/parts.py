@@ -1,4 +1,4 @@
-"""From a checked config to its parts: numbers, network, schedule, optimizer."""
+"""Builds the parts of a checked config: numbers, network, schedule, optimizer."""
 
 import contextlib
 import dataclasses
@@ -18,7 +18,7 @@ from tf_bdecay.training.building import datasets, finetuning
 from tf_bdecay.training.config.checks import CUT_NAMES, ghost_batch_size
 from tf_bdecay.training.config.dotted import flatten, nested
 
-_WIDE = 256  # from where on it is asked whether memory holds the weights
+_WIDE = 256  # the width from which to check whether memory holds the weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,10 +27,10 @@ class RunSize:
 
     Attributes:
         num_examples: training images.
-        updates_per_epoch: of which the last may be smaller where the remainder is kept.
+        updates_per_epoch: number of updates; the last is smaller if a remainder is kept.
         total_updates: T.
         peak: eta_peak.
-        split: "validation" or "test", on which epochs are evaluated.
+        split: the split on which epochs are evaluated, "validation" or "test".
     """
 
     num_examples: int
@@ -41,16 +41,16 @@ class RunSize:
 
 
 def check_strategy(config, strategy):
-    """Checks a config against where it is to run.
+    """Checks a config against the devices on which it is to run.
 
     Args:
         config: a ConfigDict that passed `checks.check`.
         strategy: from `strategies.make`.
 
     Raises:
-        BadInput: replicas do not divide what they share, or the strategy cannot do what was asked.
+        BadInput: replicas do not divide what they share, or the strategy cannot do what is asked.
     """
-    from tf_bdecay.distribution import strategies  # TensorFlow's, which the rest does not need
+    from tf_bdecay.distribution import strategies  # needs TensorFlow, unlike the rest
 
     _check_cut(config, strategies.replicas(strategy), config.batch_size)
     parts = config.batch_size // (config.micro_batch_size or config.batch_size)
@@ -81,7 +81,7 @@ def check_strategy(config, strategy):
 
 def _check_cut(config, replicas, batch, name=CUT_NAMES[0], otherwise=""):
     ghost, names = ghost_batch_size(flatten(config)), (name, *CUT_NAMES[1:])
-    shared = config.data.remainder != "keep"  # else the graph learns how large a batch is
+    shared = config.data.remainder != "keep"  # else only the running graph knows a batch's size
     check_cut(batch, replicas, config.micro_batch_size, ghost, names, otherwise, shared)
     datasets.strong_augmentation(config).check_parts(name, batch, replicas, otherwise)
 
@@ -107,7 +107,7 @@ def run_size(config, images, replicas=1):
         last = f"the last batch of an epoch of {count} images"
         _check_cut(config, replicas, count % batch, last, "config.data.remainder=drop")
     per_epoch = data.updates_per_epoch(count, batch, config.data.remainder)
-    # Keras would run more updates than an epoch has.
+    # Otherwise Keras would run more updates than an epoch has.
     steps = {"config.steps_per_execution": config.steps_per_execution}
     check_divides(steps, "the updates of an epoch", per_epoch)
     schedule = _schedule(config, count, per_epoch)
@@ -125,23 +125,23 @@ def make_model(config, num_classes, image_shape):
 
     Args:
         config: a ConfigDict.
-        num_classes: of the labels.
+        num_classes: number of classes.
         image_shape: (height, width, channels).
 
     Raises:
-        BadInput: a width whose weights no memory of this machine holds.
+        BadInput: a width whose weights do not fit into this machine's memory.
     """
     _check_width(config, num_classes, image_shape)
     return _model(config, num_classes, image_shape)
 
 
 def recorded_model(flat, num_classes, image_shape, file, right):
-    """The network of a config that a run recorded, which anybody may have changed since.
+    """The network of a config that a run recorded, and that anybody may have changed since.
 
     Args:
         flat: dict of dotted path to value.
         num_classes, image_shape: as in `make_model`.
-        file: where it was recorded, for the message.
+        file: the file with the record, for the message.
         right: what would be right, for the message.
 
     Raises:
@@ -158,10 +158,11 @@ def recorded_model(flat, num_classes, image_shape, file, right):
 
 
 def _check_width(config, num_classes, image_shape):
-    """Raises `BadInput` for a width that would end in the system killing the process.
+    """Raises `BadInput` for a width for whose memory the system would kill the process.
 
-    Channels are multiples of the width, so the parameters are a quadratic of it, which three small
-    networks tell. Weights, gradients and two moments take 16 bytes a parameter.
+    Channels are multiples of the width, so the number of parameters is a quadratic function of it,
+    which three small networks determine. Weights, gradients and two moments take 16 bytes per
+    parameter.
     """
     width, memory = config.model.width, _memory()
     if width < _WIDE or memory is None:
@@ -183,7 +184,7 @@ def _check_width(config, num_classes, image_shape):
 
 
 def _memory():
-    """Bytes of memory for the weights; None where that is a GPU's, which says so itself."""
+    """Bytes of memory for the weights; None if unknown, or on a GPU, whose own error suffices."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -203,11 +204,11 @@ def _model(config, num_classes, image_shape):
     name = arguments.pop("name")
     frozen = arguments.pop("frozen", None)
     if frozen is not None:
-        # Frozen parameters are not there: `trainable=False` would stop the statistics too.
+        # Frozen parameters are left out: `trainable=False` would stop the statistics too.
         arguments["center"] = frozen not in ("beta", "bn")
         arguments["scale"] = frozen not in ("gamma", "bn")
     model = models.build(name, num_classes=num_classes, input_shape=image_shape, **arguments)
-    layers = config.get("finetune", {}).get("frozen")  # earlier configs have it not
+    layers = config.get("finetune", {}).get("frozen")  # earlier configs lack it
     if layers:
         finetuning.freeze(model, layers)
         require(
@@ -247,7 +248,7 @@ def make_sharpness_aware(config):
 
 @contextlib.contextmanager
 def precision(config):
-    """The context in which layers are made, so that they compute as the config says."""
+    """A context in which layers are created with the config's precision."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(config.precision)
     try:
@@ -257,13 +258,13 @@ def precision(config):
 
 
 def statistics_batches(config, size):
-    """Training batches by which an evaluation re-estimates statistics: a tenth of an epoch's."""
+    """Number of batches from which to re-estimate statistics; by default a tenth of an epoch's."""
     asked = config.evaluation_statistics_batches or math.ceil(size.updates_per_epoch / 10)
     return min(asked, size.updates_per_epoch)
 
 
 def make_schedule(config, size):
-    """The learning rate of a config by updates done."""
+    """The learning rate of a config, as a function of updates done."""
     return _schedule(config, size.num_examples, size.updates_per_epoch)
 
 
@@ -272,7 +273,7 @@ def _schedule(config, num_examples, per_epoch):
     if rate.schedule == "cosine":
         warmup = rate.warmup_epochs * per_epoch
         return LinearWarmupCosine(rate.peak, per_epoch * config.epochs, warmup)
-    # A peak that is set is the reference at the run's own batch.
+    # A peak that is set applies to the run's own batch size.
     reference = (rate.base_peak, rate.base_batch) if rate.peak is None else (rate.peak, batch)
     shape = ("warmup", "power_warmup", "power_decay", "initial", "final")
     return for_batch(

@@ -1,4 +1,4 @@
-"""Networks in `.keras` files, with our classes known: read in one place."""
+"""Loads networks from `.keras` files, with our classes registered."""
 
 import os
 import re
@@ -12,19 +12,19 @@ _UNKNOWN = re.compile(r"Could not locate (?:class|function) '([^']+)'")
 
 
 def load(path, unknown=""):
-    """The network in a `.keras` file. Its optimizer is not asked for.
+    """The network in a `.keras` file, without its optimizer.
 
     Args:
         path: of the file.
-        unknown: what to do about a class that is known to nobody here, for a sentence on it.
+        unknown: what else to do about an unknown class: a phrase for the sentence on it.
 
     Returns:
         A Keras model, not compiled.
 
     Raises:
-        BadInput: no file that Keras reads, or one with such a class.
+        BadInput: a file that Keras cannot read, or one with an unknown class.
     """
-    require(  # Keras says of such a file that it is not there
+    require(  # Keras would say that such a file does not exist
         not os.path.isfile(path) or zipfile.is_zipfile(path),
         f"The model {path} cannot be loaded: it is empty, cut short or no file that Keras saved; "
         "put a complete one back.",
@@ -33,7 +33,7 @@ def load(path, unknown=""):
         __import__(f"tf_bdecay.{module}")  # registers classes that saved models have
     try:
         return keras.models.load_model(path, compile=False)
-    except Exception as error:  # Keras raises many kinds, over many lines
+    except Exception as error:  # Keras raises many kinds, with messages of many lines
         found = _UNKNOWN.search(_with_causes(error))
         if found:
             raise BadInput(
@@ -47,7 +47,7 @@ def load(path, unknown=""):
 
 
 def _with_causes(error):
-    """Text of an error and of what it came from."""
+    """The text of an error and of its causes."""
     texts = []
     while error is not None:
         texts.append(str(error))
