@@ -1,4 +1,4 @@
-"""Evaluations of the weights as they are: of a run's end, and of weights on the disk."""
+"""Evaluations of existing weights: those at a run's end, and those in a file."""
 
 from rich import box
 from rich.console import Console
@@ -15,13 +15,13 @@ _ENDS = {"": "moving", "_precise": "precise"}
 
 
 def measured(experiment, split, callbacks=(), end=""):
-    """Loss and metrics on a split, by the weights and statistics that the model has.
+    """Loss and metrics on a split, with the model's present weights and statistics.
 
     Args:
         experiment: the `Experiment`.
         split: "test" or "validation".
-        callbacks: of the evaluation.
-        end: of the names: "_precise".
+        callbacks: callbacks for the evaluation.
+        end: the end of the names, such as "_precise".
 
     Returns:
         Dict of "test_accuracy" and the like to a float.
@@ -34,11 +34,11 @@ def measured(experiment, split, callbacks=(), end=""):
 
 
 def both(experiment, split, precise):
-    """`measured` by moving statistics and by precise ones.
+    """`measured` with moving statistics, and with precise ones if there are any.
 
     Args:
-        experiment, split: as of `measured`.
-        precise: from `loop.precise_statistics`; None for moving ones alone.
+        experiment, split: as in `measured`.
+        precise: from `loop.precise_statistics`; None for moving statistics only.
     """
     found = measured(experiment, split)
     if precise:
@@ -47,13 +47,13 @@ def both(experiment, split, precise):
 
 
 def evaluate(experiment, source, folder=None, console=None):
-    """Evaluates weights on the disk on the test images, and on those set aside for validation.
+    """Evaluates weights from a file on the test images and, if set aside, the validation images.
 
     Args:
         experiment: the `Experiment`, whose weights change.
         source: a `weights.Source`.
-        folder: where `evaluation.json` goes; None for nowhere.
-        console: the `rich.console.Console` to talk to; stdout by default.
+        folder: where to write `evaluation.json`; None to write nothing.
+        console: the `rich.console.Console` to print to; stdout by default.
 
     Returns:
         Dict of "test_accuracy", "test_accuracy_precise" and the like to a float.
@@ -83,7 +83,7 @@ def evaluate(experiment, source, folder=None, console=None):
 
 
 def _table(found, splits, experiment):
-    """The values as a table: a row a split and kind of statistics."""
+    """The values as a table, with a row per split and kind of statistics."""
     smoothing = experiment.config.label_smoothing
     loss = f"loss, targets smoothed by {smoothing:g}" if smoothing else "cross-entropy"
     columns = {

@@ -1,4 +1,4 @@
-"""A trained network for serving: a SavedModel from pixels to probabilities."""
+"""Exports a trained network for serving: a SavedModel from pixels to probabilities."""
 
 import os
 import pathlib
@@ -13,29 +13,29 @@ from tf_bdecay.storage import paths
 from tf_bdecay.training.building import saved
 from tf_bdecay.training.run_folder import pictures
 
-TRIED = 32  # pictures on which the exported network is compared
+TRIED = 32  # pictures on which the exported network is compared with the original
 TOLERANCE, HALF_TOLERANCE = 1e-5, 2e-2  # of probabilities, in single and half precision
 
 
 def export(file, images, path):
-    """Writes a saved network as a SavedModel with its preprocessing inside, and checks it.
+    """Writes a saved network as a SavedModel that includes its preprocessing, and checks it.
 
-    The one endpoint, `serve`, takes uint8 images [n, height, width, channels], of any n, and gives
-    float32 probabilities [n, classes]: standardised as in training, moving statistics, softmax.
-    Where the classes have names, `assets.extra/classes.txt` has them, a line each: those that the
-    run of the file was trained on, or else the data set's.
+    The only endpoint, `serve`, takes uint8 images [n, height, width, channels], for any n, and
+    returns float32 probabilities [n, classes]. It standardises the images as in training, uses
+    moving statistics and ends in a softmax. If the classes have names, `assets.extra/classes.txt`
+    lists them, one per line: those that the file's run was trained on, or else the data set's.
 
     Args:
         file: path of the `.keras` file.
-        images: its data set: mean, deviation, names of classes, test pictures to try.
-        path: of the folder to write, new or empty; it appears once all is right.
+        images: its data set: mean, deviation, class names, and test pictures to try.
+        path: the folder to write, new or empty; it appears once everything is right.
 
     Returns:
-        The largest difference of a probability between what was loaded again and the network.
+        The largest difference of a probability between the reloaded model and the network.
 
     Raises:
-        BadInput: the folder is not free.
-        RuntimeError: the exported network gives something else.
+        BadInput: the folder is neither new nor empty.
+        RuntimeError: the exported network computes something else.
     """
     paths.check_new_folder("--export", path)
     import tensorflow as tf
@@ -50,7 +50,7 @@ def export(file, images, path):
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.part")
-    shutil.rmtree(aside, ignore_errors=True)  # what a kill left
+    shutil.rmtree(aside, ignore_errors=True)  # left by a killed process
     try:
         archive = keras.export.ExportArchive()
         archive.track(model)
@@ -85,6 +85,6 @@ def _pixels(images):
 def _difference(folder, probabilities, pixels):
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(folder))  # which its functions do not keep alive
+    loaded = tf.saved_model.load(str(folder))  # kept in a variable: its functions need it alive
     found = np.asarray(loaded.serve(tf.constant(pixels)))
     return float(np.abs(found - np.asarray(probabilities(pixels))).max())

@@ -1,4 +1,4 @@
-"""A run: an experiment's way from its newest checkpoint through `fit` to its result."""
+"""A run: takes an experiment from its newest checkpoint through `fit` to its result."""
 
 import contextlib
 
@@ -30,14 +30,14 @@ _REMOVE = "put a complete one back, or remove it to finish without it"
 
 
 def train(experiment, workdir, console=None, deterministic=False, source=None):
-    """Fits, from the newest checkpoint on where there is one, and reports.
+    """Trains, from the newest checkpoint if there is one, and reports.
 
     Args:
         experiment: from `build`.
         workdir: its `Workdir`.
-        console: the `rich.console.Console` to talk to; stdout by default.
+        console: the `rich.console.Console` to print to; stdout by default.
         deterministic: whether TensorFlow's op determinism is on, for the record.
-        source: a `weights.Source` of the weights that a run starts from; None for new ones.
+        source: a `weights.Source` of the initial weights; None for new ones.
 
     Returns:
         The result, as written to result.json.
@@ -45,7 +45,7 @@ def train(experiment, workdir, console=None, deterministic=False, source=None):
     Raises:
         BadInput: a checkpoint that cannot be used, or weights that do not fit.
         Diverged: too many updates in a row were not finite.
-        Stopped: a signal came; there is a checkpoint of the update then done.
+        Stopped: a signal came; a checkpoint of the last update was saved.
         OSError: a file could not be written.
     """
     run = _Run(experiment, workdir, console)
@@ -59,19 +59,19 @@ def train(experiment, workdir, console=None, deterministic=False, source=None):
 
 
 def wait_for_leader(strategy):
-    """Waits, of many workers, until the leader has written: one that ends would stop it."""
+    """Waits until the leader of many workers has written: a worker that ends earlier stops it."""
     if is_multi_worker(strategy):
         sharding.from_leader(strategy, b"written")
 
 
 class _Run:
-    """An experiment in its workdir; of many workers the leader alone writes and talks.
+    """An experiment in its workdir; with many workers, only the leader writes and prints.
 
     Attributes:
         leads: whether this process is the leader.
-        start: the `Position` from which it goes on.
-        precise, averages, noise: callbacks that the result asks again, a `PreciseStatistics`, an
-            `AveragedWeights` and a `GradientNoiseScale`; None for what there is not.
+        start: the `Position` from which the run resumes.
+        precise, averages, noise: callbacks that the result uses again: a `PreciseStatistics`, an
+            `AveragedWeights` and a `GradientNoiseScale`; None for those that the run lacks.
     """
 
     def __init__(self, experiment, workdir, console):
@@ -90,7 +90,7 @@ class _Run:
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def restore(self, source):
-        """Assigns the newest checkpoint, or the weights to start from."""
+        """Assigns the newest checkpoint or, without one, the weights to start from."""
         workdir, model = self.workdir, self.experiment.model
         size, epochs = self.experiment.size, self.config.epochs
         self.start = resume.restore(
@@ -109,7 +109,7 @@ class _Run:
             self.say(f"Warning: {without}.")
 
     def record(self, deterministic, source):
-        """Opens the folder: what this start is, and that what must not change has not."""
+        """Checks that nothing changed that must not, and records this start in the folder."""
         if not self.leads:
             return
         workdir, images, start = self.workdir, self.experiment.images, self.start
@@ -134,7 +134,7 @@ class _Run:
             self.say(f"The first pictures, as the network sees them: {drawn}")
 
     def fit(self):
-        """Trains all that is not done yet; a signal stops it once a checkpoint is written."""
+        """Trains the rest of the run; a signal stops it once a checkpoint is written."""
         with signals.deferred() as request:
             if is_multi_worker(self.experiment.strategy):
                 request = self.trainer.agreement = sharding.Agreement(request)
@@ -153,7 +153,7 @@ class _Run:
             request.check()
 
     def result(self):
-        """What was measured, and the mechanism behind it; saves the averaged model."""
+        """The final evaluations and the mechanism behind them; saves the averaged model."""
         config, optimizer = self.config, unwrapped(self.trainer.optimizer)
         with data.named_failures(self.experiment.images):
             result = {
@@ -170,7 +170,7 @@ class _Run:
         return {**result, "warnings": warnings}
 
     def finish(self, result):
-        """Writes model, pictures and result, and prints it."""
+        """Writes model, pictures and result, and prints the result."""
         if self.leads:
             self._write(result)
         wait_for_leader(self.experiment.strategy)
@@ -179,8 +179,8 @@ class _Run:
     def _callbacks(self, request):
         """The callbacks, in the order in which they must act: the checkpoint comes last.
 
-        A worker that does not lead writes nothing, but takes part in what needs all workers, at the
-        same updates.
+        A worker that is not the leader writes nothing, but takes part, at the same updates, in what
+        needs all workers.
         """
         config, log, start = self.config, self.config.log, self.start
         per_epoch = self.experiment.size.updates_per_epoch
@@ -209,7 +209,7 @@ class _Run:
         return [*callbacks, last]
 
     def _probe(self):
-        """What measures for a policy that decides by a fixed batch; None for others."""
+        """The callback that measures for a policy which decides by a fixed batch, or None."""
         if unwrapped(self.trainer.optimizer).weight_decay.source != "probe":
             return None
         decay = self.config.decay
@@ -217,7 +217,7 @@ class _Run:
         return ProbeDecision(next(iter(batches)), decay.probe_every)
 
     def _writers(self, precise):
-        """What writes tables and TensorBoard, and the line on the terminal.
+        """The callbacks that write tables, TensorBoard and the line on the terminal.
 
         Args:
             precise: whether the epochs are evaluated with precise statistics.
@@ -250,7 +250,7 @@ class _Run:
         ]
 
     def _averaged(self):
-        """The test of the averaged weights, whose model the leader saves."""
+        """Tests the averaged weights; the leader saves a model with them."""
         if self.averages is None:
             return {}
         self.averages.set_model(self.trainer)
@@ -260,7 +260,7 @@ class _Run:
             return evaluation.measured(self.experiment, "test", end="_average")
 
     def _write(self, result):
-        """The result last, as it says that the run is finished."""
+        """Writes the files of a finished run; the result last, because it marks it as finished."""
         folder = self.workdir.path
         self.experiment.model.save(folder / "model.keras")
         predictions.draw(self.experiment, folder, report.run_name(result))
@@ -275,7 +275,7 @@ class _Run:
 
 
 def _close(callbacks, say=None):
-    """Flushes and closes what has files; with `say`, an error is printed and hides no other."""
+    """Flushes and closes callbacks; with `say`, an error is printed, so that it hides no other."""
     for callback in callbacks:
         for name in ("flush", "close"):
             try:
