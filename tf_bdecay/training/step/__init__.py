@@ -1,1 +1,1 @@
-"""A batch's way: from examples to one update, whatever a run is."""
+"""One update from one batch of examples, for any run."""

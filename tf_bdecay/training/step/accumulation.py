@@ -1,4 +1,4 @@
-"""One update from many micro-batches: that of the global batch, in a fraction of its memory."""
+"""One update from many micro-batches: the global batch's update in a fraction of its memory."""
 
 from typing import Any, NamedTuple
 
@@ -18,15 +18,15 @@ from tf_bdecay.training.step.loss_shares import loss_shares
 
 
 class Pass(NamedTuple):
-    """What one pass over a replica's batch gives, before anything is assigned.
+    """The results of one pass over a replica's batch, before anything is assigned.
 
     Attributes:
         loss: scalar.
         outputs: structure of tensors, with their masks.
-        gradients: list by trainable variable, None for one without.
+        gradients: list by trainable variable; None for a variable without one.
         state: pairs of a Keras variable and the value that layers and losses would assign to it.
-        square: mean over micro-batches of the squared norm of their gradients, scaled as these are;
-            None where it was not asked for.
+        square: mean over micro-batches of the squared norms of their gradients, which are scaled
+            like `gradients`; None if not requested.
     """
 
     loss: Any
@@ -37,10 +37,10 @@ class Pass(NamedTuple):
 
 
 class _Carried(NamedTuple):
-    """What the loop of `accumulated` hands from one micro-batch to the next.
+    """What the loop of `accumulated` passes from one micro-batch to the next.
 
     Attributes:
-        loss, gradients, square: sums so far; the square is 0 where none was asked for.
+        loss, gradients, square: sums so far; the square is 0 if not requested.
         averaged: list of the sums so far of state that is averaged.
         kept, chained: lists of the last micro-batch's values of other state.
         outputs: structure of `tf.TensorArray`s.
@@ -56,9 +56,9 @@ class _Carried(NamedTuple):
 
 
 def check(model, micro_batch_size):
-    """Raises `BadInput` where micro-batches of this size are known to change a model's update.
+    """Raises `BadInput` if micro-batches of this size are known to change a model's update.
 
-    A normalization layer that is frozen works in inference mode, where it needs no batch.
+    A frozen normalization layer runs in inference mode, in which it needs no batch.
     """
     if micro_batch_size is None:
         return
@@ -88,7 +88,7 @@ def check(model, micro_batch_size):
 
 
 def one_pass(trainer, data, steps=None):
-    """The `Pass` over a replica's batch as the trainer was compiled; arguments as of `accumulated`.
+    """The `Pass` over a replica's batch as the trainer was compiled; arguments as in `accumulated`.
 
     It assigns nothing.
     """
@@ -99,7 +99,7 @@ def one_pass(trainer, data, steps=None):
 
 
 def at_once(trainer, data, steps=None):
-    """The `Pass` over a whole batch; arguments as of `accumulated`."""
+    """The `Pass` over a whole batch; arguments as in `accumulated`."""
     keras_private.build_loss(trainer, *data[1:])
     state = [*model_state(trainer), *trainer.metrics_variables]
     with Assignments(trainer.trainable_variables, state, ()) as scope:
@@ -108,40 +108,39 @@ def at_once(trainer, data, steps=None):
 
 
 def accumulated(trainer, data, size, steps=None, squares=False):
-    """The `Pass` over a replica's batch, computed a micro-batch at a time.
+    """The `Pass` over a replica's batch, computed one micro-batch at a time.
 
         L = 1/K sum_k L_k,   dL/dtheta = 1/K sum_k dL_k/dtheta      (K micro-batches of equal size)
 
-    where a loss that does not divide by the number of its values, such as a sum or a mean over
-    what a mask keeps, goes into L_k with its share (see `loss_shares`).
+    A loss that does not divide by the number of its values, such as a sum or a mean over what a
+    mask keeps, enters L_k multiplied by its share (see `loss_shares`).
 
     The loop holds the activations of one micro-batch. Gradients are summed in float32 (float64 for
-    such variables). The order of examples is the batch's own, so ghost batches are too.
+    float64 variables). Examples keep the order of the batch, so ghost batches are the same, too.
 
-    State that layers assign in a forward pass begins every micro-batch with its old value, and the
-    mean over micro-batches is its new one: a momentum step, with b_k the statistics of
-    micro-batch k,
+    State that layers assign in a forward pass begins every micro-batch with its old value, and its
+    new value is the mean over micro-batches. For a momentum step, with b_k the statistics of
+    micro-batch k, that is one step with the mean over the batch:
 
         1/K sum_k (m old + (1 - m) b_k) = m old + (1 - m) 1/K sum_k b_k
 
-    is one step from the mean over the batch, and a counter counts one call. Integers are those of
-    the last micro-batch. The seeds of random numbers, and metrics, are handed from one micro-batch
-    to the next.
+    A counter counts one call. Integers are those of the last micro-batch. The seeds of random
+    numbers, and metrics, pass from one micro-batch to the next.
 
     Args:
         trainer: the compiled `Trainer`.
         data: (x, y, sample_weight), structures of tensors of one length, or None.
-        size: int, examples of a micro-batch, which divides that length.
-        steps: list of tensors by trainable variable, None for none, at which steps from theta loss
-            and gradients are taken; None for at theta.
-        squares: whether to look at the norm of every micro-batch's gradient, too.
+        size: int, examples per micro-batch, which divides that length.
+        steps: list of tensors by trainable variable, None for a variable without one: loss and
+            gradients are taken at theta plus these steps. None to take them at theta.
+        squares: whether to compute the squared norms of the micro-batches' gradients, too.
 
     Raises:
-        BadInput: the size does not divide the batch, or a forward pass assigns what is not state
-            of the model, or micro-batches count differently and `squares` asks for their norms; at
-            run time `tf.errors.InvalidArgumentError`, where only the graph knows the batch.
+        BadInput: the size does not divide the batch; a forward pass assigns a variable that is not
+            state of the model; or `squares` is set and micro-batches do not count alike. If only
+            the running graph knows the batch, `tf.errors.InvalidArgumentError` at run time.
     """
-    keras_private.build_loss(trainer, *data[1:])  # no variable can be made in the loop
+    keras_private.build_loss(trainer, *data[1:])  # no variable can be created in the loop
     variables = trainer.trainable_variables
     averaged, kept, chained = _kinds_of_state(trainer)
     whole, data = data, in_micro_batches(data, size)
@@ -150,7 +149,7 @@ def accumulated(trainer, data, size, steps=None, squares=False):
     shares, masks = loss_shares(trainer, whole, size, count)
     if squares:
         noise_meter.check_shares(shares)
-    assigned, absent = set(), set()  # known once the body was traced
+    assigned, absent = set(), set()  # known once the body has been traced
     start = _Carried(
         loss=tf.constant(0.0, _wide(keras.config.floatx())),
         gradients=[tf.zeros(v.shape, _wide(v.dtype)) for v in variables],
@@ -223,7 +222,7 @@ def model_state(model):
 
 
 def _kinds_of_state(trainer):
-    """State that is averaged over micro-batches, is the last one's, or is handed on."""
+    """The state to average over micro-batches, to take from the last one, and to pass on."""
     state = model_state(trainer)
     seeds = [v for v in state if keras_private.is_seed(v)]
     rest = [v for v in state if not keras_private.is_seed(v)]
@@ -237,7 +236,7 @@ def _plus(total, value):
 
 
 def _in_one(array):
-    """The outputs of all micro-batches; `concat` of an array would lose a length that is known."""
+    """The outputs of all micro-batches, joined; `concat` of an array would lose a known length."""
     parts = array.stack()
     count, size, *rest = parts.shape
     length = -1 if count is None else count * size

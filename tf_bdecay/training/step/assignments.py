@@ -1,4 +1,4 @@
-"""What a forward pass would assign, kept apart: a pass over part of a batch changes nothing."""
+"""Holds back what a forward pass would assign: a pass over part of a batch changes nothing."""
 
 import contextlib
 
@@ -9,12 +9,12 @@ from tf_bdecay.errors import require
 
 
 class Assignments(keras.StatelessScope):
-    """A scope in which no variable is assigned; the new values are kept for whoever asks.
+    """A scope in which no variable is assigned; it keeps the new values for whoever asks.
 
     Args:
-        trained: variables that keep their own values.
-        own: variables that begin with their own values.
-        chained: pairs of a variable and the value that it begins with.
+        trained: variables that begin with their own values and may not be assigned.
+        own: variables that begin with their own values and may be assigned.
+        chained: pairs of a variable that may be assigned and the value that it begins with.
 
     Attributes:
         assigned: ids of the variables that got new values.
@@ -24,7 +24,7 @@ class Assignments(keras.StatelessScope):
         super().__init__(chained, collect_losses=True)
         self.assigned = set()
         self._allowed = {*self.state_mapping, *(id(v) for v in own)}
-        # Regularizers take what the scope has: the variable itself, which the tape follows.
+        # Regularizers read the scope, so it holds the variable itself, which the tape follows.
         self._trained = list(trained)
         self.state_mapping.update({id(v): v.value for v in trained})
 
@@ -35,10 +35,11 @@ class Assignments(keras.StatelessScope):
 
     @contextlib.contextmanager
     def moved(self, steps):
-        """Inside, layers have theta + step in place of theta; a tape takes gradients by theta.
+        """Inside, layers read theta + step; a tape still differentiates with respect to theta.
 
         Args:
-            steps: list of tensors by trained variable, None for none; None for at theta.
+            steps: list of tensors by trained variable, None for a variable without a step; None for
+                no steps.
         """
         before = {id(v): self.state_mapping[id(v)] for v in self._trained}
         for variable, step in zip(self._trained, steps or [None] * len(before), strict=True):

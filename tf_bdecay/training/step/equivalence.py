@@ -1,9 +1,9 @@
-"""Whether micro-batches give a model the update of its whole batch: found out on its own data.
+"""Finds out on a model's own data whether micro-batches give it the update of its whole batch.
 
-What is made of Keras' own layers and losses by example is known to. Anything else is run once, a
-few examples at once against the same examples in two parts: loss, gradients and what layers keep
-must be equal. A tolerance of 1e-3 is far above what rounding does in float32, and far below what a
-batch does that is looked at in parts.
+Models of Keras' own layers and losses that work example by example are known to pass. Anything else
+is run once on a few examples, at once and in two parts: outputs, loss, gradients and what layers
+keep must be equal. A tolerance of 1e-3 is far above rounding in float32, and far below the
+difference where the batch as a whole matters.
 """
 
 import contextlib
@@ -23,16 +23,16 @@ from tf_bdecay.layers import GhostBatchNormalization
 from tf_bdecay.training.step import accumulation
 from tf_bdecay.training.step.loss_shares import is_ours
 
-TOLERANCE = {"float64": 1e-8, "float32": 1e-3}  # else 0.05: of the shares of the numbers' norms
+TOLERANCE = {"float64": 1e-8, "float32": 1e-3}  # else 0.05; relative to the norms
 ELEMENTWISE = ("Absolute", "Add", "Cast", "Divide", "Equal", "LogicalAnd", "LogicalOr", "Maximum")
 ELEMENTWISE += ("Minimum", "Multiply", "Negative", "NotEqual", "Power", "Relu", "Sigmoid", "Silu")
 ELEMENTWISE += ("Sqrt", "Square", "Subtract", "Tanh", "TrueDivide")
 OF_THE_BATCH = ("Circle", "Dice", "Tversky", "circle", "dice", "tversky")
-NOISES = ("rate", "stddev", "dropout", "recurrent_dropout")  # of Keras' layers
+NOISES = ("rate", "stddev", "dropout", "recurrent_dropout")  # attributes of Keras' layers
 
 
 def unknown_parts(trainer):
-    """Names of the layers, operations and losses of which that is not known."""
+    """Names of the layers, operations and losses that are not known to work by example."""
     parts = [
         f"the layer {layer.name!r} ({type(layer).__name__})"
         for layer in keras_private.layers_of(trainer, include_self=False)
@@ -58,7 +58,7 @@ def checked_first(trainer, function):
 
     Args:
         trainer: the compiled `Trainer`.
-        function: Keras' train function, of an iterator.
+        function: Keras' train function, which takes an iterator.
     """
     if trainer.micro_batch_size is None or not unknown_parts(trainer):
         return function
@@ -80,9 +80,9 @@ def checked_first(trainer, function):
 
 
 def check(trainer, data):
-    """Compares a pass over some examples at once with the same examples in two parts.
+    """Compares a pass over some examples at once with a pass over the same examples in two parts.
 
-    Nothing is changed: no weight, no state, no metric.
+    No weight, no state and no metric changes.
 
     Args:
         trainer: the compiled `Trainer`.
@@ -92,7 +92,7 @@ def check(trainer, data):
         Whether the batch was large enough to be cut, and its gradients finite.
 
     Raises:
-        BadInput: they differ, or the trainer has no micro_batch_size.
+        BadInput: the two differ, or the trainer has no micro_batch_size.
     """
     require(
         trainer.micro_batch_size is not None,
@@ -137,11 +137,11 @@ def check(trainer, data):
 
 
 def _passes(trainer, data, size):
-    """The `Pass` over a batch at once, and in parts, as NumPy arrays."""
+    """The `Pass` over a batch at once, and the one in parts, as NumPy arrays."""
 
     @tf.function(autograph=False)
     def run():
-        # What is None, or a variable, cannot leave a graph.
+        # Variables cannot leave a graph, so they go into a list beside it.
         found = accumulation.at_once(trainer, data), accumulation.accumulated(trainer, data, size)
         for one in found:
             variables[:] = [*variables, [v for v, _ in one.state]]
@@ -162,7 +162,7 @@ def _passes(trainer, data, size):
 
 
 def _part(trainer, examples):
-    """How many examples a part has: half a micro-batch, or a whole one where that is the least."""
+    """Examples per part: half a micro-batch, but whole ghost batches; 0 if there are too few."""
     ghosts = [
         layer.ghost_batch_size
         for layer in keras_private.layers_of(trainer)
@@ -181,7 +181,7 @@ def _without_noise(trainer):
         (layer, name, getattr(layer, name))
         for layer in layers
         for name in NOISES
-        # A recurrent layer's `dropout` is its cell's, which is among the layers too.
+        # A recurrent layer's `dropout` belongs to its cell, which is among the layers too.
         if not isinstance(getattr(type(layer), name, None), property)
         and isinstance(getattr(layer, name, None), float)
     ]
@@ -199,7 +199,7 @@ def _draws(state):
 
 
 def _states(trainer, whole, cut):
-    """How much the changes of what layers keep differ, by path."""
+    """The relative difference between the two passes' changes of what layers keep, by path."""
     metrics = {id(v) for v in trainer.metrics_variables}
     other = {id(v): value for v, value in cut.state}
     found = {}
@@ -218,7 +218,7 @@ def _present(gradients):
 
 
 def _distance(whole, cut):
-    """The norm of the difference as a part of that of the whole."""
+    """The norm of the difference, relative to that of the whole."""
     pairs = list(zip(whole, cut, strict=True))
     square = sum(np.sum(np.square(np.asarray(a, "float64"))) for a, _ in pairs)
     off = sum(np.sum(np.square(np.asarray(a, "float64") - b)) for a, b in pairs)

@@ -1,12 +1,12 @@
-"""What each micro-batch's loss counts for in the loss of the whole batch.
+"""The share of each micro-batch's loss in the loss of the whole batch.
 
-Keras divides the sum of a loss by a number: of its values, of those that a mask keeps, by the sum
-of their weights, or by 1. With L_k = S_k / d_k the loss of micro-batch k, the whole batch has
+Keras divides the sum of a loss by the number of its values, the number of those that a mask keeps,
+the sum of their weights, or 1. With L_k = S_k / d_k the loss of micro-batch k, the whole batch has
 
     L = sum_k S_k / sum_k d_k = 1/K sum_k (K d_k / sum_j d_j) L_k          (K micro-batches)
 
-so a micro-batch's loss is multiplied by its share K d_k / sum_j d_j, which is 1 for plain means
-and K for sums (d_k = 1 / K of the whole batch's 1).
+so a micro-batch's loss is multiplied by its share K d_k / sum_j d_j, which is 1 for plain means. A
+sum divides by 1 in every micro-batch and in the whole batch too, so its share is K.
 """
 
 import keras
@@ -21,7 +21,7 @@ class Share:
     """The share of one loss in every micro-batch.
 
     Args:
-        values: None for 1, a number of micro-batches for each of a sum, or tensor [K].
+        values: None for a share of 1, the number of micro-batches for a sum, or tensor [K].
     """
 
     def __init__(self, values=None):
@@ -29,11 +29,11 @@ class Share:
 
     @property
     def is_constant(self):
-        """Whether it is the same in every micro-batch, whatever the data are."""
+        """Whether it is the same in every micro-batch, whatever the data."""
         return self._values is None or not len(self._values.shape)
 
     def of(self, loss, k):
-        """The Keras loss to use in micro-batch k."""
+        """The loss to use in micro-batch k: the Keras loss times its share."""
         if self._values is None:
             return loss
 
@@ -48,20 +48,20 @@ class Share:
 def loss_shares(trainer, data, size, count):
     """Shares of a model's losses, and the masks of its outputs.
 
-    Masks and what losses ignore are known from inputs and targets alone: of the forward pass that
-    finds them here a graph computes nothing else.
+    Masks and ignored values depend only on inputs and targets. A forward pass finds them here; the
+    graph computes nothing else of it.
 
     Args:
         trainer: the compiled `Trainer`, whose losses are built.
         data: (x, y, sample_weight) of a replica's whole batch.
-        size: int, examples of a micro-batch.
-        count: K, an int or a scalar tensor.
+        size: int, examples per micro-batch.
+        count: K, the number of micro-batches, an int or a scalar tensor.
 
     Returns:
-        List of `Share`, one a loss; and list of masks or None, one an output.
+        List of `Share`, one per loss; and list of masks or None, one per output.
 
     Raises:
-        BadInput: a loss that is not reduced to a number.
+        BadInput: a loss that is not reduced to one number.
     """
     x, y, sample_weight = data
     losses = keras_private.losses_of(trainer)
@@ -106,7 +106,7 @@ def loss_shares(trainer, data, size, count):
 
 
 def _plain(loss, masked, weighted, count):
-    """The share that a loss has in any data, or None."""
+    """The share that a loss has whatever the data, or None if it depends on them."""
     if loss.reduction == "sum":
         return Share(tf.constant(count) if isinstance(count, int) else count)
     if masked or _may_ignore(loss):
@@ -115,7 +115,7 @@ def _plain(loss, masked, weighted, count):
 
 
 def _divisor(loss, y_true, y_pred, sample_weight=None):
-    """What a loss divides by, summed over all but the examples: [n], or None for a plain mean."""
+    """What a loss divides by, summed over all axes but the examples: [n]; None for a plain mean."""
     masks = [keras_private.mask_of(y_pred)]
     if _may_ignore(loss):
         masks.append(keras_private.mask_of(loss.call(_cast(y_true, loss), _cast(y_pred, loss))))
@@ -142,14 +142,14 @@ def _cast(tensors, loss):
 
 
 def _may_ignore(loss):
-    """Whether a loss may mask values of its own: it has `ignore_class`, or is a stranger's."""
+    """Whether a loss may mask values: it has `ignore_class`, or is neither Keras' nor ours."""
     if keras_private.is_from_keras(loss):
         return getattr(loss, "ignore_class", None) is not None
     return not is_ours(loss)
 
 
 def _makes_mask(layer):
-    """Whether a layer may begin a mask."""
+    """Whether a layer may create a mask."""
     if isinstance(layer, keras.layers.Masking) or getattr(layer, "mask_zero", False):
         return True
     if keras_private.is_from_keras(layer) or is_ours(layer):
@@ -158,5 +158,5 @@ def _makes_mask(layer):
 
 
 def is_ours(thing):
-    """Whether an object's class is one of tf_bdecay."""
+    """Whether an object's class belongs to tf_bdecay."""
     return type(thing).__module__.split(".")[0] == "tf_bdecay"

@@ -1,9 +1,9 @@
-"""The gradient noise scale of a `Trainer`'s updates, from gradients that it has anyway.
+"""The gradient noise scale of a `Trainer`'s updates, from gradients that it computes anyway.
 
-A batch is cut into parts: the micro-batches of all replicas or, without micro-batches, what each
-replica has. A part's gradient is there before it is added to the others, and its squared norm is
-all that is taken of it; the norm of the whole batch's comes from the sum, or from the optimizer,
-which reduces it over the replicas. Means of |G|^2 and S are kept on the device, so a host looks
+A batch consists of parts: the micro-batches of all replicas or, without micro-batches, the
+replicas' shares. A part's gradient exists before it is added to the others, and only its squared
+norm is kept. The norm of the whole batch's gradient comes from the sum, or from the optimizer,
+which reduces the sum over the replicas. Means of |G|^2 and S stay on the device, so a host looks
 only when it wants to.
 """
 
@@ -34,13 +34,13 @@ _KEPT = {
 
 
 class _Parts(NamedTuple):
-    """What a batch's parts say, summed over the replicas.
+    """Statistics of a batch's parts, over all replicas.
 
     Attributes:
-        small: mean of the parts' squared norms.
+        small: mean of the squared norms of the parts' gradients.
         batches: the sizes b and B (see `gradient_noise.estimates`).
-        examples, number: how many examples and parts there are.
-        right: whether every replica has examples, and none of weight 0.
+        examples, number: numbers of examples and of parts.
+        right: whether every replica has examples, none of them of weight 0.
     """
 
     small: Any
@@ -55,17 +55,18 @@ class NoiseMeter:
 
         mean <- mean + (estimate - mean) / min(t, updates)
 
-    in update t: the plain mean of the first ones, then one that forgets. An update that the
-    optimizer skips, or whose gradients are not finite, does not count. One of a single part, or
-    with examples of weight 0 (padding, which makes parts unequal), is left out and counted.
+    in the t-th measured update: a plain mean over the first ones, then one that forgets. An update
+    that the optimizer skips, or whose gradients are not finite, does not count. An update with a
+    single part, or with examples of weight 0 (padding, which makes parts unequal), is left out and
+    counted as such.
 
     Args:
         trainer: the compiled `Trainer`.
-        updates: how many the means remember.
+        updates: how many updates the means remember.
 
     Raises:
-        BadInput: gradients of parts that this trainer does not have, or a norm of the whole that
-            its optimizer does not keep.
+        BadInput: this trainer has no gradients of parts, or its optimizer does not keep the norm of
+            the whole gradient.
     """
 
     def __init__(self, trainer, updates):
@@ -80,19 +81,20 @@ class NoiseMeter:
             ]
 
     def state(self):
-        """The means and counts: a dict of name to number, as `assign` takes it.
+        """The means and counts: a dict of name to number, which `assign` takes.
 
-        `gradient_square` and `gradient_noise`, the means; `update_share`, the plain mean over all
-        updates of 1 / (1 + N / B) by the N of then; `measured` and `left_out` updates; `batch`, B,
-        examples of the largest update that was measured, and `parts` of the last update.
+        `gradient_square` and `gradient_noise` are the means. `update_share` is the plain mean over
+        all measured updates of 1 / (1 + N / B), with N as it was then. `measured` and `left_out`
+        count updates. `batch` is B, the examples of the largest update that was measured, and
+        `parts` is the number of parts of the last update.
         """
         return {name: v.numpy().item() for name, v in zip(_KEPT, self._state, strict=True)}
 
     def assign(self, state):
-        """Goes on from what `state` gave.
+        """Restores what `state` returned.
 
         Raises:
-            BadInput: it is of another version.
+            BadInput: the state is of another version.
         """
         require(
             fits(state, {name: (int, float) for name in _KEPT}),
@@ -103,16 +105,17 @@ class NoiseMeter:
             variable.assign(tf.cast(state[name], variable.dtype))
 
     def before_update(self, data, gradients, square):
-        """Looks at a batch before its update; in a replica context.
+        """Looks at a batch before its update; to be called in a replica context.
 
         Args:
             data: (x, y, sample_weight) of this replica's batch.
-            gradients: list of its gradients as the optimizer takes them, None for none.
-            square: mean of the squared norms of its micro-batches' gradients; None where there are
-                no micro-batches.
+            gradients: list of its gradients as the optimizer receives them; None for a variable
+                without one.
+            square: mean of the squared norms of its micro-batches' gradients; None without
+                micro-batches.
 
         Returns:
-            Function to be called after the update, which takes it into the means.
+            Function to call after the update; it adds the update to the means.
         """
         parts, scale = self._parts(data, gradients, square)
         optimizer, variables = unwrapped(self.trainer.optimizer), self.trainer.trainable_variables
@@ -131,7 +134,7 @@ class NoiseMeter:
         return after_update
 
     def _parts(self, data, gradients, square):
-        """`_Parts`, and the scale of the gradients."""
+        """The `_Parts`, and the scale of the gradients."""
         trainer, size, replicas = self.trainer, self.trainer.micro_batch_size, _replicas()
         examples = tf.shape(first_tensor(data))[0]
         if size is None:
@@ -142,7 +145,8 @@ class NoiseMeter:
         n = tf.cast(examples, "float32")
         part = n if size is None else tf.constant(size, "float32")
         scale = tf.cast(trainer.optimizer.scale_loss(tf.ones([])), "float32")
-        # A replica's loss is divided by the number of replicas, and its parts count 1 / (R K).
+        # A replica's loss is divided by the number R of replicas; each of its K parts counts
+        # 1 / (R K).
         small = replicas * tf.cast(square, "float32") / scale**2
         of_parts, of_whole = 1 / (replicas * part), 1 / (replicas**2 * n)
         vector = tf.stack([small, of_parts, of_whole, n, n / part, _weightless(data[2])])
@@ -154,7 +158,7 @@ class NoiseMeter:
         return _Parts(small, (1 / of_parts, 1 / of_whole), examples, number, right), scale
 
     def _take_in(self, parts, big, done):
-        """Takes an update that was done into the means, on this replica's copies."""
+        """Adds an update that was done to the means, on this replica's copies."""
         square, noise = estimates(parts.small, big, *parts.batches)
         usable = tf.logical_and(parts.right, parts.number > 1)
         is_measured = tf.logical_and(done, usable)
@@ -183,7 +187,7 @@ class NoiseMeter:
 
 
 def check(trainer):
-    """Raises `BadInput` for a compiled `Trainer` that has no gradients of parts of a batch."""
+    """Raises `BadInput` if a compiled `Trainer` has no gradients of parts of a batch."""
     replicas = trainer.distribute_strategy.num_replicas_in_sync
     optimizer = unwrapped(trainer.optimizer)
     require(
@@ -206,7 +210,7 @@ def check(trainer):
 
 
 def _check_whole_ghost_batches(trainer, data):
-    """Raises `BadInput` where replicas share ghost batches: none has a gradient of its examples."""
+    """Raises `BadInput` if replicas share ghost batches: no gradient is of one replica's alone."""
     part = first_tensor(data).shape[0]
     for layer in keras_private.layers_of(trainer):
         ghost = layer.ghost_batch_size if isinstance(layer, GhostBatchNormalization) else 1
@@ -219,7 +223,7 @@ def _check_whole_ghost_batches(trainer, data):
 
 
 def check_shares(shares):
-    """Raises `BadInput` where a loss does not count every example alike.
+    """Raises `BadInput` if a loss does not count every example alike.
 
     Args:
         shares: list of `loss_shares.Share`.
@@ -236,11 +240,11 @@ def squared_norm(gradients, variables):
     """Sum of the squares of all gradients' elements.
 
     Args:
-        gradients: list of tensors, None for none.
-        variables: theirs; the new scales of float8, which pass as gradients, do not count.
+        gradients: list of tensors; None for a variable without one.
+        variables: their variables; the new scales of float8, which pass as gradients, do not count.
 
     Returns:
-        A scalar of float32, or of float64 for such gradients.
+        A scalar of float32, or of float64 if the first gradient is.
     """
     halves = [
         tf.nn.l2_loss(
@@ -257,7 +261,7 @@ def _replicas():
 
 
 def _weightless(sample_weight):
-    """How many examples have no weight in any output: a scalar."""
+    """The number of examples that have no weight in any output: a scalar."""
     weights = [w for w in keras.tree.flatten(sample_weight) if w is not None]
     if not weights:
         return tf.zeros([])

@@ -1,4 +1,4 @@
-"""SAM and ASAM in a train step: the gradient of an update is that at the worst point nearby."""
+"""SAM and ASAM in a train step: an update takes its gradient at the worst point nearby."""
 
 import keras
 import tensorflow as tf
@@ -15,23 +15,23 @@ class SharpnessAware:
         trainer.compile(tf_bdecay.Lamb(...), loss, sharpness_aware=tf_bdecay.SharpnessAware("asam"))
 
     An update takes the gradient of the loss at the highest point of a ball around the weights,
-    which one step of ascent finds to first order:
+    which one ascent step finds to first order:
 
         sam:   epsilon = rho g / ||g||_2                                      (Foret et al., 2021)
         asam:  epsilon = rho T^2 g / ||T g||_2,   T = diag(|theta| + eta)     (Kwon et al., 2021)
         update by grad L(theta + epsilon)
 
     with g the gradient of the mean loss of the global batch at theta. An update costs twice the
-    forward and backward passes, and keeps nothing from one to the next. In mixed precision layers
-    round theta + epsilon to half precision, in which much of a small epsilon is lost.
+    forward and backward passes, and keeps no state for the next one. In mixed precision, layers
+    round theta + epsilon to half precision, which loses much of a small epsilon.
 
-    T is that of `sharpness.perturbation`, for every parameter; Kwon et al.'s code has T = 1 for
-    biases, the betas among them, which at 0 hardly take part in this ascent.
+    T is that of `sharpness.perturbation`, for every parameter. Kwon et al.'s code has T = 1 for
+    biases, betas among them; here, betas at 0 hardly take part in the ascent.
 
     Args:
         kind: "sam" or "asam".
         rho: radius of the ball; None for 0.05 (sam) and 0.5 (asam), which the authors use.
-        eta: asam's, added to |theta| so that parameters at 0 take part too; None for 0.01.
+        eta: of asam, added to |theta| so that parameters at 0 take part too; None for 0.01.
 
     Raises:
         BadInput: an unknown kind, a number out of range, or an `eta` for sam.
@@ -53,14 +53,14 @@ class SharpnessAware:
         self.eta = (ETA if eta is None else float(eta)) if kind == "asam" else None
 
     def steps(self, gradients, values):
-        """epsilon of every variable.
+        """epsilon for every variable.
 
         Args:
             gradients: list of tensors g, reduced and not scaled; None for a variable without one.
             values: list of tensors theta.
 
         Returns:
-            List of tensors epsilon in the shapes and dtypes of theta, None where g is; and a
+            List of tensors epsilon in the shapes and dtypes of theta, None where g is None; and a
             boolean scalar, whether they are finite.
         """
         present = [i for i, g in enumerate(gradients) if g is not None]
@@ -71,18 +71,18 @@ class SharpnessAware:
         return [found.get(i) for i in range(len(gradients))], finite
 
     def get_config(self):
-        """The arguments that make this object again."""
+        """The arguments that recreate this object."""
         eta = {} if self.eta is None else {"eta": self.eta}
         return {"kind": self.kind, "rho": self.rho, **eta}
 
     @classmethod
     def from_config(cls, config):
-        """It, of `get_config`."""
+        """Recreates an object from its `get_config`."""
         return cls(**config)
 
 
 def check_aware(trainer, sharpness_aware):
-    """Raises `BadInput` for what is no `SharpnessAware`, or a model that it cannot train."""
+    """Raises `BadInput` unless it is None or a `SharpnessAware` that can train the model."""
     if sharpness_aware is None:
         return
     require(
@@ -99,19 +99,19 @@ def check_aware(trainer, sharpness_aware):
 
 
 def gradients_above(sharpness_aware, optimizer, variables, gradients, gradients_at):
-    """The local gradients of an update, taken at theta + epsilon; in a replica context.
+    """The local gradients of an update at theta + epsilon; to be called in a replica context.
 
     Args:
         sharpness_aware: a `SharpnessAware`.
-        optimizer: whose `scale_loss` the gradients are scaled by.
-        variables: the Keras variables theta, which stay as they are.
+        optimizer: the optimizer, whose `scale_loss` scales the gradients.
+        variables: the Keras variables theta, which do not change.
         gradients: list of this replica's gradients at theta, None for a variable without one.
-        gradients_at: function of a list of steps from theta, None for none, that returns this
-            replica's gradients there.
+        gradients_at: function of a list of steps from theta (None for a variable without one) that
+            returns this replica's gradients there.
 
     Returns:
-        List of gradients, scaled and local as those at theta are; NaN where those at theta,
-        reduced, are not finite, so that whoever tests them skips the update.
+        List of gradients, scaled and local like those at theta. They are NaN if the reduced
+        gradients at theta are not finite, so that whoever tests them skips the update.
     """
     theta = [tf.convert_to_tensor(v.value) for v in variables]
     steps, finite = sharpness_aware.steps(_of_global_batch(gradients, optimizer), theta)
@@ -122,7 +122,7 @@ def gradients_above(sharpness_aware, optimizer, variables, gradients, gradients_
 
 
 def _of_global_batch(gradients, optimizer):
-    """Gradients summed over the replicas, without the scale of the loss."""
+    """Gradients summed over the replicas, without the loss scale."""
     present = {i: dense(g) for i, g in enumerate(gradients) if g is not None}
     scale = tf.convert_to_tensor(optimizer.scale_loss(tf.ones([], "float32")))
     found = [g / tf.cast(scale, g.dtype) for g in present.values()]

@@ -1,4 +1,4 @@
-"""An update that is skipped leaves what the model's layers keep as it was, too."""
+"""Undoes what the forward pass of a skipped update changed in the state of layers."""
 
 import tensorflow as tf
 
@@ -9,16 +9,16 @@ from tf_bdecay.optim.base import DecayByRole, unwrapped
 def restorer(optimizer, state):
     """Remembers state before a forward pass; to be called in a replica context.
 
-    An update was skipped if the optimizer did not count it, whoever decided so: the optimizer, or
-    Keras' LossScaleOptimizer around it. A value that is only remembered is not copied.
+    An update was skipped if the optimizer did not count it, whether the optimizer decided so or a
+    LossScaleOptimizer around it. Remembering a value does not copy it.
 
     Args:
-        optimizer: of the update; with one that is not of tf_bdecay nothing is restored.
+        optimizer: the update's optimizer; if it is not one of tf_bdecay, nothing is restored.
         state: list of Keras variables that the forward pass may assign.
 
     Returns:
-        Function to be called after the update: it gives this replica's copies of the variables
-        their old values where the update was skipped.
+        Function to call after the update: if it was skipped, this replica's copies of the variables
+        get their old values back.
     """
     inner = unwrapped(optimizer)
     skips = inner is not optimizer or getattr(inner, "skip_nonfinite", False)

@@ -1,4 +1,4 @@
-"""A model whose train step is one backward pass: for loss, gradients, sensitivity and update."""
+"""A model with one backward pass per train step, for loss, gradients, sensitivity and update."""
 
 import contextlib
 from typing import Self
@@ -52,8 +52,8 @@ class Trainer(keras_private.BuiltOnce):
 
     micro_batch_size = None
     sharpness_aware = None
-    noise_meter = None  # where the gradient noise scale is measured
-    agreement = None  # a `sharding.Agreement`, where many workers stop and save together
+    noise_meter = None  # set while the gradient noise scale is measured
+    agreement = None  # a `sharding.Agreement`, if many workers stop and save together
 
     @classmethod
     def of(cls, model, **kwargs) -> Self:
@@ -88,20 +88,21 @@ class Trainer(keras_private.BuiltOnce):
         """`keras.Model.compile`, with micro-batches and sharpness-aware updates.
 
         Args:
-            optimizer, *args, **kwargs: of `keras.Model.compile`. In mixed_float16, where Keras
+            optimizer, *args, **kwargs: as in `keras.Model.compile`. In mixed_float16, where Keras
                 wraps an optimizer to scale the loss, ours gets our LossScaleOptimizer.
             micro_batch_size: examples in a micro-batch. A replica's batch is split into
-                micro-batches of this size, whose gradients are summed for one update. It equals
-                that of the whole batch: gradients, ghost batches, moving statistics, loss, metrics,
-                decision. None for the whole batch at once.
+                micro-batches of this size, whose gradients are averaged for one update. It equals
+                the update of the whole batch in gradients, ghost batches, moving statistics, loss,
+                metrics and decision. None for the whole batch at once.
             sharpness_aware: a `tf_bdecay.SharpnessAware`, to update by the gradient at the worst
                 point near the weights; None for the gradient at the weights.
 
         Raises:
-            BadInput: not a whole number >= 1, no `SharpnessAware`, or a layer whose result would
-                depend on how the batch is cut. What is not known to be the same in micro-batches,
-                such as a layer or a loss of one's own, `fit` tries on a few examples of its first
-                batch, and raises this if it is not (see `check_micro_batches`).
+            BadInput: a micro-batch size that is not a whole number >= 1, something other than a
+                `SharpnessAware`, or a layer whose result would depend on how the batch is cut. If
+                that is unknown, as for a user's own layer or loss, `fit` tries it on a few examples
+                of its first batch and raises this if it depends on the cut (see
+                `check_micro_batches`).
         """
         accumulation.check(self, micro_batch_size)
         check_aware(self, sharpness_aware)
@@ -115,28 +116,28 @@ class Trainer(keras_private.BuiltOnce):
     def check_micro_batches(self, x, y=None, sample_weight=None):
         """Tests whether micro-batches change the update, on as many examples as a micro-batch has.
 
-        Loss, gradients and what layers keep must be equal whether the examples come at once or in
-        two parts, to 1e-3 of their norms (1e-8 in float64, 5e-2 in half precision). Nothing is
-        changed. Keras' own noise, such as dropout, is off during the test. With many workers `fit`
-        does not run it by itself.
+        Outputs, loss, gradients and what layers keep must be equal whether the examples come at
+        once or in two parts, to 1e-3 of their norms (1e-8 in float64, 5e-2 in half precision).
+        Nothing changes. Keras' own noise, such as dropout, is off during the test. With many
+        workers, `fit` does not run this test by itself.
 
         Args:
             x, y, sample_weight: one batch, as `fit` takes it.
 
         Returns:
-            Whether it could be found out: the batch has two examples or more, or two ghost batches,
+            Whether the test was possible: the batch has two examples or more, or two ghost batches,
             and its gradients are finite.
 
         Raises:
-            BadInput: they differ, or the trainer has no micro_batch_size.
+            BadInput: the two differ, or the trainer has no micro_batch_size.
         """
         return equivalence.check(self, (x, y, sample_weight))
 
     def measure_gradient_noise(self, updates):
         """Measures the gradient noise scale of every update from now until `compile`.
 
-        It costs the norm of each micro-batch's gradient. Asked again with as many `updates`, it
-        goes on.
+        It costs the norm of each micro-batch's gradient. A second call with the same `updates`
+        continues the measurement.
 
         Args:
             updates: how many updates the running means remember.
@@ -163,7 +164,7 @@ class Trainer(keras_private.BuiltOnce):
         return config and {**config, **ours}
 
     def compile_from_config(self, config):
-        """Compiles as `get_compile_config` says, for loading."""
+        """Compiles with what `get_compile_config` returned, for loading."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         ours = isinstance(self.optimizer, (DecayByRole, LossScaleOptimizer))
         self.optimizer.build(self if ours else self.trainable_variables)
@@ -194,7 +195,7 @@ class Trainer(keras_private.BuiltOnce):
                     lambda steps: accumulation.one_pass(self, data, steps).gradients,
                 )
             for variable, value in state:
-                # After the loop: what averages over replicas must not stand inside it.
+                # After the loop, inside which nothing may average over replicas.
                 variable.assign(value)
         meter = self.noise_meter
         if meter is not None:
@@ -207,11 +208,11 @@ class Trainer(keras_private.BuiltOnce):
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
     def forward_backward(self, x, y, sample_weight, moved=None):
-        """Loss, outputs and gradients (scaled, where the optimizer scales) of one forward pass.
+        """Loss, outputs and gradients of one pass; gradients are scaled if the optimizer scales.
 
         Args:
             x, y, sample_weight: the examples.
-            moved: context in which layers have other weights, that the tape can follow; None for
+            moved: context in which layers read other weights, which the tape can follow; None for
                 their own.
         """
 
@@ -249,7 +250,7 @@ class Trainer(keras_private.BuiltOnce):
         *args,
         **kwargs,
     ):
-        """`keras.Model.fit`; under many workers it cuts the batches for them.
+        """`keras.Model.fit`, which also cuts the batches for many workers.
 
         Raises:
             BadInput: also for a batch that micro-batches do not divide.
@@ -260,11 +261,11 @@ class Trainer(keras_private.BuiltOnce):
             return super().fit(*arguments, *args, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
-        """`keras.Model.evaluate`; under many workers it cuts the batches for them."""
+        """`keras.Model.evaluate`, which also cuts the batches for many workers."""
         return super().evaluate(self._shared(x), *args, **kwargs)
 
     def make_train_function(self, force=False):
-        """Keras' own, but under many workers."""
+        """Keras' own train function, except for many workers."""
         if self.train_function is not None and not force:
             return self.train_function
         if is_multi_worker(self.distribute_strategy):
@@ -281,7 +282,7 @@ class Trainer(keras_private.BuiltOnce):
         return self.train_function
 
     def make_test_function(self, force=False):
-        """Keras' own, but under many workers."""
+        """Keras' own test function, except for many workers."""
         if self.test_function is not None and not force:
             return self.test_function
         if is_multi_worker(self.distribute_strategy):
