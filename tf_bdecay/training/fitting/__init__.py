@@ -1,1 +1,1 @@
-"""The epochs of a run: its loop, its checkpoints, and callbacks that go with every run."""
+"""The epochs of a run: its loop, its checkpoints, and the callbacks that every run has."""

@@ -1,4 +1,4 @@
-"""Where a run is, and the number of an update in it, for callbacks."""
+"""The position of a run, and callbacks that number its updates."""
 
 import dataclasses
 
@@ -7,15 +7,15 @@ import keras
 
 @dataclasses.dataclass(frozen=True)
 class Position:
-    """Where a run is.
+    """The position of a run.
 
     Attributes:
         update: updates done, skipped ones included.
-        epoch: epochs that have ended, with their evaluation and row; all updates of one more may
-            be done.
+        epoch: epochs that have ended, with their evaluation and row. All updates of the next one
+            may be done, too.
         metrics: dict of label to array, the metrics of an epoch that has not ended.
-        callbacks: dict of a callback's class to the JSON value that it resumes from.
-        best: the best accuracy of an epoch's end so far, or None.
+        callbacks: dict of a callback's class name to the JSON value that it resumes from.
+        best: the best accuracy at the end of an epoch so far, or None.
     """
 
     update: int = 0
@@ -31,7 +31,7 @@ START = Position()
 class CountsUpdates(keras.callbacks.Callback):
     """A callback that numbers updates from the beginning of the run.
 
-    `fit` numbers the batches of an epoch from 0, also where it was called in the middle of one.
+    `fit` numbers the batches of an epoch from 0, even if it is called in the middle of one.
 
     Args:
         updates_per_epoch: of the run.
@@ -45,10 +45,10 @@ class CountsUpdates(keras.callbacks.Callback):
         self.done = after
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Finds the first update of this call of `fit` in the epoch."""
+        """Finds how many updates were done before this call of `fit` or this epoch."""
         self._first = max(epoch * self.updates_per_epoch, self.after)
         self.done = self._first
 
     def on_train_batch_end(self, batch, logs=None):
-        """Counts the updates done, several at once where an execution has several."""
+        """Counts the updates done, several at once if an execution has several."""
         self.done = self._first + batch + 1

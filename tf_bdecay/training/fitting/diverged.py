@@ -1,4 +1,4 @@
-"""The end of a run whose loss or gradients are not finite any more, on any backend."""
+"""Ends a run whose loss or gradients are no longer finite, on any backend."""
 
 import math
 
@@ -12,7 +12,7 @@ class Diverged(RuntimeError):
     """Loss or gradients were not finite: the run stops.
 
     Args:
-        message: sentence for a person.
+        message: sentence for the user.
         update: the last update that was done.
     """
 
@@ -22,7 +22,7 @@ class Diverged(RuntimeError):
 
     @classmethod
     def in_a_row(cls, count, update):
-        """Of `count` updates in a row, the last of which is `update`."""
+        """The error for `count` updates in a row, the last of which is `update`."""
         return cls(
             f"Loss or gradients were not finite in {count} updates in a row, the last of them "
             f"update {update}: the run stops.",
@@ -31,7 +31,7 @@ class Diverged(RuntimeError):
 
     @classmethod
     def unskipped(cls, update):
-        """Of an update that config.optimizer.skip_nonfinite lets through."""
+        """The error for an update that is done because config.optimizer.skip_nonfinite is off."""
         return cls(
             f"Loss or gradients are not finite at update {update}, and config.optimizer."
             "skip_nonfinite is off, so the weights are lost: the run stops.",
@@ -42,12 +42,13 @@ class Diverged(RuntimeError):
 class StopDiverged(CountsUpdates):
     """Raises `Diverged` after too many skipped updates in a row.
 
-    The optimizer counts them on the device; the counter is fetched every few updates, and when the
-    loss of the update before is not finite: this one's would be waited for.
+    The optimizer counts them on the device. The counter is fetched every `limit` updates, at the
+    end of an epoch, and when the loss of the previous update is not finite. This update's loss is
+    not looked at, because the host would have to wait for it.
 
     Args:
         limit: how many in a row are too many.
-        updates_per_epoch: to number the updates.
+        updates_per_epoch: of the run, to number the updates.
         after: the number of updates from which this run resumes.
     """
 

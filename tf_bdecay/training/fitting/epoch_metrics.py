@@ -1,6 +1,6 @@
 """The metrics of an unfinished epoch, for each replica.
 
-The order in which they are added up is in the bits.
+They are kept per replica because the order of summation affects the last bits.
 """
 
 import keras
@@ -33,10 +33,10 @@ def snapshot(model):
 def assign(model, metrics):
     """Assigns to the metrics' variables what `snapshot` copied.
 
-    On another number of replicas the first takes the sum of all: metrics are sums over examples.
+    On another number of replicas, the first takes the sum of all: metrics are sums over examples.
 
     Args:
-        model: as for `snapshot`, of the same metrics.
+        model: as in `snapshot`, with the same metrics.
         metrics: from `snapshot`.
     """
     strategy = model.distribute_strategy
@@ -50,7 +50,7 @@ def assign(model, metrics):
 
 
 class Restores(keras.callbacks.Callback):
-    """Puts the metrics of an unfinished epoch back, when `fit` has set them to zero.
+    """Restores the metrics of an unfinished epoch after `fit` has set them to zero.
 
     Args:
         metrics: from `snapshot`.
@@ -73,7 +73,7 @@ def labelled_of(model):
 
 
 def _gathered(strategy, labelled):
-    """The metrics of all workers' replicas, in one reduction that all of them must come to."""
+    """The metrics of all workers' replicas, in one reduction in which all must take part."""
 
     def own():
         flat = [tf.reshape(_on_this_replica(v.value), [-1]) for v in labelled.values()]
@@ -89,5 +89,5 @@ def _gathered(strategy, labelled):
 
 
 def _on_this_replica(variable):
-    """A variable's value on this replica; read across replicas it would be the sum over all."""
+    """A variable's value on this replica; read across replicas, it would be the sum over all."""
     return variable.read_value() if hasattr(variable, "read_value") else variable

@@ -1,4 +1,4 @@
-"""From wherever a run is to its end: the rest of an epoch, its evaluation, the other epochs."""
+"""Trains a run from its position to its end: the rest of an epoch, and the epochs after it."""
 
 import keras
 
@@ -13,14 +13,14 @@ from tf_bdecay.training.fitting import epoch_metrics
 
 
 class EndedEarly(RuntimeError):
-    """`fit` came to an end before the last update."""
+    """`fit` ended before the last update."""
 
 
 class LazyLogs(keras.callbacks.CallbackList):
-    """Hands an update's loss and metrics to the callbacks as they are, on the device.
+    """Passes an update's loss and metrics to the callbacks as they are, on the device.
 
-    Keras' own list fetches them after every update: a host sync, after which the device waits for
-    the host. A callback that wants a number takes `float` of it, seldom.
+    Keras' own list fetches them after every update. That is a host sync, after which the device
+    waits for the host. A callback that needs a number takes its `float`, now and then.
     """
 
     def on_train_batch_end(self, batch, logs=None):
@@ -30,18 +30,18 @@ class LazyLogs(keras.callbacks.CallbackList):
 
 
 def fit(experiment, start, callbacks):
-    """Trains all that is not done yet.
+    """Trains the rest of a run.
 
-    `fit` of Keras cannot start in the middle of an epoch. So the rest of one is a call of its own,
-    of that many steps; the callbacks number updates from where they are.
+    Keras' `fit` cannot start in the middle of an epoch, so the rest of one is a separate call with
+    that many steps. The callbacks number updates from the run's position.
 
     Args:
-        experiment: the `Experiment`, its variables as they are at `start`.
+        experiment: the `Experiment`, with its variables as they are at `start`.
         start: the `Position`.
         callbacks: list of Keras callbacks.
 
     Raises:
-        EndedEarly: updates are missing. Keras takes every OutOfRangeError of a step for the end of
+        EndedEarly: updates are missing. Keras takes any OutOfRangeError in a step for the end of
             the data, and only warns.
     """
     per_epoch, epochs = experiment.size.updates_per_epoch, experiment.config.epochs
@@ -79,21 +79,21 @@ def evaluation_batches(experiment, split):
 
 
 def precise_statistics(experiment):
-    """The callback that evaluates with precise statistics; None where there are none to estimate.
+    """The callback that evaluates with precise statistics; None if there are none to estimate.
 
-    They are of the first batches of the run's first epoch, which follow from the seed alone: a run
-    that resumes estimates what one that never stopped does.
+    They come from the first batches of the run's first epoch, which follow from the seed alone. So
+    a resumed run estimates the same statistics as one that never stopped.
     """
-    asked = "evaluation_statistics" in experiment.config  # by a network that normalizes
-    if not asked or not has_statistics(experiment.trainer):  # or all of them are frozen
+    asked = "evaluation_statistics" in experiment.config  # only networks that normalize have it
+    if not asked or not has_statistics(experiment.trainer):  # there are none, or all are frozen
         return None
     batches = parts.statistics_batches(experiment.config, experiment.size)
-    # Our own data and networks can be used, and the first update need not wait for a trial.
+    # Our own data and networks are known to work, so the first update need not wait for a trial.
     return PreciseStatistics(_training_batches(experiment, 0), batches, try_first=False)
 
 
 def averaged_weights(experiment, statistics):
-    """The callback that evaluates the average of the weights, too; None where there is none.
+    """The callback that also evaluates the average of the weights; None if there is none.
 
     Args:
         experiment: the `Experiment`.
@@ -105,7 +105,7 @@ def averaged_weights(experiment, statistics):
 
 
 def first_pictures(experiment, count):
-    """The run's first images as the network is given them, and their labels.
+    """The run's first images as the network receives them, and their labels.
 
     Args:
         experiment: the `Experiment`.
@@ -114,7 +114,7 @@ def first_pictures(experiment, count):
     Returns:
         (float32 [n, height, width, channels], standardised; labels).
     """
-    # Order and crop follow from the place in the epoch, whatever the batch.
+    # Order and crop depend on the place in the epoch, not on the batch size.
     batches = _of_config(experiment, min(count, experiment.config.batch_size), 0, part=None)
     return next(iter(batches))
 
@@ -143,7 +143,7 @@ def _of_config(experiment, batch_size, update, part):
 
 
 def _epochs(experiment, update, epoch, last, steps, callbacks):
-    """Epochs from `epoch` up to `last`, of `steps` updates each; the stream starts at `update`."""
+    """Trains epochs from `epoch` up to `last`, of `steps` updates each, with data from `update`."""
     config = experiment.config
     experiment.trainer.fit(
         _training_batches(experiment, update),
@@ -159,7 +159,7 @@ def _epochs(experiment, update, epoch, last, steps, callbacks):
 
 
 def _end_of_epoch(experiment, epoch, callbacks):
-    """What `fit` does after an epoch's last update; it has no epochs of no updates."""
+    """What `fit` does after an epoch's last update; it cannot run an epoch without updates."""
     trainer = experiment.trainer
     callbacks = keras.callbacks.CallbackList(callbacks, model=trainer)
     callbacks.on_train_begin()

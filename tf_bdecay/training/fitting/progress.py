@@ -1,4 +1,4 @@
-"""What a person sees while it trains: one live line on a terminal, plain lines elsewhere."""
+"""What a user sees during training: one live line on a terminal, plain lines elsewhere."""
 
 import time
 
@@ -13,7 +13,7 @@ class Speed:
     """Images per second over an epoch, without the very first update, which traces and compiles.
 
     Args:
-        batch_size: images an update.
+        batch_size: images per update.
     """
 
     def __init__(self, batch_size):
@@ -23,12 +23,12 @@ class Speed:
         self._not_timed = 0
 
     def begin_epoch(self):
-        """Starts the clock, but for the first epoch: `count` does that after its first update."""
+        """Starts the clock; in the first epoch `count` does that after the first update."""
         if self._started is not None:
             self._started, self._not_timed = time.perf_counter(), 0
 
     def count(self, updates):
-        """Tells how many updates of the epoch are done."""
+        """Takes the number of updates of the epoch that are done."""
         now = time.perf_counter()
         if self._started is None:
             self._started, self._not_timed = now, updates
@@ -45,7 +45,7 @@ class ProgressLine(CountsUpdates):
     Args:
         updates_per_epoch, epochs, batch_size: of the run.
         console: a `rich.console.Console`; a terminal gets a bar, anything else plain lines.
-        after: the number of updates from which this run goes on.
+        after: the number of updates from which this run resumes.
     """
 
     def __init__(self, updates_per_epoch, epochs, batch_size, console=None, after=0):
@@ -83,7 +83,7 @@ class ProgressLine(CountsUpdates):
         self.close()
 
     def close(self):
-        """Gives the terminal back, however the run ends."""
+        """Releases the terminal, however the run ends."""
         self.display.close()
 
     def _show(self, logs):

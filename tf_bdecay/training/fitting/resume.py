@@ -1,8 +1,8 @@
-"""Resume: a run that is killed after any update goes on to the same bits.
+"""Resume: a run that is killed after any update continues to the same bits.
 
-Nothing here knows of a config or an experiment. `Checkpoints` is a callback for any Keras `fit`,
-`restore` assigns the newest checkpoint and says where the run is. `loop.fit` trains from there on;
-by hand, with a data set of ours or one that can start at any update:
+Nothing here knows about configs or experiments. `Checkpoints` is a callback for any Keras `fit`;
+`restore` assigns the newest checkpoint and returns the run's position. `loop.fit` trains from there
+on. By hand, with one of our data sets or any that can start at a given update:
 
     start = resume.restore("checkpoints", model, say=print)  # its optimizer and metrics are built
     saver = Saver("checkpoints", keep=3)
@@ -11,7 +11,7 @@ by hand, with a data set of ours or one that can start at any update:
     model.fit(batches(start.update), steps_per_epoch=left, initial_epoch=start.epoch,
               epochs=start.epoch + 1, callbacks=[epoch_metrics.Restores(start.metrics), save])
 
-Inside an epoch a checkpoint holds the metrics so far, too: `epoch_metrics`.
+A checkpoint inside an epoch also holds the metrics so far: see `epoch_metrics`.
 """
 
 import json
@@ -48,19 +48,19 @@ _META = {"update": is_count, "epoch": is_count, "best": _is_best, "callbacks": _
 class Checkpoints(CountsUpdates):
     """Saves by epochs, updates and minutes, at the end, and when a signal asks for it.
 
-    It must be the last callback: what the others wrote goes to the disk before the checkpoint, so
-    that a run which resumes from it finds neither more nor less. Only a checkpoint after an
-    epoch's evaluation counts that epoch as ended.
+    It must be the last callback: what the others wrote is flushed to disk before the checkpoint, so
+    that a run which resumes from it finds neither more nor less. Only a checkpoint after an epoch's
+    evaluation counts that epoch as ended.
 
     Args:
         saver: a `storage.saver.Saver`.
         updates_per_epoch, epochs: of the run.
         every_epochs: epochs between checkpoints.
-        every_updates, every_minutes: updates and minutes between checkpoints, too; None for none.
-        callbacks: the other callbacks; those with `flush` are flushed, those with `get_state` and
-            `set_state` asked for the JSON value that they resume from inside an epoch, at its end
-            too where `state_lasts`, and given it back once all have begun, and those with `restore`
-            give back what they lent the model for an evaluation that is cut off.
+        every_updates, every_minutes: also updates and minutes between checkpoints; None for none.
+        callbacks: the other callbacks. Those with `flush` are flushed. Those with `get_state` and
+            `set_state` are asked for the JSON value from which they resume inside an epoch (with
+            `state_lasts`, also at its end), and get it back once all have begun the epoch. Those
+            with `restore` undo what they changed in the model for an interrupted evaluation.
         start: the `Position` from which the run resumes.
         request: a `signals.Request`.
     """
@@ -107,7 +107,7 @@ class Checkpoints(CountsUpdates):
         self._metrics = epoch_metrics.snapshot(self.model)  # evaluation uses the same variables
 
     def on_test_batch_end(self, batch, logs=None):
-        if self._asked_to_stop():  # no weight changes in an evaluation; it is done again
+        if self._asked_to_stop():  # an evaluation changes no weight, and is done again
             for callback in self.callbacks:
                 getattr(callback, "restore", lambda: None)()
             self._stop(self._metrics)
@@ -133,7 +133,7 @@ class Checkpoints(CountsUpdates):
         every, minutes = self.every_updates, self.every_minutes
         by_updates = every and self.done // every > update // every
         by_clock = bool(minutes) and time.monotonic() - moment >= 60 * minutes
-        return self.request.save(by_clock) or by_updates  # the workers agree on clocks every time
+        return self.request.save(by_clock) or by_updates  # workers vote on clocks at every update
 
     def _asked_to_stop(self):
         return self.request.number is not None
@@ -145,7 +145,7 @@ class Checkpoints(CountsUpdates):
         self.request.check()
 
     def _save(self, metrics, ended=False, best=False):
-        """Metrics belong to an epoch that has not ended; none to one that has."""
+        """Saves a checkpoint; `metrics` are of an unfinished epoch, and empty for an ended one."""
         self._saved = (self.done, time.monotonic())
         if self.saver.folder is None:
             return
@@ -173,16 +173,16 @@ class Checkpoints(CountsUpdates):
 
 
 def restore(folder, model, say, updates_per_epoch=None, epochs=None):
-    """Assigns the newest checkpoint that can be read to the model and its optimizer.
+    """Assigns the newest readable checkpoint to the model and its optimizer.
 
     Args:
-        folder: of the checkpoints.
+        folder: the folder of checkpoints.
         model: the compiled model, its optimizer and metrics built.
-        say: called with a line for a person: which checkpoint, and which are damaged.
-        updates_per_epoch, epochs: of the run; a checkpoint beyond it is damaged. None for unknown.
+        say: called with lines for the user: which checkpoint is used, and which are damaged.
+        updates_per_epoch, epochs: of the run; a checkpoint beyond them is damaged. None if unknown.
 
     Returns:
-        The `Position`: the beginning where there never was a checkpoint.
+        The `Position`: the beginning if there never was a checkpoint.
 
     Raises:
         BadInput: no checkpoint can be read, or it is of another model, optimizer or format.
@@ -208,7 +208,7 @@ def restore(folder, model, say, updates_per_epoch=None, epochs=None):
 
 
 def _check(path, meta, per_epoch, epochs):
-    """Raises `Damaged` for what no run, or not this one, wrote."""
+    """Raises `Damaged` for a checkpoint that no run wrote, or another one."""
     right = fits(meta, _META)
     if right and per_epoch is not None:
         begun = meta["epoch"] * per_epoch
@@ -219,7 +219,7 @@ def _check(path, meta, per_epoch, epochs):
 
 
 def _with_newer(path, metrics, model, say):
-    """The metrics of an unfinished epoch, with zeros for those that an earlier version had not."""
+    """The metrics of an unfinished epoch, with zeros for those that an earlier version lacked."""
     labelled = epoch_metrics.labelled_of(model) if metrics else {}
     names = list(labelled)
     newer = names[len(metrics) :] if sorted(metrics) == sorted(names[: len(metrics)]) else []
@@ -235,7 +235,7 @@ def _with_newer(path, metrics, model, say):
 
 
 def _check_metrics(path, metrics, model):
-    """Raises `BadInput` for metrics that are not the model's; an epoch that has ended has none."""
+    """Raises `BadInput` if the metrics are not the model's; an epoch that has ended has none."""
     labelled = epoch_metrics.labelled_of(model) if metrics else {}
     right = set(metrics) == set(labelled) and all(
         len(array.shape) == 1 + len(labelled[label].shape)
@@ -247,7 +247,7 @@ def _check_metrics(path, metrics, model):
 
 
 def _read_newest(folder, strategy, warn, check):
-    """`checkpoints.read_newest`; of many workers the leader chooses, and all read the same file."""
+    """`checkpoints.read_newest`; with many workers the leader chooses, and all read that file."""
     leads = sharding.is_leader(strategy)
     found = checkpoints.read_newest(folder, warn, check) if leads else None
     if not strategies.is_multi_worker(strategy):
