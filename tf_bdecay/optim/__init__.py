@@ -7,6 +7,6 @@ from tf_bdecay.optim.lars import Lars
 from tf_bdecay.optim.loss_scale import LossScaleOptimizer
 from tf_bdecay.optim.sgd import SGD
 
-OPTIMIZERS = {"lamb": Lamb, "lars": Lars, "adamw": AdamW, "sgd": SGD}  # by their names in configs
+OPTIMIZERS = {"lamb": Lamb, "lars": Lars, "adamw": AdamW, "sgd": SGD}  # by name in configs
 
 __all__ = ["OPTIMIZERS", "SGD", "AdamW", "Lamb", "Lars", "LossScaleOptimizer", "describe"]

@@ -1,4 +1,4 @@
-"""Adam with decoupled decay by policy: AdamW, without a trust ratio."""
+"""AdamW: Adam with decoupled decay by policy and without a trust ratio."""
 
 import keras
 
@@ -17,22 +17,22 @@ class AdamW(DecayByRole):
         a      =  (m / (1 - beta_1^t)) / (sqrt(v / (1 - beta_2^t)) + epsilon)
         theta  <- theta - eta (a + lambda theta)
 
-    It is `Lamb` without trust ratios. As in Keras and PyTorch, decay is multiplied by the learning
-    rate; in the paper only by the schedule. Unlike theirs, the default does not decay biases, gamma
-    and beta: that is what recipes with AdamW do by hand, and where this project's question of
-    beta's decay begins. An adaptive policy works as with `Lamb`.
+    This is `Lamb` without trust ratios. Decay is multiplied by the learning rate, as in Keras and
+    PyTorch; in the paper, it is multiplied by the schedule alone. Unlike theirs, the default does
+    not decay biases, gamma and beta: recipes with AdamW exclude them by hand, and this project
+    questions that habit for beta. An adaptive policy works as with `Lamb`.
 
     Args:
         learning_rate: eta: float, schedule of the number of updates, or callable.
         weight_decay: a policy of `tf_bdecay.decay`; "default" is `NoBiasDecay(0.01)`: kernels only,
-            by PyTorch's coefficient.
+            with PyTorch's coefficient.
         beta_1, beta_2: decay rates of the moments, in [0, 1).
         epsilon: added to the root of v, >= 0.
         **kwargs: `global_clipnorm`, `skip_nonfinite`, `roles`, `rate_multipliers`,
-            `compile_update`, `name` and what every Keras optimizer has, as in `Lamb`.
+            `compile_update`, `name` and the arguments of every Keras optimizer, as in `Lamb`.
 
     Raises:
-        BadInput: an argument out of range, or one that would be silently wrong.
+        BadInput: an argument that is out of range or would silently do the wrong thing.
 
     Example:
 
@@ -81,7 +81,7 @@ class AdamW(DecayByRole):
         return parameter - step, (m, v), self.unit_ratios(block)
 
     def get_config(self):
-        """The arguments that make this optimizer again."""
+        """The arguments that recreate this optimizer."""
         return {
             **super().get_config(),
             "beta_1": self.beta_1,

@@ -15,7 +15,7 @@ class AdaptedByRole(DecayByRole):
     Args:
         learning_rate, weight_decay: as in `DecayByRole`.
         layer_adaptation: which variables have a trust ratio: "kernels" (and other variables that go
-            with kernels), "all", or "decayed", what the policy may ever decay.
+            with kernels), "all", or "decayed", those that the policy may ever decay.
         **kwargs: as in `DecayByRole`.
 
     Raises:
@@ -40,7 +40,7 @@ class AdaptedByRole(DecayByRole):
 
         Args:
             block: the `Block`.
-            compute: function without arguments: the ratios that all of them would have.
+            compute: function without arguments that returns the ratios as if all were adapted.
 
         Returns:
             Tensor [number of variables of the block].
@@ -53,5 +53,5 @@ class AdaptedByRole(DecayByRole):
         return ratios if adapted.all() else ops.where(adapted, ratios, ones)
 
     def get_config(self):
-        """The arguments that make this optimizer again."""
+        """The arguments that recreate this optimizer."""
         return {**super().get_config(), "layer_adaptation": self.layer_adaptation}

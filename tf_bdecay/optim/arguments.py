@@ -1,4 +1,4 @@
-"""Checks of optimizers' arguments: what would be silently wrong is refused with what to use."""
+"""Checks optimizers' arguments: what would silently go wrong is refused, with an alternative."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -26,14 +26,14 @@ _REFUSED = {
 
 
 def keras_arguments(kind, arguments):
-    """The arguments that go to Keras' base optimizer as they are.
+    """Checks the arguments that go to Keras' base optimizer unchanged, and returns them.
 
     Args:
         kind: name of the optimizer's class, for the message.
-        arguments: dict of those that the optimizer itself does not have.
+        arguments: dict of the arguments that the optimizer itself does not have.
 
     Raises:
-        BadInput: one that would be silently wrong, or is unknown.
+        BadInput: an argument that is unknown, out of range or would silently do the wrong thing.
     """
     for name, value in arguments.items():
         if name in _REFUSED:
@@ -54,7 +54,7 @@ def overrides(kind, roles):
     """The roles that were given by pattern, as a dict.
 
     Raises:
-        BadInput: it is no dict.
+        BadInput: `roles` is not a dict.
     """
     require(
         roles is None or isinstance(roles, Mapping),
@@ -82,18 +82,18 @@ def policy(kind, weight_decay):
 
 
 def multipliers(by_name, roles):
-    """What the learning rate of each variable is multiplied by.
+    """Multiplier of each variable's learning rate.
 
     Args:
-        by_name: dict of a role, or a regular expression on paths, to a number >= 0. Patterns go
-            before roles; of several that match a variable the last one counts.
+        by_name: dict of a role, or a regular expression on paths, to a number >= 0. A pattern takes
+            precedence over a role, and a later pattern over an earlier one.
         roles: the `Roles` of the variables.
 
     Returns:
         float64 array [V], 1 for a variable that nothing names.
 
     Raises:
-        BadInput: no variable has the role, or a path that matches the pattern.
+        BadInput: no variable has the role or a path that matches the pattern.
     """
     found = np.ones(len(roles), "float64")
     for role in by_name.keys() & set(ROLES):
@@ -113,15 +113,15 @@ def multipliers(by_name, roles):
 
 
 def check_roles(policy, is_default, roles):
-    """Checks a policy against the variables; warns, or raises, of betas that it cannot decide.
+    """Checks a policy against the variables, and warns of betas that it cannot decide.
 
     Args:
         policy: the `DecayPolicy`.
-        is_default: whether nobody asked for it.
+        is_default: whether it is the optimizer's default, not the user's choice.
         roles: the `Roles` of the variables to be updated.
 
     Raises:
-        BadInput: an adaptive policy was asked for, and no layer has both gamma and beta; or what
+        BadInput: the user chose an adaptive policy, and no layer has both gamma and beta; or what
             the policy itself refuses.
     """
     policy.check(roles.variables)

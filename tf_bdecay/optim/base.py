@@ -1,6 +1,6 @@
 """What the optimizers share: roles, decay by policy, skipping, state.
 
-A gradient's way: `apply` -> an engine -> `step.update`, which is the order of an update.
+The path of a gradient: `apply` -> an engine -> `step.update`, which is the order of an update.
 """
 
 import numbers
@@ -26,17 +26,18 @@ class DecayByRole(Decides, keras.optimizers.Optimizer):
         learning_rate: float, schedule (called with the number of updates done) or callable.
         weight_decay: a `tf_bdecay.decay` policy, or "default".
         global_clipnorm: float, limit of the norm of all reduced gradients together; None for none.
-        skip_nonfinite: whether an update whose reduced gradients are not all finite, or one of a
-            variable that is not, is skipped whole: weights, moments, decision, averages and
-            `iterations` stay as they were. What Keras' LossScaleOptimizer around this one skips by
-            itself never comes here to be counted; `tf_bdecay.LossScaleOptimizer` leaves it to this
-            one.
-        roles: dict of regular expression to role, for variables with names of their own.
+        skip_nonfinite: whether an update is skipped as a whole if its reduced gradients, or the
+            variables they belong to, are not all finite: weights, moments, decision, averages and
+            `iterations` stay as they were. Updates that Keras' LossScaleOptimizer skips never reach
+            this optimizer and are not counted; `tf_bdecay.LossScaleOptimizer` leaves the skipping
+            to this optimizer.
+        roles: dict of regular expression to role, for variables with unusual names.
         rate_multipliers: dict of a role ("kernel", "bias", "gamma", "beta", "other") or a regular
             expression on paths to a number >= 0 by which eta is multiplied for these variables, in
-            the step and in its decay alike. A pattern is matched as in `roles` and goes before a
-            role; of several that match, the last one counts. 0 holds a variable where it is: its
-            moments, its C_m and its part in the gradients' norm go on.
+            the step and in its decay alike. A pattern is matched as in `roles`. It takes precedence
+            over a role, and a later pattern over an earlier one. 0 holds a variable where it is,
+            while its moments and C_m are still updated and its gradient still counts in the norm of
+            all gradients.
         compile_update: "auto", True or False: whether XLA compiles the update (TensorFlow only).
         name: name of the optimizer.
         gradient_norms: whether each update keeps the norm of every variable's reduced gradient,
@@ -46,7 +47,7 @@ class DecayByRole(Decides, keras.optimizers.Optimizer):
             every Keras optimizer.
 
     Raises:
-        BadInput: an argument that would be silently wrong, or is out of range.
+        BadInput: an argument that is out of range or would silently do the wrong thing.
     """
 
     slots = ()  # names of the moments that a subclass keeps for every variable
@@ -101,12 +102,12 @@ class DecayByRole(Decides, keras.optimizers.Optimizer):
         """Assigns roles and creates the state.
 
         Args:
-            model_or_variables: the model, whose layer objects then tell the roles, or its list of
-                trainable variables, as Keras itself calls it.
+            model_or_variables: the model, whose layer objects then determine the roles, or the list
+                of its trainable variables, which is what Keras itself passes.
 
         Raises:
-            BadInput: an adaptive policy was asked for, and no layer has both gamma and beta; a
-                pattern or a role in an argument that no variable has.
+            BadInput: the user chose an adaptive policy, and no layer has both gamma and beta; or an
+                argument names a role that no variable has or a pattern that matches no path.
         """
         if self.built:
             return
@@ -142,12 +143,12 @@ class DecayByRole(Decides, keras.optimizers.Optimizer):
 
     @quirks.as_written
     def apply(self, grads, trainable_variables=None):
-        """One update of all variables from their gradients.
+        """Updates all variables from their gradients.
 
         Args:
-            grads: list of gradients, sparse ones too; None leaves a variable as it is. Local ones
-                in a replica context: they are summed over replicas here. What float8 training
-                passes as the gradient of a scale replaces that scale.
+            grads: list of gradients, dense or sparse; None leaves a variable as it is. In a replica
+                context they are the local ones, and are summed over replicas here. What float8
+                training passes as the gradient of a scale is the scale's new value.
             trainable_variables: their variables; by default those the optimizer was built with.
         """
         gradients = by_index(self, grads, trainable_variables)
@@ -203,7 +204,7 @@ class DecayByRole(Decides, keras.optimizers.Optimizer):
         }
 
     def get_config(self):
-        """The arguments that make this optimizer again."""
+        """The arguments that recreate this optimizer."""
         policy = keras.saving.serialize_keras_object(self.weight_decay)
         return {
             **super().get_config(),
@@ -217,11 +218,11 @@ class DecayByRole(Decides, keras.optimizers.Optimizer):
         }
 
     def finalize_variable_values(self, var_list):
-        """Copies its own moving average into each variable, as `fit` asks at its end.
+        """Copies each variable's moving average into the variable, which `fit` requests at its end.
 
-        Keras does that by position, which changes once a layer is frozen.
+        Keras finds the average by the variable's position, which changes once a layer is frozen.
         """
-        if not self.use_ema or self.iterations.numpy() == 0:  # they are not averages yet
+        if not self.use_ema or self.iterations.numpy() == 0:  # nothing has been averaged yet
             return
         averages = dict(self.averages)
         for variable, i in zip(var_list, keras_private.indices_of(self, var_list), strict=True):
@@ -229,7 +230,7 @@ class DecayByRole(Decides, keras.optimizers.Optimizer):
                 variable.assign(averages[i])
 
     def load_own_variables(self, store):
-        """Reads the state back; one of other shapes is skipped with a warning, as Keras does."""
+        """Restores the state; one with other shapes is skipped with a warning, as in Keras."""
         variables = self.variables
         if len(store.keys()) == len(variables):
             for i, variable in enumerate(variables):
@@ -242,18 +243,18 @@ class DecayByRole(Decides, keras.optimizers.Optimizer):
                     )
                     return
         super().load_own_variables(store)
-        # An update had a decision to apply, which is in the state.
+        # If there were updates, they had a decision to apply, and it is in the state.
         self._decided_by_probe = self._decided_by_probe or bool(self.iterations.numpy() > 0)
 
     def exclude_from_weight_decay(self, var_list=None, var_names=None):
-        """Refused: what decays is the policy's."""
+        """Refused, because the policy says what decays."""
         raise BadInput(
             "exclude_from_weight_decay has no effect here: pass a policy as weight_decay that "
             "gives these variables the coefficient 0 (see tf_bdecay.decay)."
         )
 
     def scalars(self, learning_rate, updates):
-        """Scalars that the rule needs of every block, once an update.
+        """Scalars that `rule` needs for every block, computed once an update.
 
         Args:
             learning_rate: scalar eta, in the layout's compute dtype.
@@ -266,13 +267,13 @@ class DecayByRole(Decides, keras.optimizers.Optimizer):
         return (learning_rate,)
 
     def rule(self, block, parameter, gradient, slots, decay, scalars):
-        """The subclass's rule for one block of variables.
+        """Applies the subclass's rule to one block of variables.
 
         Args:
-            block: the `Block`. Of its variables only what `adapts` and `layout.step_sizes` say may
-                matter, beside shapes.
+            block: the `Block`. Besides shapes, the rule may depend on its variables only through
+                `adapts` and `layout.step_sizes`, because blocks alike in these share one function.
             parameter, gradient: its tensors theta and g, after clipping.
-            slots: tuple of its tensors, as named in `slots`.
+            slots: tuple of its moments, in the order of the class's `slots`.
             decay: lambda of each of its variables, or None where all are 0.
             scalars: what `scalars` returned, in the block's compute dtype.
 
@@ -290,7 +291,7 @@ class DecayByRole(Decides, keras.optimizers.Optimizer):
 
 
 def unwrapped(optimizer):
-    """The optimizer inside a loss-scaling one; any other as it is."""
+    """The optimizer inside a loss-scaling one; any other optimizer itself."""
     while hasattr(optimizer, "inner_optimizer"):
         optimizer = optimizer.inner_optimizer
     return optimizer

@@ -1,11 +1,12 @@
-"""Blocks: many small variables in one flat vector, so that an update is few kernels; the layout.
+"""Blocks pack many small variables into one flat vector, so that an update takes few kernels.
 
-A network's normalization layers and biases are most of its variables and few of its parameters.
-Updated one by one they cost a launch for every operation of every variable; packed, one for all.
+The scales, shifts and biases of a network are most of its variables but few of its parameters.
+Updated one by one, they cost a kernel launch for every operation on every variable; packed, one
+launch serves them all. `Layout` holds the blocks of a model.
 
-Within a vector, variables of one size lie together: a matrix, whose row sums are the sums by
-variable. Sums by segment numbers, the other way, are atomic additions in no fixed order on a GPU:
-no two runs alike, and slow.
+Within a vector, variables of equal size lie side by side and form a matrix, so the sum of each
+variable is a row sum. The alternative, segment sums, adds atomically in no fixed order on a GPU:
+it is slow, and no two runs are alike.
 """
 
 import dataclasses
@@ -18,7 +19,7 @@ from keras import ops
 
 from tf_bdecay.decay import checked_coefficient
 
-PACK_BELOW = 4096  # elements; a variable of more is a block of its own, in its own shape
+PACK_BELOW = 4096  # elements; a larger variable is a block by itself, in its own shape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Block:
     """Variables that are updated as one tensor.
 
     Attributes:
-        indices: their positions among the trainable variables; of a packed block, by size.
+        indices: their positions among the trainable variables; in a packed block, sorted by size.
         shapes: their shapes.
         dtype: the dtype that they share.
         packed: whether they lie one after the other in a flat vector; if not, the block is one
@@ -58,7 +59,7 @@ class Block:
         tensors = [ops.cast(t, self.compute_dtype) for t in tensors]
         if not self.packed:
             return tensors[0]
-        # Thousands of small variables: not an operation more of each than it takes.
+        # There may be thousands of small variables: spend no operation on one without need.
         return _joined([t if len(t.shape) == 1 else ops.reshape(t, (-1,)) for t in tensors])
 
     def split(self, tensor):
@@ -71,7 +72,7 @@ class Block:
         ]
 
     def sums(self, tensor):
-        """Sum over each variable's elements, none negative: [number of variables]."""
+        """Sum of the elements of each variable, which must be >= 0: [number of variables]."""
         if not self.packed:
             return ops.reshape(_sum(tensor), (1,))
         parts = _cut(tensor, [number * size for number, size in self._runs])
@@ -90,12 +91,12 @@ class Block:
 
     @property
     def _runs(self):
-        """Shapes (number, size) of the matrices that variables of one size are."""
+        """Shapes (number, size) of the matrices that variables of equal size form."""
         return [(len(list(run)), size) for size, run in itertools.groupby(self.sizes)]
 
 
 def _cut(vector, lengths):
-    """Parts of a vector, of these lengths."""
+    """Cuts a vector into parts of these lengths."""
     return [vector] if len(lengths) == 1 else ops.split(vector, np.cumsum(lengths)[:-1])
 
 
@@ -104,12 +105,12 @@ def _joined(vectors):
 
 
 def _sum(tensor):
-    """Sum of all elements, none negative; under TensorFlow in two stages.
+    """Sum of all elements, which must be >= 0; under TensorFlow in two stages.
 
-    TensorFlow 2.21's XLA on CPU writes the operand of a sum over all elements to memory, and makes
-    a slow dot product of a sum of squares. A short sum over a middle axis it computes in one pass
-    with what leads to it. It would merge the stages but for the abs between them, which changes
-    nothing. JAX's XLA does a plain sum in one pass.
+    TensorFlow 2.21's XLA on CPU writes the operand of a sum over all elements to memory, and turns
+    a sum of squares into a slow dot product. It fuses a short sum over a middle axis with what
+    computes its operand. The abs between the stages changes nothing, but keeps XLA from merging
+    them. JAX's XLA computes a plain sum in one pass.
     """
     size = math.prod(tensor.shape)
     if keras.backend.backend() == "tensorflow":
@@ -127,8 +128,8 @@ class Layout:
         roles: `Roles` of the trainable variables.
         dtypes: list of their dtype names.
         policy: a `DecayPolicy`.
-        multipliers: [V] floats, what the learning rate of each variable is multiplied by; 1 if
-            None.
+        multipliers: [V] floats by which the learning rate of each variable is multiplied; None for
+            1.
 
     Attributes:
         roles, policy: as given.
@@ -153,7 +154,7 @@ class Layout:
 
     @property
     def compute_dtype(self):
-        """The finest compute dtype of its blocks."""
+        """The widest compute dtype of its blocks."""
         return max((block.compute_dtype for block in self.blocks), default="float32")
 
     def join(self, tensors):
@@ -183,7 +184,7 @@ class Layout:
         return constant * ops.cast(gate, block.compute_dtype)
 
     def step_sizes(self, block, learning_rate, ratios=None):
-        """What every element of a block's direction is multiplied by: eta, multiplier, trust ratio.
+        """Step size of every element of a block: eta times multiplier times trust ratio.
 
         Args:
             block: the block.
@@ -227,11 +228,11 @@ def make_blocks(shapes, dtypes, pack_below=PACK_BELOW):
 
 
 def gather_by_variable(blocks, values):
-    """Puts values by variable, computed block by block, into the variables' order.
+    """Sorts values that were computed block by block into the order of the variables.
 
     Args:
         blocks: the blocks.
-        values: list of tensors, for each block [its number of variables].
+        values: list of one tensor [number of its variables] for each block.
 
     Returns:
         Tensor [number of variables], float32.

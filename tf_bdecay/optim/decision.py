@@ -1,4 +1,4 @@
-"""What an optimizer has decided and counted, for callbacks and users to read, and to decide.
+"""What an optimizer decided and counted, and how callbacks and users read or set it.
 
 The decision itself is `step.decide`.
 """
@@ -36,7 +36,7 @@ class Decision(NamedTuple):
 
 
 class Decides:
-    """The part of `DecayByRole` that tells of decisions and takes them."""
+    """The part of `DecayByRole` that reports decisions and accepts them from outside."""
 
     def decision(self) -> Decision:
         """The `Decision` of the last update, fetched from the device."""
@@ -73,8 +73,8 @@ class Decides:
 
         Args:
             sensitivity: [V] floats, C_m of every variable that the optimizer was built with.
-            present: indices of those that have one (others are frozen since), None for all; a pair
-                that lacks one has the ratio 0 and no adaptive decay.
+            present: indices of the variables whose C_m was measured (others were frozen later);
+                None for all. A pair that lacks one has ratio 0 and no adaptive decay.
 
         Returns:
             NumPy arrays [L]: r_l, and booleans, as `set_decision` takes them.

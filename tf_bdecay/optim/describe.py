@@ -1,4 +1,4 @@
-"""A table of what the optimizer will do with every variable, before it does it."""
+"""A table of what an optimizer will do with every variable, to read before training."""
 
 from typing import NamedTuple
 
@@ -37,7 +37,7 @@ class Row(NamedTuple):
 
 
 class Description(NamedTuple):
-    """Rows by variable; `str()` is the table."""
+    """One `Row` per variable; `str()` renders them as a table."""
 
     policy: str
     rows: tuple
@@ -74,11 +74,12 @@ def describe(model, weight_decay=None, layer_adaptation=None) -> Description:
     """Shows every trainable variable's role, partner, decay, adaptation and rate.
 
     Args:
-        model: a built Keras model. If it is compiled with an optimizer of tf_bdecay and no policy
-            is given, that optimizer is described: once it is built, by its own roles and with its
-            last decision.
-        weight_decay: a `tf_bdecay.decay` policy; None for the compiled one, or else the default.
-        layer_adaptation: as in `Lamb` and `Lars`; None for the compiled one, or else the default.
+        model: a built Keras model. If it is compiled with an optimizer of tf_bdecay and neither
+            argument below is given, that optimizer is described: once it is built, with its own
+            roles and its last decision.
+        weight_decay: a `tf_bdecay.decay` policy; None for that of the compiled optimizer, or
+            `Lamb`'s default if there is none.
+        layer_adaptation: as in `Lamb` and `Lars`; None likewise.
 
     Returns:
         A `Description`: rows to work with, and a table by `str()`.
@@ -90,7 +91,7 @@ def describe(model, weight_decay=None, layer_adaptation=None) -> Description:
     settings = compiled or Lamb()
     if weight_decay is not None or layer_adaptation is not None:
         compiled, settings = None, _changed(settings, weight_decay, layer_adaptation)
-    # The user's optimizer is never built here: under a strategy that needs its scope.
+    # Never build the user's optimizer here: under a strategy, that must happen in its scope.
     shown = None
     if compiled is not None and compiled.built:
         shown = keras_private.indices_of(compiled, model.trainable_variables)
@@ -107,15 +108,15 @@ def describe(model, weight_decay=None, layer_adaptation=None) -> Description:
 
 
 def _compiled_optimizer(model):
-    """Our optimizer that a model was compiled with, out of a LossScaleOptimizer too; or None."""
+    """The model's tf_bdecay optimizer, also from inside a LossScaleOptimizer; None without one."""
     optimizer = unwrapped(getattr(model, "optimizer", None))
     return optimizer if isinstance(optimizer, DecayByRole) else None
 
 
 def _changed(optimizer, weight_decay, layer_adaptation):
-    """An optimizer as described, like the one given but for the arguments that are not None.
+    """An optimizer to describe: like the one given, but with the arguments that are not None.
 
-    It is LAMB where an adaptation is asked for and the optimizer has none.
+    It is a `Lamb` if an adaptation is requested and the optimizer has none.
     """
     policy = "default" if optimizer.policy_is_default else optimizer.weight_decay
     arguments = {
@@ -131,7 +132,7 @@ def _changed(optimizer, weight_decay, layer_adaptation):
 
 
 def _rows(optimizer, roles, on_by_pair):
-    """A `Row` of every variable; `on_by_pair` has a boolean or None a pair."""
+    """Yields the `Row` of every variable; `on_by_pair` has a boolean or None for each pair."""
     policy = optimizer.weight_decay
     decided = dict(zip((p.beta for p in roles.pairs), on_by_pair, strict=True))
     rates = multipliers(optimizer.rate_multipliers, roles)

@@ -1,4 +1,4 @@
-"""What `step.update` asks of an engine, and what its engines share."""
+"""What `step.update` requires of an engine, and what the engines share."""
 
 import abc
 
@@ -8,13 +8,13 @@ from tf_bdecay.frameworks import keras_private
 
 
 class Engine(abc.ABC):
-    """Where the state of an update is, and how the functions of `step` run on it.
+    """Holds the state of an update and runs the functions of `step` on it.
 
     Args:
         optimizer: the built optimizer.
         present: tuple of the indices of the variables that have a gradient, ascending.
-        replaced: tuple of the indices of the variables that this update gives a new value as it
-            is, out of `DecayByRole.overwritten`.
+        replaced: tuple of the indices of those variables in `DecayByRole.overwritten` that this
+            update replaces.
     """
 
     def __init__(self, optimizer, present, replaced=()):
@@ -23,15 +23,15 @@ class Engine(abc.ABC):
 
     @abc.abstractmethod
     def value(self, name):
-        """A small part of the state: one tensor, of `DecayByRole.state()`."""
+        """A small part of the state: one tensor of `DecayByRole.state()`."""
 
     @abc.abstractmethod
     def write(self, values):
-        """Replaces small parts of the state by a dict of tensors."""
+        """Replaces the small parts of the state that a dict of tensors names."""
 
     @abc.abstractmethod
     def reduce(self, gradients):
-        """The gradients of all variables, one tensor per block, of a list of those present."""
+        """Joins the gradients that are present into one tensor per block, 0 for the rest."""
 
     @abc.abstractmethod
     def norms(self, n, gradient):
@@ -42,29 +42,29 @@ class Engine(abc.ABC):
         """`step.judge` of what `norms` returned for each block."""
 
     def scalars(self, learning_rate, updates_done):
-        """The optimizer's `scalars` of the update that follows `updates_done` updates."""
+        """The optimizer's `scalars` for the update that follows `updates_done` updates."""
         dtype = self.layout.compute_dtype
         t = ops.cast(updates_done + 1, dtype)
         return self.optimizer.scalars(ops.cast(learning_rate, dtype), t)
 
     @abc.abstractmethod
     def move(self, n, gradient, decay, decision, scalars):
-        """`step.moved` of block n, written to the state; returns its trust ratios."""
+        """Writes `step.moved` of block n to the state, and returns its trust ratios."""
 
     @abc.abstractmethod
     def overwrite(self, values):
-        """Replaces the variables that get a new value."""
+        """Assigns new values to the variables in `replaced`."""
 
     @abc.abstractmethod
     def average(self, n, updates_done):
-        """`step.averaged` of the n-th averaged variable, written to the state."""
+        """Writes `step.averaged` of the n-th averaged variable to the state."""
 
     @abc.abstractmethod
     def branch(self, condition, yes, no):
-        """Runs one of two functions without arguments, each of which writes."""
+        """Runs one of two functions without arguments, both of which may write to the state."""
 
     def _filled(self, gradients, parameters):
-        """A gradient for every variable, 0 for those without, free of `loss_scale_factor`."""
+        """A gradient for every variable, over `loss_scale_factor`; 0 for those without one."""
         if self.optimizer.loss_scale_factor is not None:
             gradients = [g / self.optimizer.loss_scale_factor for g in gradients]
         given = dict(zip(self.present, gradients, strict=True))
@@ -72,7 +72,7 @@ class Engine(abc.ABC):
 
     @property
     def _needs_squares(self):
-        """Whether the update must know the norms of its gradients."""
+        """Whether the update needs the norms of its gradients."""
         return self.optimizer.gradient_norms or self.optimizer.global_clipnorm is not None
 
     def _weights(self, block, theta):
@@ -83,7 +83,7 @@ class Engine(abc.ABC):
         ]
 
     def _constrained(self, index, value):
-        """A new value of variable number `index`, through the variable's own constraint."""
+        """A new value of variable number `index` after the variable's own constraint."""
         constraint = self._constraint_of(index)
         return value if constraint is None else constraint(value)
 

@@ -1,7 +1,7 @@
-"""The formulas of the updates: small pure functions on tensors, any backend.
+"""The formulas of the updates: small pure functions on tensors of any backend.
 
-Those of LAMB stand in the order of docs/method.md, "The optimizer": moments, direction a, decay
-inside (u = a + lambda * theta), trust ratio, step. AdamW has the same without the ratio.
+LAMB's stand in the order of docs/method.md, "The optimizer": moments, direction a, trust ratio. Its
+decay (u = a + lambda * theta) and step are in `Lamb.rule`. AdamW uses the same without the ratio.
 """
 
 import math
@@ -10,7 +10,7 @@ from keras import ops
 
 
 def moments(gradient, momentum, velocity, beta_1, beta_2):
-    """Exponential averages of the gradient and of its square (Algorithm 1, mended).
+    """Exponential averages of the gradient and of its square (Algorithm 1, corrected).
 
         m <- beta_1 m + (1 - beta_1) g        v <- beta_2 v + (1 - beta_2) g^2
 
@@ -27,10 +27,10 @@ def moments(gradient, momentum, velocity, beta_1, beta_2):
 
 
 def bias_correction(beta, updates):
-    """The weight 1 - beta^t that an average from zero holds after t updates.
+    """The total weight 1 - beta^t of an exponential average from zero after t updates.
 
-    `-expm1(t log(beta))`, the logarithm in double: taken naively, 1 - 0.999^t is off by 1e-5 in
-    float32.
+    Computed as `-expm1(t log(beta))` with the logarithm in double precision: in float32, a naive
+    1 - 0.999^t is off by 1e-5.
 
     Args:
         beta: float in [0, 1).
@@ -55,8 +55,8 @@ def adam_direction(momentum, velocity, epsilon, correction_1=1.0, correction_2=1
     Returns:
         Tensor a of that shape, dimensionless.
     """
-    # a = m / (c_1 sqrt(v / c_2) + c_1 epsilon): the scalars are combined first, and each element
-    # has one multiplication and one division.
+    # a = m / (c_1 sqrt(v / c_2) + c_1 epsilon): with the scalars combined first, each element takes
+    # one multiplication and one division.
     c_1, c_2 = (ops.cast(c, velocity.dtype) for c in (correction_1, correction_2))
     root = ops.sqrt(velocity) * (c_1 * ops.rsqrt(c_2)) + c_1 * epsilon
     if epsilon == 0:
@@ -102,7 +102,7 @@ def lars_trust_ratio(parameter_norm, gradient_norm, decay, coefficient, epsilon=
 
 
 def heavy_ball(step, buffer, momentum, nesterov=False):
-    """Momentum, and Nesterov's as Keras and PyTorch have it.
+    """Heavy-ball momentum, or Nesterov's as in Keras and PyTorch.
 
         b <- momentum b + d        the step is b, or d + momentum b with Nesterov's
 

@@ -1,4 +1,4 @@
-"""The gradients that `apply` is called with, as an update takes them: dense, each once."""
+"""Turns the gradients that `apply` is given into dense tensors, at most one per variable."""
 
 from collections import Counter
 
@@ -9,18 +9,19 @@ from tf_bdecay.frameworks import keras_private
 
 
 def by_index(optimizer, gradients, variables=None):
-    """Gradients by the index of their variable, ascending; without those that are None.
+    """Gradients by the index of their variable, ascending, without those that are None.
 
     Args:
-        optimizer: it is built with the variables if it is not yet.
+        optimizer: the optimizer; it is built with the variables if it is not built yet.
         gradients: as `apply` takes them.
         variables: their variables; None for those that the optimizer was built with.
 
     Returns:
-        Dict of index to tensor; empty where there are no gradients.
+        Dict of index to tensor; empty if there are no gradients.
 
     Raises:
-        BadInput: not one gradient a variable, or two for one.
+        BadInput: the numbers of gradients and variables differ, a variable has two gradients, or
+            `variables` is None before the optimizer is built.
     """
     gradients = list(gradients)
     if not gradients:
@@ -48,7 +49,7 @@ def by_index(optimizer, gradients, variables=None):
 
 
 def dense(gradient):
-    """A gradient as a tensor; the sparse one of an embedding made dense.
+    """Converts a gradient to a dense tensor; that of an embedding may be sparse.
 
     LAMB's norms need every row. TensorFlow has `IndexedSlices` and `SparseTensor`, JAX `BCOO`.
     """

@@ -1,4 +1,4 @@
-"""LAMB with true decay inside the trust ratio, and a policy for who decays (Algorithm 1)."""
+"""LAMB with decay inside the trust ratio and a policy for what decays (Algorithm 1)."""
 
 import keras
 from keras import ops
@@ -25,39 +25,39 @@ class Lamb(AdaptedByRole):
     and 0 otherwise, with r_l = ||g_beta beta||_1 / ||g_gamma gamma||_1 from the same gradient.
     `tf_bdecay.optim.step.decide` makes this decision; `step.update` is the order of an update.
     `keras.optimizers.Lamb` decays outside the trust ratio, which makes it a different optimizer:
-    `Lamb(rate, decay.FullDecay(w), "all", epsilon=1e-7, decay_in_ratio=False)` has its numbers.
+    `Lamb(rate, decay.FullDecay(w), "all", epsilon=1e-7, decay_in_ratio=False)` reproduces it.
 
     Args:
         learning_rate: eta: float, schedule of the number of updates, or callable.
         weight_decay: a policy of `tf_bdecay.decay`; "default" is
             `AdaptiveBetaDecay(kernel=0.01, beta=1.0, threshold=0.1)`.
         layer_adaptation: which variables have a trust ratio: "kernels" (and other variables that go
-            with kernels; in the paper's settings beta otherwise stays where it starts);
-            "all", the letter of Algorithm 1; "decayed", what the policy may ever decay.
+            with kernels; otherwise, in the paper's settings, beta stays where it starts); "all",
+            Algorithm 1 to the letter; "decayed", those that the policy may ever decay.
         beta_1, beta_2: decay rates of the moments, in [0, 1).
         epsilon: added to the root of v, >= 0.
         bias_correction: whether the moments are divided by 1 - beta^t.
         trust_clip: the largest trust ratio; None for none, as in the paper.
         decay_in_ratio: whether decay is part of u, as in the paper. If not, theta first becomes
-            (1 - eta lambda) theta, and u is a: decoupled, as AdamW's and keras.optimizers.Lamb's.
+            (1 - eta lambda) theta, and u is a: decoupled, as in AdamW and keras.optimizers.Lamb.
         global_clipnorm: limit of the norm of all reduced gradients together; None for none, as in
             the paper. The decision is taken before clipping.
         skip_nonfinite: whether an update leaves everything but `skipped_updates` as it was if its
             reduced gradients, or the variables they belong to, are not all finite.
-        roles: dict of regular expression to role, for variables with names of their own.
+        roles: dict of regular expression to role, for variables with unusual names.
         rate_multipliers: dict of a role or a regular expression on paths to a number >= 0 by which
             eta is multiplied for these variables: {"gamma": 0.5, "head/.*": 2.0}. A pattern takes
-            precedence over a role, and a later pattern over an earlier one; 0 holds a variable
-            where it is, while its moments and sensitivity go on.
+            precedence over a role, and a later pattern over an earlier one. 0 holds a variable
+            where it is, while its moments and sensitivity are still updated.
         compile_update: "auto", True or False: whether XLA compiles the update (TensorFlow only).
-        name: name of the optimizer; by default `lamb`, `lamb_1`, ..., as Keras counts them.
+        name: name of the optimizer; by default `lamb`, `lamb_1`, ..., as Keras numbers them.
         **kwargs: `gradient_norms`, whether each update keeps the norm of every variable's gradient
             for `decision()` (False); `use_ema`, `ema_momentum`, `ema_overwrite_frequency`,
             `loss_scale_factor`.
 
     Raises:
-        BadInput: an argument out of range; one that would be silently wrong (a bare float as
-            `weight_decay`, `gradient_accumulation_steps`, `clipnorm`, `clipvalue`).
+        BadInput: an argument that is out of range or would silently do the wrong thing (a bare
+            float as `weight_decay`, `gradient_accumulation_steps`, `clipnorm`, `clipvalue`).
 
     Example:
 
@@ -148,7 +148,7 @@ class Lamb(AdaptedByRole):
         return formulas.trust_ratio(*norms, self.trust_clip)
 
     def get_config(self):
-        """The arguments that make this optimizer again."""
+        """The arguments that recreate this optimizer."""
         return {
             **super().get_config(),
             "beta_1": self.beta_1,

@@ -1,4 +1,4 @@
-"""LARS: momentum SGD whose step is scaled for each variable, and decays by policy."""
+"""LARS: momentum SGD with a trust ratio for each variable and decay by policy."""
 
 import keras
 from keras import ops
@@ -18,30 +18,30 @@ class Lars(AdaptedByRole):
         b       <- momentum b + eta ratio_l (g + lambda theta)
         theta   <- theta - b
 
-    That is the paper's Algorithm 1 and MLPerf's reference: the rate is inside the momentum, so that
-    a change of eta reaches the step over the next 1 / (1 - momentum) updates (in `SGD` it is
-    outside). With Nesterov's momentum the step is eta ratio (g + lambda theta) + momentum b.
-    Variables that are not adapted have ratio 1, no trust coefficient, hence steps of plain SGD at
-    the rate eta.
+    This is the paper's Algorithm 1 and MLPerf's reference. The rate is inside the momentum, so a
+    change of eta reaches the step over the next 1 / (1 - momentum) updates; in `SGD` the rate is
+    outside. With Nesterov's momentum the step is eta ratio (g + lambda theta) + momentum b.
+    Variables that are not adapted have ratio 1, without the trust coefficient, and so take the
+    steps of plain SGD at the rate eta.
 
     Args:
         learning_rate: eta: float, schedule of the number of updates, or callable. Rates are large:
-            an adapted variable goes eta c of its norm, so that 1 with `trust_coefficient=0.001`
-            and momentum 0.9 moves it by a hundredth.
+            a gradient moves an adapted variable by eta c of its norm, so a rate of 1 with
+            `trust_coefficient=0.001` and momentum 0.9 moves it by about a hundredth an update.
         weight_decay: a policy of `tf_bdecay.decay`; "default" is `NoBiasDecay(0.0001)`, kernels
-            only, by MLPerf's reference.
+            only, as in MLPerf's reference.
         layer_adaptation: which variables have a trust ratio: "kernels" (and other variables that go
-            with kernels), as MLPerf's reference, which skips biases and batch normalization; "all",
-            the paper's letter; "decayed", what the policy may ever decay.
+            with kernels), as in MLPerf's reference, which skips biases and batch normalization;
+            "all", the paper to the letter; "decayed", those that the policy may ever decay.
         trust_coefficient: c, > 0.
         momentum: in [0, 1).
         nesterov: whether to use Nesterov's momentum.
         epsilon: added to the ratio's denominator, >= 0.
         **kwargs: `global_clipnorm`, `skip_nonfinite`, `roles`, `rate_multipliers`,
-            `compile_update`, `name` and what every Keras optimizer has, as in `Lamb`.
+            `compile_update`, `name` and the arguments of every Keras optimizer, as in `Lamb`.
 
     Raises:
-        BadInput: an argument out of range, or one that would be silently wrong.
+        BadInput: an argument that is out of range or would silently do the wrong thing.
 
     Example:
 
@@ -98,7 +98,7 @@ class Lars(AdaptedByRole):
         return parameter - step, (buffer,), ratio
 
     def get_config(self):
-        """The arguments that make this optimizer again."""
+        """The arguments that recreate this optimizer."""
         return {
             **super().get_config(),
             "trust_coefficient": self.trust_coefficient,

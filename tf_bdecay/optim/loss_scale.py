@@ -1,4 +1,4 @@
-"""Dynamic loss scaling for float16, by the skip rule of the optimizer inside it."""
+"""Dynamic loss scaling for float16 that follows the skips of the optimizer inside it."""
 
 import keras
 from keras import ops
@@ -13,19 +13,19 @@ from tf_bdecay.optim.gradients import dense
 class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
     """Scales the loss so that small gradients survive float16; halves the scale at each overflow.
 
-    Keras' own tests the gradients of each replica, and only the first replica's answer counts. Here
-    the inner optimizer tests them after they are unscaled and reduced: all replicas skip an update
-    together, and `totals()` counts every skipped update. A skipped update halves the scale;
-    `dynamic_growth_steps` updates without a skip double it. bfloat16 needs none of this.
+    Keras' own class tests the gradients of each replica, and only the first replica's answer
+    counts. Here the inner optimizer tests them after they are unscaled and reduced: all replicas
+    skip an update together, and `totals()` counts every skipped update. A skipped update halves the
+    scale; `dynamic_growth_steps` updates without a skip double it. bfloat16 needs none of this.
 
     Args:
         inner_optimizer: one of tf_bdecay, such as `tf_bdecay.Lamb`, with `skip_nonfinite=True`.
-        initial_scale: float, the scale at first.
+        initial_scale: float, the scale at the start.
         dynamic_growth_steps: int, updates without overflow before the scale is doubled.
         **kwargs: `name`.
 
     Raises:
-        BadInput: another optimizer, or one that does not skip.
+        BadInput: the inner optimizer is not one of tf_bdecay or has `skip_nonfinite=False`.
 
     Example:
 
@@ -49,7 +49,7 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
 
     @quirks.as_written
     def build(self, variables):
-        """Makes the scale and its counter, and builds the optimizer inside.
+        """Creates the scale and its counter, and builds the inner optimizer.
 
         Args:
             variables: as `tf_bdecay.Lamb.build` takes them: a model, or its trainable variables.
@@ -57,7 +57,7 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
         if self.built:
             return
         self.inner_optimizer.build(variables)
-        # Replicas assign the same to each: the first one's is taken.
+        # All replicas assign the same value to each, so the first replica's is kept.
         for name, dtype, value in (
             ("step_counter", "int", 0),
             ("dynamic_scale", "float32", self.initial_scale),
@@ -74,18 +74,18 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
 
     @quirks.as_written
     def apply(self, grads, trainable_variables=None):
-        """One update from gradients of the scaled loss, skipped if they overflowed.
+        """Updates all variables from gradients of the scaled loss, unless they overflowed.
 
         Args:
-            grads: list of gradients, in a replica its own.
-            trainable_variables: their variables; those it was built with if None.
+            grads: list of gradients; in a replica context the local ones.
+            trainable_variables: their variables; None for those that it was built with.
         """
         if not self.built:
             self.build(trainable_variables)
         scale = self.dynamic_scale.value
 
         def unscaled(gradient, variable):
-            # The new scales of float8 are no gradients of the loss.
+            # float8 training passes new scales here, which are not gradients of the loss.
             if gradient is None or getattr(variable, "overwrite_with_gradient", False):
                 return gradient
             gradient = dense(gradient)
@@ -94,7 +94,7 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
         if trainable_variables is None:
             trainable_variables = keras_private.variables_of(self)
         variables, grads = list(trainable_variables), list(grads)
-        if len(grads) == len(variables):  # if not, the optimizer inside says so
+        if len(grads) == len(variables):  # if not, the inner optimizer raises
             grads = [unscaled(g, v) for g, v in zip(grads, variables, strict=True)]
         self.inner_optimizer.apply(grads, variables)
         skipped = ops.greater(self.inner_optimizer.skipped_in_a_row.value, 0)
@@ -114,5 +114,5 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """The optimizer of a `get_config`, which stays as it is: Keras' own takes a part out."""
+        """Creates the optimizer from a config and leaves it unchanged; Keras' own pops from it."""
         return super().from_config(dict(config), custom_objects)

@@ -16,8 +16,8 @@ class SGD(DecayByRole):
         coupled (L2):  d = g + lambda theta;  b <- momentum b + d;  theta <- theta - eta b
         decoupled:     b <- momentum b + g;   theta <- theta - eta (b + lambda theta)
 
-    With Nesterov's momentum the step is d + momentum b in place of b. Keras' own `weight_decay` is
-    the decoupled kind; that of SGD in the paper's tables is the usual coupled one.
+    With Nesterov's momentum, d + momentum b (decoupled: g + momentum b) takes the place of b.
+    Keras' own `weight_decay` is decoupled; the paper's tables use SGD's usual coupled decay.
 
     Args:
         learning_rate: eta: float, schedule of the number of updates, or callable.
@@ -26,10 +26,10 @@ class SGD(DecayByRole):
         weight_decay: a policy of `tf_bdecay.decay`; "default" is `FullDecay(0.005)`, Table 1's.
         coupled: whether decay goes through the momentum.
         **kwargs: `global_clipnorm`, `skip_nonfinite`, `roles`, `rate_multipliers`,
-            `compile_update`, `name` and what every Keras optimizer has, as in `Lamb`.
+            `compile_update`, `name` and the arguments of every Keras optimizer, as in `Lamb`.
 
     Raises:
-        BadInput: an argument out of range, or one that would be silently wrong.
+        BadInput: an argument that is out of range or would silently do the wrong thing.
     """
 
     slots = ("momentum",)
@@ -68,7 +68,7 @@ class SGD(DecayByRole):
         return parameter - step, (buffer,), self.unit_ratios(block)
 
     def get_config(self):
-        """The arguments that make this optimizer again."""
+        """The arguments that recreate this optimizer."""
         return {
             **super().get_config(),
             "momentum": self.momentum,

@@ -1,8 +1,8 @@
-"""One update of all variables: the order of Algorithm 1, written once.
+"""One update of all variables, in the order of Algorithm 1.
 
-`update` is the order. What it calls on the way are the pure functions below, run by an engine:
-`whole_tensors` takes new tensors from them, `tensorflow_engine` compiles them block by block and
-writes in place. Where r_l decides is `decide`.
+`update` states that order. Its steps are the pure functions below, which an engine runs:
+`whole_tensors` lets them return new tensors, `tensorflow_engine` compiles them block by block and
+writes in place. In `decide`, r_l switches the decay of beta.
 """
 
 import numpy as np
@@ -14,16 +14,16 @@ from tf_bdecay.sensitivity import bias_ratio, connection_sensitivity
 
 
 def update(engine, gradients, learning_rate, overwrites=()):
-    """One update: all variables and counts, or nothing but the count of what was skipped.
+    """Updates all variables and counters; a skipped update only counts the skip.
 
     Args:
-        engine: an `Engine`: where the state is and how functions run.
-        gradients: list of gradients of the variables that have one; in a replica its own.
+        engine: the `Engine` that holds the state and runs the functions.
+        gradients: list of gradients of the variables that have one, summed over replicas.
         learning_rate: scalar eta.
-        overwrites: list of new values of the variables that `engine.replaced` counts.
+        overwrites: list of new values of the variables in `engine.replaced`.
     """
     layout, done = engine.layout, engine.value("iterations")
-    gradients = engine.reduce(gradients)  # of the mean loss of the global batch; one a block
+    gradients = engine.reduce(gradients)  # of the global batch's mean loss, one per block
     sums = [engine.norms(n, gradients[n]) for n in range(len(layout.blocks))]  # C_m, ||g||^2
     decision = engine.judge(sums)  # r_l >= R, before any clipping
     scalars = engine.scalars(learning_rate, done)  # eta, 1 - beta^t
@@ -55,16 +55,16 @@ def update(engine, gradients, learning_rate, overwrites=()):
 
 
 def norms(block, gradient, parameter, with_squares):
-    """What an update must know of a block's gradients before any variable moves.
+    """Sums over a block that an update needs before any variable moves.
 
     Args:
         block: the `Block`.
         gradient, parameter: the block's tensors.
-        with_squares: whether the gradients' norms are asked for.
+        with_squares: whether to return ||g||^2 as well.
 
     Returns:
         List of tensors [number of variables of the block]: C_m, which is ||g theta||_1 (eq. 4 with
-        the gradient of the batch), and ||g||^2 if asked for.
+        the gradient of the batch), and ||g||^2 if `with_squares`.
     """
     (product,) = connection_sensitivity([gradient], [parameter])
     sums = [block.sums(ops.abs(product))]
@@ -76,7 +76,7 @@ def decide(layout, sensitivity, present):
 
         r_l = C(beta_l) / C(gamma_l)        lambda_beta_l = lambda_beta if r_l >= R else 0
 
-    A pair that lacks a gradient (one is frozen since) has the ratio 0 and no adaptive decay.
+    A pair that lacks a gradient (a variable was frozen later) has ratio 0 and no adaptive decay.
 
     Args:
         layout: the `Layout`, whose policy decides.
@@ -98,28 +98,28 @@ def decide(layout, sensitivity, present):
 
 
 def judge(optimizer, sums, ratio, on, present):
-    """All that an update decides before any variable moves.
+    """Everything that an update decides before any variable moves.
 
-    "Finite" is tested on the sums of |g theta|, which are not where g is not (0 * inf is NaN), or
-    theta is not, or their product leaves float32. Of a theta that is not, neither C_m nor the trust
-    ratio has a value. Variables without a gradient stay as they are, whatever they hold: they have
-    no part in it, and their C_m is 0.
+    Finiteness is tested on the sums of |g theta|. A sum is not finite if g or theta is not (0 * inf
+    is NaN) or if their product overflows float32. Where theta is not finite, neither C_m nor the
+    trust ratio has a value. Variables without a gradient take no part in the test, whatever they
+    contain, because they stay as they are; their C_m is 0.
 
     Args:
         optimizer: the built optimizer.
-        sums: list of what `norms` returned, one a block.
+        sums: list of what `norms` returned for each block.
         ratio, on: r_l and the decision in force, which `source="probe"` keeps.
         present: as in `decide`.
 
     Returns:
-        Dict of tensors: `sensitivity` [V], `bias_ratio` and `decay_on` [L], `finite`, `clip`, the
-        factor that limits the gradients' norm, or None, and `gradient_norm` [V], ||g|| of each
+        Dict of tensors: `sensitivity` [V]; `bias_ratio` and `decay_on` [L]; `finite`; `clip`, the
+        factor that limits the norm of all gradients, or None; `gradient_norm` [V], ||g|| of each
         variable, or None.
     """
     layout = optimizer.layout
     sensitivity = gather_by_variable(layout.blocks, [s[0] for s in sums])
     absent = _absent(range(len(layout.roles)), present)
-    if absent.any():  # 0 * theta, and theta may be anything
+    if absent.any():  # theirs is 0 * theta, which is NaN if theta is not finite
         sensitivity = ops.where(absent, ops.zeros_like(sensitivity), sensitivity)
     if layout.policy.source != "probe":
         ratio, on = decide(layout, sensitivity, present)
@@ -143,7 +143,7 @@ def moved(optimizer, block, present, parameter, gradient, slots, decay, clip, sc
     """New theta, slots and trust ratios of a block; variables without a gradient stay as they are.
 
     Args:
-        optimizer: the built optimizer, whose `rule` this is.
+        optimizer: the built optimizer, whose `rule` is applied.
         block: the `Block`.
         present: as in `decide`.
         parameter, gradient: its tensors.
@@ -166,18 +166,18 @@ def moved(optimizer, block, present, parameter, gradient, slots, decay, clip, sc
 
 
 def _absent(indices, present):
-    """Whether each of these variables has no gradient."""
+    """Marks those of the variables that have no gradient."""
     return np.isin(list(indices), list(present), invert=True)
 
 
 def averaged(optimizer, weight, kept, updates_done, moves=True):
-    """A variable and its moving average; the former overwritten by the latter when it is time.
+    """Updates a variable's moving average, and overwrites the variable with it when that is due.
 
     Args:
         optimizer: the built optimizer.
         weight, kept: the variable and its average.
-        updates_done: scalar.
-        moves: whether the variable has a gradient; if not, it stays as it is (frozen since).
+        updates_done: scalar; at 0 the average begins as the variable itself.
+        moves: whether the variable has a gradient; one without (frozen later) stays as it is.
     """
     momentum = optimizer.ema_momentum * ops.cast(updates_done > 0, weight.dtype)  # first: theta
     kept = momentum * kept + (1 - momentum) * weight
@@ -188,7 +188,7 @@ def averaged(optimizer, weight, kept, updates_done, moves=True):
 
 
 def counted(engine, decision, learning_rate):
-    """The small state after an update: the decision and all that is counted."""
+    """The small state after an update: the decision and all counters."""
     on, done = decision["decay_on"], engine.value("iterations")
     switched = ops.logical_and(ops.not_equal(on, engine.value("decay_on")), done > 0)
     eta = ops.cast(learning_rate, "float32")
@@ -207,5 +207,5 @@ def counted(engine, decision, learning_rate):
 
 
 def skipped(engine):
-    """The counts after an update that is skipped; all else stays as it was."""
+    """The counters after a skipped update; everything else stays as it was."""
     return {name: engine.value(name) + 1 for name in ("skipped_updates", "skipped_in_a_row")}

@@ -1,10 +1,10 @@
-"""The engine under TensorFlow: one reduction, then a few compiled functions a block, in place.
+"""The TensorFlow engine: one all-reduce, then a few compiled functions per block, in place.
 
-In the replica context each replica sums the gradients over all, and then updates its own copies of
-the variables. All replicas compute the same from the same, so copies stay equal. What touches every
-parameter is compiled by XLA block by block and in place, also inside a `fit` whose whole step XLA
-cannot compile (MirroredStrategy). Blocks alike share one compiled function: the time to compile
-grows with the number of different shapes, not with the depth.
+Each replica gets the sum of all replicas' gradients and then updates its own copies of the
+variables. All replicas compute the same from the same values, so the copies stay equal. XLA
+compiles what touches every parameter block by block and in place, even inside a `fit` whose whole
+step XLA cannot compile (MirroredStrategy). Blocks of one kind share a compiled function: compile
+time grows with the number of different shapes, not with the depth.
 """
 
 import functools
@@ -24,7 +24,7 @@ class Updates:
         optimizer: the built optimizer.
 
     Attributes:
-        compiled: dict of (name, what makes it another function) to the compiled `tf.function`.
+        compiled: dict of (name, key that tells functions of a name apart) to `tf.function`.
     """
 
     def __init__(self, optimizer):
@@ -47,7 +47,7 @@ class Updates:
             "`fit` does.",
         )
         replicas, state = context.strategy.num_replicas_in_sync, optimizer.state()
-        one = state["skipped_updates"].value  # any piece of state that building makes
+        one = state["skipped_updates"].value  # any variable that building creates
         require(
             replicas == 1 or context.strategy.extended.variable_created_in_scope(one),
             f"The optimizer was built outside the scope of the strategy, so its {replicas} "
@@ -69,7 +69,7 @@ class Updates:
         self._traced[key](gradients, tf.convert_to_tensor(learning_rate), overwrites)
 
     def _compiled_function(self, context):
-        """The function of (name, key, body) that compiles a body once for every name and key."""
+        """A function of (name, key, body) that compiles a body once for every name and key."""
         compiles = self._optimizer.compile_update
         if compiles == "auto":  # a TPU's step is compiled whole
             compiles = not isinstance(context.strategy, tf.distribute.TPUStrategy)
@@ -83,16 +83,17 @@ class Updates:
 
 
 class InPlace(Engine):
-    """An update's state as one replica's own TensorFlow variables, written as it goes.
+    """An update's state as one replica's own TensorFlow variables, written in place.
 
-    Large variables are written inside the compiled functions. Small ones lie joined in a pack:
-    `branch` hands their new values out and writes them after it, for a branch would take every
-    small variable by a switch of its own.
+    Large variables are written inside the compiled functions. Small ones are joined in packs:
+    `branch` returns the packs' new values from the conditional and writes them afterwards, because
+    inside it each small variable would need a switch of its own.
 
     Args:
         optimizer, present, replaced: as in `Engine`.
         state: the optimizer's `state()` as this replica's variables.
-        function: of (name, key, body): the compiled body, one for all of one name and key.
+        function: function of (name, key, body) that returns the compiled body, one for each name
+            and key.
     """
 
     def __init__(self, optimizer, state, present, function, replaced=()):
@@ -109,7 +110,7 @@ class InPlace(Engine):
 
     def reduce(self, gradients):
         parameters, blocks = self._state["parameters"], self.layout.blocks
-        gradients = self._filled(gradients, parameters)  # replicas have summed theirs
+        gradients = self._filled(gradients, parameters)  # already summed over replicas
         self._packs = {
             n: block.join([parameters[i].value() for i in block.indices])
             for n, block in enumerate(blocks)
@@ -120,7 +121,7 @@ class InPlace(Engine):
     def norms(self, n, gradient):
         block, theta = self.layout.blocks[n], self._theta(n)
         key = block
-        if not block.packed:  # the shape does not matter, the size does
+        if not block.packed:  # only the size matters, so equal sizes share a function
             key = block.sizes, block.dtype
             gradient, theta = (tf.reshape(t, [-1]) for t in (gradient, theta))
 
@@ -217,7 +218,7 @@ class InPlace(Engine):
         return tf.cast(self._state["parameters"][block.indices[0]].value(), block.compute_dtype)
 
     def _kind(self, block):
-        """Blocks of one kind share their functions: only arguments tell them apart in these."""
+        """Key of a block's compiled functions; blocks of one kind differ only in the arguments."""
         if block.packed:
             return block
         (i,) = block.indices

@@ -1,6 +1,6 @@
-"""The engine for any backend: every function takes whole tensors and gives new ones.
+"""The engine for any backend: every function takes whole tensors and returns new ones.
 
-Under JAX the compiler of the user's train step turns them into few kernels.
+Under JAX, compilation of the user's train step fuses the functions into few kernels.
 """
 
 from keras import ops, tree
@@ -10,7 +10,7 @@ from tf_bdecay.optim.engine import Engine
 
 
 class Updates:
-    """The updates of an optimizer.
+    """Runs the updates of an optimizer.
 
     Args:
         optimizer: the built optimizer.
@@ -20,7 +20,7 @@ class Updates:
         self._optimizer = optimizer
 
     def apply(self, gradients, overwrites, learning_rate):
-        """One update of the optimizer's variables.
+        """Updates the optimizer's variables once.
 
         Args:
             gradients: dict of gradients by index of their variable, ascending.
@@ -35,7 +35,7 @@ class Updates:
 
 
 class WholeTensors(Engine):
-    """An update's state as tensors, replaced as it goes.
+    """An update's state as tensors, which every step replaces.
 
     Args:
         optimizer, present, replaced: as in `Engine`.
