@@ -9,19 +9,19 @@ from tf_bdecay.errors import require
 
 @keras.saving.register_keras_serializable("tf_bdecay")
 class WithPaths(DecayPolicy):
-    """A policy that gives some variables, named by their paths, coefficients of their own.
+    """A policy with coefficients of their own for some variables, which are named by path.
 
     The policy's decisions still hold: a paired beta that a pattern names has another lambda, which
     an adaptive policy switches on and off as before. 0 means never.
 
     Args:
         policy: the policy for all other variables.
-        paths: dict of regular expression to lambda >= 0. A pattern is matched against the path,
-            whole or from a "/" on; of several that match a variable the last one counts.
+        paths: dict of regular expression to lambda >= 0. A pattern must match the whole path or all
+            that follows some "/". If several match a variable, the last one counts.
 
     Raises:
-        BadInput: not a policy; a pattern that is no regular expression; a lambda that is no number
-            >= 0; when the optimizer is built, a pattern that matches no trainable variable.
+        BadInput: not a policy; a pattern that is not a regular expression; a lambda that is not a
+            number >= 0; when the optimizer is built, a pattern that matches no trainable variable.
 
     Example:
 
@@ -40,17 +40,17 @@ class WithPaths(DecayPolicy):
 
     @property
     def adaptive(self):
-        """Whether the policy inside decides."""
+        """Whether the inner policy is adaptive."""
         return self.policy.adaptive
 
     @property
     def source(self):
-        """What the policy inside decides from."""
+        """What the inner policy decides from."""
         return self.policy.source
 
     @property
     def threshold(self):
-        """R of the policy inside, or None."""
+        """R of the inner policy, or None."""
         return getattr(self.policy, "threshold", None)
 
     def coefficient(self, variable):

@@ -51,7 +51,7 @@ class DecayPolicy:
             variables: the `VariableRole`s of all trainable variables.
 
         Raises:
-            BadInput: it is not a policy for these.
+            BadInput: the policy does not suit these variables.
         """
         del variables
 
@@ -67,12 +67,12 @@ class DecayPolicy:
         return ops.ones_like(ratio, dtype="bool")
 
     def get_config(self):
-        """The arguments that make this policy again."""
+        """The arguments that recreate this policy."""
         return {}
 
     @classmethod
     def from_config(cls, config):
-        """The policy of a `get_config`."""
+        """Creates the policy that a `get_config` describes."""
         return cls(**config)
 
     def __repr__(self):
@@ -173,8 +173,8 @@ class BetaDecay(_ByRole):
     Args:
         kernel: lambda of kernels.
         beta: lambda of beta.
-        bias: lambda of the biases of convolutions and dense layers; None means as kernels, which
-            is the letter of Algorithm 1.
+        bias: lambda of the biases of convolutions and dense layers; None for the kernels' lambda,
+            which is Algorithm 1 to the letter.
         gamma: lambda of gamma.
     """
 
@@ -193,8 +193,8 @@ class AdaptiveBetaDecay(_ByRole):
         kernel: lambda of kernels.
         beta: lambda of a beta that is switched on.
         threshold: R, dimensionless; 0 is fixed beta decay, `math.inf` means never.
-        bias: lambda of the biases of convolutions and dense layers; None means as kernels, which
-            is the letter of Algorithm 1.
+        bias: lambda of the biases of convolutions and dense layers; None for the kernels' lambda,
+            which is Algorithm 1 to the letter.
         gamma: lambda of gamma.
         unpaired: lambda of a beta without a gamma, which has no r_l.
         source: "update" decides from each update's own reduced gradients; "probe" keeps what the
@@ -260,7 +260,7 @@ def get(name, **arguments):
 
     Args:
         name: "none", "full", "no_bias", "bias", "gamma", "beta" or "adaptive".
-        **arguments: its coefficients by role.
+        **arguments: the policy's arguments, such as its coefficients by role.
 
     Raises:
         BadInput: an unknown name, or an argument that the policy does not have.
@@ -274,7 +274,7 @@ def get(name, **arguments):
 
 
 def checked_coefficient(policy, name, value):
-    """A coefficient as a float.
+    """Checks a coefficient and returns it as a float.
 
     Raises:
         BadInput: it is not a finite number >= 0.
