@@ -1,4 +1,4 @@
-"""A context in which ghost batch normalization is a plain formula of what it is given."""
+"""A context in which ghost batch normalization uses no loop kernel and no other replica."""
 
 import contextlib
 import threading
@@ -8,11 +8,12 @@ _local = threading.local()  # replicas are threads
 
 @contextlib.contextmanager
 def closed_form_only():
-    """Inside, layers use no kernel of loops and ask no other replica.
+    """Makes layers use the closed form alone and not communicate with other replicas.
 
-    For forward-mode differentiation, which cannot follow such a loop, and for replicas that all
-    compute the same. Not an argument, for Keras hands none of a model's call on to its layers but
-    `training`, and not an attribute of the layers, for others may trace the model at the same time.
+    It is for forward-mode differentiation, which cannot follow the loop of the fused kernel, and
+    for replicas that all compute the same. It is not an argument, because a Keras model passes only
+    `training` on to its layers, and not an attribute of the layers, because other threads may trace
+    the model at the same time.
     """
     outer = closed_form_is_on()
     _local.on = True
@@ -23,5 +24,5 @@ def closed_form_only():
 
 
 def closed_form_is_on():
-    """Whether the context is on, in this thread."""
+    """Whether this thread is inside the context."""
     return getattr(_local, "on", False)

@@ -1,4 +1,4 @@
-"""A model's copy in which ghost batch normalization stands where batch normalization stood."""
+"""Copies a model, with ghost batch normalization in place of its batch normalization."""
 
 import contextlib
 import tempfile
@@ -18,18 +18,18 @@ def ghostify(model, ghost_batch_size=32, partial="error") -> keras.Model:
     """A copy of a model with every `BatchNormalization` replaced by `GhostBatchNormalization`.
 
     In training each `ghost_batch_size` consecutive examples are normalized by their own statistics
-    (Hoffer et al., 2017). At inference the copy equals the model, to the bit; with one ghost batch
-    per training batch it also trains as the model does. Weights, moving statistics and seeds are
-    the model's; so are names and paths, the order of layers and variables, shared layers, nested
-    models, frozen parts and precisions. The model itself stays as it is, and shares nothing with
+    (Hoffer et al., 2017). At inference the copy equals the model bit for bit; with one ghost batch
+    per training batch it also trains as the model does. The copy has the model's weights, moving
+    statistics and seeds, names and paths, order of layers and variables, shared layers, nested
+    models, frozen parts and precisions. The model itself does not change and shares nothing with
     the copy.
 
     Args:
         model: a built functional or sequential model, which may contain other such models. Ghost
             batch normalization layers that it already has stay as they are.
         ghost_batch_size: int >= 1, examples in a ghost batch.
-        partial: what happens to a training batch that it does not divide: "error", or "smaller",
-            which makes the examples left over one smaller ghost batch.
+        partial: what happens to a training batch that `ghost_batch_size` does not divide: "error",
+            or "smaller", which puts the examples left over into one smaller ghost batch.
 
     Returns:
         The copy, not compiled. A custom class is kept if it is made from inputs and outputs like
@@ -37,11 +37,11 @@ def ghostify(model, ghost_batch_size=32, partial="error") -> keras.Model:
         graph.
 
     Raises:
-        BadInput: an argument out of range, a model without batch normalization, or what cannot be
-            converted or copied: a model or layer with a `call` of its own around batch
-            normalization, or another way to train that a copy would lose; batch normalization that
-            is synchronized, renormalizing, masked or of a class of one's own; a layer that its
-            `get_config` does not make again.
+        BadInput: an argument is out of range, the model has no batch normalization, or a part
+            cannot be converted or copied: a model or layer whose own `call` uses batch
+            normalization; training methods of the model's class that the copy would lose; batch
+            normalization that is synchronized, renormalizing, masked or of a custom class; a layer
+            that its `get_config` does not recreate.
 
     Example:
 
@@ -77,19 +77,19 @@ def ghostify(model, ghost_batch_size=32, partial="error") -> keras.Model:
 
 
 class _Copies:
-    """Copies of layers and models, each made once.
+    """Copies layers and models, each of them once.
 
     Args:
-        ghost: arguments of the layers that are converted.
+        ghost: arguments that are added to those of the converted layers.
     """
 
     def __init__(self, ghost):
         self._ghost = ghost
-        self._copies = {}  # of an original's id
-        self._models, self._layers = [], []  # (original, copy); a model after what it holds
+        self._copies = {}  # by the id of the original
+        self._models, self._layers = [], []  # (original, copy); a model comes after its parts
 
     def of(self, layer):
-        """The copy of a layer or model; an operation, which has no state, is its own."""
+        """The copy of a layer or model; an operation, which has no state, is its own copy."""
         if not isinstance(layer, keras.Layer):
             return layer
         if id(layer) not in self._copies:
@@ -101,13 +101,14 @@ class _Copies:
         return self._copies[id(layer)]
 
     def take_state(self):
-        """Gives the copies what the originals hold: variables, vocabularies, what is frozen.
+        """Copies the originals' state: variables, vocabularies, what is frozen.
 
         Raises:
-            BadInput: a copy lacks the variables of its original.
+            BadInput: a copy has other inner layers or variables than its original, or does not
+                share a variable that its original shares.
         """
         layers = [pair for old, new in self._layers for pair in _with_inner(old, new)]
-        # From the outside in, as to freeze a model or layer freezes what it holds.
+        # From the outside in, because freezing a model or layer freezes all that is in it.
         for old, new in [*reversed(self._models), *layers]:
             new.trainable = old.trainable
         twins = {}
@@ -121,17 +122,19 @@ class _Copies:
                 )
                 other.assign(ops.convert_to_numpy(one))
                 other.trainable = one.trainable
-                # Where the original was made inside of name scopes the copy's path lacks them.
+                # If the original was made inside name scopes, the copy's path lacks them.
                 keras_private.set_path(other, one.path)
         for old, new in layers:
             _take_assets(old, new)
 
     def _model(self, model):
-        """Keras' clone, of a twin that holds the same layers: of a compiled model it would make a
-        compiled one, with an optimizer that has lost its state."""
+        """Clones a model by way of a twin that holds the same layers but is not compiled.
+
+        Keras' clone of a compiled model would be compiled, with an optimizer without its state.
+        """
         graph = keras_private.graph_of(model)
         if isinstance(model, keras.Sequential):
-            # `model.layers` leaves the input layer out.
+            # `model.layers` omits the input layer.
             layers = [self.of(layer) for layer in (graph.layers[0], *model.layers)]
             copy = keras.Sequential(layers, name=model.name)
         else:
@@ -154,7 +157,7 @@ class _Copies:
         )
         try:
             return _copied(layer)
-        except Exception as error:  # whatever a stranger's class raises
+        except Exception as error:  # a custom class may raise anything
             raise BadInput(
                 f"ghostify copies a layer by its configuration, and {_called(layer)} cannot be "
                 f"made from its own ({first_line(error)}): give it a `get_config` of which "
@@ -178,7 +181,7 @@ class _Copies:
 
 
 def _converts(layer):
-    """Whether a layer is batch normalization, and not by ghost batches."""
+    """Whether a layer is batch normalization but not ghost batch normalization."""
     batch = isinstance(layer, keras.layers.BatchNormalization)
     return batch and not isinstance(layer, GhostBatchNormalization)
 
@@ -189,18 +192,18 @@ def _convertible(layer):
 
 
 def _is_own(model, name):
-    """Whether a model's class adds a method to Keras' own, or overrides it."""
+    """Whether a model's class overrides a method of Keras' own class."""
     kind = keras.Sequential if isinstance(model, keras.Sequential) else keras_private.Functional
     return getattr(type(model), name) is not getattr(kind, name)
 
 
 def _has_own_call(model):
-    """Whether a model computes anything but its graph of layers, or has none."""
+    """Whether a model has no graph of layers, or computes something else."""
     return keras_private.graph_of(model) is None or _is_own(model, "call")
 
 
 def _keeps_class(model):
-    """Whether a model's class makes a model of inputs and outputs alone."""
+    """Whether a model's class can be constructed from inputs and outputs alone."""
     functional = keras_private.graph_of(model) is model
     return functional and keras_private.takes_inputs_and_outputs(type(model))
 
@@ -210,7 +213,7 @@ def _is_input(layer):
 
 
 def _policy_inside(layer):
-    """The precision of what a layer made inside itself; its own where it holds none, or several."""
+    """The dtype policy that a layer's inner layers share; the layer's own if they share none."""
     inner = keras_private.layers_of(layer, include_self=False)
     policies = {one.dtype_policy.name: one.dtype_policy for one in inner}
     return policies.popitem()[1] if len(policies) == 1 else layer.dtype_policy
@@ -218,9 +221,9 @@ def _policy_inside(layer):
 
 @contextlib.contextmanager
 def _policy(policy):
-    """The precision of layers that are made inside and given none."""
+    """Sets the dtype policy of layers that are created inside the context without one."""
     before = keras.config.dtype_policy()
-    if type(policy) is keras.DTypePolicy:  # others, of quantized layers, are of one layer alone
+    if type(policy) is keras.DTypePolicy:  # that of a quantized layer fits this layer alone
         keras.config.set_dtype_policy(policy)
     try:
         yield
@@ -229,11 +232,11 @@ def _policy(policy):
 
 
 def _copied(layer):
-    """A layer made again from its configuration."""
+    """Recreates a layer from its configuration."""
     config = layer.get_config()
     if type(layer) is not keras.layers.Lambda:
         return type(layer).from_config(config)
-    # Its configuration has the function's code, without what the code refers to.
+    # A Lambda's configuration has the function's code, but not what the code refers to.
     return keras.layers.Lambda(
         layer.function,
         output_shape=keras_private.output_shape_of(layer),
@@ -244,7 +247,7 @@ def _copied(layer):
 
 
 def _with_inner(old, new):
-    """Pairs of a layer and its copy, and of the layers inside them, from the outside in."""
+    """Pairs a layer with its copy and the layers inside them, from the outside in."""
     olds, news = (keras_private.layers_of(layer) for layer in (old, new))
     made, again = ([(type(one), one.dtype_policy.name) for one in of[1:]] for of in (olds, news))
     require(
@@ -256,7 +259,7 @@ def _with_inner(old, new):
 
 
 def _paired_variables(old, new):
-    """Pairs of a layer's variables, those of layers inside it too, and its copy's."""
+    """Pairs the variables of a layer and of the layers inside it with those of its copy."""
 
     def kinds(layer):
         return [(v.name, tuple(v.shape), str(v.dtype)) for v in layer.variables]
@@ -271,7 +274,7 @@ def _paired_variables(old, new):
 
 
 def _take_assets(old, new):
-    """Gives a layer what another keeps beside its variables, as a saved model does."""
+    """Copies what a layer keeps besides its variables, in the way a saved model does."""
     if hasattr(old, "save_assets"):
         with tempfile.TemporaryDirectory() as folder:
             old.save_assets(folder)

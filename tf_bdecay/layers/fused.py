@@ -1,10 +1,11 @@
-"""Ghost batch normalization by TensorFlow's fused op on each ghost batch, on a CPU.
+"""Ghost batch normalization on a CPU, with TensorFlow's fused op on each ghost batch.
 
-A ghost batch fits in the processor's cache, and the op reads it once where a formula of several
-operations reads it several times: a quarter of the time of Keras' BatchNormalization. Up to 16
-ghost batches are written out in the graph; of more, a loop takes 16 at a time, which keeps the
-graph small. Small ghost batches are not worth an op each, XLA unravels the op into slow parts, and
-on a GPU many small kernels would starve it: there `normalize` takes over.
+A ghost batch fits in the processor's cache, and the op reads it once, where a formula of several
+operations reads it several times: it takes 0.34 to 0.41 of the time of Keras' BatchNormalization
+(docs/performance.md). Up to 16 ghost batches are unrolled in the graph. A loop handles more, up to
+16 at a time, which keeps the graph small. `normalize` takes over where the op is not the fastest:
+small ghost batches are not worth an op each, XLA splits the op into slow parts, and many small
+kernels would starve a GPU.
 """
 
 import math
@@ -15,17 +16,17 @@ from keras import ops
 from tf_bdecay.frameworks import quirks
 from tf_bdecay.layers.closed_form_only import closed_form_is_on
 
-AT_ONCE = 16  # ghost batches in the graph, at most
-WORTH_AN_OP = (
-    2**17
-)  # elements of a ghost batch; at half as many the closed form takes 0.7 of the time
+AT_ONCE = 16  # ghost batches unrolled in the graph, at most
+# Elements of a ghost batch; with half as many, the closed form takes 0.7 of the op's time.
+WORTH_AN_OP = 2**17
 
 
 def applies(x, axis, ghost):
-    """Whether this kernel is the fastest for a training batch, and right.
+    """Whether the fused kernel is valid and fastest here.
 
-    The one rule: TensorFlow, in a plain graph or eagerly (no XLA), on a CPU, float32 or less, the
-    channels last, ghost batches of `WORTH_AN_OP` elements or of a size not known yet.
+    It is with TensorFlow on a CPU, in a graph or eagerly but without XLA, for inputs in float32 or
+    less with the channels last, and for ghost batches of at least `WORTH_AN_OP` elements or of a
+    size that is not known yet.
 
     Args:
         x: the inputs.
@@ -57,8 +58,8 @@ def ghost_normalize(x, gamma, beta, ghost, epsilon):
         epsilon: float >= 0, added to the variance.
 
     Returns:
-        y as x in shape and dtype, then the means over the ghost batches of their means and of their
-        biased variances, both float32 [channels] and constants to a gradient.
+        y in the shape and dtype of x, then the means over the ghost batches of their means and of
+        their biased variances, both float32 [channels] and constant to a gradient.
     """
     import tensorflow as tf
 
@@ -79,7 +80,7 @@ def ghost_normalize(x, gamma, beta, ghost, epsilon):
                 epsilon=epsilon,
                 is_training=True,
             )
-            # The variance that it returns openly is the unbiased one.
+            # The op's output `batch_variance` is unbiased; the biased one is in a reserve space.
             return found.y, tf.stack([found.reserve_space_1, found.reserve_space_2])
 
         def gradient(dy, *_):
@@ -140,12 +141,12 @@ def _each(body, tensors, number):
         at_once = max(n for n in range(1, AT_ONCE + 1) if number % n == 0)
     first = tensors[0]
     count = tf.convert_to_tensor(number) // at_once
-    # Each large result goes in by itself: of a stack of them another copy would be made.
+    # Each large result is written by itself, because stacking them first would copy them again.
     large = tf.TensorArray(first.dtype, number, element_shape=first.shape[1:])
     small = tf.TensorArray("float32", count, element_shape=(at_once, 2, first.shape[-1]))
 
     def step(i, large, small):
-        # Slices and unstacked parts of the first axis share memory: nothing is copied.
+        # Slices and unstacked parts of the first axis share memory, so nothing is copied.
         begin = i * at_once
         stretch = (tf.unstack(t[begin : begin + at_once], at_once) for t in tensors)
         found_large, found_small = zip(

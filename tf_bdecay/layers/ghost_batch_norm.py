@@ -41,7 +41,7 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
     Args:
         ghost_batch_size: int >= 1, examples in a ghost batch.
         partial: what happens to a training batch that `ghost_batch_size` does not divide: "error",
-            or "smaller", which makes the examples left over one smaller ghost batch.
+            or "smaller", which puts the examples left over into one smaller ghost batch.
         axis: int, the axis of the channels; not the batch's.
         momentum: float in [0, 1], the share of the moving statistics that a step keeps.
         epsilon: float >= 0, added to the variance.
@@ -114,7 +114,7 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
 
     def add_weight(self, *args, trainable=True, **kwargs):
         if not trainable:
-            # Replicas see other examples: their moving statistics are averaged when assigned.
+            # Replicas see different examples, so an assignment averages their moving statistics.
             kwargs["aggregation"] = "mean"
         return super().add_weight(*args, trainable=trainable, **kwargs)
 
@@ -143,7 +143,7 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
         return ops.cast(outputs, self.compute_dtype)
 
     def compute_mask(self, inputs, previous_mask=None):
-        """No mask; Keras asks when a model is put together, which is earlier than `call`."""
+        """Refuses a mask; Keras asks when it assembles a model, which is earlier than `call`."""
         require(
             previous_mask is None,
             f"{self._kind()} does not support a mask, which would leave ghost batches of unequal "
@@ -153,9 +153,9 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
     def _update_statistics(self, mean, variance):
         """One momentum step of the moving statistics: m <- momentum m + (1 - momentum) new.
 
-        If a new value is not finite both stay as they were, as the optimizer may skip such an
-        update and no momentum step would ever remove it. Under a strategy the assignment averages
-        over replicas, for which it must not stand inside a `tf.cond` or a nested `tf.function`.
+        If a new value is not finite, both stay as they were: the optimizer may skip such an update,
+        and no momentum step would ever remove the value. Under a strategy, the assignment averages
+        over replicas, so it must not be inside a `tf.cond` or a nested `tf.function`.
 
         Args:
             mean: tensor [channels], of this call's ghost batches.
@@ -170,7 +170,7 @@ class GhostBatchNormalization(keras.layers.BatchNormalization):
             moving.assign(ops.cast(moving, new.dtype) * keep + new * share)
 
     def _checked(self, inputs):
-        """The inputs, if the ghost batch divides them."""
+        """Returns the inputs after a check that the ghost batch divides them."""
         whole = f"the training batch of {self._kind()}"
         if self.partial == "smaller":
             return divided(inputs, {}, whole)

@@ -1,7 +1,7 @@
-"""Ghost batches larger than what a replica has: neighbouring replicas share their statistics.
+"""Ghost batches larger than a replica's part of a batch: neighbours share their statistics.
 
 Replicas hold consecutive parts of a batch, so k neighbours hold a ghost batch of k parts. Each
-tells the others two numbers a channel, and four for the gradient; of parts of equal size
+tells the others two numbers per channel, and four for the gradient. For parts of equal size,
 
     mean = 1/k sum_i mean_i        variance = 1/k sum_i (variance_i + (mean_i - mean)^2)
 """
@@ -14,10 +14,10 @@ from tf_bdecay.layers.closed_form_only import closed_form_is_on
 
 
 def around(part, ghost):
-    """The `Neighbours` that hold a ghost batch together, or None where each replica has whole ones.
+    """The `Neighbours` that hold a ghost batch together, or None if each replica has whole ones.
 
     Args:
-        part: examples that this replica has of the batch; None where only the running graph knows.
+        part: number of examples in this replica's part; None if only the running graph knows it.
         ghost: int, examples in a ghost batch.
     """
     if keras.backend.backend() != "tensorflow" or closed_form_is_on():
@@ -42,7 +42,7 @@ class Neighbours:
         self.number = number
 
     def moments(self, mean, variance):
-        """Mean and biased variance of the whole, of those of this replica's part."""
+        """Mean and biased variance of the whole ghost batch, from those of this replica's part."""
         import tensorflow as tf
 
         means, variances = tf.unstack(self._of_each(tf.stack([mean, variance])), axis=1)
@@ -50,21 +50,21 @@ class Neighbours:
         return mean, tf.reduce_mean(variances + tf.square(means - mean), 0)
 
     def sums(self, *parts):
-        """The sums over the neighbours of tensors of one shape."""
+        """Sums each of some tensors of one shape over the neighbours."""
         import tensorflow as tf
 
         return tf.unstack(tf.reduce_sum(self._of_each(tf.stack(parts)), 0))
 
     def _of_each(self, own):
-        """[k, ...]: what each of the neighbours calls `own`, in order.
+        """Gathers the neighbours' `own` in order: [k, ...].
 
-        It is a sum over replicas of what each puts into its own row: every strategy knows the
-        gradient of a sum, and TPUs its shape.
+        It sums over replicas what each puts into its own row, because every strategy knows the
+        gradient of a sum, and TPUs know its shape.
         """
         import tensorflow as tf
 
         context = tf.distribute.get_replica_context()
-        if context is None:  # Keras finds out shapes here
+        if context is None:  # Keras only infers shapes here
             return tf.stack([own] * self.number)
         place, replicas = context.replica_id_in_sync_group, context.num_replicas_in_sync
         here = tf.one_hot(place, replicas, dtype=own.dtype)

@@ -10,8 +10,8 @@ and backward, from the gradients g of y, g_m of the mean and g_v of the variance
     dbeta = sum g      dgamma = r sum g (x - mean)
     dx = gamma r g + (2 g_v - gamma r^2 dgamma) / M (x - mean) + (g_m - gamma r dbeta) / M
 
-so that x and three numbers a channel and ghost batch are all that is kept in between. Of a ghost
-batch that several replicas hold, M and all sums are of the whole.
+Only x and three numbers per channel and ghost batch are kept for the backward pass. If several
+replicas hold a ghost batch together, M and all sums are those of the whole.
 """
 
 import math
@@ -22,10 +22,10 @@ from keras import backend, ops
 def normalize_groups(x, gamma, beta, epsilon, neighbours=None):
     """Normalizes every group by its own statistics: y = gamma (x - mean) / sqrt(var + eps) + beta.
 
-    The variance is the mean square of x - mean, as E[x^2] - mean^2 loses its digits where the mean
-    is large beside the deviation. The gradient is the closed form above; it can be differentiated
-    again, by reverse or forward mode. (Forward mode alone fails under JAX, as for every custom
-    gradient there.)
+    The variance is the mean square of x - mean, as E[x^2] - mean^2 loses digits where the mean is
+    large compared with the deviation. The gradient is the closed form above; it can be
+    differentiated again, by reverse or forward mode. (Forward mode alone fails under JAX, as for
+    every custom gradient there.)
 
     Args:
         x: tensor [groups, values, channels] or [groups, values, channels, values], of any float
@@ -33,12 +33,12 @@ def normalize_groups(x, gamma, beta, epsilon, neighbours=None):
         gamma: tensor [channels], or None for 1.
         beta: tensor [channels], or None for 0.
         epsilon: float >= 0, added to the variance.
-        neighbours: the `Neighbours` of whose group x, [1, ...], is a part; None where x is whole.
+        neighbours: the `Neighbours` of whose group x [1, ...] is a part; None if x is whole groups.
 
     Returns:
-        y as x in shape and dtype, then mean and (biased) variance, both [groups, channels]; these
-        two and all arithmetic are float32, or float64 where x is. A group without values has mean
-        0 and variance 0.
+        y in the shape and dtype of x, then mean and (biased) variance, both [groups, channels];
+        these two and all arithmetic are float32, or float64 if x is. A group without values has
+        mean 0 and variance 0.
     """
     narrow = backend.standardize_dtype(x.dtype)
     dtype = "float64" if narrow == "float64" else "float32"
@@ -65,7 +65,7 @@ def normalize_groups(x, gamma, beta, epsilon, neighbours=None):
             if upstream is None:
                 upstream = args if len(args) == 3 else args[0]
             g, g_mean, g_variance = upstream
-            # Cast again rather than captured: in mixed precision a captured copy would be kept.
+            # Cast again: in mixed precision, a captured copy would be kept in memory.
             g, centred = ops.cast(g, dtype), ops.cast(x, dtype) - mean
             dbeta = ops.sum(g, axis=axes, keepdims=True)
             dgamma = r * ops.sum(g * centred, axis=axes, keepdims=True)
@@ -76,7 +76,7 @@ def normalize_groups(x, gamma, beta, epsilon, neighbours=None):
             slope = (2 * g_variance - gamma * r * r * whole_dgamma) / count
             offset = (g_mean - gamma * r * whole_dbeta) / count
             dx = ops.cast(gamma * r * g + slope * centred + offset, narrow)
-            # Of each group so far; the parameters are shared by all groups.
+            # So far one value per group, but all groups share the parameters.
             dgamma = ops.sum(dgamma, axis=0, keepdims=True)
             dbeta = ops.sum(dbeta, axis=0, keepdims=True)
             return (dx, dgamma, dbeta) if shift else (dx, dgamma)
@@ -97,24 +97,24 @@ def ghost_normalize(x, gamma, beta, ghost, axis, epsilon, neighbours=None):
         ghost: int, examples in a ghost batch.
         axis: int >= 1, the axis of x that holds the channels.
         epsilon: float >= 0, added to the variance.
-        neighbours: the `Neighbours` that hold a ghost batch together with x, which is then a part
-            of one; None where x is whole ones.
+        neighbours: the `Neighbours` that hold one ghost batch together, of which x is then a part;
+            None if x is whole ghost batches.
 
     Returns:
-        y as x in shape and dtype, then the means over the ghost batches of their means and of
+        y in the shape and dtype of x, then the means over the ghost batches of their means and of
         their biased variances, both [channels], float32 or float64.
     """
     number, size = (1, x.shape[0]) if neighbours else (ops.shape(x)[0] // ghost, ghost)
     groups = _grouped(x, number, size, axis)
     y, mean, variance = normalize_groups(groups, gamma, beta, epsilon, neighbours)
-    # Sums, as ops.mean computes in float32 under JAX whatever comes in.
+    # Sums, because ops.mean computes in float32 under JAX whatever its input.
     number = ops.cast(number, mean.dtype)
     mean, variance = ops.sum(mean, axis=0) / number, ops.sum(variance, axis=0) / number
     return ops.reshape(y, ops.shape(x)), mean, variance
 
 
 def ghost_normalize_with_remainder(x, gamma, beta, ghost, axis, epsilon):
-    """`ghost_normalize` for any batch: the examples left over are one smaller ghost batch.
+    """`ghost_normalize` for any batch: the examples left over form one smaller ghost batch.
 
     Args:
         x: tensor [batch, ...].
@@ -123,7 +123,7 @@ def ghost_normalize_with_remainder(x, gamma, beta, ghost, axis, epsilon):
     Returns:
         As `ghost_normalize`; the ghost batches' statistics are weighted by their examples.
     """
-    batch = ops.shape(x)[0]  # an int, or a tensor where TensorFlow does not know it yet
+    batch = ops.shape(x)[0]  # an int, or a tensor if TensorFlow does not know it yet
     whole = batch // ghost * ghost
     if isinstance(batch, int) and whole == batch:
         return ghost_normalize(x, gamma, beta, ghost, axis, epsilon)
@@ -145,7 +145,7 @@ def ghost_normalize_with_remainder(x, gamma, beta, ghost, axis, epsilon):
 
 
 def _grouped(x, number, ghost, axis):
-    """x as `normalize_groups` takes it, with no more axes than needed.
+    """Reshapes x for `normalize_groups`, with no more axes than needed.
 
     XLA on CPU reduces over one axis several times faster than over three.
     """
@@ -155,7 +155,7 @@ def _grouped(x, number, ghost, axis):
 
 
 def _count(x, axes, dtype):
-    """How many values one channel of one group has, as a number or a scalar tensor."""
+    """Number of values in one channel of one group, at least 1: a float or a scalar tensor."""
     count = 1
     for i in axes:
         count = count * ops.shape(x)[i]
