@@ -1,7 +1,7 @@
-"""What all models are made of: checked arguments, and layers with the same initialisers and names.
+"""What all models share: checked arguments, and layers with the same initialisers and names.
 
-Convolutions are `[batch, height, width, channels]` whatever Keras' global setting. Keras allows no
-"/" in a layer's name, so names read `stage1_block2_conv1`; a variable is then
+Convolutions take `[batch, height, width, channels]` whatever Keras' global setting. Keras allows no
+"/" in a layer's name, so names read `stage1_block2_conv1`; the path of a variable is then
 `stage1_block2_conv1/kernel`.
 """
 
@@ -33,11 +33,11 @@ class Options:
         scale: bool, whether normalization layers have a gamma.
         bn_momentum: float, the share of the moving statistics that an update keeps.
         bn_epsilon: float, added to the variance.
-        logits_initializer: "fan_in", deviation 1 / sqrt(features) for the dense kernel, or
-            "fan_out", He normal by fan-out for it too: with 10 classes the first logits have then
-            a deviation of about 10, and the first loss is near 20 instead of near 3.
-        seed: int >= 0 for the same initial values every time, a different one for each layer, or
-            None.
+        logits_initializer: "fan_in", a deviation of 1 / sqrt(features) for the dense kernel, or
+            "fan_out", He normal by fan-out for it too. With the latter and 10 classes, the first
+            logits have a deviation of about 10, and the first loss is near 20 instead of near 3.
+        seed: int >= 0 for the same initial values every time, from which each layer derives its
+            own seed; None for others every time.
     """
 
     ghost_batch_size: int = 32
@@ -93,10 +93,10 @@ class Builder:
         return self.normalization != "none"
 
     def convolve(self, x, name, channels, size=3, strides=1, padding="same"):
-        """A convolution; its bias would be cancelled by a normalization layer.
+        """A convolution, without the bias that a normalization layer behind it would cancel.
 
-        Padding is Keras' "same", or "both" for size // 2 on both sides. They differ for a stride
-        alone, where an even size gets its padding on the far side from Keras.
+        Padding is Keras' "same", or "both" for size // 2 on both sides. They differ only where a
+        stride of 2 meets an even image size: there, Keras pads the near side by one less.
         """
         if padding == "both" and strides > 1 and size > 1:
             x = layers.ZeroPadding2D(size // 2, data_format=CHANNELS, name=f"{name}_pad")(x)
@@ -115,7 +115,7 @@ class Builder:
         )(x)
 
     def normalize(self, x, name, zero_gamma=False):
-        """A normalization layer; x as it is where there is none."""
+        """A normalization layer; x unchanged if the model has none."""
         if not self.normalizes:
             return x
         a = self.options
@@ -168,13 +168,19 @@ class Builder:
 
 
 def check_shapes(model, num_classes, width, input_shape):
-    """Raises `BadInput` unless a model of these sizes exists.
+    """Checks the sizes of a model.
 
     Args:
         model: the model's name, for the message.
         num_classes: int >= 2.
         width: int >= 1, channels of the first stage.
         input_shape: three ints >= 1: height, width, channels.
+
+    Returns:
+        The input shape as a tuple.
+
+    Raises:
+        BadInput: there is no model of these sizes.
     """
     check_count("num_classes", num_classes, least=2, of=model)
     check_count("width", width, of=f"{model}, the channels of its first stage,")

@@ -1,7 +1,8 @@
-"""What residual networks are made of: stems, blocks, shortcuts, and the stages of them.
+"""What residual networks are made of: stems, blocks, shortcuts and stages.
 
-Where a stride meets an even size, Keras' "same" pads the far side alone. PyTorch's networks pad
-both sides alike, and so do those with an ImageNet stem here: their weights fit.
+Where a stride of 2 meets an even image size, Keras' "same" pads the near side by one less than the
+far side. PyTorch's networks pad both sides alike, and so do those with an ImageNet stem here, which
+can therefore take PyTorch's weights.
 """
 
 import dataclasses
@@ -16,17 +17,17 @@ from tf_bdecay.models.blocks import CHANNELS, Builder, check_shapes
 
 @dataclasses.dataclass(frozen=True)
 class Design:
-    """What tells one residual network from another.
+    """What distinguishes one residual network from another.
 
     Attributes:
         model: the name of its function in `tf_bdecay.models`, for messages.
-        blocks: of each stage. The stages have width, 2, 4, ... times width channels inside their
-            blocks; the first block of each but the first stage has stride 2.
+        blocks: number of blocks in each stage. The stages have width, 2, 4, ... times width
+            channels inside their blocks; the first block of every stage but the first has stride 2.
         block: `basic_block` or `bottleneck`.
         stem: `cifar_stem`, `imagenet_stem` or `deep_stem`.
         padding: of strided convolutions, as in `Builder.convolve`.
-        pooled_shortcuts: whether a shortcut of stride 2 is a 2x2 mean before its 1x1 convolution,
-            which else leaves out three positions of four.
+        pooled_shortcuts: whether a shortcut of stride 2 takes a 2x2 mean before its 1x1
+            convolution, which otherwise skips three positions of four.
     """
 
     model: str
@@ -40,7 +41,7 @@ class Design:
 def residual_network(
     design, num_classes, width, input_shape, normalization, *, zero_last_gamma, name, options
 ):
-    """The functional model of a design.
+    """Builds the functional model of a design.
 
     Args:
         design: a `Design`.
@@ -81,7 +82,7 @@ def cifar_stem(build, x, width):
 
 
 def imagenet_stem(build, x, width):
-    """One 7x7 convolution of stride 2, and a 3x3 maximum of stride 2 (He et al., 2016)."""
+    """One 7x7 convolution of stride 2, then 3x3 max pooling of stride 2 (He et al., 2016)."""
     x = build.convolve(x, "stem_conv", width, size=7, strides=2, padding="both")
     return _pooled(_normalized(build, x, "stem_bn", "stem_relu"))
 
@@ -102,7 +103,7 @@ def basic_block(build, design, x, prefix, channels, strides, zero_last_gamma):
 
 
 def bottleneck(build, design, x, prefix, channels, strides, zero_last_gamma):
-    """A 1x1, a 3x3 with the stride and a 1x1 to four times the channels, beside a shortcut."""
+    """Convolutions 1x1, 3x3 with the stride, 1x1 to four times the channels; beside a shortcut."""
     plan = ((channels, 1, 1), (channels, 3, strides), (4 * channels, 1, 1))
     return _block(build, design, x, prefix, plan, zero_last_gamma)
 
@@ -122,11 +123,11 @@ def _block(build, design, x, prefix, plan, zero_last_gamma):
 
 
 def _shortcut(build, design, x, prefix, channels, strides):
-    """x as it is, or by a 1x1 convolution where the block changes its shape."""
+    """x unchanged, or after a 1x1 convolution if the block changes its shape."""
     if strides == 1 and x.shape[-1] == channels:
         return x
     if design.pooled_shortcuts and strides > 1:
-        # "same": at an odd edge, the mean of the pixels that are there.
+        # "same": at an odd edge, the mean of the pixels that exist.
         x = layers.AveragePooling2D(
             strides, padding="same", data_format=CHANNELS, name=f"{prefix}_shortcut_pool"
         )(x)
@@ -140,6 +141,6 @@ def _normalized(build, x, norm, relu):
 
 
 def _pooled(x):
-    """The maximum of 3x3, stride 2. After a ReLU, zeros around the image are as good as nothing."""
+    """3x3 max pooling of stride 2. After a ReLU, padding with zeros changes no maximum."""
     x = layers.ZeroPadding2D(1, data_format=CHANNELS, name="stem_pool_pad")(x)
     return layers.MaxPooling2D(3, 2, data_format=CHANNELS, name="stem_pool")(x)

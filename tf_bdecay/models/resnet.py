@@ -38,14 +38,13 @@ def resnet18(
     """ResNet18: a stem, four stages of two basic blocks, the mean over positions, a dense layer.
 
     The stages have width, 2, 4 and 8 times width channels, strides 1, 2, 2, 2, and a 1x1
-    convolution with its own normalization where a shortcut changes shape. 11,173,962 trainable
-    parameters at 10 classes and width 64 with the CIFAR stem, 11,689,512 at 1,000 classes with
-    ImageNet's.
+    convolution with its own normalization where a shortcut changes shape. There are 11,173,962
+    trainable parameters at 10 classes and width 64 with the CIFAR stem, and 11,689,512 at 1,000
+    classes with ImageNet's.
 
     Convolutions have no bias; their kernels start He normal by fan-out, the dense bias and betas at
-    0, gammas at 1.
-    The paper's frozen variants have the parameter left out, while the statistics still train:
-    beta frozen is `center=False`, gamma frozen `scale=False`, BN frozen both.
+    0, gammas at 1. The paper's frozen variants lack the parameter, while the statistics still
+    train: beta frozen is `center=False`, gamma frozen is `scale=False`, BN frozen is both.
 
     Args:
         num_classes: int >= 2.
@@ -55,11 +54,11 @@ def resnet18(
             `center`, `scale` and, with `zero_last_gamma`, `gamma_initializer` that makes a layer,
             such as `keras.layers.LayerNormalization`. Not "none": without normalization the
             residual sums grow, and this network is not initialised for it.
-        stem: "cifar", one 3x3 convolution of stride 1 and no pool, padding as Keras' "same"; or
-            "imagenet", a 7x7 convolution of stride 2 and a 3x3 maximum of stride 2, and padding
-            on both sides alike in the whole network, as torchvision has it.
+        stem: "cifar", one 3x3 convolution of stride 1 without pooling, and Keras' "same" padding;
+            or "imagenet", a 7x7 convolution of stride 2 and 3x3 max pooling of stride 2, and equal
+            padding on both sides in the whole network, as in torchvision.
         zero_last_gamma: bool, whether the last gamma of each block starts at 0, so that the block
-            starts as its shortcut. The paper does not say; off.
+            starts as its shortcut. Off by default; the paper does not say.
         name: str, the model's name.
         **options: as in `tf_bdecay.models.Options`.
 
@@ -96,9 +95,10 @@ def resnet50(
 ) -> keras.Model:
     """ResNet50 with the ImageNet stem and the stride in the 3x3 convolutions, as in torchvision.
 
-    A 7x7 convolution of stride 2 and a 3x3 maximum of stride 2; stages of 3, 4, 6 and 3 bottleneck
-    blocks with width, 2, 4 and 8 times width channels inside and four times as many out. Padding is
-    on both sides alike. 25,557,032 trainable parameters at 1,000 classes and width 64.
+    A 7x7 convolution of stride 2 and 3x3 max pooling of stride 2, then stages of 3, 4, 6 and 3
+    bottleneck blocks with width, 2, 4 and 8 times width channels inside and four times as many at
+    their ends. Padding is equal on both sides. There are 25,557,032 trainable parameters at 1,000
+    classes and width 64.
 
     Args:
         num_classes: int >= 2.
@@ -140,8 +140,9 @@ def resnet50_d(
     """ResNet50-D: `resnet50` with a deep stem and average-pool shortcuts (He et al., 2019).
 
     The stem is three 3x3 convolutions of width / 2, width / 2 and width channels, the first of
-    stride 2, and the 3x3 maximum of stride 2; a shortcut of stride 2 is a 2x2 mean and a 1x1
-    convolution of stride 1. 25,576,264 trainable parameters at 1,000 classes and width 64.
+    stride 2, and the 3x3 max pooling of stride 2. A shortcut of stride 2 is a 2x2 mean and a 1x1
+    convolution of stride 1. There are 25,576,264 trainable parameters at 1,000 classes and width
+    64.
 
     Args:
         num_classes: int >= 2.

@@ -22,16 +22,16 @@ def vgg11(
     """VGG11 without normalization: eight 3x3 convolutions with biases, one dense layer.
 
     A 2x2 pool ends each of the five stages, except where the image has become too small for one;
-    what is left of the image is averaged. 9,225,610 trainable parameters at 10 classes and width
-    64. Kernels of convolutions start He normal by fan-out, biases at 0.
+    what is left of the image is averaged. There are 9,225,610 trainable parameters at 10 classes
+    and width 64. Kernels of convolutions start He normal by fan-out, biases at 0.
 
     Args:
         num_classes: int >= 2.
         width: int >= 1, channels of the first stage.
         input_shape: ints (height, width, channels).
-        normalization: None or "none" for none and biases instead, "ghost", "batch" (statistics of
-            the whole batch), or a function of `name`, `center` and `scale` that makes a layer,
-            such as `keras.layers.LayerNormalization`.
+        normalization: None or "none" for biases instead of it, "ghost", "batch" (statistics of the
+            whole batch), or a function of `name`, `center` and `scale` that makes a layer, such as
+            `keras.layers.LayerNormalization`.
         name: str, the model's name.
         **options: as in `tf_bdecay.models.Options`.
 
@@ -56,8 +56,9 @@ def vgg19_bn(
 ) -> keras.Model:
     """VGG19 with normalization: sixteen 3x3 convolutions without biases, one dense layer.
 
-    20,035,018 trainable parameters at 10 classes and width 64. Pools, initial values and all
-    arguments are as in `vgg11`, but normalization is "ghost"; with "none" it is VGG19, with biases.
+    There are 20,035,018 trainable parameters at 10 classes and width 64. Pools, initial values and
+    arguments are as in `vgg11`, except that normalization is "ghost" by default; with "none" this
+    is VGG19, with biases.
 
     Args:
         num_classes: int >= 2.
