@@ -32,7 +32,7 @@ class VariableRole:
             or "other".
         layer: label of the layer that owns it, unique among layers.
         partner: the index of a beta's gamma or a gamma's beta; None where there is none.
-        overwritten: whether its gradient is its new value, as that of a scale in float8 training:
+        overwritten: whether its "gradient" is its new value, as for the scales of float8 training;
             no rule of an optimizer moves it.
     """
 
@@ -62,8 +62,8 @@ class Roles:
     Attributes:
         variables: tuple of `VariableRole`s.
         pairs: tuple of `Pair`s.
-        keras_variables: tuple of the Keras variables themselves. Nothing else tells whose roles
-            they are: the list of what a model trains changes once a layer is frozen.
+        keras_variables: tuple of the Keras variables themselves. Nothing else says whose roles they
+            are, because a model's list of trainable variables changes once a layer is frozen.
     """
 
     variables: tuple
@@ -83,7 +83,7 @@ class Roles:
         return [v.index for v in self.variables if v.role == "beta" and v.partner is None]
 
     def among(self, variables):
-        """The roles of some of these variables, in an order of their own; known by identity.
+        """The roles of some of these variables, in the order given; matched by identity.
 
         Args:
             variables: list of Keras variables.
@@ -92,7 +92,7 @@ class Roles:
             `Roles`; a pair that lacks one of its variables is left out.
 
         Raises:
-            BadInput: a variable that these roles are not of.
+            BadInput: one of the variables has no role here.
         """
         position = {id(variable): i for i, variable in enumerate(self.keras_variables)}
         for variable in variables:
@@ -119,26 +119,26 @@ class Roles:
 
 @quirks.as_written
 def roles_of(model_or_variables, overrides=None) -> Roles:
-    """Assigns a role to every trainable variable, and every beta its gamma.
+    """Assigns every trainable variable its role and every beta its gamma.
 
-    A variable belongs to the layer object that owns it, from a model and from variables alone alike
-    (`owners.owners_of`), and what a layer does with a scale is found out (`scales`). Where no layer
-    lives, neighbours with one path prefix and no leaf name twice are one layer, and a pair has one
-    shape. Within a layer gammas and betas pair in their order if they are equally many; if not,
-    none of them pairs.
+    A variable belongs to the layer object that owns it, whether a model or only variables are given
+    (`owners.owners_of`). Evaluating a layer shows what it does with a scale (`scales`). If no layer
+    is alive, consecutive variables with one path prefix and no repeated leaf name form a layer, and
+    a pair must have one shape. Within a layer, gammas and betas pair in order if there are equally
+    many of both; otherwise none of them pairs.
 
     Args:
         model_or_variables: a built `keras.Model` or `Layer`, or a list of variables.
-        overrides: dict of regular expression to role, for custom layers with other names. It is
-            matched against the path, whole or from a "/" on: leave the model's name out, for Keras
-            changes it on load.
+        overrides: dict of regular expression to role, for custom layers with unusual names. A
+            pattern must match the whole path or all that follows some "/". Leave the model's name
+            out, because Keras changes it on load.
 
     Returns:
         `Roles`, in the order of the trainable variables.
 
     Raises:
-        BadInput: an override that names no role, matches no variable, or matches a path that
-            several variables share; a model that has not been built.
+        BadInput: an override names no role, matches no variable, or matches a path that several
+            variables share; the model is not built; a variable is listed twice.
     """
     layers = []
     if hasattr(model_or_variables, "trainable_variables"):
@@ -167,10 +167,10 @@ def roles_of(model_or_variables, overrides=None) -> Roles:
 
 
 def _role_of_name(path, shape):
-    """The role that a variable's path and shape stand for.
+    """The role that a variable's path and shape suggest.
 
-    `gamma` and `beta` are Keras' names in every normalization layer, `scale` the one in
-    RMSNormalization; in attention layers it is a temperature.
+    Keras' normalization layers call their vectors `gamma` and `beta`, except RMSNormalization,
+    which has a `scale`. In attention layers, `scale` is a temperature.
     """
     leaf = path.rsplit("/", 1)[-1]
     if leaf in ("gamma", "beta"):
@@ -185,7 +185,7 @@ def _role_of_name(path, shape):
 
 
 def unique_labels(names):
-    """The names, with `_2`, `_3`, ... added where one was there before, in their order."""
+    """The names, in order, with `_2`, `_3`, ... appended to those that occurred before."""
     taken, labels = set(), []
     reserved = Counter(names)
     for name in names:
@@ -223,7 +223,7 @@ def _check_once(variables):
 
 
 def _groups(variables, owners):
-    """Lists of indices, one for each layer; of variables that no layer owns, by path."""
+    """Lists of indices, one for each layer; variables that no layer owns are grouped by path."""
     by_layer = {}
     for i, owner in enumerate(owners):
         if owner is not None:
@@ -259,9 +259,9 @@ def _correct_by_layer(variables, owners, groups, roles):
 
 
 def _names_leave_open(layer):
-    """Whether the names of a layer's own variables leave open what they are."""
+    """Whether the names of a layer's own variables leave their roles open."""
     paths = [_path(v) for v in keras_private.own_trainable_variables(layer)]
-    named = [_role_of_name(path, ()) for path in paths]  # a `scale` is "other" by that
+    named = [_role_of_name(path, ()) for path in paths]  # with the shape (), `scale` is "other"
     return "other" in named and "kernel" not in named
 
 

@@ -1,4 +1,4 @@
-"""The kinds of Table 2: convolution, gamma, beta, fully connected, of each trainable variable."""
+"""Sorts variables into the kinds of Table 2: convolution, gamma, beta and fully connected."""
 
 import keras
 
@@ -24,8 +24,8 @@ KINDS = ("Conv", "Conv(b)", "gamma", "beta", "FC(w)", "FC(b)", "other")
 def kinds_of(model, roles):
     """Kind of every variable that has a role.
 
-    Table 2 has Conv, gamma, beta, FC(w) and FC(b) for a network whose convolutions have no bias;
-    "Conv(b)" are such biases, "other" is all else (embeddings, kernels of custom layers).
+    Table 2 has Conv, gamma, beta, FC(w) and FC(b), as its network's convolutions have no bias. We
+    add "Conv(b)" for such biases and "other" for all else (embeddings, kernels of custom layers).
 
     Args:
         model: the Keras model whose variables they are.

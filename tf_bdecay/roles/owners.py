@@ -1,4 +1,4 @@
-"""Which layer object owns a variable: a Keras variable has no pointer to its layer."""
+"""Finds the layer object that owns a variable; a Keras variable has no pointer to its layer."""
 
 import gc
 
@@ -10,17 +10,18 @@ from tf_bdecay.frameworks import keras_private
 def owners_of(variables, layers=()):
     """The layer that owns each variable, by identity.
 
-    An optimizer gets variables alone, from `fit` as from `load_model`, and their paths are neither
-    unique nor lasting. So all layers that live in this process are asked, which the garbage
-    collector lists (0.1 s for half a million objects): whoever asks gets the same answer.
+    An optimizer gets only variables, both from `fit` and from `load_model`, and their paths are
+    neither unique nor permanent. So we ask all layers that are alive in this process, which the
+    garbage collector lists (0.1 s for half a million objects). The answer does not depend on who
+    asks.
 
     Args:
         variables: list of variables.
-        layers: layers to ask besides, of which the collector may not know (`gc.freeze`).
+        layers: more layers to ask, which the collector may not list (`gc.freeze`).
 
     Returns:
-        List of layers, None for a variable that no layer owns. Of several that hold one variable,
-        the one that made it, then the one with most of these variables.
+        List of layers, None for a variable that no layer owns. If several layers hold a variable,
+        the one that created it counts, then the one that holds most of these variables.
     """
     position = {id(v): i for i, v in enumerate(variables)}
     candidates = {}
@@ -36,7 +37,7 @@ def owners_of(variables, layers=()):
 
 
 def living_layers():
-    """All layer objects, models among them, that exist in this process."""
+    """All layer objects, including models, that are alive in this process."""
     kinds = _subclasses(keras.layers.Layer)
     return [thing for thing in gc.get_objects() if type(thing) in kinds]
 

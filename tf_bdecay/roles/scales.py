@@ -1,8 +1,8 @@
-"""What a layer does with a vector of its own: found out by evaluating it, not from its name.
+"""Finds out what a layer does with its own vectors by evaluating it, not from their names.
 
-Custom normalizations name their scale as they like (`scale`, `weight`, `gain`), and a `scale`
-may be a temperature. So a layer that holds one or two vectors of its channels' size is evaluated on
-a few random numbers, with other values of the vectors in their place.
+Custom normalizations name their scale as they like (`scale`, `weight`, `gain`), and a `scale` may
+be a temperature. So a layer that holds one or two vectors with one element per channel is evaluated
+on a few random numbers, with other values in place of the vectors'.
 """
 
 import contextlib
@@ -14,28 +14,28 @@ from keras import ops
 
 from tf_bdecay.frameworks import keras_private
 
-_CLOSE = 0.02  # half precision and a normalization's epsilon stay below it, other rules do not
+_CLOSE = 0.02  # errors of half precision and of epsilon stay below it, other rules do not
 _LARGEST = 2**20  # elements of an input that is worth evaluating
 _FACTOR = 4
 
 
 def roles_by_action(layer):
-    """The roles of a layer's own variables, where it holds a scale and at most a shift.
+    """The roles of a layer's own variables, if they are one scale and at most one shift.
 
-    Let y(x; s) be its output and D = (y(x; s + d) - y(x; s)) / d. Where D is the same for every d,
-    y is linear in s, channel by channel. Then s is
+    Let y(x; s) be its output and D = (y(x; s + d) - y(x; s)) / d. If D is the same for every d, y
+    is linear in s, channel by channel. Then s is
 
         the scale of a normalization    if D(4x) = D(x), and D depends on x    gamma
         a LayerScale                    if D(x) = x                            gamma
         a shift                         if D is one constant                   beta, beside a gamma
 
     Args:
-        layer: a built layer. It is called a few times, in inference and outside of any graph; its
-            state stays as it is.
+        layer: a built layer. It is called a few times, in inference mode and outside any graph;
+            its state does not change.
 
     Returns:
-        Dict of id of a variable to "gamma" or "beta"; empty where the layer is nothing of the kind,
-        or cannot be evaluated.
+        Dict of a variable's id to "gamma" or "beta"; empty if the layer is not of this kind or
+        cannot be evaluated.
     """
     variables = keras_private.own_trainable_variables(layer)
     sizes = {math.prod(v.shape) for v in variables}
@@ -43,11 +43,11 @@ def roles_by_action(layer):
         return {}
     (channels,) = sizes
     if channels == 1 or any(channels not in v.shape for v in variables):
-        return {}  # of one channel, a kernel is a scale too
+        return {}  # with one channel, a kernel is a scale too
     for shape in _input_shapes(layer, channels):
         try:
             actions = _actions(layer, variables, shape, channels)
-        except Exception:  # it is a stranger's: whatever it raises, nothing is known of it
+        except Exception:  # a custom layer may raise anything, and then this shape says nothing
             continue
         return _roles(variables, actions)
     return {}
@@ -68,10 +68,10 @@ def _roles(variables, actions):
 
 
 def _input_shapes(layer, channels):
-    """Shapes to try: the one that the layer was built for, made small, and then as it is."""
+    """Shapes to try: the one that the layer was built for, first made small, then unchanged."""
     try:
         built_for = tuple(layer.get_build_config()["input_shape"])
-    except Exception:  # built without a shape, or by one's own `get_build_config`
+    except Exception:  # built without a shape, or with a custom `get_build_config`
         built_for = (None, None, channels)
     if len(built_for) < 2 or not all(d is None or isinstance(d, int) for d in built_for):
         return []
@@ -92,7 +92,7 @@ def _channel_axis(shape, channels):
 
 
 def _actions(layer, variables, shape, channels):
-    """What the layer does with each variable: "scale", "shift", or None for all else."""
+    """What the layer does with each variable: "scale", "shift", or None for anything else."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=shape).astype("float32")
     at = [rng.uniform(0.5, 1.5, size=v.shape) for v in variables]
@@ -123,7 +123,7 @@ def _actions(layer, variables, shape, channels):
 
 
 def _spread(vector, axis, rank, channels):
-    """A vector as it stands along the axis of the channels."""
+    """Reshapes a vector so that it lies along the channel axis."""
     shape = [1] * rank
     shape[axis] = channels
     return np.reshape(vector, shape)
@@ -134,7 +134,7 @@ def _close(a, b):
 
 
 def _outside_of_graphs():
-    """An optimizer may be built while TensorFlow traces a step."""
+    """Leaves the graph, as an optimizer may be built while TensorFlow traces a step."""
     if keras.backend.backend() != "tensorflow":
         return contextlib.nullcontext()
     import tensorflow as tf
