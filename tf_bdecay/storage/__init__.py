@@ -1,1 +1,1 @@
-"""What survives a kill: atomic files, checkpoints, tables, event files; paths as written."""
+"""What survives a kill: atomic files, checkpoints, tables, event files; also users' paths."""

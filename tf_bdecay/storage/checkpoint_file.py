@@ -1,10 +1,10 @@
 """A checkpoint: every variable that a run depends on, in one atomic file with a checksum.
 
-A file holds an explicit list of variables. `model.variables` has the seed generators' state
-(Dropout's), which Keras' own saving leaves out; the optimizer's variables have the decision. The
-order of the data is a function of (seed, epoch, index) alone, so the number of updates done is its
-only state. The file is NumPy's npz, followed by the SHA-256 of all before it, so that a truncated
-file and a flipped bit are found.
+A file holds an explicit list of variables. `model.variables` includes the seed generators' state
+(Dropout's), which Keras' own saving leaves out; the optimizer's variables include the decision. The
+order of the data is a function of (seed, epoch, index) alone, so its only state is the number of
+updates done. The file is NumPy's npz followed by its SHA-256, which reveals truncation and flipped
+bits.
 
     state = checkpoint_file.state_of(model, model.optimizer)
     checkpoint_file.write(path, checkpoint_file.snapshot(state), {"update": 12})
@@ -43,7 +43,7 @@ def state_of(model, optimizer=None):
 
     Returns:
         Dict of label to Keras variable, in a fixed order. A label is the owner, the position and
-        the variable's own name: a path is not unique, and not the same in the next process.
+        the variable's own name, because a path is not unique and differs in the next process.
     """
     return {
         f"{owner}/{position:04d}/{variable.name}": variable
@@ -73,7 +73,7 @@ def assign(path, arrays, state):
         state: dict of label to variable, from `state_of`.
 
     Raises:
-        BadInput: the variables are not those of the checkpoint. No variable has changed then.
+        BadInput: the variables are not those of the checkpoint. Then none of them has changed.
     """
     check_same(path, arrays, state)
     for label, variable in state.items():
@@ -81,7 +81,7 @@ def assign(path, arrays, state):
 
 
 def check_same(path, arrays, state):
-    """Raises `BadInput` unless a checkpoint's values are of these variables; as of `assign`."""
+    """Raises `BadInput` unless a checkpoint is of these variables. Arguments as of `assign`."""
     for label in (*state, *arrays):
         require(
             label in arrays and label in state,
@@ -99,12 +99,12 @@ def check_same(path, arrays, state):
 
 
 def write(path, arrays, meta):
-    """Writes a checkpoint file, atomically. Needs no TensorFlow: any thread may do it.
+    """Writes a checkpoint file atomically; any thread may do it, as it needs no TensorFlow.
 
     Args:
         path: of the file.
         arrays: dict of label to array.
-        meta: dict of JSON values to keep with them.
+        meta: dict of JSON values to store with them.
     """
     text = json.dumps({"format": FORMAT, **meta})
     arrays = {**arrays, _META: np.frombuffer(text.encode(), np.uint8)}
@@ -131,7 +131,7 @@ def read(path):
 
     Raises:
         Damaged: the file is not what was written, is missing or cannot be read.
-        BadInput: it is of another format.
+        BadInput: the file has another format.
     """
     try:
         content = pathlib.Path(path).read_bytes()
@@ -146,7 +146,7 @@ def read(path):
         with np.load(io.BytesIO(body)) as file:
             arrays = {label: file[label] for label in file.files}
         meta = json.loads(arrays.pop(_META).tobytes())
-    except Exception as error:  # a stranger's zip
+    except Exception as error:  # a zip file of another kind may raise anything
         raise Damaged(f"The checkpoint {path} is not one ({type(error).__name__}).") from error
     if not fits(meta, {"format": int}):
         raise Damaged(f"The checkpoint {path} is not one: it says {shown(meta)}.")

@@ -1,13 +1,13 @@
 """The folder of a run's checkpoints: the newest k, the best, and what is damaged or lost.
 
-    update_00000012.npz   a checkpoint, by updates done: the newest k
-    best.npz              that of the best evaluated accuracy among those written at an epoch's end
+    update_00000012.npz   a checkpoint, named by updates done; the newest k stay
+    best.npz              the one with the best evaluated accuracy of those at an epoch's end
     kept.json             the names that must be there, so that a lost file is noticed
     *.damaged             what could not be read when a run resumed from an older one
 
-The best is for whoever wants to look at it, or when nothing else is left: accuracy is the last
-epoch's, and no result ever comes from the best. Unless config.data.validation sets images aside,
-epochs are evaluated on the test set, and the best is then chosen on it.
+The best is there to be looked at, or for when nothing else is left. No result ever comes from it: a
+run's accuracy is the last epoch's. Unless config.data.validation sets images aside, epochs are
+evaluated on the test set, and so the best is chosen on it.
 
     checkpoints.save(folder, checkpoint_file.snapshot(state), {"update": 12}, keep=3)
     path, arrays, meta = checkpoints.read_newest(folder, warn=print)
@@ -33,8 +33,8 @@ def save(folder, arrays, meta, keep, best=False):
     """Writes a checkpoint into a folder, then removes the oldest beyond `keep`.
 
     Args:
-        folder: of the checkpoints; created where it is not there, in a folder that is: a run whose
-            folder was deleted must not write on in a new one.
+        folder: of the checkpoints; created if missing, but only in an existing folder: a run whose
+            folder was deleted must not go on in a new one.
         arrays: dict of label to array.
         meta: dict of JSON values, with "update" among them: the number of updates done.
         keep: how many to keep besides the best, >= 1.
@@ -57,7 +57,7 @@ def save(folder, arrays, meta, keep, best=False):
 
 
 def newest(folder):
-    """The path of the newest checkpoint in a folder, which is not read; None without one."""
+    """The path of the newest checkpoint in a folder, without reading it; None if there is none."""
     names = _on_disk(pathlib.Path(folder))
     return pathlib.Path(folder, names[-1]) if names else None
 
@@ -65,20 +65,20 @@ def newest(folder):
 def read_newest(folder, warn, check=lambda path, meta: None):
     """Reads the newest checkpoint that is not damaged, and sets aside the damaged ones after it.
 
-    Nobody may be writing there: what is left of an unfinished save is removed.
+    Nobody may be writing there, because leftovers of an unfinished save are removed.
 
     Args:
         folder: of the checkpoints; need not exist.
-        warn: called with a sentence about each that is damaged or lost.
-        check: called with the path and `meta` of one that can be read; raises `Damaged` where the
-            run cannot have written it.
+        warn: called with a sentence about each checkpoint that is damaged or lost.
+        check: called with the path and `meta` of a readable checkpoint; raises `Damaged` if the run
+            cannot have written it.
 
     Returns:
-        The path, the dict of label to array and the dict `meta`; or None where there never was a
+        The path, the dict of label to array and the dict `meta`; or None if there never was a
         checkpoint.
 
     Raises:
-        BadInput: there are checkpoints and none can be read, or the newest that can is of another
+        BadInput: there are checkpoints but none can be read, or the newest readable one has another
             format.
     """
     folder = pathlib.Path(folder)
@@ -87,7 +87,7 @@ def read_newest(folder, warn, check=lambda path, meta: None):
     path, arrays, meta, bad = _first_sound(folder, warn, check)
     for damaged, why in bad:
         warn(f"{why.rstrip('.')}: going on from {path.name} in its place.")
-        if (folder / damaged).exists():  # it must not be read again, nor count as one kept
+        if (folder / damaged).exists():  # it must not be read again or count as kept
             os.replace(folder / damaged, folder / f"{damaged}.damaged")
     return path and (path, arrays, meta)
 
@@ -100,7 +100,7 @@ def newest_sound(folder, warn):
         warn: as of `read_newest`.
 
     Returns:
-        The path; None where there never was a checkpoint.
+        The path; None if there never was a checkpoint.
 
     Raises:
         BadInput: as of `read_newest`.
@@ -112,9 +112,9 @@ def newest_sound(folder, warn):
 
 
 def _first_sound(folder, warn, check=lambda path, meta: None):
-    """Path, arrays and `meta` of the newest that can be read, with the (name, why) of those after.
+    """Path, arrays and `meta` of the newest readable checkpoint, and (name, why) of newer ones.
 
-    Where there never was one, they are None, and no others.
+    If there never was a checkpoint, the first three are None and the list is empty.
     """
     names = sorted({*_on_disk(folder), *_expected(folder, warn)}, key=_update, reverse=True)
     if (folder / BEST).exists():
@@ -143,7 +143,7 @@ def _update(name):
 
 
 def _check_update(path, meta):
-    """A checkpoint's number is in its name, too."""
+    """Raises `Damaged` unless a checkpoint has the number of updates that its name says."""
     named = _PATTERN.fullmatch(path.name)
     update = meta.get("update")
     if not is_count(update) or (named and int(named[1]) != update):
@@ -157,7 +157,7 @@ def _on_disk(folder):
 
 
 def _expected(folder, warn):
-    """Names of the checkpoints that were there when the last one was written."""
+    """Names of the checkpoints that were kept when the last one was written."""
     if not (folder / _KEPT).exists():
         return []
     try:
@@ -169,7 +169,7 @@ def _expected(folder, warn):
 
 
 def _link(path, best):
-    """Gives a checkpoint its second name: a link, or a copy where the file system has no links."""
+    """Gives a checkpoint its second name: a link, or a copy if the file system has no links."""
     aside = best.with_name(f".{best.name}.part")
     aside.unlink(missing_ok=True)
     try:

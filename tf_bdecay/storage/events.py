@@ -1,4 +1,4 @@
-"""TensorBoard's event files: appended to in complete records, and cut back where a run resumes."""
+"""TensorBoard's event files: appended to in complete records, and cut back when a run resumes."""
 
 import io
 import pathlib
@@ -21,20 +21,20 @@ EPOCH_TAG = "epoch/"
 
 
 class Events:
-    """An event file. What is written is buffered until `flush`, and then appended atomically.
+    """An event file. What is written is buffered until `flush` appends it atomically.
 
-    TensorBoard's own writer has a thread that writes when it likes, and stays broken after an
-    error; a checkpoint must know that all events before it are on the disk.
+    TensorBoard's own writer writes in a thread at times of its own, and stays broken after an
+    error. A checkpoint must know that all events before it are on the disk.
 
     Args:
-        folder: where the event files are; made where it is not there.
+        folder: where the event files are; created if missing.
     """
 
     def __init__(self, folder):
         folder = pathlib.Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}"
-        count = len(list(folder.iterdir()))  # starts of one second stay apart, and in order
+        count = len(list(folder.iterdir()))  # keeps starts within one second apart, and in order
         self.path = folder / f"{name}.{count:04d}"
         self._buffer, self._begun = io.BytesIO(), False
         self._described = set()
@@ -46,8 +46,8 @@ class Events:
         Args:
             update: the number of the update they belong to.
             values: dict of tag to number.
-            description: function of a tag that returns what TensorBoard says of it, as Markdown, or
-                "": asked when a tag is written for the first time.
+            description: function of a tag that returns TensorBoard's description of it, as Markdown
+                or ""; called when a tag is written for the first time.
         """
         scalars = [_scalar(tag, float(value), bool(description)) for tag, value in values.items()]
         if description:
@@ -93,8 +93,8 @@ class Events:
         """Writes a picture; TensorBoard reads its size from the PNG itself.
 
         Args:
-            step: what it belongs to.
-            tag: what TensorBoard lists it by.
+            step: number of the step that it belongs to.
+            tag: name under which TensorBoard lists it.
             png: bytes of the file.
         """
         height, width = (int.from_bytes(png[i : i + 4], "big") for i in (20, 16))
@@ -105,12 +105,12 @@ class Events:
         self._write(event_pb2.Event(step=step, summary=summary_pb2.Summary(value=[value])))
 
     def restarted(self, update):
-        """Tells a TensorBoard that is looking on to forget what it saw beyond an update."""
+        """Tells a running TensorBoard to forget what it saw beyond an update."""
         start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
         self._write(event_pb2.Event(step=update + 1, session_log=start))
 
     def flush(self):
-        """Brings everything written so far to the disk; it is kept where that fails."""
+        """Writes everything buffered so far to the disk; keeps it buffered if that fails."""
         content = self._buffer.getvalue()
         if content:
             atomic_append(self.path, content, create=not self._begun)
@@ -130,14 +130,15 @@ class Events:
 def cut_back(folder, update, ended, say=lambda sentence: None):
     """Rewrites the event files without what a resumed run will write again.
 
-    What a kill cut short at the end of a file goes too. Damage elsewhere loses the events that it
-    hit, not those behind it, and is said once, for the file is sound then.
+    A record that a kill cut short at the end of a file is dropped too. Damage elsewhere costs only
+    the events that it hit, not those behind it. It is reported once, as the file is sound then.
 
     Args:
         folder: of the event files; need not exist.
-        update: updates done by the checkpoint; scalars beyond it go.
-        ended: updates done when its last complete epoch ended; an epoch's scalars beyond it go.
-            At 0 updates all files go.
+        update: updates done by the checkpoint; scalars beyond it are dropped. At 0, all files are
+            removed.
+        ended: updates done when its last complete epoch ended; an epoch's scalars beyond it are
+            dropped.
         say: called with a sentence for each file that is damaged.
     """
     for path in _files(folder):
@@ -154,7 +155,7 @@ def cut_back(folder, update, ended, say=lambda sentence: None):
 
 
 def read(folder):
-    """All values of a folder's event files, as they stand there.
+    """All values of a folder's event files, in the order of the files.
 
     Args:
         folder: of the event files.
@@ -171,7 +172,7 @@ def read(folder):
 
 
 def _scalar(tag, number, described):
-    """A scalar; one that has a description as a tensor: else TensorBoard's fast loader drops it."""
+    """A scalar; one with a description is a tensor, or TensorBoard's fast loader would drop it."""
     if not described:
         return summary_pb2.Summary.Value(tag=tag, simple_value=number)
     tensor = tensor_pb2.TensorProto(dtype=types_pb2.DT_FLOAT, float_val=[number])
@@ -190,12 +191,12 @@ def _files(folder):
 
 
 def _read(path, damage=None):
-    """The events of a file that are sound.
+    """Yields the sound events of a file.
 
     Args:
         path: of the file.
-        damage: list to which (offset, bytes, update of the event before) of what is not sound is
-            added, but for a record at the end that a kill cut short.
+        damage: list to which (offset, bytes, last update before it) of each damaged stretch is
+            added, except for a record at the end that a kill cut short.
     """
     damage = [] if damage is None else damage
     end, update = 0, 0  # of what was read so far
@@ -218,13 +219,13 @@ _HEADER, _FRAME = 12, 16
 
 
 def _records(path):
-    """Pairs of the offset of a record and its data, of those whose checksums are right."""
+    """Yields the offset and the data of each record whose checksums are right."""
     offset = 0
     try:
         for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
             yield offset, record
             offset += len(record) + _FRAME
-    except tf.errors.DataLossError:  # TensorFlow reads no further
+    except tf.errors.DataLossError:  # TensorFlow reads no further, so search byte by byte
         content = path.read_bytes()
         while offset < len(content):
             data = _data(content, offset)
@@ -234,7 +235,7 @@ def _records(path):
 
 
 def _data(content, offset):
-    """The data of the record that begins at an offset; None where no sound one does."""
+    """The data of the record that begins at an offset; None if no sound one does."""
     length = _length(content, offset)
     if length is None or offset + length + _FRAME > len(content):
         return None
@@ -244,10 +245,10 @@ def _data(content, offset):
 
 
 def _length(content, offset):
-    """The length of the record that begins at an offset; None where none does."""
+    """The length of the record that begins at an offset; None if none does."""
     header, check = content[offset : offset + 8], content[offset + 8 : offset + _HEADER]
     length = int.from_bytes(header, "little")
-    plausible = len(check) == 4 and length < 2**40  # a checksum takes time
+    plausible = len(check) == 4 and length < 2**40  # spares most checksums, which take time
     return length if plausible and check == _checksum(header) else None
 
 

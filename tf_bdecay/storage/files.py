@@ -20,7 +20,7 @@ def atomic_write(path, write):
     """Writes a file atomically: a temporary file, fsync, and a rename.
 
     Args:
-        path: where it goes.
+        path: of the file.
         write: called with the open binary file, which can be read too.
     """
     path = pathlib.Path(path)
@@ -39,18 +39,19 @@ def atomic_write(path, write):
 
 
 def atomic_append(path, content, create=False):
-    """Appends to a file and brings it to the disk; where that fails, the file is as it was.
+    """Appends to a file and syncs it to the disk; if that fails, the file is as it was.
 
     Args:
         path: of the file.
         content: bytes.
-        create: whether the file is new; one that was removed meanwhile must not begin anew.
+        create: whether the file is new; otherwise it must exist, because one that was removed
+            meanwhile must not begin anew.
     """
     with open(path, "ab" if create else "r+b", buffering=0) as file:
         before = file.seek(0, os.SEEK_END)
         try:
             left = memoryview(content)
-            while left:  # a disk that fills up takes a part first, and fails then
+            while left:  # a disk that fills up takes a part first and then fails
                 left = left[file.write(left) :]
             os.fsync(file.fileno())
         except OSError:
@@ -59,7 +60,7 @@ def atomic_append(path, content, create=False):
 
 
 def fsync_folder(folder):
-    """Brings renames and removals in a folder to the disk, else power may fail before them."""
+    """Syncs renames and removals in a folder to the disk, so that they survive a power failure."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -79,11 +80,11 @@ def sha256_of(path):
 
 
 def fits(value, shape):
-    """Whether a value that a file holds is of a shape.
+    """Whether a value that was read from a file has a given shape.
 
     Args:
-        value: of JSON.
-        shape: a type or a tuple of types (True is no number); a list of one shape, that of every
+        value: a value of JSON.
+        shape: a type or a tuple of types (True is not a number); a list of one shape, that of every
             item; a dict of the shapes of keys that must be there; or a predicate.
     """
     if isinstance(shape, list):
@@ -99,17 +100,17 @@ def fits(value, shape):
 
 
 def is_count(value):
-    """Whether a value is a whole number >= 0, as a shape."""
+    """Whether a value is a whole number >= 0; can be used as a shape."""
     return fits(value, int) and value >= 0
 
 
 def read_json(path, shape, otherwise="choose another folder"):
-    """What a JSON file holds that tf_bdecay wrote, and that may be a stranger's or damaged.
+    """Reads a JSON file of tf_bdecay's, which may be damaged or somebody else's.
 
     Args:
         path: the file.
-        shape: what it must hold, as for `fits`: dict, list or more than that.
-        otherwise: what its user can do then, for the message.
+        shape: the shape of what it must hold, as for `fits`.
+        otherwise: what the user can do if the file is of no use, for the message.
 
     Raises:
         BadInput: it cannot be read, or holds something else.
@@ -126,7 +127,7 @@ def read_json(path, shape, otherwise="choose another folder"):
 
 
 def json_ready(value):
-    """A value that JSON can hold: numbers that are not finite become words, in dicts too."""
+    """A value that JSON can hold: numbers that are not finite become words, also inside dicts."""
     if isinstance(value, dict):
         return {name: json_ready(item) for name, item in value.items()}
     if isinstance(value, float) and not math.isfinite(value):
@@ -136,17 +137,17 @@ def json_ready(value):
 
 @contextlib.contextmanager
 def locked(folder, taken, warn=lambda sentence: None):
-    """Keeps other processes out of a folder for as long as the context.
+    """Keeps other processes out of a folder while the context is open.
 
     Args:
-        folder: its path; it exists.
-        taken: what to say where another process is in it.
-        warn: called with a sentence where the file system has no locks: there is none then.
+        folder: path of an existing folder.
+        taken: how the error begins if another process is in it.
+        warn: called with a sentence if the file system has no locks; the folder is then not locked.
 
     Raises:
         BadInput: another process is in it.
     """
-    with open(folder / ".lock", "w") as held:  # a process that dies lets go of it
+    with open(folder / ".lock", "w") as held:  # released when the process dies
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -166,5 +167,5 @@ def versions():
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            continue  # tensorflow goes by other names on TPU hosts; we may run from a clone
+            continue  # TPU hosts have tensorflow by another name, and a clone is not installed
     return found

@@ -8,9 +8,9 @@ from tf_bdecay.errors import BadInput, require, shown
 
 
 def local(name, path):
-    """A path as the system takes it: `~` at its beginning is one's home, as in a shell.
+    """Replaces `~` at the beginning of a path by the home folder, as a shell does.
 
-    A shell leaves it alone behind `--flag=`.
+    A shell does not do so behind `--flag=`.
 
     Args:
         name: of the flag or argument, for the message.
@@ -20,7 +20,8 @@ def local(name, path):
         A string.
 
     Raises:
-        BadInput: an address, such as of a bucket, which would be read as a folder's name.
+        BadInput: the path is an address, such as a bucket's, which would be read as a folder's
+            name.
     """
     path = os.fspath(path)
     require(
@@ -32,11 +33,11 @@ def local(name, path):
 
 
 def check_can_write(flag, path):
-    """Raises `BadInput` unless a file can be made at a path: called before the long work.
+    """Raises `BadInput` unless a file can be written at a path; to be called before long work.
 
     Args:
-        flag: that has the path, for the message: "--out".
-        path: the file's.
+        flag: the flag with the path, for the message: "--out".
+        path: of the file.
     """
     path = pathlib.Path(path)
     aside = path.with_name(f".{path.name}.part")
@@ -52,11 +53,11 @@ def check_can_write(flag, path):
 
 
 def check_new_folder(flag, path):
-    """Raises `BadInput` unless a folder can be made at a path, or an empty one is there.
+    """Raises `BadInput` unless a folder can be created at a path, or an empty one is there.
 
     Args:
-        flag: that has the path, for the message: "--export".
-        path: the folder's.
+        flag: the flag with the path, for the message: "--export".
+        path: of the folder.
     """
     try:
         existing = folder = pathlib.Path(os.path.abspath(path))
@@ -64,7 +65,7 @@ def check_new_folder(flag, path):
         while free and not existing.exists():
             existing = existing.parent
         right = str(path) and free and existing.is_dir() and os.access(existing, os.W_OK)
-    except (OSError, ValueError):  # no name of a folder, or no permission
+    except (OSError, ValueError):  # not a possible name of a folder, or no permission
         right = False
     require(
         right,

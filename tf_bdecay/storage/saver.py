@@ -12,7 +12,7 @@ class Saver:
         folder: of the checkpoints; None on a worker that writes nothing.
         keep: how many are kept besides the best.
         on_error: what a failure to write does: "stop" raises it, "continue" warns.
-        warn: called with a sentence for each failure, with "continue".
+        warn: called with a sentence for each failure if `on_error` is "continue".
     """
 
     def __init__(self, folder, keep=1, on_error="stop", warn=print):
@@ -21,14 +21,14 @@ class Saver:
         self._running = None
 
     def save(self, arrays, meta, best=False, flush=()):
-        """Starts to write a checkpoint, when the one before it is written.
+        """Starts to write a checkpoint as soon as the one before it is written.
 
         Args:
-            arrays: dict of label to array, that nothing changes any more.
+            arrays: dict of label to array; nothing may change them any more.
             meta: dict of JSON values, with "update".
             best: whether it is the best so far.
-            flush: functions that bring to the disk what belongs before the checkpoint. Where one
-                fails there is no checkpoint.
+            flush: functions that write to the disk what must be there before the checkpoint. If one
+                fails, no checkpoint is written.
         """
         self.wait()
         if self.guarded(*flush):
@@ -47,10 +47,10 @@ class Saver:
             self.guarded(running.result)
 
     def guarded(self, *functions):
-        """Calls functions that write files, with `on_error` for their failures.
+        """Calls functions that write files, and handles their failures as `on_error` says.
 
         Returns:
-            Whether all could write.
+            Whether all succeeded.
         """
         try:
             for function in functions:
@@ -63,7 +63,7 @@ class Saver:
         return True
 
     def close(self):
-        """Waits for the last checkpoint; to be called however the run ends."""
+        """Waits for the last checkpoint; must be called however the run ends."""
         try:
             self.wait()
         finally:

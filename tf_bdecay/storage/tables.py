@@ -1,4 +1,4 @@
-"""CSV files of a run that may be resumed: no row twice, and it is said where one is missing."""
+"""CSV files of a run that may be resumed: no row is there twice, and missing ones are reported."""
 
 import collections
 import csv
@@ -8,7 +8,7 @@ import pathlib
 from tf_bdecay.errors import BadInput, first_line, require, shown
 from tf_bdecay.storage.files import atomic_append, atomic_write
 
-_WORDS = ("layer", "variable", "kind")  # columns that are no numbers
+_WORDS = ("layer", "variable", "kind")  # columns that hold no numbers
 
 
 class Table:
@@ -20,13 +20,13 @@ class Table:
         key: the column that counts updates, by which a resumed run drops what it will write again.
         after: the number of updates from which this run resumes; rows beyond it are dropped.
         newer: columns that a file of an earlier version may lack; its rows stay empty there.
-        otherwise: what its user can do where the file cannot be used, for the message.
+        otherwise: what the user can do if the file cannot be used, for the message.
 
     Attributes:
         count: the number of rows in the file.
 
     Raises:
-        BadInput: what is there is not such a table.
+        BadInput: the existing file is not such a table.
     """
 
     def __init__(
@@ -60,14 +60,14 @@ class Table:
         self._rows.append(row)
 
     def lost(self, updates, rows=1):
-        """Says that rows which a run had written are not there any more, whoever removed them.
+        """Returns a sentence if rows written before the checkpoint are missing.
 
         Args:
-            updates: those that have rows, of before this run resumed.
-            rows: how many an update has.
+            updates: the updates before the checkpoint that have rows.
+            rows: the number of rows of an update.
 
         Returns:
-            A sentence, or "" where none is missing.
+            A sentence, or "" if none is missing.
         """
         lacking = sum(self._kept[update] < rows for update in updates)
         if not lacking:
@@ -75,7 +75,7 @@ class Table:
         return self._lacks(f"rows of {lacking} of the {len(updates)} updates")
 
     def lost_of(self, count):
-        """What `lost` says, by the number of rows that the file had at the checkpoint."""
+        """`lost`, but judged by the number of rows that the file had at the checkpoint."""
         lacking = count - self.count
         return self._lacks(f"{lacking} of the {count} rows") if lacking > 0 else ""
 
@@ -86,7 +86,7 @@ class Table:
         )
 
     def flush(self):
-        """Brings the rows added since the last call to the disk; they stay where that fails."""
+        """Writes the rows added since the last call to the disk; keeps them if that fails."""
         if not self._rows:
             return
         text = io.StringIO()
@@ -97,7 +97,7 @@ class Table:
 
 
 def counts(tables):
-    """Dict of a table's file name to its rows, for a checkpoint: `lost_since` compares."""
+    """Dict of each table's file name to its number of rows, for `lost_since` to compare."""
     return {table.path.name: table.count for table in tables}
 
 
@@ -108,14 +108,14 @@ def lost_since(tables, had):
 
 
 def frame(path, otherwise):
-    """A table as a data frame; what a kill left of its last row is left out.
+    """A table as a data frame, without an incomplete last row that a kill may have left.
 
     Args:
         path: of the file.
-        otherwise: what its user can do where it is damaged, for the message.
+        otherwise: what the user can do if it is damaged, for the message.
 
     Raises:
-        BadInput: it is no table of a run, or has a word where a number belongs.
+        BadInput: it is not a table of a run, or has a word where a number belongs.
     """
     import pandas as pd
 
@@ -130,7 +130,7 @@ def frame(path, otherwise):
 
 
 def _number(name, text):
-    """The number that a cell of a column holds; NaN where it is empty."""
+    """The number in a cell of a column; NaN if the cell is empty."""
     try:
         return int(text) if text.isdigit() else float(text or "nan")
     except ValueError as error:
@@ -141,10 +141,10 @@ def _rows(path, key):
     """The header, and the rows as dicts, of a table that a kill may have cut short.
 
     Raises:
-        ValueError, csv.Error: it is no such table, or a stranger changed it.
+        ValueError, csv.Error: it is not such a table, or somebody else changed it.
     """
     text = path.read_bytes().decode("utf-8")
-    text = text[: text.rfind("\n") + 1]  # what a kill left of a row goes
+    text = text[: text.rfind("\n") + 1]  # without a row that a kill cut short
     header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     require(key in header, f"its header is {shown(','.join(header))}")
     kept = []
