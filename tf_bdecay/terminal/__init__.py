@@ -1,1 +1,1 @@
-"""What every command shares: flags, tables as text, streams and signals, how it ends."""
+"""What all commands share: flags, tables as text, progress, pictures, streams, signals, endings."""

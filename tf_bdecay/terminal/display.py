@@ -1,4 +1,4 @@
-"""How far the work is: one live line on a terminal, plain lines elsewhere."""
+"""Shows progress: one live line on a terminal, plain lines elsewhere."""
 
 import time
 
@@ -36,12 +36,12 @@ class Display:
 
     @property
     def due(self):
-        """Whether the last thing shown is long enough ago."""
+        """Whether enough time has passed since something was shown."""
         seconds = REFRESH_SECONDS if self.live else self.line_seconds
         return time.monotonic() - self._shown >= seconds
 
     def open(self):
-        """Takes the terminal, where there is one."""
+        """Starts the live bar if the console is a terminal."""
         if self.console.is_terminal:
             self._bar = Progress(
                 BarColumn(bar_width=20),
@@ -54,13 +54,13 @@ class Display:
             self._bar.start()
 
     def close(self):
-        """Leaves the bar as it stands and gives the terminal back, however the work ends."""
+        """Leaves the bar as it is and releases the terminal, however the work ends."""
         if self._bar:
             self._bar.stop()
             self._bar = None
 
     def begin(self, text, total=None, done=0):
-        """Begins a bar, below the one before; `total` is None where it is not known."""
+        """Begins a bar, below the one before; `total` is None if it is not known."""
         self._shown = time.monotonic()
         if self._bar:
             self._task = self._bar.add_task(text, total=total, completed=done)
@@ -83,5 +83,5 @@ class Display:
             self.say(text)
 
     def say(self, line):
-        """Prints a line, above the bar where there is one."""
+        """Prints a line, above the bar if there is one."""
         self.console.print(line, soft_wrap=True, highlight=False, markup=False)

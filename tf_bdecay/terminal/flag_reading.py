@@ -1,6 +1,6 @@
-"""Flags of a command, from a table: absl's own reading, and one sentence for what is wrong.
+"""Reads a command's flags from a table: absl parses them, and errors are one sentence.
 
-Values are of a FlagValues of their own: absl's global flags are of the libraries, by the dozens.
+Each command line has its own FlagValues, as libraries add dozens of flags to absl's global ones.
 """
 
 import itertools
@@ -20,7 +20,7 @@ _DEFINE = {
     list: flags.DEFINE_list,
 }
 _PARSERS = {str: flags.ArgumentParser, int: flags.IntegerParser, float: flags.FloatParser}
-UNSET = "unset"  # the word for no value, of a flag that may have none
+UNSET = "unset"  # the word for no value, if a flag may have none
 _RIGHT = {
     int: "a whole number",
     float: "a number",
@@ -34,11 +34,12 @@ class Flag(NamedTuple):
 
     Attributes:
         kind: str, int, float, bool, or list for words with commas between them.
-        name: without its dashes.
-        default: its value where it is not given.
+        name: its name without dashes.
+        default: its value if it is not given.
         doc: what it means, for `--help`.
-        right: the values that are right, in words, where the kind does not say it all.
-        optional: whether the word "unset" is right, too, and stands for None: of words and numbers.
+        right: the valid values, in words, if the kind does not say it all.
+        optional: whether the word "unset" is valid too and stands for None; only for str, int and
+            float.
     """
 
     kind: type
@@ -53,7 +54,7 @@ TRACEBACK = Flag(bool, "traceback", False, "of an error, before its sentence")
 
 
 class _OrUnset(flags.ArgumentParser):
-    """Reads a value, or the word that stands for none."""
+    """Parses a value, or the word that stands for no value."""
 
     def __init__(self, parser):
         self._parser = parser
@@ -71,12 +72,12 @@ def asks_for_help(arguments):
 
 
 def asks_for_traceback(arguments):
-    """Whether one of them is --traceback; known before the others are understood."""
+    """Whether one of them is --traceback; can be asked before the others are parsed."""
     return any(re.fullmatch(r"--?traceback(=(?i:true|t|1))?", a) for a in arguments)
 
 
 def columns(rows, width):
-    """Lines of a help page: a name in a column so wide, and what it means."""
+    """Lines of a help page: each has a name, padded to a width, and what it means."""
     return "\n".join(f"  {name:{width}} {text}" for name, text in rows)
 
 
@@ -86,19 +87,19 @@ def lines(table, width=14):
 
 
 def read(table, arguments, program):
-    """Reads a command line; flags may stand behind other arguments.
+    """Reads a command line; flags may follow other arguments.
 
     Args:
         table: the `Flag`s that there are.
         arguments: list of strings, without the program's name.
-        program: that name.
+        program: the program's name.
 
     Returns:
-        (absl's FlagValues: the value of a flag is an attribute, and by its name there is the flag,
-        with its `value` and whether it is `present`; the list of the other arguments).
+        absl's FlagValues and the list of the other arguments. `values.NAME` is the value of a flag;
+        `values["NAME"]` is the flag, with its `value` and whether it is `present`.
 
     Raises:
-        BadInput: a flag that there is not, or a value of another kind.
+        BadInput: a flag is unknown, or a value is of the wrong kind.
     """
     values = flags.FlagValues()
     values.set_gnu_getopt()
@@ -122,7 +123,7 @@ def read(table, arguments, program):
 
 
 def _wrong_type(message, table):
-    """The error for "flag --NAME=VALUE: why"."""
+    """Our error for absl's message "flag --NAME=VALUE: why"."""
     found = re.match(r"flag --([^=]*)=(.*?): ", message, re.DOTALL)
     if not found:
         return BadInput(f"The command line cannot be read: {message.rstrip('.')}.")
@@ -132,8 +133,9 @@ def _wrong_type(message, table):
 
 
 def _check_values(arguments, kinds):
-    """Raises `BadInput` for flags that would take another flag for their value, and for numbers in
-    other digits than ASCII's, which Python would read.
+    """Raises `BadInput` for a flag whose value is another flag, or a number in unusual digits.
+
+    Python would read numbers with underscores and in other digits than ASCII's.
     """
     for argument, after in itertools.pairwise([*arguments, ""]):
         name, equals, value = argument.lstrip("-").partition("=")

@@ -4,9 +4,9 @@
     with streams.steady(ending), outcome.ends_at_signals(ending):
         code = ending.call(body, arguments)  # ending.folder = ... once it is known
 
-What fails without a sentence of its own is told in one line; its traceback goes to errors.log in
-the folder of the run, or to stderr where it was asked for. On a pipe whose reader has gone, what
-only prints ends quietly with 0. Nothing here loads TensorFlow.
+An error without a sentence of its own is told in one line; its traceback goes to errors.log in the
+folder of the run, or to stderr on request. If the reader of a pipe has gone, a command that only
+prints ends quietly with 0. Nothing here loads TensorFlow.
 """
 
 import contextlib
@@ -29,13 +29,13 @@ class Ending:
     """The end of a command: prints its sentence and knows its exit code.
 
     Args:
-        name: of the command, with which its sentences begin: "main.py".
+        name: name of the command, with which its sentences begin: "main.py".
         traceback: whether stderr gets the traceback of whatever ends it.
 
     Attributes:
-        folder: where errors.log goes, a path that need not exist; None where nothing is written.
-        what: what stops where a file cannot be written: "The run".
-        kept: called without arguments for what to say of what is kept; None for nothing.
+        folder: where errors.log goes, a path that need not exist; None for no log.
+        what: what stops if a file cannot be written: "The run".
+        kept: function without arguments that returns a sentence on what is kept; None for none.
         fits: what would need less memory, in words.
     """
 
@@ -48,7 +48,7 @@ class Ending:
         """Calls `body`, which returns an exit code.
 
         Returns:
-            That code, or the code of what it raised, whose sentence is then on stderr.
+            That code, or the code for what it raised, whose sentence is then on stderr.
         """
         try:
             return body(*arguments)
@@ -66,23 +66,23 @@ class Ending:
         return code
 
     def say(self, sentence):
-        """Prints a sentence on stderr; where that is gone, to errors.log."""
+        """Prints a sentence on stderr or, if that is gone, to errors.log."""
         line = f"{self.name}: {bounded(sentence)}"
         try:
             print(line, file=sys.stderr, flush=True)
-            gone = getattr(sys.stderr, "lost", False)  # that of `streams.steady` raises nothing
+            gone = getattr(sys.stderr, "lost", False)  # a stream of `streams.steady` never raises
         except (OSError, ValueError):
             gone = True
         if gone:
             self.log(line)
 
     def unless_unread(self, code, lost, where=""):
-        """The exit code of a command whose output is what it prints.
+        """The exit code of a command whose output is what it prints; it fails if stdout failed.
 
         Args:
-            code: otherwise.
-            lost: of `streams.steady`, closed.
-            where: a sentence of where else the output is.
+            code: the exit code otherwise.
+            lost: what `streams.steady` yielded, after the context was closed.
+            where: a sentence that says where else the output is.
         """
         error = lost.get("stdout")
         if code != DONE or error is None or isinstance(error, BrokenPipeError):
@@ -95,7 +95,7 @@ class Ending:
         return f"{word(number)}. {' '.join(map(str, said)) or self._kept()}".strip()
 
     def log(self, text):
-        """Appends to errors.log, and returns its path; None where it cannot be written."""
+        """Appends to errors.log, and returns its path; None if it cannot be written."""
         if self.folder is None or not pathlib.Path(self.folder).is_dir():
             return None
         path = pathlib.Path(self.folder, LOG)
@@ -116,7 +116,7 @@ class Ending:
         if isinstance(error, BadInput):
             return BAD_INPUT, str(error)
         if isinstance(error, BrokenPipeError):
-            return DONE, ""  # whoever read us has seen enough
+            return DONE, ""  # the reader has seen enough
         if out_of_memory(error):
             return FAILED, f"{self._traced(error, 'Memory does not suffice', self.fits)}"
         if isinstance(error, OSError):
@@ -135,7 +135,7 @@ class Ending:
     def _kept(self):
         try:
             return self.kept() if self.kept else ""
-        except Exception:  # what tells of a failure must not fail itself
+        except Exception:  # the report of a failure must not fail itself
             return ""
 
 
@@ -156,7 +156,7 @@ def word(number):
 
 
 def bounded(text, longest=LONGEST):
-    """Text as one line of bounded length, its middle left out."""
+    """Text as one line of bounded length; the middle of a long one is left out."""
     line = re.sub(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", str(text)).strip()
     if len(line) <= longest:
         return line
@@ -165,16 +165,16 @@ def bounded(text, longest=LONGEST):
 
 
 def out_of_memory(error):
-    """Whether an exception says that memory did not suffice, Python's, NumPy's or TensorFlow's."""
+    """Whether an exception of Python, NumPy or TensorFlow says that memory ran out."""
     names = {kind.__name__ for kind in type(error).__mro__}
     return isinstance(error, MemoryError) or "ResourceExhaustedError" in names
 
 
 @contextlib.contextmanager
 def ends_at_signals(ending):
-    """While there is nothing to save, a signal ends the process with a sentence and 128 + n."""
+    """Ends the process at a signal with a sentence and 128 + n, while there is nothing to save."""
     try:
-        handle = os.dup(2)  # the body may silence TensorFlow's C++
+        handle = os.dup(2)  # the body may redirect 2 to silence TensorFlow's C++
     except OSError:
         handle = None
 

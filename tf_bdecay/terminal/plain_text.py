@@ -5,13 +5,13 @@ import math
 
 
 def rendered(*parts, width):
-    """What rich makes of tables and text, without colours, a line's trailing spaces left out.
+    """Renders tables and text with rich, without colours and without trailing spaces.
 
-    In a notebook, too: there rich would show them by itself, and leave the text empty.
+    This works in a notebook too, where rich would show them itself and leave the text empty.
 
     Args:
         *parts: tables, or whatever else rich prints.
-        width: characters of a line, at most.
+        width: largest number of characters in a line.
 
     Returns:
         A string.
@@ -26,7 +26,7 @@ def rendered(*parts, width):
 
 
 def with_error(value, error):
-    """A number with its standard error, to two digits of that; alone where it has none above 0."""
+    """A number with its standard error, to two digits of the error; alone if that is not > 0."""
     if error is None or not (math.isfinite(error) and error > 0 and math.isfinite(value)):
         return f"{value:.3g}"
     places = max(1 - math.floor(math.log10(error)), 0)

@@ -1,7 +1,8 @@
-"""SIGTERM, SIGINT and SIGHUP.
+"""What SIGTERM, SIGINT and SIGHUP do.
 
-Where there is nothing to save each ends the process at once, with a sentence; during training and
-measurements the first asks for the end after the running step and the second ends at once.
+While there is nothing to save, each ends the process at once, with a sentence. During training and
+measurements, the first asks for the end after the running step, and the second ends the process at
+once.
 """
 
 import contextlib
@@ -14,16 +15,16 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def heeded():
-    """Those of `SIGNALS` that are not to be ignored: a SIGHUP that is (nohup) stays so."""
+    """Those of `SIGNALS` that are handled; a SIGHUP that is ignored (nohup) stays ignored."""
     return [n for n in SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal ended the work, after what can be kept was kept; `number` is the signal's.
+    """A signal ended the work, after what can be kept was kept.
 
     Args:
-        number: of the signal.
-        *said: what to say of what is kept.
+        number: number of the signal.
+        *said: what to say about what is kept.
     """
 
     def __init__(self, number=signal.SIGTERM, *said):
@@ -32,16 +33,16 @@ class Stopped(KeyboardInterrupt):
 
 
 class Request:
-    """Whether to stop.
+    """Whether a signal asked for a stop.
 
     Attributes:
-        number: of the signal that asked for it; None for none.
+        number: number of that signal; None for none.
     """
 
     number = None
 
     def save(self, wish):
-        """Whether to save now, where it is due by the clock; many workers agree on it."""
+        """Whether to save now, given whether the clock says so; a cluster's workers must agree."""
         return wish
 
     def check(self):
@@ -52,16 +53,16 @@ class Request:
 
 @contextlib.contextmanager
 def deferred(promise="saving after the running update"):
-    """Catches the signals, for training or a measurement to look at when it can stop.
+    """Catches the signals, so that training or a measurement can stop where it is safe.
 
-    The second one ends the process at once, with 128 + its number: also while TensorFlow compiles,
-    when no Python handler can run. So a thread reads what the C handler writes into a pipe.
+    The second one ends the process at once, with 128 + its number, even while TensorFlow compiles
+    and no Python handler can run. That is why a thread reads what the C handler writes into a pipe.
 
     Args:
         promise: what the first signal leads to, in words.
 
     Yields:
-        A `Request`. Outside of the main thread, where Python sets no handlers, it stays empty.
+        A `Request`. Outside the main thread, where Python sets no handlers, it stays empty.
     """
     request, asked = Request(), []
 
@@ -83,8 +84,8 @@ def deferred(promise="saving after the running update"):
 def ending(say):
     """Ends the process at the first signal, with 128 + its number, while there is nothing to save.
 
-    No exception is raised for it: in a callback of the garbage collector, or where a library
-    catches all, it would be lost. What was being written is as after a kill.
+    It raises no exception, which would be lost in a callback of the garbage collector or in a
+    library that catches everything. Files being written are left as after a kill.
 
     Args:
         say: called with the signal's number, in a thread, before the end.
@@ -102,7 +103,7 @@ def ending(say):
 
 @contextlib.contextmanager
 def _watched(handler, came):
-    """Sets a handler for the signals that are heeded, and calls `came` for each in a thread."""
+    """Sets a handler for the signals in `heeded()`, and calls `came` for each in a thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

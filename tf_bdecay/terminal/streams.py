@@ -1,6 +1,6 @@
 """Stdout and stderr that survive a closed pipe, a full disk and narrow encodings.
 
-On a pipe whose reader has gone, what trains or measures goes on.
+A command that trains or measures goes on even if the reader of its pipe has gone.
 """
 
 import codecs
@@ -21,11 +21,11 @@ _PLAIN = {
 def steady(ending, goes_on=lambda: False):
     """Makes stdout and stderr survive a terminal or reader that is gone, and narrow encodings.
 
-    What can no longer be printed is dropped. Where the command `goes_on`, errors.log says so.
+    What can no longer be printed is dropped. If the command goes on, errors.log says so.
 
     Args:
         ending: the `Ending`, whose `folder` has the log.
-        goes_on: called where a stream is lost, for whether work goes on without it.
+        goes_on: called when a stream is lost; returns whether the work goes on without it.
 
     Yields:
         Dict of the name of a lost stream to the `OSError`, or the `ValueError` of a closed file.
@@ -41,7 +41,7 @@ def steady(ending, goes_on=lambda: False):
             )
 
     taken = []
-    if None in before:  # closed: the next file to be opened must not become stdout
+    if None in before:  # closed at the start: the next file to be opened must not become stdout
         while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
             taken.append(handle)
         os.close(handle)
@@ -60,12 +60,12 @@ def steady(ending, goes_on=lambda: False):
 
 
 def reason(error):
-    """What an `OSError` or a `ValueError` says, without its number."""
+    """The message of an `OSError`, without its number, or of a `ValueError`."""
     return getattr(error, "strerror", None) or str(error).rstrip(".")
 
 
 class _Steady:
-    """A text stream to which writing never fails; what is not encodable becomes plain.
+    """A text stream to which writing never fails; what cannot be encoded becomes plain ASCII.
 
     Attributes:
         lost: whether what is written is dropped.
@@ -78,7 +78,7 @@ class _Steady:
             under.reconfigure(errors="tf_bdecay.plain")
 
     def write(self, text):
-        """Writes, and says how much as if it could."""
+        """Writes text and returns its length, as if writing always succeeded."""
         self._tried(self._under.write, text)
         return len(text)
 
@@ -107,7 +107,7 @@ class _Steady:
             if not isinstance(error, OSError) and not self._under.closed:
                 raise
             self.lost = True
-            with contextlib.suppress(OSError, ValueError):  # what is buffered must go somewhere
+            with contextlib.suppress(OSError, ValueError):  # buffered text must go somewhere
                 sink = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(sink, self._under.fileno())
                 os.close(sink)
@@ -115,7 +115,7 @@ class _Steady:
 
 
 def _plain(error):
-    """What an encoding lacks, in ASCII: lines of tables, dashes; '?' for the rest."""
+    """Replaces what an encoding lacks by ASCII: table lines, dashes, symbols; '?' for the rest."""
     text = error.object[error.start : error.end]
     return "".join(_PLAIN.get(letter, "?") for letter in text), error.end
 
