@@ -1,1 +1,1 @@
-"""What lies below: where Keras and TensorFlow err or hide, and what is not installed."""
+"""Groundwork: faults and private names of Keras and TensorFlow, optional packages, lazy imports."""

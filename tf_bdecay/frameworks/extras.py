@@ -1,7 +1,7 @@
-"""Packages that not everybody has: which extra of ours brings them, and the sentence for it.
+"""Optional packages: which of our extras installs them, and the error if one is missing.
 
-The core needs Keras and NumPy, and what Keras itself brings; a module that needs more says so
-before it imports it. Importing this needs neither of them.
+The core needs Keras, NumPy and what Keras itself installs; a module that needs more calls `check`
+before it imports that. Importing this module needs neither of them.
 """
 
 import importlib.util
@@ -9,7 +9,7 @@ import sys
 
 from tf_bdecay.errors import BadInput, require
 
-# Module -> the package that has it. setup.py has their ranges.
+# Module -> the package that contains it. setup.py has the ranges of versions.
 TRAIN = {
     "PIL": "pillow",
     "absl": "absl-py",
@@ -28,15 +28,15 @@ _BACKENDS = {"tensorflow": "tensorflow"}
 
 
 class MissingPackage(ModuleNotFoundError, BadInput):
-    """A package that is not installed: one sentence that names it and the extra that brings it."""
+    """A package is not installed: one sentence that names it and the extra that installs it."""
 
 
 def check(what, *modules):
     """Raises `MissingPackage` unless all modules can be imported; imports none.
 
     Args:
-        what: needs them, to begin the sentence: "tf_bdecay.Trainer".
-        *modules: names of modules, of the tables above.
+        what: what needs them, to begin the sentence: "tf_bdecay.Trainer".
+        *modules: names of modules, from the tables above.
     """
     missing = [name for name in modules if not _is_there(name)]
     if not missing:
@@ -55,7 +55,7 @@ def check_backend(what):
     """Raises `BadInput` unless Keras computes with TensorFlow.
 
     Args:
-        what: needs it, to begin the sentence: "tf_bdecay.Trainer".
+        what: what needs it, to begin the sentence: "tf_bdecay.Trainer".
     """
     import keras
 
@@ -72,5 +72,5 @@ def _is_there(name):
         return sys.modules[name] is not None
     try:
         return importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):  # a finder's own objection
+    except (ImportError, ValueError):  # from an import finder
         return False

@@ -1,4 +1,4 @@
-"""The only file that touches names that Keras keeps private; each says what has no public name."""
+"""The only file that uses private names of Keras; each function says what has no public name."""
 
 import contextlib
 
@@ -13,27 +13,27 @@ from keras.src.models.functional import Functional, functional_like_constructor
 def layers_of(model, include_self=True):
     """All layers inside a model, nested ones too, each object once, in the order of creation.
 
-    `model.layers` has the outer ones only, and not those that a layer of the user's own holds.
+    `model.layers` has only the outer ones, and not those that a custom layer holds.
     """
     return list(model._flatten_layers(include_self=include_self, recursive=True))
 
 
 def own_trainable_variables(layer):
-    """The trainable variables that a layer made itself, without those of the layers inside it."""
+    """The trainable variables that a layer created itself, without those of layers inside it."""
     return list(getattr(layer, "_trainable_variables", ()))  # none while `__init__` runs
 
 
 def graph_of(model):
-    """The functional graph inside a model, a Sequential's own too; None if it has none.
+    """The functional graph inside a model, also inside a Sequential; None if it has none.
 
-    A subclass with a `call` of its own may have a graph, and compute something else.
+    A subclass with its own `call` may have a graph and yet compute something else.
     """
     graph = getattr(model, "_functional", model)
     return graph if hasattr(graph, "_nodes_by_depth") else None
 
 
 def takes_inputs_and_outputs(kind):
-    """Whether a class of models is made as `keras.Model(inputs, outputs)` is."""
+    """Whether a class of models is constructed like `keras.Model(inputs, outputs)`."""
     return issubclass(kind, Functional) and functional_like_constructor(kind)
 
 
@@ -48,17 +48,17 @@ def nodes_of(graph):
 
 
 def calls_of(layer):
-    """The nodes of all symbolic calls of a layer, in whatever graph; none where it is not built."""
+    """The nodes of all symbolic calls of a layer, in any graph; none if it is not built."""
     return list(getattr(layer, "_inbound_nodes", ()))
 
 
 def only_shapes():
-    """Whether layers are being called to find out shapes alone: no number is computed."""
+    """Whether layers are being called only to infer shapes, without computing any number."""
     return _in_symbolic_scope()
 
 
 def current_learning_rate(optimizer):
-    """The rate of the running update: a scalar, of a float or of a schedule."""
+    """The rate of the running update as a scalar, whether it is constant or from a schedule."""
     return optimizer._get_current_learning_rate()
 
 
@@ -68,14 +68,14 @@ def variables_of(optimizer):
 
 
 def moving_averages(optimizer):
-    """The moving average of each trainable variable's weights under `use_ema`, or None for it."""
+    """The moving average of each trainable variable under `use_ema`, or None for one without."""
     return optimizer._model_variables_moving_average
 
 
 def keep_weights(optimizer, keep):
-    """Whether the end of `fit` leaves weights as they are, where it overwrites them with averages.
+    """Sets whether `fit` ends without overwriting the weights with their averages.
 
-    No argument of Keras' says so.
+    Keras has no argument for this.
     """
     if keep:
         optimizer.finalize_variable_values = lambda variables: None
@@ -86,7 +86,7 @@ def keep_weights(optimizer, keep):
 def gradients_by_index(optimizer, gradients, variables):
     """Gradients by the index of their variable among those that an optimizer was built with.
 
-    Keras' own checks: an unknown variable is an error, a None is left out with a warning.
+    Keras' own checks apply: an unknown variable is an error, a None is left out with a warning.
 
     Returns:
         List of (int, gradient), in the order of the variables.
@@ -99,17 +99,17 @@ def gradients_by_index(optimizer, gradients, variables):
 
 
 def indices_of(optimizer, variables):
-    """The index of each variable among those that an optimizer was built with, or None."""
+    """The index of each variable among those that an optimizer was built with, None if unknown."""
     known = optimizer._trainable_variables_indices
     return [known.get(optimizer._var_key(v)) for v in variables]
 
 
 def build_metrics(model, x, y, y_pred):
-    """Makes the variables of a compiled model's metrics, before it has seen a batch.
+    """Creates the variables of a compiled model's metrics before it has seen a batch.
 
-    Keras makes them when it traces the first step or, under a strategy, from the first batch that
-    it sees; where that is an evaluation's of unequal parts, it fails. The public way is to update
-    the metrics once, which no strategy allows outside of a step.
+    Keras creates them when it traces the first step or, under a strategy, from the first batch that
+    it sees. That fails if this batch is an evaluation's with unequal parts. The public way is to
+    update the metrics once, which no strategy allows outside a step.
 
     Args:
         model: the compiled model.
@@ -121,9 +121,9 @@ def build_metrics(model, x, y, y_pred):
 
 
 def build_all(model, batch):
-    """Makes all variables of a compiled model, its metrics and its optimizer, from shapes alone.
+    """Creates all variables of a compiled model, its metrics and its optimizer from shapes alone.
 
-    Keras does so for itself when `fit` begins under JAX or a strategy, and at the first step else.
+    Keras does so itself when `fit` begins under JAX or a strategy, and otherwise at the first step.
 
     Args:
         model: the compiled model.
@@ -135,15 +135,15 @@ def build_all(model, batch):
 
 
 def start_at(model, epoch):
-    """Makes the `fit` that begins start at an epoch; None for where its caller says.
+    """Makes the `fit` that is beginning start at an epoch; None for the one its caller named.
 
-    For a callback's `on_train_begin`, as Keras' BackupAndRestore does it. It stays set.
+    It is for a callback's `on_train_begin`, as in Keras' BackupAndRestore. It stays set.
     """
     model._initial_epoch = epoch
 
 
 def build_loss(model, y, sample_weight=None):
-    """Makes the metrics of a compiled model's losses, which else its first loss would make.
+    """Creates the metrics of a compiled model's losses, as its first loss otherwise would.
 
     Args:
         model: functional and compiled.
@@ -160,17 +160,18 @@ def build_loss(model, y, sample_weight=None):
         return keras.KerasTensor(tensor.shape if shape is None else shape, dtype)
 
     y, sample_weight = keras.tree.map_structure(symbolic, (y, sample_weight))
-    # A graph that adds something of one example to a batch has outputs of a batch of 1 for Keras.
+    # If a graph adds something of one example to a batch, Keras infers outputs of a batch of 1.
     batch = next((t.shape[0] for t in keras.tree.flatten(y) if t is not None), None)
     outputs = keras.tree.map_structure(lambda t: symbolic(t, (batch, *t.shape[1:])), model.output)
     compute_output_spec(loss, y, outputs, sample_weight)
 
 
 class BuiltOnce(keras.Model):
-    """A model whose metrics `fit` and `evaluate` build once under a strategy, by shapes alone.
+    """A model whose metrics `fit` and `evaluate` build once under a strategy, from shapes alone.
 
-    Keras' own averages a batch over the replicas to build them, which one of unequal parts, such as
-    an evaluation's last, cannot be, nor any of many workers. Keras 3.12 to 3.15.
+    Keras itself averages a batch over the replicas to build them. That is impossible for a batch of
+    unequal parts, such as an evaluation's last, and for any batch of many workers. Seen in Keras
+    3.12 to 3.15.
     """
 
     _metrics_built = False
@@ -185,7 +186,7 @@ class BuiltOnce(keras.Model):
 
 
 def _empty_batch(spec):
-    """Zeros in the shapes of what a replica gets, one example where the batch is unknown."""
+    """Zeros in the shapes of what a replica gets, with one example if the batch is unknown."""
 
     def zeros(one):
         one = getattr(one, "_value_specs", [one])[0]  # of the first replica; TensorFlow's name
@@ -223,12 +224,12 @@ def set_mask(tensor, mask):
 
 
 def computes_mask(layer):
-    """Whether a layer has a `compute_mask` of its own."""
+    """Whether a layer has its own `compute_mask`."""
     return type(layer).compute_mask is not keras.layers.Layer.compute_mask
 
 
 def masked_weights(sample_weight, mask):
-    """The weights of a loss's values, 0 where masked, as Keras joins them; None for neither."""
+    """Combines weights and a mask as Keras does for a loss: 0 where masked; None for neither."""
     if mask is None:
         return sample_weight
     dtype = keras.config.floatx()
@@ -236,8 +237,10 @@ def masked_weights(sample_weight, mask):
 
 
 def of_one_rank(y, outputs):
-    """Targets and outputs as `compile` gives them to a function: a last axis of 1 that only one of
-    them has is given to both, or taken from both."""
+    """Targets and outputs as `compile` passes them to a function: of one rank.
+
+    A last axis of 1 that only one of them has is added to the other or removed.
+    """
     return squeeze_or_expand_to_same_rank(y, outputs)
 
 
@@ -249,13 +252,14 @@ def losses_of(model):
 
 @contextlib.contextmanager
 def losses_replaced(model, replace):
-    """Inside, a compiled model computes its losses by other functions.
+    """Makes a compiled model compute its losses by other functions inside the context.
 
-    Keras has no other place between a loss of one output and the sum over outputs.
+    Keras has no other place between the loss of one output and the sum over outputs.
 
     Args:
-        model: compiled, its losses built.
-        replace: of (index, loss): function of (y_true, y_pred, sample_weight).
+        model: a compiled model whose losses are built.
+        replace: function of (index, loss) that returns a function of (y_true, y_pred,
+            sample_weight).
     """
     compiled = model._compile_loss
     if compiled is None:

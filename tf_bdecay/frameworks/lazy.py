@@ -1,7 +1,7 @@
-"""Names of a package that are imported when they are first asked for.
+"""Imports the names of a package when they are asked for.
 
-Which names, and where they are defined, is said once: in the package's stub, `__init__.pyi`, which
-type checkers and editors read, by lines `from MODULE import NAME as NAME`.
+The package's stub, `__init__.pyi`, is the one place that lists the names and where they are
+defined, by lines `from MODULE import NAME as NAME`; type checkers and editors read it too.
 """
 
 import ast
@@ -22,16 +22,16 @@ def names(file):
 
 
 def attach(package, file, check=lambda name: None):
-    """What a package needs to have the names of its stub, each imported when it is asked for.
+    """Gives a package the names of its stub, each imported when it is asked for.
 
         __getattr__, __dir__, __all__ = lazy.attach(__name__, __file__)
 
-    No module of the package may be called as a name that is not that module: importing it would
-    put it in the name's place.
+    No module of the package may have the name of something else in the stub: importing the module
+    would replace that.
 
     Args:
         package, file: `__name__` and `__file__` of the package.
-        check: called with a name before it is imported; raises what is to be said in its place.
+        check: called with a name before it is imported; raises an error if it cannot be.
 
     Returns:
         The functions `__getattr__` and `__dir__` of the module, and its `__all__`.

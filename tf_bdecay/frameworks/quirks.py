@@ -1,6 +1,6 @@
-"""What TensorFlow and Keras get wrong: the symptom, the versions it was seen in, our way round it.
+"""Faults of TensorFlow and Keras: the symptom, the versions that show it, and our workaround.
 
-Importing this needs neither of them. What is named here but mended elsewhere:
+Importing this module needs neither of them. These faults have their workarounds elsewhere:
 
 * Keras' `fit` resets metrics at the start of every epoch, and cannot start inside one: training/.
 * `fit` on arrays under TensorFlow has the same order in every epoch once a seed is set, by
@@ -8,15 +8,16 @@ Importing this needs neither of them. What is named here but mended elsewhere:
   by epoch.
 * A train step that finds no data may count as an update all the same (TensorFlow 2.21), and Keras'
   PyDataset cannot be read again after `stop_training` (Keras 3.15):
-  `callbacks/resuming/epoch_feeds.py` ends an epoch as each bears it.
-* XLA on a CPU (TensorFlow 2.21) writes the operand of a sum over all elements to memory and makes a
-  slow dot product of a sum of squares: `optim/blocks.py` sums in two stages.
+  `callbacks/resuming/epoch_feeds.py` ends an epoch in the way that suits each.
+* XLA on a CPU (TensorFlow 2.21) writes the operand of a sum over all elements to memory and turns a
+  sum of squares into a slow dot product: `optim/blocks.py` sums in two stages.
 * Forward-mode differentiation cannot follow a `tf.while_loop` that holds a `TensorArray`
   (TensorFlow 2.21): `layers/fused.py` steps aside.
 * Neither forward mode nor `tf.vectorized_map` of a gradient can follow the loop of a rolled LSTM,
   GRU or SimpleRNN that depends on the parameters before it: "TypeError: `dtype` variant is not
-  compatible with 0" (TensorFlow 2.21). `sharpness/over_examples/tape.py` finds that out by trying,
-  takes two backward passes for the one, and examples one by one for the other.
+  compatible with 0" (TensorFlow 2.21). `sharpness/over_examples/tape.py` finds this out by trying.
+  It then takes two backward passes instead of forward mode, and examples one by one instead of the
+  vectorized map.
 * `keras.Sequential` and subclassed models give their variables other paths when they are loaded
   (Keras 3.15): files name variables by their order.
 """
@@ -36,7 +37,7 @@ def silent_stderr():
     """Silences the notices that TensorFlow's C++ prints to stderr.
 
     Symptom: a dozen lines at import and when a device is first used, whatever the log level is.
-    Seen in TensorFlow 2.19 to 2.21. Way round: the file descriptor points nowhere meanwhile.
+    Seen in TensorFlow 2.19 to 2.21. Workaround: meanwhile, the file descriptor points to /dev/null.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
@@ -52,16 +53,17 @@ def silent_stderr():
 
 @contextlib.contextmanager
 def silent_tracing(level="ERROR"):
-    """Silences what TensorFlow says while functions are traced.
+    """Silences TensorFlow's warnings while functions are traced.
 
     Symptom: a warning for every convolution whose gradients by example take a loop, as
-    `tf.vectorized_map` has no converter for it; and one that a function is traced again and again,
-    where functions of other measures and networks are each traced once. Seen in TensorFlow 2.19 to
-    2.21. Way round: TensorFlow's logger reports errors alone meanwhile; not even these at the level
-    "CRITICAL", for a conversion that is only tried, as one that fails logs its stack four times.
+    `tf.vectorized_map` has no converter for it; and a warning that one function is traced again and
+    again, although functions of different measures and networks are each traced once. Seen in
+    TensorFlow 2.19 to 2.21. Workaround: meanwhile, TensorFlow's logger reports only errors. The
+    level "CRITICAL" hides these too; it is for a conversion that is only tried, because one that
+    fails logs its stack four times.
 
     Args:
-        level: the lowest that is reported.
+        level: the lowest level that is reported.
     """
     import tensorflow as tf
 
@@ -81,8 +83,8 @@ def silent_tracing(level="ERROR"):
 # 1. the gradient of a strided 1x1 convolution of few input channels (4, 8 and 12);
 # 2. a matrix product of rank 4 or more that repeats an operand over its leading axes (tensorflow
 #    issue 117700), which `tf.vectorized_map` makes of a product of rank 3.
-# Way round: no oneDNN in a process that has such convolutions, which halves the speed of all
-# others; single examples are mapped one by one where there is such a product
+# Workaround: no oneDNN in a process that has such convolutions, which halves the speed of all
+# others; examples are mapped one by one if there is such a product
 # (sharpness/over_examples/tape.py).
 
 
@@ -150,10 +152,10 @@ def as_written(function):
     """Keeps AutoGraph from rewriting a function that a user's `tf.function` calls.
 
     Symptom: "UnboundLocalError: 'found' is used before assignment" from `optimizer.apply` in a
-    plain `@tf.function`. AutoGraph rewrites all that is called but a few packages, Keras among
-    them, and what it makes of a loop fails at objects of its own, which `roles/owners.py` meets
-    among all that live. Seen in TensorFlow 2.21. Way round: its own decorator, found when the
-    function is called, as TensorFlow may not be there.
+    plain `@tf.function`. AutoGraph rewrites every function that is called, except those of a few
+    packages such as Keras. A loop that it rewrote fails on AutoGraph's own objects, which
+    `roles/owners.py` meets among all objects that are alive. Seen in TensorFlow 2.21. Workaround:
+    AutoGraph's own decorator, looked up on each call, as TensorFlow may not be loaded.
     """
 
     @functools.wraps(function)
@@ -167,15 +169,15 @@ def as_written(function):
 
 
 def several_steps(function, strategy):
-    """A train or test function that also takes several steps a call on several CPU devices.
+    """A train or test function that also takes several steps per call on several CPU devices.
 
     Symptom: `fit` with `steps_per_execution` above 1 under a MirroredStrategy of logical CPUs ends
     with "You must feed a value for placeholder tensor 'while/.../cond/Placeholder'", stock models
-    too. Seen in Keras 3.15 with TensorFlow 2.21. Way round: of an iterator that is not a data
-    set's, Keras' function takes the steps in a loop of Python, each as compiled as before.
+    too. Seen in Keras 3.15 with TensorFlow 2.21. Workaround: if an iterator is not a data set's,
+    Keras' function takes the steps in a Python loop, each compiled as before.
 
     Args:
-        function: Keras' own, of an iterator.
+        function: Keras' own function of an iterator.
         strategy: the `tf.distribute.Strategy` that it was made under.
     """
     several = strategy.num_replicas_in_sync > 1  # the default strategy has no list of devices
@@ -187,11 +189,11 @@ def several_steps(function, strategy):
 def in_xla(graph=None):
     """Whether XLA compiles what is traced into a graph.
 
-    Symptom: XLA unravels fused operations into slow parts, and no public name of TensorFlow (2.21)
-    tells a layer whether it is compiled. Way round: the private function that tells.
+    Symptom: XLA splits fused operations into slow parts, and no public name of TensorFlow (2.21)
+    tells a layer whether it is compiled. Workaround: the private function that does.
 
     Args:
-        graph: a `tf.Graph`; the one that is traced now if None.
+        graph: a `tf.Graph`; None for the one that is being traced.
     """
     import tensorflow as tf
     from tensorflow.python.ops import control_flow_util
@@ -201,18 +203,18 @@ def in_xla(graph=None):
 
 
 _lock = threading.Lock()
-_open = []  # what tf.nn.moments was, once for every context that is open
+_open = []  # TensorFlow's own tf.nn.moments, once for every open context
 
 
 @contextlib.contextmanager
 def twice_differentiable_moments():
-    """Replaces `tf.nn.moments` by one with right second derivatives, while a function is traced.
+    """Replaces `tf.nn.moments` by one with correct second derivatives while a function is traced.
 
     Symptom: Hessians through Keras' LayerNormalization and GroupNormalization, and through
     BatchNormalization in training mode, are wrong, by up to 500 %: TensorFlow's moments stop the
-    gradient of the mean inside the variance, which is right for a first derivative alone. Seen in
-    TensorFlow 2.19 to 2.21. Way round: the same formula without the stop. Replicas are traced by
-    threads that may take turns, so the last that leaves puts TensorFlow's own back.
+    gradient of the mean inside the variance, which is right only for a first derivative. Seen in
+    TensorFlow 2.19 to 2.21. Workaround: the same formula without the stop. Replicas are traced by
+    threads that may take turns, so the last one to leave restores TensorFlow's own.
     """
     import tensorflow as tf
 
@@ -229,7 +231,7 @@ def twice_differentiable_moments():
 
 
 def _moments(tf, x, axes, shift=None, keepdims=False, name=None):
-    """`tf.nn.moments`, with nothing that stops a gradient."""
+    """`tf.nn.moments` without stopping any gradient."""
     y = tf.cast(x, "float32") if x.dtype == tf.float16 else x
     mean = tf.reduce_mean(y, axes, keepdims=True)
     variance = tf.reduce_mean(tf.math.squared_difference(y, mean), axes, keepdims=keepdims)
