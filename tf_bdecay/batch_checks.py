@@ -1,4 +1,4 @@
-"""A batch whose size only the running graph knows, checked there; its error as one sentence."""
+"""Checks batches whose size only the running graph knows, with one sentence as the error."""
 
 import contextlib
 import math
@@ -13,31 +13,31 @@ from tf_bdecay.frameworks import quirks
 
 
 def first_tensor(structure):
-    """The first tensor of a batch, whose first axis tells how many examples that has.
+    """The first tensor of a batch, whose first axis is the number of examples.
 
     Args:
-        structure: of tensors of one length, or None.
+        structure: structure of tensors of one length and of None.
     """
     return next(t for t in keras.tree.flatten(structure) if t is not None)
 
 
 def divided(tensor, parts, whole, otherwise=""):
-    """A tensor whose first axis the parts divide, checked now or when the graph runs.
+    """Checks, now or when the graph runs, that the parts divide a tensor's first axis.
 
-    XLA drops assertions, but compiles anew for every size and refuses an impossible reshape. One of
-    that many zeros stands for the assertion, and its name holds the sentence, as XLA's error names
-    the operation. An empty batch passes there.
+    XLA drops assertions, but compiles anew for every size and refuses an impossible reshape. So
+    there, a reshape of that many zeros replaces the assertion. Its name holds the sentence, because
+    XLA's error names the operation. An empty batch passes there.
 
     Args:
-        tensor: tensor [batch, ...]; a TensorFlow one where the batch is unknown.
+        tensor: tensor [batch, ...]; a TensorFlow one if the batch is unknown.
         parts, whole, otherwise: as in `check_divides`.
 
     Returns:
-        The tensor; where only the running graph knows the batch, available once it was checked.
+        The tensor; if only the running graph knows the batch, it is available after the check.
 
     Raises:
-        BadInput: a batch that is known and not divided; at run time
-            `tf.errors.InvalidArgumentError`, with the same sentence.
+        BadInput: the parts do not divide a batch of known size. At run time, the error is
+            `tf.errors.InvalidArgumentError` with the same sentence.
     """
     if tensor.shape[0] is not None:
         check_divides(parts, whole, tensor.shape[0], otherwise)
@@ -56,17 +56,17 @@ def divided(tensor, parts, whole, otherwise=""):
 
 
 def in_micro_batches(batch, size):
-    """A replica's batch cut into micro-batches, each tensor [K size, ...] as [K, size, ...].
+    """Cuts a replica's batch into micro-batches: a tensor [K size, ...] becomes [K, size, ...].
 
     Args:
-        batch: structure of tensors of one length, or None.
+        batch: structure of tensors of one length and of None.
         size: int, examples of a micro-batch.
 
     Returns:
-        The structure of TensorFlow's tensors, their shapes as static as they were.
+        The structure, of TensorFlow tensors whose shapes are as static as they were.
 
     Raises:
-        BadInput: the size does not divide the batch; as for `divided`.
+        BadInput: the size does not divide the batch; at run time, as in `divided`.
     """
     import tensorflow as tf
 
@@ -84,7 +84,7 @@ def in_micro_batches(batch, size):
 
 @contextlib.contextmanager
 def one_sentence():
-    """Turns what TensorFlow says of a batch that `divided` found wrong into `BadInput`."""
+    """Turns TensorFlow's error for a batch that `divided` refuses into `BadInput`."""
     try:
         yield
     except Exception as error:
@@ -95,22 +95,22 @@ def one_sentence():
 
 
 def _at_run_time(text):
-    """The sentence in what `tf.debugging.Assert` makes of it and of the size; None if none."""
+    """The sentence and the size in an error of `tf.debugging.Assert`; None if there is none."""
     wrong = r"[^\[\]]* must (?:divide|not be empty)[^\[\]]* Received: [^\[\]]*=\s?"
     found = re.search(rf"assertion failed: \[({wrong})\] \[(\d+)\]", text, re.DOTALL)
     if found is None:
         return None
-    # TensorFlow writes a quote as \', and the bytes of other letters than ASCII's as numbers.
+    # TensorFlow writes a quote as \' and the bytes of letters outside ASCII as numbers.
     return found[1].encode().decode("unicode_escape").encode("latin-1").decode() + found[2]
 
 
 def _of_xla(text):
-    """The sentence in XLA's error of a reshape that `_name_of` named; None if there is none."""
+    """The sentence in XLA's error for a reshape that `_name_of` named; None if there is none."""
     found = re.search(r"tensor with (\d+) values.*undivided\.([\w.-]+?)\.end", text, re.DOTALL)
     return found and urllib.parse.unquote(found[2].replace("-", "%")) + found[1]
 
 
 def _name_of(sentence):
-    """A name of an operation that holds a sentence: letters, digits, and "-" for others' "%"."""
+    """A sentence as an operation's name: quoted as in a URL, with "-" in place of "%"."""
     quoted = urllib.parse.quote(sentence, safe="").replace("-", "%2D").replace("%", "-")
     return f"undivided.{quoted}.end"

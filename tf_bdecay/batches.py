@@ -1,9 +1,9 @@
-"""How data are cut: an epoch into batches; these into replicas, micro-batches and ghost batches.
+"""How data are cut: an epoch into batches, these into replicas, micro-batches and ghost batches.
 
     B = n K m,    m = j g        n replicas, K micro-batches of m examples, ghost batches of g
-    B = n m,      g = k m        where k neighbouring replicas hold a ghost batch, and k divides n
+    B = n m,      g = k m        if k neighbouring replicas share a ghost batch, and k divides n
 
-Everything that asks whether one size divides another asks here, and gets one sentence.
+All checks that one size divides another are here, and give the same error sentence.
 """
 
 import math
@@ -20,14 +20,14 @@ def updates_per_epoch(num_examples, batch_size, remainder) -> int:
     Args:
         num_examples: n >= 1.
         batch_size: global batch B, at most n.
-        remainder: "drop": floor(n / B); the n mod B examples that an epoch leaves out are others
-            in each epoch. "keep": ceil(n / B); the last batch may be smaller.
+        remainder: "drop": floor(n / B); an epoch leaves out n mod B examples, which differ from
+            epoch to epoch. "keep": ceil(n / B); the last batch may be smaller.
 
     Returns:
         An int.
 
     Raises:
-        BadInput: an argument of another type or range.
+        BadInput: an argument has the wrong type or is out of range.
     """
     check_count("num_examples", num_examples)
     check_count("batch_size", batch_size)
@@ -43,21 +43,21 @@ def updates_per_epoch(num_examples, batch_size, remainder) -> int:
 
 
 def evaluation_batch_size(num_examples, asked, replicas):
-    """The largest batch up to `asked` of which every replica gets a part, the last batch's too.
+    """The largest batch size up to `asked` at which every replica gets a part of every batch.
 
-    TensorFlow gives each replica ceil(n / replicas) of n examples while there are any, and its
+    TensorFlow gives each replica ceil(n / replicas) of n examples while there are any left, and its
     convolutions fail on an empty part.
 
     Args:
-        num_examples: of the split.
-        asked: the evaluation batch of the config.
-        replicas: that share a batch.
+        num_examples: number of examples in the split.
+        asked: the evaluation batch size of the config.
+        replicas: number of replicas that share a batch.
 
     Returns:
         The batch size.
 
     Raises:
-        BadInput: there is none.
+        BadInput: there is no such size.
     """
 
     def shared(n):
@@ -77,19 +77,19 @@ def bounds(examples, index, count):
     """Where a part of a batch begins and ends: n i // c and n (i + 1) // c.
 
     Args:
-        examples: n, of the whole batch; an int or an integer tensor.
-        index: i, of the part.
-        count: c, of parts.
+        examples: n, the size of the whole batch; an int or an integer tensor.
+        index: i, the number of the part.
+        count: c, the number of parts.
 
     Returns:
-        First example and the one after the last. Parts are consecutive, do not overlap and leave
-        nothing out; they are of one size where c divides n.
+        The first example and the one after the last. Parts are consecutive, do not overlap and
+        leave nothing out; they have equal sizes if c divides n.
     """
     return examples * index // count, examples * (index + 1) // count
 
 
 def share_ghost_batches(part, replicas, ghost_batch):
-    """Whether neighbouring replicas hold ghost batches together, each a part smaller than one.
+    """Whether neighbouring replicas share ghost batches, each of them holding a part of one.
 
     Args:
         part: B / n >= 1, examples of a replica.
@@ -109,13 +109,13 @@ def check_cut(
 
     Args:
         batch: B, examples of an update.
-        replicas: n, which share it.
+        replicas: n, the number of replicas that share it.
         micro_batch: m; None for all that a replica has.
         ghost_batch: g; 1 for none.
-        names: how the caller's settings for B, m and g are called.
+        names: what the caller's settings for B, m and g are called.
         otherwise: what else would help, for the sentence.
-        shared: whether replicas may share ghost batches: where batches are all of one size, which
-            is then known before the graph runs.
+        shared: whether replicas may share ghost batches: they may if all batches have one size,
+            which is then known before the graph runs.
 
     Returns:
         B / n, examples of a replica.
@@ -140,11 +140,11 @@ def check_divides(parts, whole, size, otherwise="", step=1):
     """Raises `BadInput` unless parts divide a whole that is not empty.
 
     Args:
-        parts: dict of name to int >= 1; it is their product that must divide.
+        parts: dict of name to int >= 1; their product must divide the whole.
         whole: name of what is divided.
-        size: int, of it.
+        size: int, its size.
         otherwise: what else would help, for the sentence.
-        step: what a single part must itself be a multiple of, for the suggested values.
+        step: number of which a single part must be a multiple, for the suggested values.
     """
     if size < 1:
         raise BadInput(undivided({}, whole, size) + f"{size}")
@@ -157,7 +157,7 @@ def undivided(parts, whole, size, otherwise="", step=1):
 
     Args:
         parts, whole, otherwise, step: as in `check_divides`.
-        size: of the whole; None where only the running graph knows it.
+        size: size of the whole; None if only the running graph knows it.
     """
     parts = {name: n for name, n in parts.items() if n > 1}
     unit = math.prod(parts.values())
@@ -182,7 +182,7 @@ def divisors(size):
 
 
 def _nearest_divisors(size, near, step):
-    """The divisors of a size just below and above a number, multiples of `step`, within 2 times."""
+    """In words, the divisors next to `near`, multiples of `step` within a factor of 2 of it."""
     found = [d for d in divisors(size) if d % step == 0 and near <= 2 * d <= 4 * near]
     below, above = [d for d in found if d < near][-1:], [d for d in found if d > near][:1]
     return _either(d for d in below + above if d > 1)

@@ -1,4 +1,4 @@
-"""Errors a user can mend: one sentence that says what was wrong, what came, what would be right."""
+"""Errors that a user can fix, in one sentence: what was wrong, was received and would be right."""
 
 import difflib
 import math
@@ -17,10 +17,10 @@ class BadInput(ValueError):
 
 
 def shown(value, longest=200):
-    """What was received, as `repr` writes it, in bounded length: the middle is left out."""
+    """The `repr` of what was received, of bounded length: the middle of a long one is left out."""
     try:
         text = repr(value)
-    except Exception:  # a stranger's class
+    except Exception:  # from a custom class's `__repr__`
         text = f"<{type(value).__name__}>"
     if len(text) <= longest:
         return text
@@ -28,7 +28,7 @@ def shown(value, longest=200):
 
 
 def first_line(error):
-    """What an exception of a library says first, to stand inside a sentence."""
+    """The first line of an exception's message, for use inside a sentence."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rstrip(".")
 
@@ -40,8 +40,8 @@ def require(condition, sentence):
 
 
 def nearest(name, valid):
-    """The valid name closest to `name` in spelling, or None where nothing is close."""
-    spelt = {str(v).lstrip("-"): str(v) for v in valid}  # what flags have in common says nothing
+    """The valid name closest to `name` in spelling, or None if nothing is close."""
+    spelt = {str(v).lstrip("-"): str(v) for v in valid}  # all flags share the dashes
     close = difflib.get_close_matches(str(name).lstrip("-")[:100], spelt, n=1, cutoff=0.6)
     return spelt[close[0]] if close else None
 
@@ -55,7 +55,7 @@ def unknown(kind, name, valid):
         valid: the names that would have been right.
 
     Returns:
-        A `BadInput` that names the nearest valid name, where one is near, and all of them.
+        A `BadInput` that names the nearest valid name, if there is one, and all of them.
     """
     valid = list(valid)
     guess = nearest(name, valid)
@@ -67,7 +67,7 @@ def check_flag(name, value, of=""):
     """Raises `BadInput` unless a value is True or False.
 
     Args:
-        name: of the argument, for the message.
+        name: name of the argument, for the message.
         value: what was received.
         of: whose argument it is, such as "Lamb".
     """
@@ -84,8 +84,8 @@ def check_count(name, value, least=1, of="", what="a whole number"):
 
     Args:
         name, value, of: as in `check_flag`.
-        least: the smallest value that is right.
-        what: how the message calls it, such as "a whole number of updates".
+        least: the smallest valid value.
+        what: what the message calls a valid value, such as "a whole number of updates".
     """
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     require(whole and value >= least, _sentence(name, value, of, f"{what} >= {least}"))
@@ -96,10 +96,10 @@ def check_number(name, value, least=0.0, of="", above=None, below=math.inf, most
 
     Args:
         name, value, of: as in `check_flag`.
-        least: the smallest value that is right; not looked at where `above` is given.
-        above: what the value must be larger than; None for no such limit.
-        below: what it must be smaller than.
-        most: the largest value that is right; None for no such limit.
+        least: the smallest valid value; ignored if `above` is given.
+        above: the limit that the value must exceed; None for no such limit.
+        below: the limit that it must stay below.
+        most: the largest valid value; None for no such limit.
     """
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     right = (

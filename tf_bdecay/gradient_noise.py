@@ -1,7 +1,7 @@
 """The gradient noise scale: how large a batch pays (McCandlish et al., 2018, appendix A.1).
 
-The gradient G_B of a mean over B examples scatters around the gradient G of all of them, and two
-batch sizes tell the scatter from the rest:
+The gradient G_B of a mean over B examples scatters around the gradient G of all examples. Gradients
+at two batch sizes separate the scatter from the rest:
 
     E |G_B|^2  =  |G|^2 + S / B              S = tr(covariance of one example's gradient)
 
@@ -9,14 +9,15 @@ batch sizes tell the scatter from the rest:
     S      ~  (|G_b|^2 - |G_B|^2) / (1 / b - 1 / B)            b < B examples
     N      =  S / |G|^2                      the noise scale, in examples
 
-Both estimates are unbiased where the examples of a batch are drawn independently. Drawn without
-replacement from D examples, S is that of their sample covariance (its divisor D - 1) and |G|^2 is
-short by S / D. N is the ratio of the means of both over many updates, never the mean of ratios.
+Both estimates are unbiased if the examples of a batch are drawn independently. If they are drawn
+without replacement from D examples, S is that of their sample covariance (divisor D - 1) and |G|^2
+comes out too small by S / D. N is the ratio of the means of both over many updates, never the mean
+of ratios.
 
-An update by a batch of B takes the share 1 / (1 + N / B) of the step that one by all examples would
-(their eq. 2.7 in the batch): many more examples than N hardly add to it. N grows while a network
-trains; of a whole run at batch B the one that gives the mean share is B (1 / mean share - 1), which
-is their average of N over the steps weighted by what they did.
+An update with a batch of B makes the share 1 / (1 + N / B) of the progress that one with all
+examples would make (their eq. 2.7 in the batch), so many more examples than N add little. N grows
+while a network trains. For a whole run at batch B, the N that gives the mean share is
+B (1 / mean share - 1): their average of N over the steps, weighted by the steps' progress.
 """
 
 import math
@@ -28,16 +29,16 @@ def estimates(small, big, small_batch, big_batch):
     Args:
         small: mean of |G_b|^2 over the parts of a batch; number, array or tensor.
         big: |G_B|^2 of the whole batch, which is the mean of the parts' gradients.
-        small_batch, big_batch: b and B, in examples, b < B. Where the batch's gradient is a
-            weighted mean of its m parts' gradients, with weights a_j that add up to 1 and n_j
-            examples in part j,
+        small_batch, big_batch: b and B, in examples, b < B. If the batch's gradient is a weighted
+            mean of its m parts' gradients, with weights a_j that add up to 1 and n_j examples in
+            part j, they are
 
                 1 / b = sum_j a_j / n_j        1 / B = sum_j a_j^2 / n_j
 
-            which is n and m n for equal parts of n.
+            or n and m n for equal parts of n.
 
     Returns:
-        |G|^2 and S; the latter in units of |G|^2 times examples. Single ones may be negative.
+        |G|^2 and S, the latter in units of |G|^2 times examples. Single estimates may be negative.
     """
     square = (big_batch * big - small_batch * small) / (big_batch - small_batch)
     noise = (small - big) / (1 / small_batch - 1 / big_batch)
@@ -51,7 +52,8 @@ def noise_scale(square, noise):
         square, noise: floats.
 
     Returns:
-        0 where no noise was seen, inf where no gradient was seen for noise, NaN for NaN.
+        inf if |G|^2 is not positive (the gradient is lost in noise), otherwise 0 if S is not
+        positive; NaN for NaN.
     """
     if math.isnan(square) or math.isnan(noise):
         return math.nan
@@ -61,7 +63,7 @@ def noise_scale(square, noise):
 
 
 def update_share(batch, scale):
-    """1 / (1 + N / B): what an update by B examples does of what one by all of them would.
+    """1 / (1 + N / B): the progress of an update with B examples, as a share of one with all.
 
     Args:
         batch: B.
@@ -84,7 +86,7 @@ def scale_of_run(batch, share):
 
 
 def example_share(batch, scale):
-    """1 / (1 + B / N): what an example in a batch of B does of what it would in a small batch.
+    """1 / (1 + B / N): what an example does in a batch of B, as a share of that in a small batch.
 
     Args:
         batch: B.
@@ -94,17 +96,17 @@ def example_share(batch, scale):
 
 
 def worth(batch, count, scale):
-    """What an update at B is worth of `count` updates at B / count.
+    """The progress of an update at B, as a share of that of `count` updates at B / count.
 
         (1 / (1 + N / B)) / (count / (1 + N count / B))  =  (B / count + N) / (B + N)
 
     Args:
         batch: B.
-        count: into how many batches it might be cut.
+        count: number of batches into which it might be cut.
         scale: N; inf for a gradient that is all noise.
 
     Returns:
-        A float from 1 / count, where the noise scale is far below B / count, to 1, far above B.
+        A float from 1 / count, if N is far below B / count, to 1, if N is far above B.
     """
     return 1.0 if math.isinf(scale) else (batch / count + scale) / (batch + scale)
 
@@ -113,7 +115,7 @@ _WORDS = {8: "eight", 4: "four", 2: "two"}
 
 
 def sentence(batch, scale):
-    """What a noise scale says of a batch size, in words.
+    """Says in words what a noise scale means for a batch size.
 
         >>> sentence(8192, 3412.0)
         'an update at 8,192 is worth 0.38 of eight at 1,024'
@@ -133,7 +135,7 @@ def sentence(batch, scale):
 
 
 def in_words(scale):
-    """A noise scale as text: "3,412", "0.52"; "beyond measure" where the gradient is all noise."""
+    """A noise scale as text: "3,412", "0.52"; "beyond measure" if the gradient is all noise."""
     if math.isnan(scale):
         return "not measured"
     if math.isinf(scale):

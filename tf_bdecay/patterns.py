@@ -1,7 +1,7 @@
-"""Regular expressions on variables' paths: for roles, rates and decays of a user's own.
+"""Regular expressions on variable paths, with which users set roles, rates and decays.
 
-A pattern is matched against the path, whole or from a "/" on. The model's name is better left out,
-for Keras changes it on load.
+A pattern must match the whole path or all that follows some "/". Leave the model's name out of it,
+because Keras changes that name on load.
 """
 
 import re
@@ -10,7 +10,7 @@ from tf_bdecay.errors import BadInput, check_number, nearest, require, shown
 
 
 def matches(pattern, path):
-    """Whether a pattern matches a path, whole or from a "/" on."""
+    """Whether a pattern matches the whole path or all that follows some "/" in it."""
     return re.fullmatch(rf"(?:.*/)?(?:{pattern})", path) is not None
 
 
@@ -39,7 +39,7 @@ def matching(pattern, paths, where, names=()):
         names: what else the key might have been, for the message.
 
     Raises:
-        BadInput: it is no regular expression, or matches none of them.
+        BadInput: it is not a regular expression, or matches none of the paths.
     """
     check(pattern, where)
     guess = nearest(pattern, names)
@@ -54,18 +54,18 @@ def matching(pattern, paths, where, names=()):
 
 
 def numbers(values, name, of):
-    """A dict of patterns to numbers >= 0, checked.
+    """Checks a dict of patterns to numbers >= 0.
 
     Args:
         values: what was received.
-        name: the argument that it is, for the message.
-        of: whose argument.
+        name: name of the argument, for the message.
+        of: whose argument it is.
 
     Returns:
-        A dict of str to float, in its order.
+        A dict of str to float, in the same order.
 
     Raises:
-        BadInput: it is no dict, or a key or value of it is wrong.
+        BadInput: it is not a dict, or one of its keys or values is wrong.
     """
     require(
         isinstance(values, dict),
@@ -79,18 +79,18 @@ def numbers(values, name, of):
 
 
 def parse(text, name, of):
-    """The dict that a flag's text stands for: "gamma=0.5,head/.*=2".
+    """Parses a flag's text, such as "gamma=0.5,head/.*=2", into a dict.
 
     Args:
-        text: patterns, each with its number behind the last "=", with commas between them; so no
-            pattern has a comma in it.
+        text: patterns separated by commas, each with its number behind its last "="; a pattern
+            therefore cannot contain a comma.
         name, of: as in `numbers`.
 
     Returns:
-        A dict of str to float, in its order.
+        A dict of str to float, in the order of the text.
 
     Raises:
-        BadInput: it is not of that form, names one pattern twice, or `numbers` refuses it.
+        BadInput: the text is not of that form or names a pattern twice, or `numbers` refuses it.
     """
     found = {}
     for part in text.split(","):

@@ -1,8 +1,8 @@
 """Learning-rate schedules of the paper (appendix A.1), counted in updates.
 
-Update number t = 1, 2, ..., T is called with t - 1, the number of updates done before it, and has
-the rate of the formula at t - 1: the first update has the initial rate, and one after the last
-would have the final one.
+A schedule is called with t, the number of updates done so far, so updates number 1 to T have the
+rates of the formula at t = 0 to T - 1: the first update has the initial rate, and one after the
+last would have the final one.
 """
 
 import math
@@ -34,7 +34,7 @@ class _Warmup(keras.optimizers.schedules.LearningRateSchedule):
         self.warmup_updates = int(warmup_updates)
 
     def __call__(self, step):
-        """The rate of the update before which `step` updates were done: a scalar tensor."""
+        """The rate of the update that follows `step` updates: a tensor shaped as `step`."""
         # At least float32: fewer bits cannot count updates.
         t = ops.cast(step, "float64" if keras.config.floatx() == "float64" else "float32")
         rising = ops.clip(t / max(self.warmup_updates, 1), 0, 1)
@@ -101,7 +101,7 @@ class PolynomialWarmupDecay(_Warmup):
         return self.final + (self.peak - self.final) * ops.power(1 - x, self.power_decay)
 
     def get_config(self):
-        """The arguments that make this schedule again."""
+        """The arguments that recreate this schedule."""
         return {
             "peak": self.peak,
             "total_updates": self.total_updates,
@@ -123,7 +123,7 @@ class LinearWarmupCosine(_Warmup):
     Args:
         peak: the largest rate.
         total_updates: T.
-        warmup_updates: W; the paper's is that of 10 epochs.
+        warmup_updates: W; in the paper, the updates of 10 epochs.
 
     Raises:
         BadInput: a value out of range.
@@ -136,7 +136,7 @@ class LinearWarmupCosine(_Warmup):
         return self.peak * 0.5 * (1 + ops.cos(math.pi * x))
 
     def get_config(self):
-        """The arguments that make this schedule again."""
+        """The arguments that recreate this schedule."""
         return {
             "peak": self.peak,
             "total_updates": self.total_updates,
@@ -158,7 +158,7 @@ def scale_learning_rate(peak, batch, base_batch) -> float:
         The peak rate, a float.
 
     Raises:
-        BadInput: a batch that is not positive, a negative rate.
+        BadInput: a batch is not positive, or the rate is negative.
     """
     check_number("peak", peak, of="scale_learning_rate")
     check_number("batch", batch, of="scale_learning_rate", above=0)
@@ -173,18 +173,19 @@ def for_batch(
 
         T = epochs * updates an epoch        eta_peak = base_peak sqrt(batch_size / base_batch)
 
-    with warm-up over 0.3 T, a share of the run and not a number of updates, as the paper does for
+    The warm-up takes 0.3 T, a share of the run and not a number of updates, as in the paper for
     LAMB (appendices A.1 and A.2). At fixed epochs the sum of eta, `schedule.sum()`, then scales as
-    batch^-1/2: for CIFAR's 50,000 pictures in 200 epochs, 16 at a batch of 8,192 and 65 at 512.
+    batch^-1/2: for CIFAR's 50,000 pictures in 200 epochs, it is 16 at a batch of 8,192 and 65 at
+    512.
 
     Args:
         batch_size: global batch B, in examples, of all replicas and micro-batches together.
-        num_examples: n, of the training set.
+        num_examples: n, the size of the training set.
         epochs: int >= 1.
         base_peak: the peak rate at the reference batch; 0.04 is the paper's for LAMB.
         base_batch: the reference batch: 8192 on CIFAR, 32768 on ImageNet in the paper.
-        remainder: what happens to the n mod B examples left over: "keep" them as a last, smaller
-            batch, as Keras' `fit` does with arrays; "drop" them, as a data set with
+        remainder: what happens to the n mod B examples left over: "keep" makes them a last, smaller
+            batch, as Keras' `fit` does with arrays; "drop" leaves them out, as a data set with
             `drop_remainder=True` does.
         **shape: `warmup`, `power_warmup`, `power_decay`, `initial`, `final` of
             `PolynomialWarmupDecay`.

@@ -1,4 +1,4 @@
-"""Connection sensitivity and what is made of it: pure functions on tensors, any backend.
+"""Connection sensitivity and what is computed from it: pure functions on tensors, any backend.
 
 The sensitivity of the loss to cutting the connection of parameter i is, to first order, the
 gradient with respect to the connection c at c = 1 (eq. 7): `dl/dc_i = dl/dtheta_i * theta_i`.
@@ -31,7 +31,7 @@ def l1_norms(sensitivities):
         sensitivities: list of tensors, from `connection_sensitivity`.
 
     Returns:
-        List of scalar tensors, in units of the loss; 0 for a variable of no elements.
+        List of scalar tensors, in units of the loss; 0 for a variable without elements.
     """
     return [ops.sum(ops.abs(s)) for s in sensitivities]
 
@@ -39,8 +39,8 @@ def l1_norms(sensitivities):
 def bias_ratio(c_beta, c_gamma):
     """Bias utilisation of normalization layers, r_l = C(beta_l) / C(gamma_l) (sec. 4.2).
 
-    A beta of no sensitivity has r = 0 whatever its gamma's is (beta starts at 0, and the last
-    gamma of a residual block may too); a gamma of none beside a beta of some has r = inf.
+    If C(beta) is 0, r = 0 whatever C(gamma) is: beta starts at 0, and the last gamma of a residual
+    block may too. If only C(gamma) is 0, r = inf.
 
     Args:
         c_beta: tensor, C(beta) of each layer, >= 0.
