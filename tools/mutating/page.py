@@ -109,7 +109,7 @@ def text(entries, known):
     lines += ["", "## Survivors", ""]
     for e in entries:
         if e["result"] == SURVIVED:
-            lines.append(f"* `{e['module']}:{e['line']}`: `{e['was']}` became `{e['became']}`. ")
+            lines.append(f"* `{e['module']}`: `{e['was']}` became `{e['became']}`. ")
             lines[-1] += _reason(e) or "Not examined yet."
     return "\n".join(lines) + "\n"
 
