@@ -1,4 +1,4 @@
-"""Callbacks for anybody's `fit`."""
+"""Callbacks for any `fit`."""
 
 from tf_bdecay.callbacks.averages import AveragedWeights
 from tf_bdecay.callbacks.decay_log import DecayLog

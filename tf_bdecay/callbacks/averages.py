@@ -1,4 +1,4 @@
-"""The moving average of the weights, evaluated beside the weights."""
+"""Evaluates the moving average of the weights alongside the weights."""
 
 import contextlib
 
@@ -33,12 +33,13 @@ class AveragedWeights(keras.callbacks.Callback):
 
     Args:
         data: validation data, as `fit` takes them.
-        statistics: a `PreciseStatistics`; needed where the model has layers with such statistics.
+        statistics: a `PreciseStatistics`; needed if the model has moving statistics.
         **evaluate: other arguments of `evaluate`, such as `batch_size`.
 
     Raises:
-        BadInput: when `fit` begins: another backend than TensorFlow, an optimizer that keeps no
-            averages, no `statistics`, or data that can be read only once.
+        BadInput: when `fit` begins, if Keras runs on a backend other than TensorFlow, the optimizer
+            keeps no averages, `statistics` are needed and missing, or the data can be read only
+            once.
 
     Example:
 
@@ -58,7 +59,7 @@ class AveragedWeights(keras.callbacks.Callback):
         self.data, self.statistics, self.evaluate = data, statistics, evaluate
 
     def set_model(self, model):
-        """Takes the model, for the statistics too."""
+        """Takes the model, and hands it to `statistics` too."""
         super().set_model(model)
         if self.statistics is not None:
             self.statistics.set_model(model)
@@ -81,7 +82,7 @@ class AveragedWeights(keras.callbacks.Callback):
         keras_private.keep_weights(self.model.optimizer, True)
 
     def on_train_end(self, logs=None):
-        """Lets a later `fit` end as Keras' own."""
+        """Restores Keras' own behaviour for later calls of `fit`."""
         keras_private.keep_weights(self.model.optimizer, False)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -96,13 +97,13 @@ class AveragedWeights(keras.callbacks.Callback):
 
     @contextlib.contextmanager
     def averaged(self):
-        """The model has the averaged weights inside, and the statistics that belong to them."""
+        """Inside, the model has the averaged weights and the statistics that belong to them."""
         with Lent(self.model, averages_of(self.model.optimizer)):
             if self.statistics is None:
                 yield
                 return
             found = self.statistics.estimate()
-            # Those of weights that are not finite are of no use; the metrics show it.
+            # They are not finite if the weights are not, which the metrics show anyway.
             with found if found.finite else contextlib.nullcontext():
                 yield
 
@@ -110,10 +111,10 @@ class AveragedWeights(keras.callbacks.Callback):
 def averages_of(optimizer):
     """Pairs of a variable and the moving average of its values, an array.
 
-    Before a first update there are none.
+    Before the first update there are none.
 
     Args:
-        optimizer: with `use_ema`, or one that scales the loss around it.
+        optimizer: one with `use_ema`, or a loss-scaling optimizer around it.
     """
     optimizer = unwrapped(optimizer)
     if int(optimizer.iterations.numpy()) == 0:

@@ -1,4 +1,4 @@
-"""What the optimizer decides in anybody's `fit`: `logs`, a line an epoch, CSV, TensorBoard."""
+"""Logs what the optimizer decides in any `fit`: `logs`, a line per epoch, CSV, TensorBoard."""
 
 import os
 import warnings
@@ -35,22 +35,22 @@ class DecayLog(UpdateLog):
       `gradient_norm/VARIABLE`.
 
     Gradient norms are there if the optimizer keeps them: `tf_bdecay.Lamb(...,
-    gradient_norms=True)`. C is C_m, with m the global batch. Several workers all decide alike:
-    every one has the logs, and only the first writes and prints.
+    gradient_norms=True)`. C is C_m, with m the global batch. All workers decide alike: each
+    has the logs, and only the first writes and prints.
 
     Args:
-        log_dir: folder of the files; TensorBoard's `--logdir`. Rows of updates that a run trains
-            again are replaced; where others were removed, a run that goes on by `Resume` with this
-            callback among its `callbacks` warns. None for no files.
-        every: number of updates between those that are written; None for the last of each epoch.
-            With `steps_per_execution` the last update of an execution stands for all of it.
+        log_dir: folder of the files; TensorBoard's `--logdir`. None writes no files. Rows of
+            updates that a run trains again are replaced. If other rows have been removed, a run
+            resumed by `Resume` with this callback among its `callbacks` warns.
+        every: k, to write every k-th update; None writes the last update of each epoch. With
+            `steps_per_execution`, the last update of an execution stands for the whole execution.
         by_layer: whether `logs` get every scalar.
         show: whether the line is printed.
 
     Raises:
-        BadInput: an argument out of range, or TensorBoard, which the files need, is not installed;
-            when `fit` begins, an optimizer that is not of tf_bdecay, or files in log_dir that are
-            no tables of this callback.
+        BadInput: an argument is out of range, or TensorBoard, which the files need, is not
+            installed; when `fit` begins, the optimizer is not one of tf_bdecay, or the tables in
+            log_dir are not this callback's.
 
     Example:
 
@@ -83,7 +83,7 @@ class DecayLog(UpdateLog):
         super().on_train_begin(logs)
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Begins to count."""
+        """Notes the totals before the first epoch."""
         if not self._begun:
             self._before = self._totals()
         super().on_epoch_begin(epoch, logs)
@@ -104,14 +104,14 @@ class DecayLog(UpdateLog):
         self._say(epoch, line(decision, found, before))
 
     def get_state(self):
-        """What the epoch in progress began with, and the rows of the tables, for `Resume`."""
+        """The totals at the start of this epoch, and the tables' row counts, for `Resume`."""
         begun = {name: np.asarray(self._before[name]).tolist() for name in _TOTALS}
         return begun | {_ROWS: counts(self._files.tables) if self._files else {}}
 
     def set_state(self, state):
-        """Counts an epoch from where it began, not from where a run goes on in it.
+        """Counts an epoch from its start, also when the run resumes inside it.
 
-        Warns where rows that were there at the checkpoint are not any more.
+        Warns if the tables have lost rows since the checkpoint.
         """
         self._before = {name: state[name] for name in _TOTALS}
         self._before["decay_on_updates"] = np.array(state["decay_on_updates"])
@@ -122,7 +122,7 @@ class DecayLog(UpdateLog):
         return _Files(self.log_dir, self._done)
 
     def _found(self):
-        if self._kinds is None:  # of an optimizer that the first update built
+        if self._kinds is None:  # the first update may build the optimizer
             self._kinds = kinds_of(self.model, self._optimizer.roles)
         return self._optimizer.decision()
 
@@ -136,11 +136,11 @@ class DecayLog(UpdateLog):
 
 
 def _of_epoch(decision, before, after):
-    """What an epoch's logs get.
+    """What an epoch adds to `logs`.
 
     Args:
         decision: the `Decision` of its last update.
-        before, after: the optimizer's totals at its begin and end.
+        before, after: the optimizer's totals at its start and end.
     """
     found = {"skipped_updates": after["skipped_updates"]}
     if decision.layers:
@@ -157,8 +157,8 @@ def line(decision, found, before):
 
     Args:
         decision: the `Decision` of its last update.
-        found: what its logs got.
-        before: the optimizer's totals at its begin.
+        found: what it adds to `logs`, from `_of_epoch`.
+        before: the optimizer's totals at its start.
     """
     skipped = found["skipped_updates"] - before["skipped_updates"]
     end = f"; {skipped} update{'s' * (skipped > 1)} skipped" if skipped else ""
@@ -176,8 +176,8 @@ class _Files:
     """The two tables, and under TensorFlow the event file, of a run.
 
     Args:
-        folder: of them; made where it is not there.
-        after: rows of later updates are dropped: this run will write them.
+        folder: where they are; created if missing.
+        after: rows of later updates are dropped, as this run will write them again.
     """
 
     def __init__(self, folder, after):
@@ -199,7 +199,7 @@ class _Files:
                 self._events.restarted(after)
 
     def write(self, update, optimizer, decision, kinds):
-        """Writes a decision, and what is left of those before it."""
+        """Writes a decision, and any rows that an earlier call could not write."""
         for table, rows in zip(
             self.tables, (decisions.layer_rows, decisions.variable_rows), strict=True
         ):

@@ -1,4 +1,4 @@
-"""What an update decided, as rows of a table and as scalars of TensorBoard."""
+"""What an update decided, as table rows and TensorBoard scalars."""
 
 import math
 
@@ -8,7 +8,7 @@ LAYER_COLUMNS = ("layer", "C_beta", "C_gamma", "r", "decay_on")
 VARIABLE_COLUMNS = ("variable", "role", "C", "trust_ratio", "gradient_norm")
 THRESHOLD_TAG = "r_threshold"
 BEGIN = {"updates": 0, "decay_on_updates": 0}  # the totals before the first update
-# What TensorBoard says of a tag, by its beginning.
+# The descriptions that TensorBoard shows, by the beginning of a tag.
 _DESCRIPTIONS = {
     "r/": "C_m(beta) / C_m(gamma) of the layer, on the batch of the update: beta decays where it "
     "is at least R.",
@@ -25,12 +25,12 @@ _DESCRIPTIONS = {
 
 
 def describe_tag(tag):
-    """What TensorBoard says of a tag of `scalars`, or ""."""
+    """The description that TensorBoard shows for a tag of `scalars`, or ""."""
     return next((text for begin, text in _DESCRIPTIONS.items() if tag.startswith(begin)), "")
 
 
 def layer_rows(optimizer, decision):
-    """A row of `LAYER_COLUMNS` of every paired normalization layer.
+    """A row of `LAYER_COLUMNS` for every paired normalization layer.
 
     Args:
         optimizer: one of tf_bdecay, built.
@@ -56,20 +56,20 @@ def decay_share(after, before=BEGIN):
 
         share_l = (on_l' - on_l) / (t' - t)
 
-    with t the updates done: one that is skipped decides nothing.
+    with t the updates done; a skipped update decides nothing.
 
     Args:
         after, before: dicts of `updates`, t, and `decay_on_updates`, on: [L], or a sum over layers.
 
     Returns:
-        The share, of the shape of on; 0 where no update was done.
+        The share, in the shape of on; 0 if no update was done.
     """
     updates = after["updates"] - before["updates"]
     return (after["decay_on_updates"] - before["decay_on_updates"]) / max(updates, 1)
 
 
 def variable_rows(optimizer, decision):
-    """A row of `VARIABLE_COLUMNS` for every trainable variable; what it lacks stays empty.
+    """A row of `VARIABLE_COLUMNS` for every trainable variable, without what it lacks.
 
     Args:
         optimizer, decision: as in `layer_rows`.

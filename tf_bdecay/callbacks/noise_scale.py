@@ -1,4 +1,4 @@
-"""The gradient noise scale in `fit`: `logs`, a line an epoch, TensorBoard."""
+"""Logs the gradient noise scale in `fit`: `logs`, a line per epoch, TensorBoard."""
 
 import math
 import warnings
@@ -19,19 +19,19 @@ _DESCRIPTIONS = {
 
 
 def describe_tag(tag):
-    """What TensorBoard says of a tag of this callback, or ""."""
+    """The description that TensorBoard shows for a tag of this callback, or ""."""
     return _DESCRIPTIONS.get(tag, "")
 
 
 class Estimate(NamedTuple):
-    """What was measured so far.
+    """What has been measured so far.
 
     Attributes:
-        noise_scale: N, in examples; NaN before a first update, inf where |G|^2 is lost in noise.
+        noise_scale: N, in examples; NaN before the first update, inf if |G|^2 is lost in noise.
         of_run: N over all updates (see `gradient_noise.scale_of_run`).
         noise, square: the running means of S and |G|^2.
         batch: examples of the largest update that was measured.
-        measured, left_out: numbers of updates.
+        measured, left_out: numbers of updates that were measured and left out.
     """
 
     noise_scale: float
@@ -47,12 +47,12 @@ class Estimate(NamedTuple):
         return dict(zip(COLUMNS, (self.noise_scale, self.noise, self.square), strict=True))
 
     def result(self):
-        """What a finished run keeps of it."""
+        """The entries of a finished run's result.json."""
         of_run = {"gradient_noise_scale_of_run": self.of_run, "gradient_noise_batch": self.batch}
         return {**self.scalars(), **of_run}
 
     def sentence(self):
-        """It in words: 'gradient noise scale 3,412: an update at 8,192 is worth ...'."""
+        """The estimate as a sentence: 'gradient noise scale 3,412: an update at 8,192 is ...'."""
         words = f"gradient noise scale {gradient_noise.in_words(self.noise_scale)}"
         if math.isnan(self.noise_scale):
             return words
@@ -68,7 +68,7 @@ class GradientNoiseScale(UpdateLog):
     (McCandlish et al., 2018, appendix A.1) with G_b the gradient of a part of b examples (a
     micro-batch, or a replica's share) and G_B that of the whole batch. Both are there anyway; the
     only cost is a norm per part. N is the ratio of running means. An update at batch B makes
-    1 / (1 + N / B) of the progress of one on all examples, so one at B is worth
+    1 / (1 + N / B) of the progress of one on all examples, so an update at B is worth
     (B/8 + N) / (B + N) of eight at B/8. It writes
 
     * after each epoch a line: "gradient noise scale 3,412: an update at 8,192 is worth 0.38 of
@@ -78,23 +78,24 @@ class GradientNoiseScale(UpdateLog):
 
     N describes the gradient of the loss with its regularizers, before clipping, momentum and
     decoupled decay, under the model's own batch normalization. With ghost batches it is exact for
-    every batch made of whole ones; with plain BatchNormalization on replicas, for every batch made
-    of parts as large as a replica's share now. Dropout's noise counts as the examples' own (less of
-    it on replicas, which draw the same masks). Skipped updates, and updates with examples of weight
-    0, are left out.
+    every batch of whole ghost batches; with plain BatchNormalization on replicas, for every batch
+    made of parts as large as a replica's share now. Dropout's noise counts as the examples' own
+    (less of it on replicas, which draw the same masks). Skipped updates, and updates with examples
+    of weight 0, are left out.
 
     Args:
-        log_dir: folder of the event file; TensorBoard's `--logdir`. None for none.
-        every: number of updates between those that are written; None for the last of each epoch.
-        updates: how many the running means remember; the plain mean of fewer. Over all callbacks
-            and calls of `fit` they belong to the trainer, until it is compiled again.
+        log_dir: folder of the event file; TensorBoard's `--logdir`. None writes no file.
+        every: k, to write every k-th update; None writes the last update of each epoch.
+        updates: how many updates the running means remember; before that many, they are plain
+            means. They belong to the trainer: all callbacks and calls of `fit` share them, until it
+            is compiled again.
         show: whether the line is printed.
 
     Raises:
-        BadInput: an argument out of range; when `fit` begins, another model than a `Trainer`, one
-            device without micro-batches, SAM, on replicas an optimizer without
-            `gradient_norms=True`, or a loss that counts examples differently (by a mask, or by the
-            mean with sample weights); after its first update, a batch of one micro-batch.
+        BadInput: an argument is out of range; when `fit` begins, the model is not a `Trainer`, it
+            trains on one device without micro-batches, with SAM, or on replicas with an optimizer
+            without `gradient_norms=True`, or its loss counts examples differently (by a mask, or by
+            the mean with sample weights); after the first update, the batch is one micro-batch.
 
     Example:
 
@@ -105,7 +106,7 @@ class GradientNoiseScale(UpdateLog):
         print(noise.estimate().noise_scale)
     """
 
-    state_lasts = True  # over the ends of epochs
+    state_lasts = True  # beyond the end of an epoch
 
     def __init__(self, log_dir="logs/noise", every=None, updates=100, show=True):
         super().__init__(log_dir, every, show)
@@ -113,7 +114,7 @@ class GradientNoiseScale(UpdateLog):
         self.updates, self._meter = updates, None
 
     def on_train_begin(self, logs=None):
-        """Refuses what cannot give it, and begins to measure."""
+        """Refuses a model that cannot provide it, and begins to measure."""
         extras.check_backend("GradientNoiseScale")
         require(
             hasattr(self.model, "measure_gradient_noise"),
@@ -126,8 +127,8 @@ class GradientNoiseScale(UpdateLog):
         super().on_train_begin(logs)
 
     def on_train_batch_end(self, batch, logs=None):
-        """Refuses a batch without parts, and writes where it is time."""
-        if not self._looked:  # a host that looks waits for the device
+        """Refuses a batch without parts, and writes if the update is due."""
+        if not self._looked:  # once, since looking makes the host wait for the device
             self._looked = True
             size = self.model.micro_batch_size
             require(
@@ -171,11 +172,11 @@ class GradientNoiseScale(UpdateLog):
         )
 
     def get_state(self):
-        """Where a run that is cut off must go on from: a dict of name to number."""
+        """The means and counts from which a resumed run continues: a dict of name to number."""
         return self._meter.state()
 
     def set_state(self, state):
-        """Goes on from what `get_state` gave, once `fit` has begun."""
+        """Continues from what `get_state` returned, once `fit` has begun."""
         self._meter.assign(state)
 
     def _open(self):

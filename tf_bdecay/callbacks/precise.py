@@ -1,4 +1,4 @@
-"""Evaluation with re-estimated statistics, for anyone's `fit` and `evaluate`."""
+"""Evaluation with re-estimated statistics, for any `fit` and `evaluate`."""
 
 import warnings
 from collections.abc import Iterator
@@ -12,20 +12,20 @@ from tf_bdecay.errors import check_count, check_flag, require
 class PreciseStatistics(keras.callbacks.Callback):
     """Evaluates with precise statistics, in `evaluate` and in `fit` with validation data.
 
-    Before each evaluation the model gets the `precise_statistics` of its weights; after it, it gets
-    the moving ones back, to the bit. Training, and checkpoints at the end of an epoch, are as
+    Before each evaluation the model gets the `precise_statistics` of its weights; after it, the
+    moving ones are restored, to the bit. Training, and checkpoints at the end of an epoch, are as
     without the callback. An evaluation costs n more forward passes. If an estimate is not finite,
     that evaluation uses the moving statistics, with a warning.
 
     Args:
         data, batches, batch_size: as in `precise_statistics`; the data are read from their
             beginning each time.
-        try_first: whether a batch is tried when `fit` begins, so that data which cannot be used are
-            refused before training. It takes as long as tracing a forward pass does.
+        try_first: whether to try one batch when `fit` begins, so that unusable data are refused
+            before training. This takes as long as tracing a forward pass.
 
     Raises:
-        BadInput: an argument out of range; when `fit` begins, what `precise_statistics` refuses, or
-            data that can be read only once.
+        BadInput: an argument is out of range; when `fit` begins, `precise_statistics` refuses the
+            model or data, or the data can be read only once.
 
     Example:
 
@@ -43,7 +43,7 @@ class PreciseStatistics(keras.callbacks.Callback):
         self._passes = self._given = None
 
     def on_train_begin(self, logs=None):
-        """Refuses what cannot be estimated before training."""
+        """Refuses, before training, what cannot be estimated."""
         self.restore()
         refuse_iterator(self.data, of="PreciseStatistics")
         self._passes = Passes(self.model)
@@ -69,18 +69,18 @@ class PreciseStatistics(keras.callbacks.Callback):
         self._given = found.__enter__()
 
     def on_test_end(self, logs=None):
-        """Gives it the moving ones back."""
+        """Restores the moving statistics."""
         self.restore()
 
     def restore(self):
-        """Gives the model back what it had, if an evaluation was cut off."""
+        """Restores the moving statistics, also after an evaluation that was cut off."""
         given, self._given = self._given, None
         if given is not None:
             given.__exit__()
 
 
 def refuse_iterator(data, of):
-    """Raises `BadInput` for data that a callback, which reads them every epoch, can read once."""
+    """Raises `BadInput` for data that can be read only once, as evaluations read them again."""
     require(
         not isinstance(data, Iterator),
         f"{of} reads its data at every evaluation, and an iterator gives them once: pass arrays, "

@@ -1,4 +1,4 @@
-"""Decisions of adaptive beta decay from a batch of their own, not from each update's gradients."""
+"""Takes adaptive beta decay's decisions from a probe batch, not from each update's gradients."""
 
 import contextlib
 import warnings
@@ -18,28 +18,28 @@ class ProbeDecision(keras.callbacks.Callback):
     Before update 1, and then after every `every` updates, it measures C_m in training mode
     (`tf_bdecay.sharpness.connectivity`) and writes the decisions into the optimizer, which applies
     them until the next ones. On the training batch itself, at every update and without
-    regularisers, this would equal `source="update"` at twice the cost. A resumed run measures where
-    one that never stopped would have, and uses the decisions of its checkpoint until then.
+    regularisers, this would equal `source="update"` at twice the cost. A resumed run measures at
+    the updates where an uninterrupted one would, and uses its checkpoint's decisions until then.
 
     Args:
         data: pair (x, y) of arrays, the probe batch; m is its length. Under a strategy every
             replica measures all of it.
-        every: number of updates between measurements, skipped ones included; with
-            `steps_per_execution`, which must divide an epoch's updates for a resumed run to measure
-            at the same ones, a measurement waits for the execution to end.
-        loss: as in `connectivity`; None for the loss that the model was compiled with. The loss by
-            example is what counts: an extra term of the objective has no part in the decision.
+        every: number of updates between measurements, counting skipped ones. With
+            `steps_per_execution`, a measurement waits for the execution to end, and a resumed run
+            measures at the same updates only if that number divides the updates of an epoch.
+        loss: as in `connectivity`; None for the loss that the model was compiled with. Only the
+            loss by example counts: an extra term of the objective has no part in the decision.
 
     Raises:
         BadInput: `every` is not a whole number >= 1; when `fit` begins, the model's optimizer is
-            not one of tf_bdecay, its policy does not ask for a probe's decisions, Keras runs on
-            another backend than TensorFlow, or the data are not a pair of as many x as y; before
-            the first update, the model, the loss or the data cannot be measured, or the first
-            sensitivities are not finite. A measurement that fails later warns, is kept in
-            `failures`, and leaves the last decision as it is.
+            not one of tf_bdecay, its policy does not ask for a probe's decisions, Keras runs on a
+            backend other than TensorFlow, or the data are not a pair of as many x as y; before the
+            first update, the model, the loss or the data cannot be measured, or the first
+            sensitivities are not finite. A measurement that fails later causes a warning and an
+            entry in `failures`, and leaves the last decision as it is.
 
     Attributes:
-        failures: list of (number of the update that comes next, why), of measurements that failed.
+        failures: list of (number of the update that comes next, reason), one per failure.
 
     Example:
 
@@ -74,7 +74,7 @@ class ProbeDecision(keras.callbacks.Callback):
             self._epoch_start = self._updates
 
     def on_train_batch_begin(self, batch, logs=None):
-        """Measures and decides, where it is time."""
+        """Measures and decides if it is due."""
         if self._epoch_start is None:
             self._begin(batch)
         updates = self._epoch_start + batch
@@ -87,7 +87,7 @@ class ProbeDecision(keras.callbacks.Callback):
         self._updates = self._epoch_start + batch + 1
 
     def on_epoch_end(self, epoch, logs=None):
-        """Counts them anew: of a last execution with fewer steps Keras numbers all the same."""
+        """Reads the update count again: Keras numbers a shortened last execution as a whole one."""
         self._updates = updates_done(self._optimizer)
 
     def _begin(self, batch):
@@ -98,17 +98,19 @@ class ProbeDecision(keras.callbacks.Callback):
         updates = updates_done(optimizer)
         self._epoch_start = updates - batch
         self._next = updates
-        if updates:  # else the first decision tells whether it can be measured
+        if updates:  # otherwise the first decision shows whether it can measure
             self._try()
-        if not self._due(updates):  # a resumed run: the decision in force is in its state
+        if not self._due(updates):  # a resumed run: its state has the decision in force
             decision = optimizer.decision()
             optimizer.set_decision(decision.decay_on, decision.bias_ratio)
             self._next = self._following(updates)
 
     def _due(self, updates):
-        """Whether a run that never stopped measures at the execution after `updates`: the one
-        before it began below the last multiple of `every`."""
-        before = updates - self.model.steps_per_execution  # < 0 at the beginning, which is due
+        """Whether an uninterrupted run measures before the execution that follows `updates`.
+
+        It does if the previous execution began below the last multiple of `every`.
+        """
+        before = updates - self.model.steps_per_execution  # < 0 at the start, which is due
         return updates // self.every > before // self.every
 
     def _following(self, updates):
@@ -127,7 +129,7 @@ class ProbeDecision(keras.callbacks.Callback):
         )
 
     def _try(self):
-        """Raises `BadInput` where a resumed run could not measure later."""
+        """Raises `BadInput` now if a resumed run could not measure later."""
         from tf_bdecay.sharpness.over_examples.network import NotFinite
         from tf_bdecay.sharpness.session import Trial, TrialOver
 
@@ -138,7 +140,7 @@ class ProbeDecision(keras.callbacks.Callback):
         optimizer = self._optimizer
         try:
             ratio, on = self._decision(self._measure().shares)
-        except Exception as error:  # whatever it is, the training is worth more
+        except Exception as error:  # whatever it is, training matters more
             self._keep(error)
             return
         optimizer.set_decision(on, ratio)
@@ -146,7 +148,7 @@ class ProbeDecision(keras.callbacks.Callback):
     def _decision(self, shares):
         """r and the decision, from C_m of each variable that the model trains now.
 
-        The optimizer may have been built with others too, frozen since, and in another order.
+        The optimizer may have been built in another order, and with variables frozen since then.
         """
         optimizer = self._optimizer
         present = keras_private.indices_of(optimizer, self.model.trainable_variables)
@@ -155,7 +157,7 @@ class ProbeDecision(keras.callbacks.Callback):
         return optimizer.decision_from(sensitivity, present)
 
     def _keep(self, error):
-        """A measurement that fails decides nothing, as gradients that are not finite do not."""
+        """Keeps the last decision after a failed measurement, and warns; the first must succeed."""
         from tf_bdecay.sharpness.over_examples.inputs import reason
         from tf_bdecay.sharpness.over_examples.network import NotFinite
 
@@ -177,7 +179,7 @@ class ProbeDecision(keras.callbacks.Callback):
 
 
 def _probed_optimizer(model):
-    """Our optimizer inside a model's, if its policy takes decisions from a probe."""
+    """The tf_bdecay optimizer of a model, whose policy must take its decisions from a probe."""
     optimizer = unwrapped(model.optimizer)
     require(
         isinstance(optimizer, DecayByRole),

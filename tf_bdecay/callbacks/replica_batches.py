@@ -1,4 +1,4 @@
-"""Batches of whatever `fit` takes, as a strategy's replicas share them."""
+"""Cuts batches of whatever `fit` takes for a strategy's replicas."""
 
 import keras
 
@@ -8,19 +8,19 @@ from tf_bdecay.errors import require
 
 
 def for_replicas(model, data, batch_size, of):
-    """Batches, each as `strategy.run` takes it: cut for the replicas where there are several.
+    """Yields batches as `strategy.run` takes them, cut into parts if there are several replicas.
 
     Args:
-        model: whose strategy runs them.
+        model: the model whose strategy runs them.
         data: as in `precise_statistics`.
-        batch_size: examples of a batch where data are arrays.
-        of: whose argument `data` is, for messages.
+        batch_size: examples per batch if data are arrays.
+        of: name of the function that takes `data`, for messages.
 
     Yields:
-        Structures of tensors, or of values of one tensor a replica.
+        Structures of tensors; with several replicas, of per-replica values.
 
     Raises:
-        BadInput: data are something else, or arrays of several lengths.
+        BadInput: data are something else, or arrays of different lengths.
     """
     import tensorflow as tf
 
@@ -62,7 +62,7 @@ def for_replicas(model, data, batch_size, of):
 
 
 def _is_arrays(data):
-    """Whether data are a structure of arrays; a list of tuples is one of batches."""
+    """Whether data are a structure of arrays; a list of tuples is a list of batches."""
     if isinstance(data, list) and all(isinstance(each, tuple) for each in data):
         return False
     leaves = [leaf for leaf in keras.tree.flatten(data) if leaf is not None]
@@ -70,7 +70,7 @@ def _is_arrays(data):
 
 
 def _cut(arrays, size, of):
-    """Consecutive batches of a structure of arrays."""
+    """Consecutive batches of arrays, without a smaller last one unless it is the only one."""
     lengths = {len(leaf) for leaf in keras.tree.flatten(arrays) if leaf is not None}
     require(
         len(lengths) == 1,

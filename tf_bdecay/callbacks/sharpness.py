@@ -1,4 +1,4 @@
-"""Sharpness by layer while anybody's `fit` trains: TensorBoard, a picture, a CSV, and `logs`."""
+"""Logs sharpness by layer in any `fit`: TensorBoard, a picture, CSV and `logs`."""
 
 import math
 import os
@@ -27,28 +27,28 @@ class SharpnessCallback(keras.callbacks.Callback):
 
     * in TensorBoard the scalars `sharpness/MEASURE/total`, `/standard_error`, `/layer/LAYER`,
       `/layer_standard_error/LAYER`, `/kind/KIND`, r of every normalization layer as `r/LAYER`
-      (measured by C, or else C_m), and what it cost: `sharpness/MEASURE/seconds` and
-      `/share_of_epoch`, of the time that the epoch took without it; a picture of the shares by
-      layer, `sharpness/layers`;
+      (measured by C, or else C_m), and the cost, `sharpness/MEASURE/seconds` and
+      `/share_of_epoch`, as a share of the time that the epoch took without it; a picture of the
+      shares by layer, `sharpness/layers`;
     * `sharpness.csv` and `sharpness_costs.csv`, the same figures as tables;
     * each measure's total in `logs`, as `sharpness/MEASURE`: History has it, and callbacks after
       this one in the list, such as `EarlyStopping(monitor="sharpness/C", mode="min")`. Epochs that
       are not measured have none.
 
     Anything unusable is refused when `fit` begins: the first step of each measure is tried then,
-    which also traces and compiles it. If a measurement fails later (a run that diverges, too little
-    memory, or anything else), it warns, is NaN in `logs` and a row of the level "failed" in
-    `sharpness.csv`, and training goes on. Training also goes on if a file cannot be written: the
-    missing rows are written the next time that one can be.
+    which also traces and compiles it. If a measurement fails later (the run diverges, memory runs
+    out, or anything else), the callback warns, puts NaN in `logs` and a row of the level "failed"
+    in `sharpness.csv`, and training goes on. Training also goes on if a file cannot be written: the
+    missing rows are written as soon as it can be.
 
     Args:
         data: as in `tf_bdecay.sharpness.connectivity`: a pair (x, y) of arrays, or a finite data
-            set that repeats itself exactly. Some hundred examples cost little and say much.
-        measures: names out of C, C_m, trace, eigenvalue, spectrum, fisher_rao, tangent,
-            sam, asam; "all".
+            set that repeats itself exactly. A few hundred examples cost little and tell much.
+        measures: names out of C, C_m, trace, eigenvalue, spectrum, fisher_rao, tangent, sam and
+            asam; or "all".
         every: number of epochs between measurements, counted from the beginning: epochs k, 2k, ...
         log_dir: folder of the files; TensorBoard's `--logdir`. Rows of epochs that a run trains
-            again are replaced; where others were removed, a run that goes on by `Resume` with this
+            again are replaced. If other rows have been removed, a run resumed by `Resume` with this
             callback among its `callbacks` warns.
         loss: as in `connectivity`; None for the loss that the model was compiled with.
         before: whether to measure before training too.
@@ -58,9 +58,10 @@ class SharpnessCallback(keras.callbacks.Callback):
             `full_precision`, `training`.
 
     Raises:
-        BadInput: an unknown measure or option, `every` is no whole number >= 1, or a package that
-            the files need is not installed; when `fit` begins, Keras runs on another backend than
-            TensorFlow; model, loss, data or options cannot be measured; or log_dir cannot be made.
+        BadInput: a measure or option is unknown, `every` is not a whole number >= 1, or a package
+            that the files need is not installed; when `fit` begins, Keras runs on a backend other
+            than TensorFlow, the model, loss, data or options cannot be measured, or log_dir cannot
+            be used.
 
     Example:
 
@@ -105,32 +106,32 @@ class SharpnessCallback(keras.callbacks.Callback):
 
             try:
                 self._files = _Files(self.log_dir, after=epoch)
-            except BadInput:  # of a table: it says what to do
+            except BadInput:  # from a table; its sentence says what to do
                 raise
-            except Exception as error:  # whatever a file holds that somebody else wrote
+            except Exception as error:  # whatever someone else's file may hold
                 raise unusable(self, reason(error)) from error
             if self.before and epoch == 0:
                 self._measure(0, math.nan)
         self._began = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        """Measures, where it is time."""
+        """Measures if the epoch is due."""
         if (epoch + 1) % self.every == 0:
             totals = self._measure(epoch + 1, time.perf_counter() - self._began)
             if logs is not None:
                 logs.update(totals)
 
     def get_state(self):
-        """The rows of the tables, for `Resume`."""
+        """The tables' row counts, for `Resume`."""
         return counts(self._files.tables) if self._files else {}
 
     def set_state(self, state):
-        """Warns where rows that were there at the checkpoint are not any more."""
+        """Warns if the tables have lost rows since the checkpoint."""
         for sentence in lost_since(self._files.tables, state) if self._files else ():
             self._warn(sentence)
 
     def _measure(self, epoch, took):
-        """Measures, writes, and gives what belongs into `logs`."""
+        """Measures, writes, and returns what `logs` get."""
         from tf_bdecay.sharpness.over_examples.inputs import reason
         from tf_bdecay.sharpness.results.plain_result import plain_result
 
@@ -141,7 +142,7 @@ class SharpnessCallback(keras.callbacks.Callback):
                 result = measure.run(self.model, self.loss, self.data, self.options)
                 results[measure.name] = plain_result(result, time.perf_counter() - start)
                 totals[f"sharpness/{measure.name}"] = result.total
-            except Exception as error:  # whatever it is, the training is worth more
+            except Exception as error:  # whatever it is, training matters more
                 failed[measure.name] = reason(error)
                 self._warn(f"{measure.name} was not measured after epoch {epoch}: {reason(error)}.")
                 totals[f"sharpness/{measure.name}"] = math.nan
@@ -159,8 +160,8 @@ class _Files:
     """The event file and the two tables of a run.
 
     Args:
-        folder: of them; made where it is not there.
-        after: rows of later epochs are dropped: this run will write them.
+        folder: where they are; created if missing.
+        after: rows of later epochs are dropped, as this run will write them again.
     """
 
     def __init__(self, folder, after):
@@ -177,11 +178,11 @@ class _Files:
         """Writes what was measured after an epoch.
 
         Args:
-            epoch: how many have ended.
+            epoch: how many epochs have ended.
             results: dict of measure to plain result.
-            took: seconds of the epoch; NaN where there was none.
-            model: its name.
-            failed: dict of measure to why it has no result.
+            took: seconds of the epoch; NaN before training.
+            model: name of the model.
+            failed: dict of measure to the reason why it has no result.
         """
         from tf_bdecay.sharpness.results import pictures
         from tf_bdecay.sharpness.results.plain_result import frame, ratios
@@ -212,7 +213,7 @@ class _Files:
 
 
 def _scalars(result, cost):
-    """Tags and numbers of a measure; what is not finite is left out, r apart."""
+    """Tags and finite numbers of a measure, without r."""
     found = {"total": result["total"], "standard_error": result["standard_error"], **cost}
     for level in ("layer", "kind"):
         for group, cell in result[f"by_{level}"].items():

@@ -1,7 +1,7 @@
-"""Re-estimated ("precise") statistics of normalization layers, to evaluate a model with.
+"""Re-estimated ("precise") statistics of normalization layers, for evaluating a model.
 
-After few, large updates moving statistics lag behind the weights: at an epoch in the middle of a
-run they gave 27 % test accuracy where statistics of the weights as they were gave 97 %.
+After few, large updates the moving statistics lag behind the weights: at one epoch in the middle of
+a run they gave 27 % test accuracy, and statistics of the current weights 97 %.
 """
 
 import contextlib
@@ -27,28 +27,28 @@ def precise_statistics(model, data, batches=BATCHES, batch_size=32):
 
         precise = sum_k |B_k| s(B_k) / sum_k |B_k|,    s the layer's statistic of a training batch
 
-    that is, the batch's mean or biased variance; in a `GhostBatchNormalization`, the mean over its
-    ghost batches of theirs; the mean over the calls, where a layer is called several times. Layers
+    that is, the batch's mean or biased variance. In a `GhostBatchNormalization` s(B) is the mean
+    over its ghost batches; in a layer that is called several times, the mean over the calls. Layers
     that are frozen, or normalize by no moving statistics, are left alone. All passes are in
-    training mode; layers that draw random numbers draw the same in each of them.
+    training mode; layers that draw random numbers draw the same ones in every pass.
 
     Args:
-        model: built; a Keras model of any kind, compiled or not, in any precision. Under a strategy
-            replicas share a batch, in consecutive parts.
+        model: a built Keras model of any kind, compiled or not, in any precision. Under a strategy
+            the replicas share each batch, in consecutive parts.
         data: training data, as `fit` takes them: a `tf.data.Dataset`, a `keras.utils.PyDataset` or
             any other iterable of batches, of x, (x, y) or (x, y, sample_weight); or such a
             structure of arrays, which is cut into batches. Under MultiWorkerMirroredStrategy a
             `tf.data.Dataset`, as `tf_bdecay.Trainer.fit` takes it.
-        batches: n; fewer where the data end before.
-        batch_size: examples of a batch where data are arrays; their last, smaller batch is left out
-            if there are others.
+        batches: n; fewer if the data end earlier.
+        batch_size: examples per batch if data are arrays; their last, smaller batch is left out if
+            there are others.
 
     Returns:
         A `Statistics`: a context manager inside which the model has the statistics.
 
     Raises:
-        BadInput: Keras runs on another backend than TensorFlow, a model without such layers, no
-            data, or an argument out of range.
+        BadInput: Keras runs on a backend other than TensorFlow, the model has no such layers, there
+            are no data, or an argument is out of range.
 
     Example:
 
@@ -61,10 +61,10 @@ def precise_statistics(model, data, batches=BATCHES, batch_size=32):
 
 
 class Lent:
-    """Values that a model has inside this context, and not outside.
+    """Gives variables other values inside a context and restores them on exit.
 
     Args:
-        model: whose variables they are.
+        model: the model that has the variables.
         values: list of (Keras variable, array).
     """
 
@@ -87,7 +87,7 @@ class Lent:
         return self
 
     def __exit__(self, *_):
-        """Gives it back those that it had, to the bit, replica by replica."""
+        """Restores the model's own values, to the bit, replica by replica."""
         for (variable, _), before in zip(self.values, self._before, strict=True):
             for copy, value in zip(self._copies(variable), before, strict=True):
                 copy.assign(value)
@@ -99,7 +99,7 @@ class Lent:
 
 
 class Statistics(Lent):
-    """Statistics of a model's normalization layers, and the model that may have them.
+    """Re-estimated statistics; the model uses them inside the context or after `assign`.
 
     Attributes:
         values: list of (Keras variable, array), in the order of the layers.
@@ -107,7 +107,7 @@ class Statistics(Lent):
 
     @property
     def finite(self):
-        """Whether all of them are."""
+        """Whether all values are finite."""
         return all(np.isfinite(value).all() for _, value in self.values)
 
 
@@ -129,13 +129,13 @@ class Passes:
             f"The model {getattr(model, 'name', model)!r} has no batch normalization layer that is "
             "built and not frozen, so there are no statistics to estimate.",
         )
-        # Others that such a layer moves, as those of `renorm`, are not used at inference.
+        # Under `renorm` a layer moves further variables, which inference does not use.
         self._variables = [v for layer in self._layers for v in _at_inference(layer)]
-        self._called = []  # indices of those that a pass assigns; known once it was traced
+        self._called = []  # indices of those that a pass assigns, known once it is traced
         self._sums = tf.function(self._sums, autograph=False)
 
     def statistics(self, data, batches=BATCHES, batch_size=32):
-        """`precise_statistics`, of this model."""
+        """`precise_statistics` of this model."""
         check_count("batches", batches, of="precise_statistics")
         check_count("batch_size", batch_size, of="precise_statistics", what="a number of examples")
         total = np.zeros(1 + sum(math.prod(v.shape) for v in self._variables))
@@ -151,7 +151,7 @@ class Passes:
         return Statistics(self.model, [(v, m.reshape(v.shape).astype(v.dtype)) for v, m in chosen])
 
     def _sums(self, batch):
-        """A vector of |B|, of a global batch B, and |B| s(B) for every variable."""
+        """For a global batch B, a vector of |B| and of |B| s(B) for every variable."""
         strategy = self.model.distribute_strategy
         return strategy.reduce("SUM", strategy.run(self._of_replica, (batch,)), axis=None)
 
@@ -160,7 +160,7 @@ class Passes:
 
         x = keras.utils.unpack_x_y_sample_weight(batch)[0]
         examples = tf.shape(first_tensor(x))[0]
-        size = getattr(self.model, "micro_batch_size", None)  # of our Trainer: what fits in memory
+        size = getattr(self.model, "micro_batch_size", None)  # a Trainer's: what fits in memory
         if size is None:
             found = self._of_batch(x)
         else:
@@ -168,7 +168,7 @@ class Passes:
             kinds = [tf.TensorSpec(v.shape, v.dtype) for v in self._variables]
             stacks = tf.map_fn(self._of_batch, parts, fn_output_signature=kinds)
             found = [tf.reduce_mean(stack, 0) for stack in stacks]
-        # One float64 vector: reduced over workers, a list would be taken for a tensor.
+        # One float64 vector: a reduction over workers would take a list for a tensor.
         flat = [tf.reshape(tf.cast(s, "float64"), [-1]) for s in found]
         return tf.concat([tf.ones([1], "float64"), *flat], 0) * tf.cast(examples, "float64")
 
@@ -179,7 +179,7 @@ class Passes:
             outputs = keras.tree.flatten(self.model(x, training=True))
         new = [scope.found[id(v)] for v in self._variables]
         self._called = [i for i, values in enumerate(new) if values]
-        # A ghost layer keeps statistics that are not finite to itself; its outputs show them.
+        # A ghost layer does not assign statistics that are not finite; its outputs show them.
         nan = [tf.reduce_any(tf.math.is_nan(t)) for t in outputs if t.dtype.is_floating]
         mark = tf.where(tf.reduce_any(tf.stack([False, *nan])), math.nan, 0.0)
         found = []
@@ -191,7 +191,7 @@ class Passes:
 
 
 class _Updates(keras.StatelessScope):
-    """A scope in which variables are not assigned.
+    """A scope that collects assignments of variables in place of making them.
 
     Args:
         variables: those whose new values are collected.
@@ -213,7 +213,7 @@ class _Updates(keras.StatelessScope):
 
 @contextlib.contextmanager
 def no_momentum(layers):
-    """Layers that are traced inside assign the statistics of their batch, as they are."""
+    """Sets momentum to 0, so that layers traced inside assign their batch's statistics alone."""
     before = [layer.momentum for layer in layers]
     try:
         for layer in layers:

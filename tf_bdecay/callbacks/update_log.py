@@ -1,4 +1,4 @@
-"""What callbacks share that write every k-th update to a folder and say a line an epoch."""
+"""Base of the callbacks that write every k-th update and print a line per epoch."""
 
 import pathlib
 import warnings
@@ -10,15 +10,15 @@ from tf_bdecay.optim.base import DecayByRole, unwrapped
 
 
 class UpdateLog(keras.callbacks.Callback):
-    """Counts the updates of all calls of `fit`, writes where it is time, and says where it leads.
+    """Counts updates over all calls of `fit`; writes and prints on the leading process only.
 
-    A class that inherits has `_open()`, which makes what it writes to, `_found()`, what there is to
-    write, and `_put(found)`. Batches are counted, and, where it writes and at an epoch's end, the
-    optimizer's own count is fetched: Keras numbers an execution that the epoch's end cuts short
-    (`steps_per_execution`) as if it were whole.
+    A subclass defines `_open()`, which makes what it writes to, `_found()`, which returns what
+    there is to write, and `_put(found)`, which writes it. Batches are counted on the host. When an
+    update is written, and at the end of an epoch, the optimizer's own count is fetched: Keras
+    numbers an execution that the epoch's end cuts short (`steps_per_execution`) as a whole one.
 
     Args:
-        log_dir, every, show: as of `DecayLog`.
+        log_dir, every, show: as for `DecayLog`.
     """
 
     def __init__(self, log_dir, every, show):
@@ -33,24 +33,24 @@ class UpdateLog(keras.callbacks.Callback):
         self.every, self.show, self._files = every, show, None
 
     def on_train_begin(self, logs=None):
-        """Finds out whether this process writes and talks."""
+        """Finds out whether this process writes and prints."""
         self._begun, self._leads = False, _leads(self.model)
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Begins to count, once all callbacks have begun, of which one may have restored a run."""
+        """Starts counting here, as another callback's `on_train_begin` may have restored a run."""
         if not self._begun:
             self._begun, self._done = True, self._count()
             if self.log_dir is not None and self._leads and self._files is None:
                 try:
                     self._files = self._open()
-                except BadInput:  # of a table: it says what to do
+                except BadInput:  # from a table; its sentence says what to do
                     raise
                 except (OSError, ValueError) as error:
                     raise unusable(self, first_line(error)) from error
         self._epoch_start = self._done
 
     def on_train_batch_end(self, batch, logs=None):
-        """Writes, where it is time."""
+        """Writes if the update is due."""
         before, self._done = self._done, self._epoch_start + batch + 1
         if self.every and self._done // self.every > before // self.every:
             self._done = self._count()
@@ -59,11 +59,11 @@ class UpdateLog(keras.callbacks.Callback):
                 self._write(self._found())
 
     def on_epoch_end(self, epoch, logs=None):
-        """Counts anew; for a class that inherits to call before it writes."""
+        """Fetches the optimizer's count; a subclass calls this before it writes."""
         self._done = self._count()
 
     def _count(self):
-        if hasattr(self.model, "jax_state_sync"):  # JAX's state is the train function's meanwhile
+        if hasattr(self.model, "jax_state_sync"):  # JAX: the train function has the state
             self.model.jax_state_sync()
         return updates_done(unwrapped(self.model.optimizer))
 
@@ -72,7 +72,7 @@ class UpdateLog(keras.callbacks.Callback):
             return
         try:
             self._put(found)
-        except OSError as error:  # a full disk, say: the training is worth more
+        except OSError as error:  # a full disk, say; training matters more
             warnings.warn(
                 f"{type(self).__name__} could not write after update {self._done}: "
                 f"{first_line(error)}.",
@@ -81,7 +81,7 @@ class UpdateLog(keras.callbacks.Callback):
 
     def _say(self, epoch, line):
         if self.show and self._leads:
-            begin = "\n" if self.params.get("verbose") in (1, "auto") else ""  # after the bar
+            begin = "\n" if self.params.get("verbose") in (1, "auto") else ""  # ends the bar's line
             print(f"{begin}Epoch {epoch + 1}: {line}")
 
 
@@ -94,7 +94,7 @@ def updates_done(optimizer):
 
 
 def unusable(callback, why):
-    """The `BadInput` of a callback whose `log_dir` cannot be written, or has files not its own."""
+    """The `BadInput` for a `log_dir` that cannot be written, or holds files of someone else."""
     return BadInput(
         f"`log_dir` of {type(callback).__name__} cannot be used ({why}): name another folder. "
         f"Received: log_dir={str(callback.log_dir)!r}"
@@ -102,7 +102,7 @@ def unusable(callback, why):
 
 
 def _leads(model):
-    """Whether this process is the one, of those that train a model, that writes and talks."""
+    """Whether this process, of all that train the model, is the one that writes and prints."""
     if keras.backend.backend() != "tensorflow":
         return True
     from tf_bdecay.distribution import sharding

@@ -1,1 +1,1 @@
-"""`Resume`: anybody's `fit` goes on after a kill, to the same bits."""
+"""`Resume`: continues any `fit` after a kill, to the same bits."""

@@ -1,4 +1,4 @@
-"""The folder of a run that `Resume` keeps: one process at a time, and checkpoints of one run."""
+"""The folder of `Resume`: one process at a time uses it, and its checkpoints are of one run."""
 
 import contextlib
 import warnings
@@ -19,7 +19,7 @@ _META = {
     "callbacks": {"names": [str], "states": list},
     "seen": dict,
 }
-_held = {}  # the locks of this process, by folder: an interrupted `fit` may begin again in it
+_held = {}  # this process's locks, by folder: an interrupted `fit` may begin again in its folder
 
 
 def warn(sentence):
@@ -28,13 +28,13 @@ def warn(sentence):
 
 
 def lock(folder):
-    """Makes a folder where it is not there, and keeps other processes out of it.
+    """Creates a folder if it is missing, and keeps other processes out of it.
 
     Args:
         folder: a `pathlib.Path`.
 
     Raises:
-        BadInput: it cannot be used, or another process is in it.
+        BadInput: it cannot be used, or another process uses it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -51,27 +51,27 @@ def lock(folder):
 
 
 def unlock(folder):
-    """Lets go of a folder, if this process holds it."""
+    """Releases a folder, if this process holds it."""
     held = _held.pop(folder.resolve(), None)
     if held is not None:
         held.close()
 
 
 def newest(folder, run, names, source, at_once):
-    """The newest checkpoint of a run that can be read.
+    """The newest readable checkpoint of a run.
 
     Args:
         folder: a `pathlib.Path`.
         run: from `run_record.record_of`, of the run as it is now.
         names: classes of the callbacks whose state is kept.
-        source: of the data.
+        source: the source of the data, from `epoch_sources`.
         at_once: the model's `steps_per_execution`.
 
     Returns:
-        Path, dict of label to array and dict meta; None where there is no checkpoint.
+        Its path, dict of label to array and dict of metadata; None if there is no checkpoint.
 
     Raises:
-        BadInput: there are checkpoints and none can be read, or it is of another run.
+        BadInput: there are checkpoints but none can be read, or the newest does not fit this run.
     """
 
     def check(path, meta):

@@ -1,7 +1,7 @@
-"""A source's batches in a form that `fit` takes, beginning where the run is.
+"""Feeds a source's batches to `fit`, starting where the run is.
 
-Under TensorFlow a `tf.data.Dataset`, under other backends a `keras.utils.PyDataset`. Both look at a
-`Cursor` when `fit` begins to read an epoch.
+The feed is a `tf.data.Dataset` under TensorFlow and a `keras.utils.PyDataset` under other backends.
+Both look at a `Cursor` when `fit` begins to read an epoch.
 """
 
 import warnings
@@ -10,28 +10,28 @@ import keras
 
 
 class Cursor:
-    """Which epoch `fit` reads next, and from which batch on.
+    """The epoch that `fit` reads next, and the batch to start from.
 
     Attributes:
-        started: whether somebody has begun to read the epoch that `begin` told of.
+        started: whether the epoch that `begin` announced is being read.
     """
 
     def __init__(self):
         self.epoch, self.first, self.started = None, 0, False
 
     def begin(self, epoch, first):
-        """Tells that an epoch begins, at batch `first`."""
+        """Announces an epoch, which starts at batch `first`."""
         self.epoch, self.first, self.started = epoch, first, False
 
     def end(self):
-        """Tells that no epoch is read any more."""
+        """Announces that no more epochs follow."""
         self.begin(None, 0)
         self.started = True
 
     def take(self):
         """Epoch and first batch for a new reader; a second reader of the same epoch starts at 0.
 
-        Outside of `fit` that is the first epoch.
+        Outside of `fit` the epoch is the first.
         """
         first, self.first, self.started = self.first, 0, True
         return self.epoch or 0, first
@@ -50,14 +50,15 @@ def feed(source, position):
 
 
 class RestOfEpoch:
-    """Ends an epoch of which a part was done before, where `fit` expects all of its batches.
+    """Ends a partly finished epoch early, though `fit` expects all its batches.
 
-    Under TensorFlow by `model.stop_training`, which ends the batches, and is taken back when the
-    epoch ends: a step that finds no data may still count as an update. Under other backends the
-    data end, of which Keras warns without need.
+    Under TensorFlow it sets `model.stop_training` after the last batch, and resets it when the
+    epoch has ended. Letting the data run out would not do: a step that finds no data may still
+    count as an update. Under other backends the data do run out, and Keras' needless warning is
+    suppressed.
 
     Args:
-        model: that is fitted.
+        model: the model that is being fitted.
     """
 
     def __init__(self, model):
@@ -70,7 +71,7 @@ class RestOfEpoch:
     def last_batch(self):
         """To be called after the epoch's last batch."""
         if self._stops and not self._model.stop_training:
-            self._model.stop_training = self  # unlike what any other callback sets
+            self._model.stop_training = self  # no other callback sets this value
 
     def end(self):
         """To be called when the epoch has ended."""
@@ -81,7 +82,7 @@ class RestOfEpoch:
 
 
 class Batches(keras.utils.PyDataset):
-    """A source as a `PyDataset`, whose own order counts: `fit` may shuffle indices or not.
+    """A source as a `PyDataset` that keeps its own order, even if `fit` shuffles indices.
 
     Args:
         source, position: as in `feed`.
@@ -93,11 +94,11 @@ class Batches(keras.utils.PyDataset):
 
     @property
     def num_batches(self):
-        """Batches of the epoch, or those that are left of it."""
+        """The number of batches that are left of the epoch."""
         return self._source.num_batches - self._position.first
 
     def on_epoch_begin(self):
-        """Begins to read."""
+        """Makes the next batch the first of a new reading."""
         self._stream = None
 
     def __getitem__(self, index):
@@ -117,12 +118,12 @@ def _tf_dataset(source, position):
         found = _of_dataset(source, position)
     else:
         found = _of_python(source, position)
-    # What is left of an epoch has fewer, and is not read to its end.
+    # The rest of an epoch has fewer, but is never read to its end, where this is checked.
     return found.apply(tf.data.experimental.assert_cardinality(source.num_batches))
 
 
 def _of_arrays(source, position):
-    """Indices come from Python, a batch's examples are gathered in parallel."""
+    """Takes indices from Python, and gathers the examples of several batches in parallel."""
     import tensorflow as tf
 
     even = source.drop_remainder or source.examples % source.batch_size == 0
@@ -142,7 +143,7 @@ def _of_arrays(source, position):
 
 
 def _of_dataset(source, position):
-    """The user's own data set; what is skipped is read, and not handed on."""
+    """The user's own data set; skipped batches are read and discarded."""
     import tensorflow as tf
 
     firsts = tf.data.Dataset.from_generator(

@@ -1,7 +1,7 @@
-"""Where the batches of an epoch come from, from any batch on: arrays, or what a user has made.
+"""Sources of an epoch's batches, from any batch on: arrays, or data sets that a user has made.
 
-A source gives the same batches of the same epoch in every process. That is checked as far as it can
-be: what is read is read twice and compared, and a digest of it goes into the run's record.
+A source gives the same batches for an epoch in every process. This is checked as far as possible: a
+data set's first batch is read twice and compared, and checkpoints hold a digest of the data.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ import numpy as np
 from tf_bdecay.data.order import permutation
 from tf_bdecay.errors import BadInput, check_count, require, shown
 
-SAMPLED = 64  # examples of arrays whose bytes are compared
+SAMPLED = 64  # examples of arrays that the digest covers
 _OTHERWISE = (
     "give Resume.data a function of the epoch, such as lambda epoch: images.shuffle(10_000, "
     "seed=epoch).map(...).batch(128), whose random numbers follow from its seeds"
@@ -37,17 +37,17 @@ def digest(batch):
 class Arrays:
     """Batches of arrays in the order of `data.order.permutation`; none is read before its turn.
 
-    A source has `num_batches` an epoch, and an `example` of a batch.
+    Every source has `num_batches`, the batches of an epoch, and `example`, a batch.
 
     Args:
-        arrays: (x, y, sample_weight), the last ones left out where they are None.
-        batch_size: examples of a batch.
+        arrays: (x, y, sample_weight), without those that are None.
+        batch_size: examples per batch.
         seed: of the order.
-        shuffle: whether each epoch has an order of its own; else the arrays' own.
+        shuffle: whether each epoch has an order of its own; otherwise the arrays' order holds.
         drop_remainder: whether an epoch's last, smaller batch is left out.
     """
 
-    whole = True  # batches may be taken by their examples' indices
+    whole = True  # batches can be gathered by their examples' indices
 
     def __init__(self, arrays, batch_size, seed, shuffle, drop_remainder):
         check_count("batch_size", batch_size, of="Resume.data", what="a number of examples")
@@ -75,7 +75,7 @@ class Arrays:
         return self._of(np.arange(min(self.batch_size, self.examples)))
 
     def indices(self, epoch, first):
-        """The examples of every batch of an epoch from one on: arrays of int64."""
+        """The indices of the examples of each batch, from batch `first` on: int64 arrays."""
         order = np.arange(self.examples)
         if self.shuffle:
             order = permutation(self.examples, self.seed, epoch)
@@ -87,7 +87,7 @@ class Arrays:
         return (self._of(chosen) for chosen in self.indices(epoch, first))
 
     def record(self):
-        """What makes it another data set, as JSON."""
+        """What identifies the data set, as JSON."""
         chosen = np.unique(np.linspace(0, self.examples - 1, SAMPLED).astype("int64"))
         return {
             "examples": self.examples,
@@ -99,7 +99,7 @@ class Arrays:
         }
 
     def digest_of(self, epoch):
-        """What tells this epoch's order from another's; the record says it all."""
+        """None: `record` already identifies the order of every epoch."""
         return None
 
     def _of(self, chosen):
@@ -107,13 +107,13 @@ class Arrays:
 
 
 class Read:
-    """Batches that are read one after another; those before `first` are thrown away.
+    """Batches that can only be read in sequence; those before `first` are discarded.
 
     Args:
         batches_of: function of an epoch that returns an iterable of batches.
-        num_batches: of every epoch.
+        num_batches: batches of every epoch.
         what: the user's object, for messages.
-        one_order: whether the first batch of every epoch is the same one.
+        one_order: whether the digest of the first epoch's first batch stands for every epoch.
     """
 
     whole = False
@@ -144,11 +144,11 @@ class Read:
                 yield batch
 
     def record(self):
-        """What makes it another data set, as JSON."""
+        """What identifies the data set, as JSON."""
         return {"batches an epoch": self.num_batches, "shapes of an example": self._spec}
 
     def digest_of(self, epoch):
-        """A digest of the first batch of an epoch; it is read again where it is not the last."""
+        """A digest of an epoch's first batch, read again unless that epoch was the last read."""
         if self.one_order:
             return self._digest
         seen, found = self._seen
@@ -165,7 +165,7 @@ class Dataset(Read):
 
     Args:
         dataset: the data set.
-        steps: batches of an epoch; None for all.
+        steps: batches per epoch; None for all.
     """
 
     def __init__(self, dataset, steps):
@@ -185,13 +185,13 @@ class Dataset(Read):
             f"steps={steps}",
         )
         options = tf.data.Options()
-        options.deterministic = True  # else parallel maps hand on what is ready first
+        options.deterministic = True  # else parallel maps pass on whatever is ready first
         self.dataset = dataset.with_options(options)
         super().__init__(lambda epoch: self.dataset, steps or found, dataset, one_order=True)
 
 
 class Indexed(Read):
-    """A `keras.utils.PyDataset`, in an order of its batches that follows from seed and epoch.
+    """A `keras.utils.PyDataset`, whose batches are ordered by seed and epoch.
 
     Args:
         dataset: the data set.
@@ -224,12 +224,12 @@ class Indexed(Read):
         return (_arrays_of(self._dataset[int(i)]) for i in order[first:])
 
     def record(self):
-        """What makes it another data set, as JSON."""
+        """What identifies the data set, as JSON."""
         return {**super().record(), "seed": self._seed, "shuffle": self._shuffle}
 
 
 def source_of(x, y, sample_weight, batch_size, seed, shuffle, drop_remainder, steps):
-    """The source of what `Resume.data` was given; arguments and errors as there."""
+    """The source for what `Resume.data` was given, with its arguments and errors."""
     if _is_arrays(x):
         require(
             steps is None,
@@ -268,7 +268,7 @@ def source_of(x, y, sample_weight, batch_size, seed, shuffle, drop_remainder, st
 
 
 def as_floatx(array):
-    """An array of floats in Keras' own float type, as `fit` takes it; any other as it is."""
+    """Casts an array of floats to Keras' float type, as `fit` does; leaves any other as it is."""
     floats = np.issubdtype(array.dtype, np.floating)
     return array.astype(keras.config.floatx()) if floats else array
 
@@ -293,7 +293,7 @@ def _is_arrays(x):
 
 
 def _is_dataset(x):
-    """Whether it is a `tf.data.Dataset`; TensorFlow is not imported for the answer."""
+    """Whether x is a `tf.data.Dataset`, found out without importing TensorFlow."""
     return any(
         kind.__name__ == "DatasetV2" and kind.__module__.startswith("tensorflow.")
         for kind in type(x).__mro__

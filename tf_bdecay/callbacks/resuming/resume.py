@@ -1,4 +1,4 @@
-"""A stock `fit` that goes on after a kill, in the middle of an epoch, to the same bits."""
+"""Resumes a stock `fit` after a kill, also in the middle of an epoch, to the same bits."""
 
 import pathlib
 import time
@@ -29,38 +29,38 @@ class Resume(keras.callbacks.Callback):
     also mid-epoch. Weights, statistics, optimizers, loss scale, dropout seeds, the metrics of the
     epoch, History and the order of the examples are, to the bit, those of a run that was never
     stopped (on one CPU, and wherever TensorFlow or JAX are deterministic). If the run has ended, it
-    trains nothing more, or what is missing up to a larger number of `epochs`.
+    trains nothing more, or only the missing epochs if `epochs` is larger now.
 
     A checkpoint is one file with a checksum, written aside, flushed to disk and renamed. A damaged
     one is named, and the one before it is used. The folder of another run (other data, batch size,
     seed, layers, optimizer or loss) is refused.
 
-    What starts afresh with every start: callbacks with a state of their own that are not listed in
-    `callbacks` (EarlyStopping, ReduceLROnPlateau, ...), and random numbers that do not come from a
+    Two things start afresh every time: callbacks with state that are not listed in `callbacks`
+    (EarlyStopping, ReduceLROnPlateau, ...), and random numbers that do not come from a
     `keras.random.SeedGenerator` of a layer. After a start inside an epoch, callbacks see the
-    remaining batches, numbered from 0, and the progress bar counts those. A kill while an epoch is
-    evaluated loses the updates since the last checkpoint before it.
+    remaining batches, numbered from 0, and the progress bar counts those. A kill during an epoch's
+    evaluation loses the updates since the last checkpoint before it.
 
     It must be the last of the callbacks.
 
     Args:
-        folder: of the checkpoints, one for each run; made where it is not there.
-        every_updates: updates between checkpoints; None for at the end of each epoch only, which
-            is always.
-        every_minutes: minutes between checkpoints, too; None for none.
-        keep: how many are kept.
-        callbacks: those of the callbacks given to `fit` whose state is kept, too. One with
-            `get_state` and `set_state` is asked; of any other the attributes that changed since
-            `fit` began are kept (numbers, strings, None, arrays, lists of these).
-        on_error: what a failure to write does, on a full disk, say: "stop" raises it, "continue"
-            warns and trains on.
-        show: whether a line says where the run goes on.
+        folder: where the checkpoints are, one folder per run; created if missing.
+        every_updates: updates between checkpoints; None for none besides the one at the end of each
+            epoch, which is always written.
+        every_minutes: minutes between further checkpoints; None for none.
+        keep: how many checkpoints are kept.
+        callbacks: those of the callbacks given to `fit` whose state is kept, too. A callback's
+            state is what `get_state` returns, for its `set_state`; if it has none, the attributes
+            that have changed since `fit` began (numbers, strings, None, arrays, lists of these).
+        on_error: what to do if a checkpoint cannot be written, on a full disk, say: "stop" raises
+            the error, "continue" warns and trains on.
+        show: whether to print where the run resumes.
 
     Raises:
-        BadInput: an argument out of range; when `fit` begins, data that are not of `data`, a folder
-            that cannot be used or is of another run, checkpoints of which none can be read, a
-            further optimizer of the model that is not built, a
-            number of updates that `steps_per_execution` does not divide, or many workers.
+        BadInput: an argument is out of range; when `fit` begins, the data are not from `data`, the
+            folder cannot be used or is of another run, none of its checkpoints can be read, a
+            further optimizer of the model is not built, `steps_per_execution` does not divide the
+            number of updates, or there are several workers.
     """
 
     def __init__(
@@ -110,25 +110,25 @@ class Resume(keras.callbacks.Callback):
         """The training data for `fit`, in an order that a resumed run can repeat.
 
         Args:
-            x: arrays [n, ...], as `fit` takes them, of which every epoch has an order of its own
-                that follows from seed and epoch, and none is read before its turn; or a
-                `keras.utils.PyDataset`, whose batches are shuffled so; or a `tf.data.Dataset` that
-                is the same every time it is read; or a function of the epoch, an int from 0, that
-                returns an iterable of batches, such as a `tf.data.Dataset` shuffled with the epoch
-                for a seed. Of these two a run that goes on in the middle of an epoch reads the
-                batches of it that are done, and throws them away.
-            y, sample_weight, batch_size: of arrays, as in `fit`; 32 examples a batch by default.
+            x: arrays [n, ...], as `fit` takes them, which every epoch reads in an order of its own,
+                given by seed and epoch, and none before its turn; or a `keras.utils.PyDataset`,
+                whose batches are shuffled likewise; or a `tf.data.Dataset` that is the same every
+                time it is read; or a function of the epoch, an int from 0, that returns an iterable
+                of batches, such as a `tf.data.Dataset` shuffled with the epoch as its seed. With
+                the last two, a run that resumes in the middle of an epoch reads the batches that
+                are done, and discards them.
+            y, sample_weight, batch_size: for arrays, as in `fit`; 32 examples per batch by default.
             seed: of the order of arrays and of a PyDataset, in [0, 2^32).
-            shuffle: whether it changes; False for their own.
-            drop_remainder: of arrays: whether an epoch's last, smaller batch is left out.
-            steps: batches of an epoch, where a data set or a function does not say.
+            shuffle: whether that order changes every epoch; False keeps their own order.
+            drop_remainder: for arrays: whether an epoch's last, smaller batch is left out.
+            steps: batches per epoch, if a data set or function does not tell.
 
         Returns:
-            What `fit` takes, as x and alone: a `tf.data.Dataset` under TensorFlow, else a
+            What to give `fit` as x, alone: a `tf.data.Dataset` under TensorFlow, otherwise a
             `keras.utils.PyDataset`.
 
         Raises:
-            BadInput: something that cannot be read again, or is not the same when it is.
+            BadInput: the data cannot be read again, or are not the same when they are.
         """
         check_seed(seed)
         check_flag("shuffle", shuffle, of="Resume.data")
@@ -138,7 +138,7 @@ class Resume(keras.callbacks.Callback):
         return epoch_feeds.feed(self._source, self._position)
 
     def on_train_begin(self, logs=None):
-        """Restores the newest checkpoint, where there is one."""
+        """Restores the newest checkpoint, if there is one."""
         self._check()
         checkpoint_folder.lock(self.folder)
         try:
@@ -153,7 +153,7 @@ class Resume(keras.callbacks.Callback):
         self._begun, self._rest, self._saved = False, None, time.monotonic()
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Saves what the epoch before has ended with, all callbacks having seen its end."""
+        """Saves the state after the previous epoch, whose end all callbacks have seen by now."""
         first = 0
         if not self._begun:
             first = self._go_on(epoch)
@@ -164,7 +164,7 @@ class Resume(keras.callbacks.Callback):
         self._position.begin(epoch, first)
 
     def on_train_batch_end(self, batch, logs=None):
-        """Saves where it is time, and ends an epoch of which a part was done before."""
+        """Saves if a checkpoint is due, and ends an epoch that was resumed in its middle."""
         require(
             self._position.started,
             "Resume decides the order of the examples, so that a run can go on: give `fit` what "
@@ -178,7 +178,7 @@ class Resume(keras.callbacks.Callback):
             self._rest.last_batch()
 
     def on_epoch_end(self, epoch, logs=None):
-        """Lets `fit` go on after an epoch of which a part was done before."""
+        """Lets `fit` continue after an epoch that was resumed in its middle."""
         if self._rest:
             self._rest.end()
             self._rest = None
@@ -190,14 +190,14 @@ class Resume(keras.callbacks.Callback):
         try:
             if self._begun:
                 self._save(self._epoch + 1, 0, ended=True)
-            elif self._found is not None:  # it was finished before
+            elif self._found is not None:  # the run had already finished
                 self._restore_history()
             self._saver.close()
         finally:
             checkpoint_folder.unlock(self.folder)
 
     def _check(self):
-        """Raises `BadInput` for a `fit` that cannot go on."""
+        """Raises `BadInput` for a `fit` that could not be resumed."""
         require(
             self._source is not None,
             "Resume decides the order of the examples, so that a run can go on: give `fit` "
@@ -224,7 +224,7 @@ class Resume(keras.callbacks.Callback):
             )
 
     def _restore(self):
-        """Finds and assigns the newest checkpoint; the epoch where `fit` goes on, or None."""
+        """Finds and assigns the newest checkpoint; returns the epoch to resume at, or None."""
         self._run = run_record.record_of(self.model, self._source)
         steps = self.model.steps_per_execution
         self._found = checkpoint_folder.newest(
@@ -236,14 +236,14 @@ class Resume(keras.callbacks.Callback):
         run_state.assign(path, arrays, self.model)
         start = meta["epoch"]
         if meta["ended"] and meta["epochs"] == self.params["epochs"]:
-            start = max(start, self.params["epochs"])  # EarlyStopping may have ended it before
+            start = max(start, self.params["epochs"])  # EarlyStopping may have ended it early
         self._say(path, meta, start)
         return start
 
     def _go_on(self, epoch):
-        """The first epoch of this `fit`: restores what others would have begun anew; its batch."""
+        """Begins the first epoch: restores what `fit` has reset, and returns its first batch."""
         self._begun = True
-        keras_private.start_at(self.model, None)  # the next `fit` is another matter
+        keras_private.start_at(self.model, None)  # the next `fit` has its own
         self._kept.begin()
         if self._found is None:
             return 0
@@ -259,7 +259,7 @@ class Resume(keras.callbacks.Callback):
         return meta["batch"]
 
     def _restore_history(self):
-        """Gives History the epochs before, and callbacks their state."""
+        """Gives History the previous epochs, and callbacks their state."""
         _, arrays, meta = self._found
         self._kept.restore(meta["callbacks"]["states"], arrays)
         history = getattr(self.model, "history", None)

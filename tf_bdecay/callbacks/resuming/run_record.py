@@ -1,4 +1,4 @@
-"""What a run is, so that a folder of another is not gone on with: data, network, compilation."""
+"""Describes a run (data, network, compilation) so that another run's folder is refused."""
 
 import json
 
@@ -10,25 +10,25 @@ from tf_bdecay.frameworks import keras_private
 from tf_bdecay.optim.base import unwrapped
 from tf_bdecay.storage.files import versions
 
-# Names that Keras makes anew in every process, or that say nothing of what is computed.
+# Entries that differ between processes, or that say nothing about what is computed.
 _LEFT_OUT = ("name", "build_config", "shared_object_id", "registered_name", "module")
 _COMPILED = ("optimizer", "loss", "loss_weights")
 
 
 def record_of(model, source):
-    """The record of a run that begins, a dict of JSON values.
+    """The record of a run that is beginning, a dict of JSON values.
 
     Args:
         model: built and compiled, as the user's program made it.
-        source: of its data, from `epoch_sources`.
+        source: the source of its data, from `epoch_sources`.
 
     Returns:
-        Dict: `data`, `layers`, `compiled` and `versions`. The rate is left out of an optimizer that
-        has trained before in this process: callbacks may have changed it.
+        Dict: `data`, `layers`, `compiled` and `versions`. The learning rate of an optimizer that
+        has already trained in this process is left out: callbacks may have changed it.
     """
     try:
         config = model.get_compile_config() or {}
-    except Exception:  # a loss or an optimizer of the user's own that cannot be written down
+    except Exception:  # a custom loss or optimizer that cannot be serialized
         config = {}
     compiled = {name: config.get(name) for name in _COMPILED}
     fresh = int(np.asarray(unwrapped(model.optimizer).iterations.numpy())) == 0
@@ -48,11 +48,11 @@ def record_of(model, source):
 
 
 def check_same(path, there, here):
-    """Raises `BadInput` where a checkpoint is of another run.
+    """Raises `BadInput` if a checkpoint is of another run.
 
     Args:
         path: of the checkpoint.
-        there, here: its record and this run's.
+        there, here: the record in the checkpoint, and this run's.
     """
     found = []
     for part in ("data", "compiled"):
@@ -75,7 +75,7 @@ def check_same(path, there, here):
 
 
 def other_versions(there, here):
-    """What has another version now, in words; "" where nothing has."""
+    """What has another version now, in words; "" if nothing has."""
     names = [n for n in there["versions"] if there["versions"][n] != here["versions"].get(n)]
     return ", ".join(
         f"{n} {there['versions'][n]} then and {here['versions'].get(n)} now" for n in names
@@ -83,7 +83,7 @@ def other_versions(there, here):
 
 
 def _flat(value, path=""):
-    """Dict of dotted path to what is no dict."""
+    """Dict of dotted path to value, for nested dicts."""
     if not isinstance(value, dict):
         return {path: value}
     found = {}

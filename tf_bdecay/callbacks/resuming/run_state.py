@@ -1,6 +1,6 @@
 """Everything that the next update depends on: variables, metrics, history, callbacks.
 
-Labels are owner and position: names are not the same in a second model of one process.
+Labels consist of owner and position: a second model in one process has other names.
 """
 
 import json
@@ -26,19 +26,19 @@ def variables_of(model):
 
 
 def further_optimizers(model):
-    """Optimizers that a model, or one inside it, has besides its own, as a GAN does: dict by name.
+    """Optimizers that a model or a part of it has besides its own, as in a GAN: dict by name.
 
-    What a model inside was compiled with and never trained by is left out: `fit` does not use it.
+    An inner model's own optimizer that was never built is left out: `fit` does not use it.
 
     Raises:
-        BadInput: one that is not built: nobody but the user's `train_step` knows of what.
+        BadInput: another one is not built; only the user's `train_step` knows its variables.
     """
     found, known = {}, {id(model.optimizer)}
     for i, layer in enumerate(keras_private.layers_of(model)):
         own = getattr(layer, "optimizer", None)
         if own is not None and not own.built:
             known.add(id(own))
-        # Keras' and TensorFlow's own books, which hold an attribute again, come last.
+        # Private attributes, in which Keras and TensorFlow list the others again, come last.
         for name, value in sorted(vars(layer).items(), key=lambda item: item[0].startswith("_")):
             held = value.values() if isinstance(value, dict) else value
             for j, one in enumerate(held if isinstance(value, (dict, list, tuple)) else [value]):
@@ -60,13 +60,13 @@ def snapshot(model, metrics):
 
     Args:
         model: built and compiled.
-        metrics: whether those of an epoch in progress are among them.
+        metrics: whether to include the metrics of the epoch in progress.
 
     Returns:
-        Dict of label to array. Where replicas' copies differ, as stock moving statistics do, all
-        of them are there beside the first; metrics are there for every replica.
+        Dict of label to array. Where replicas' copies differ, as those of stock moving statistics
+        do, it has all of them besides the first; of metrics it has every replica's.
     """
-    if hasattr(model, "jax_state_sync"):  # JAX's state is the train function's meanwhile
+    if hasattr(model, "jax_state_sync"):  # JAX: the train function has the state
         model.jax_state_sync()
     found = {}
     for label, variable in variables_of(model).items():
@@ -81,15 +81,15 @@ def snapshot(model, metrics):
 
 
 def assign(path, arrays, model):
-    """Gives a model what `snapshot` copied, but for its metrics.
+    """Gives a model what `snapshot` copied, except the metrics.
 
     Args:
         path: of the checkpoint, for messages.
-        arrays: dict of label to array, with others' labels among them.
+        arrays: dict of label to array; those of metrics and callbacks are ignored.
         model: built and compiled.
 
     Raises:
-        BadInput: the arrays are of another model or optimizer. Nothing has changed then.
+        BadInput: the arrays are of another model or optimizer; nothing is changed then.
     """
     variables = variables_of(model)
     mine = {k: a for k, a in arrays.items() if not k.startswith((_METRIC, _COPIES, _CALLBACK))}
@@ -100,7 +100,7 @@ def assign(path, arrays, model):
 
 
 def assign_metrics(path, arrays, model):
-    """Gives a model the metrics of an epoch in progress; none where the arrays have none."""
+    """Gives a model the metrics of the epoch in progress, if the arrays have any."""
     kept = [arrays[k] for k in sorted(arrays) if k.startswith(_METRIC)]
     if not kept:
         return
@@ -124,14 +124,14 @@ def number_of(value):
 
 
 class Kept:
-    """The state of some callbacks, which `fit` would begin anew.
+    """The state of callbacks that a resumed `fit` would otherwise reset.
 
-    A callback that has `get_state` and `set_state` is asked for a dict of JSON values and given it
-    back. Of any other those attributes are kept that changed since `fit` began and are numbers,
-    strings, None, arrays, or lists of these.
+    A callback with `get_state` and `set_state` returns a dict of JSON values and is given it back.
+    Of any other callback, the attributes that have changed since `fit` began are kept, if they are
+    numbers, strings, None, arrays, or lists of these.
 
     Args:
-        callbacks: list of Keras callbacks, the same in every start.
+        callbacks: list of Keras callbacks, the same at every start.
     """
 
     def __init__(self, callbacks):
@@ -139,10 +139,10 @@ class Kept:
         self._before, self._names = [], [set() for _ in self._callbacks]
 
     def begin(self):
-        """Looks at them when all of them have begun.
+        """Notes their attributes, once all callbacks have begun.
 
         Raises:
-            BadInput: what one says of its state is not JSON.
+            BadInput: the state that a callback returns is not JSON.
         """
         self._before = [deepcopy(_plain(c)) for c in self._callbacks]
         for callback in self._callbacks:
@@ -150,11 +150,11 @@ class Kept:
                 _check_json(callback)
 
     def names(self):
-        """Their classes."""
+        """The names of their classes."""
         return [type(c).__name__ for c in self._callbacks]
 
     def snapshot(self):
-        """A list of JSON values, one a callback, and a dict of label to array."""
+        """A list of JSON values, one per callback, and a dict of label to array."""
         found, arrays = [], {}
         for i, callback in enumerate(self._callbacks):
             if hasattr(callback, "get_state"):
@@ -175,7 +175,7 @@ class Kept:
         return found, arrays
 
     def restore(self, states, arrays):
-        """Gives them what `snapshot` found."""
+        """Gives them what `snapshot` returned."""
         for i, (callback, state) in enumerate(zip(self._callbacks, states, strict=True)):
             if hasattr(callback, "set_state"):
                 callback.set_state(state)
@@ -186,7 +186,7 @@ class Kept:
 
 
 def _copies(model, variable):
-    """The values of a variable's copies, one a replica, as NumPy arrays."""
+    """The values of a variable's copies, one per replica, as NumPy arrays."""
     if keras.backend.backend() != "tensorflow":
         return [np.array(keras.ops.convert_to_numpy(variable.value))]
     from tf_bdecay.distribution import strategies
@@ -197,7 +197,7 @@ def _copies(model, variable):
 
 
 def _assign_copies(model, variable, values):
-    """Gives each replica its own; the first the sum of all where there were others as many."""
+    """Gives each replica its value; if their number has changed, the first gets the sum of all."""
     if keras.backend.backend() != "tensorflow":
         variable.assign(values[0] if len(values) == 1 else values.sum(axis=0))
         return
@@ -220,7 +220,7 @@ def _check_json(callback):
 
 def _plain(callback):
     """The attributes of a callback that can be kept."""
-    # Of Keras' callbacks that monitor a value: its sign is turned at the first epoch of a `fit`.
+    # Keras' callbacks that monitor a value may flip the sign of this in a `fit`'s first epoch.
     turned = {"min_delta"} if hasattr(callback, "monitor_op") else set()
     return {
         name: value
@@ -246,7 +246,7 @@ def _same(one, other):
 
 
 def _packed(value, label, arrays):
-    """A value as JSON, its arrays under labels of their own."""
+    """A value as JSON; its arrays go into `arrays` under labels of their own."""
     if isinstance(value, (list, tuple)):
         parts = [_packed(v, f"{label}/{i:04d}", arrays) for i, v in enumerate(value)]
         return {"list": parts}
