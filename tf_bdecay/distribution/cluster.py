@@ -18,11 +18,11 @@ _EXAMPLE = (
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """All workers, and which of them this process is.
+    """All workers of a run, and which of them this process is.
 
     Attributes:
-        addresses: "host:port" of each; the first one is the leader, which alone writes files.
-        index: of this process among them.
+        addresses: "host:port" of each; the first is the leader, the only one that writes files.
+        index: position of this process among them.
     """
 
     addresses: tuple
@@ -34,11 +34,11 @@ class Cluster:
         return self.index == 0
 
     def name(self, index):
-        """How messages call a worker."""
+        """The name of a worker in messages."""
         return f"worker {index} ({self.addresses[index]})"
 
     def bind(self):
-        """Takes this worker's port on all interfaces, so that nobody else gets it meanwhile.
+        """Binds this worker's port on all interfaces, so that nobody else takes it.
 
         Returns:
             A bound socket that does not listen yet.
@@ -48,7 +48,7 @@ class Cluster:
         """
         port = split(self.addresses[self.index])[1]
         bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # of a run that just ended
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # after a run that just ended
         try:
             bound.bind(("", port))
         except OSError as error:
@@ -72,13 +72,13 @@ def from_flags(workers, index):
 
     Args:
         workers: comma-separated addresses, "" for none.
-        index: this process' place among them, or None.
+        index: this process's place among them, or None.
 
     Returns:
-        A `Cluster`, or None where neither was given.
+        A `Cluster`, or None if neither was given.
 
     Raises:
-        BadInput: one without the other, or values that cannot be.
+        BadInput: one is given without the other, or the values are not possible.
     """
     if not workers:
         require(index is None, f"--worker_index={index} needs --workers=HOST:PORT,HOST:PORT.")
@@ -93,10 +93,10 @@ def from_flags(workers, index):
 
 
 def from_environment(text):
-    """The `Cluster` of TF_CONFIG's text.
+    """The `Cluster` that TF_CONFIG's text describes.
 
     Raises:
-        BadInput: it is no JSON, or not the description of a cluster of workers.
+        BadInput: it is not JSON, or does not describe a cluster of workers.
     """
     try:
         value = json.loads(text)
@@ -140,17 +140,17 @@ def from_environment(text):
 
 
 def find(strategy, workers="", index=None):
-    """The `Cluster` that this process belongs to; TF_CONFIG is written where flags tell it.
+    """The `Cluster` that this process belongs to; sets TF_CONFIG if flags describe it.
 
     Args:
-        strategy: the name that was asked for.
+        strategy: name of the strategy that was asked for.
         workers, index: the flags --workers and --worker_index.
 
     Returns:
-        A `Cluster`, or None where the strategy is another one.
+        A `Cluster`, or None for a run of one process.
 
     Raises:
-        BadInput: it is described in two ways, or badly, or not at all and needed.
+        BadInput: the cluster is described twice or wrongly, or is needed and not described.
     """
     by_flags = from_flags(workers, index)
     text = os.environ.get(VARIABLE, "")
@@ -175,7 +175,7 @@ def find(strategy, workers="", index=None):
 
 
 def config(addresses, index):
-    """The value of TF_CONFIG, for a list of addresses and one of them."""
+    """The value of TF_CONFIG for one worker: a dict, from all addresses and the worker's index."""
     return {
         "cluster": {"worker": list(addresses)},
         "task": {"type": "worker", "index": index},

@@ -1,8 +1,8 @@
 """`fit` and `evaluate` over many workers: each one's part of a batch, and what all agree on.
 
-Keras 3's own functions fail under MultiWorkerMirroredStrategy. These take their place there, and
-only there. A worker makes the same global order as all others and keeps the consecutive examples
-of its replicas, so ghost batches are those of one device.
+Keras 3's own functions fail under MultiWorkerMirroredStrategy. These replace them there, and only
+there. Every worker makes the same global order and keeps the consecutive examples of its own
+replicas, so ghost batches are the same as on one device.
 """
 
 import numpy as np
@@ -16,18 +16,18 @@ from tf_bdecay.terminal import signals
 
 
 def is_leader(strategy):
-    """Whether this process is the one that writes files and talks."""
+    """Whether this process is the one that writes files and prints."""
     return not is_multi_worker(strategy) or _place(strategy)[0] == 0
 
 
 def distributed(strategy, make, endless=False):
-    """The batches of one run, cut for the workers where there are many.
+    """The batches of a run, cut for the workers if there are many.
 
     Args:
         strategy: a `tf.distribute.Strategy`, or None.
-        make: function of (index, count), or None for whole batches, that returns the data set of
-            this part of each batch.
-        endless: whether it has no end.
+        make: function that returns the data set of a part of each batch, given as (index, count);
+            None stands for whole batches.
+        endless: whether that data set is infinite.
 
     Returns:
         What `fit` takes.
@@ -44,7 +44,7 @@ def distributed(strategy, make, endless=False):
         if local > 1:  # a worker's replicas take turns
             turns = tf.data.Dataset.range(local).repeat()
             data = tf.data.Dataset.choose_from_datasets(parts, turns)
-        if endless:  # else the workers would ask each other in every step who has data left
+        if endless:  # else the workers ask each other in every step who has data left
             data = data.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
         return data
 
@@ -52,17 +52,17 @@ def distributed(strategy, make, endless=False):
 
 
 def cut_for_workers(strategy, data):
-    """A user's data set of global batches, cut for the workers.
+    """Cuts a user's data set of global batches for the workers.
 
     Args:
         strategy: the model's.
         data: what `fit` or `evaluate` got.
 
     Returns:
-        It, or the data set distributed.
+        `data` unchanged, or the distributed data set.
 
     Raises:
-        BadInput: under many workers, neither a `tf.data.Dataset` nor a distributed one.
+        BadInput: under many workers, `data` are neither a `tf.data.Dataset` nor a distributed one.
     """
     if (
         not is_multi_worker(strategy)
@@ -94,9 +94,9 @@ def cut_for_workers(strategy, data):
 def step_function(trainer, step, evaluates=False):
     """Keras' train or test function, for many workers.
 
-    What all must know of all goes through one reduction: the metrics so far, whose mean over
-    replicas of equal parts is that of the global batch (the epoch's are exact whatever the parts),
-    and the workers' votes.
+    All that workers must know of each other goes through one reduction: the workers' votes and the
+    metrics so far. Their mean over the replicas is that of the global batch if the parts are equal;
+    the epoch's metrics are exact whatever the parts.
 
     Args:
         trainer: the `Trainer`.
@@ -130,7 +130,7 @@ def step_function(trainer, step, evaluates=False):
 
 
 def _unless_empty(trainer, step, data):
-    """A test step, or the metrics so far: convolutions fail on no example."""
+    """A test step; the metrics so far if there is no example, on which convolutions fail."""
     first = first_tensor(data)
     if first.shape[0] is not None:
         return step(data) if first.shape[0] else trainer.get_metrics_result()
@@ -140,8 +140,8 @@ def _unless_empty(trainer, step, data):
 class Agreement(signals.Request):
     """What the workers decide together, in the reduction that every step has anyway.
 
-    A signal that came to any worker stops all of them after the same update; a save that is due by
-    the clock of any is made by all, since its metrics are gathered from all.
+    A signal to any worker stops all of them after the same update. A save that is due by the clock
+    of any worker is made by all, because its metrics are gathered from all.
 
     Args:
         own: the `signals.Request` of this process.
@@ -154,12 +154,12 @@ class Agreement(signals.Request):
         self._wishes_save = self._saves = False
 
     def votes(self):
-        """This worker's, a number by kind."""
+        """This worker's votes, a number for each of `KINDS`."""
         stops = [self._own.number == number for number in signals.SIGNALS]
         return np.array([*stops, self._wishes_save], "float64")
 
     def count(self, votes):
-        """Takes note of the votes of all."""
+        """Takes note of the mean of all workers' votes."""
         *stops, saves = votes
         for number, share in zip(signals.SIGNALS, stops, strict=True):
             if share > 0 and self.number is None:
@@ -167,14 +167,14 @@ class Agreement(signals.Request):
         self._saves = saves > 0
 
     def save(self, wish):
-        """Whether all save now; a wish is heard one update later."""
+        """Whether all save now; a wish takes effect one update later."""
         agreed, self._saves = self._saves, False
         self._wishes_save = wish and not agreed
         return agreed
 
 
 def gathered(strategy, value):
-    """The values of a vector on all replicas of all workers, in their order: [replicas, n].
+    """A vector's values on all replicas of all workers, in their order: [replicas, n].
 
     Args:
         strategy: of many workers; all of them must call this.
@@ -189,16 +189,16 @@ def gathered(strategy, value):
 
 
 def from_leader(strategy, content):
-    """The leader's bytes, on every worker; arguments as of `from_worker`."""
+    """Gives every worker the leader's bytes; arguments as for `from_worker`."""
     return from_worker(strategy, content, 0)
 
 
 def from_worker(strategy, content, index):
-    """One worker's bytes, on every worker; all of them must call this.
+    """Gives every worker the bytes of one of them; all must call this.
 
     Args:
         strategy: of many workers.
-        content: bytes on that worker; others' are not looked at.
+        content: bytes on that worker; ignored on the others.
         index: of that worker.
     """
     own, local = _place(strategy)

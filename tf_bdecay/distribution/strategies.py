@@ -1,4 +1,4 @@
-"""Where a run computes: the distribution strategies that this machine can do."""
+"""Where a run computes: the distribution strategies that this machine can run."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ def choose(tpu=""):
         tpu: as for `make`.
 
     Returns:
-        Its name, and why, in words.
+        Its name, and the reason in words.
     """
     if os.environ.get("TF_CONFIG"):
         return "multi_worker", "TF_CONFIG is set"
@@ -35,17 +35,18 @@ def make(name="none", devices="", logical_devices=0, tpu=""):
 
     Args:
         name: "none", "one_device", "mirrored", "multi_worker", "tpu" (untried) or "auto". Many
-            workers must have had their `workers.rendezvous`: TensorFlow waits for them for ever.
-        devices: comma-separated device names, such as "GPU:0,GPU:1"; all of the kind found if "".
-        logical_devices: cut the CPU into this many, to try many devices; 0 to leave it whole.
-        tpu: name or address of a TPU; that of the environment's TPU_NAME, or a local one, if "".
+            workers must have met in `workers.rendezvous`: TensorFlow would wait for them forever.
+        devices: comma-separated device names, such as "GPU:0,GPU:1"; "" for all GPUs, or for the
+            CPU's devices if there are none.
+        logical_devices: how many devices to cut the CPU into, to try several; 0 leaves it whole.
+        tpu: name or address of a TPU; "" for the environment's TPU_NAME, or a local one.
 
     Returns:
         A `tf.distribute.Strategy`, or None for "none".
 
     Raises:
-        BadInput: an unknown name, a device that is not there, or a strategy that this machine
-            cannot do.
+        BadInput: the name is unknown, a device is not there, or this machine cannot run the
+            strategy.
     """
     if name not in STRATEGIES:
         raise unknown("strategy", name, STRATEGIES)
@@ -55,7 +56,7 @@ def make(name="none", devices="", logical_devices=0, tpu=""):
         _cut_cpu(logical_devices)
     if name == "none":
         require(not devices, f"--devices={devices} needs --strategy=one_device or mirrored.")
-        tf.config.list_logical_devices()  # devices start here for every strategy, none too
+        tf.config.list_logical_devices()  # starts the devices, as every strategy does
         return None
     if name == "tpu":
         return _tpu(tpu)
@@ -87,12 +88,12 @@ def scope(strategy):
 
 
 def name(strategy):
-    """How a run's record calls a strategy."""
+    """The name of a strategy in a run's record."""
     return type(strategy).__name__ if strategy else "none"
 
 
 def is_multi_worker(strategy):
-    """Whether a strategy is that of one of many workers."""
+    """Whether a strategy is for many workers."""
     return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
@@ -108,14 +109,14 @@ def copies(strategy, variable):
 
 
 def shared_out(values, replicas):
-    """What each replica gets of sums that as many, or other numbers of replicas had.
+    """Shares out the sums that replicas kept, also if there is another number of replicas now.
 
     Args:
         values: array [replicas then, ...].
         replicas: how many there are now.
 
     Returns:
-        The values, if there are as many; else their sum for the first replica, and zeros.
+        The values, if the number is the same; otherwise their sum for the first replica, and zeros.
     """
     if len(values) == replicas:
         return list(values)
@@ -148,7 +149,7 @@ def _cut_cpu(count):
         tf.config.set_logical_device_configuration(
             cpu, [tf.config.LogicalDeviceConfiguration()] * count
         )
-    except RuntimeError:  # TensorFlow has started, in a program of the user's own
+    except RuntimeError:  # a user's own program has started TensorFlow
         found = len(tf.config.list_logical_devices("CPU"))
         require(
             found == count,

@@ -1,4 +1,4 @@
-"""Flags that say where a command computes, and what is wrong in them. Needs no TensorFlow."""
+"""Flags that say where a command computes, and their checks. Needs no TensorFlow."""
 
 from tf_bdecay.distribution.cluster import STRATEGIES
 from tf_bdecay.errors import require, unknown
@@ -12,8 +12,8 @@ def table(strategies=STRATEGIES, devices="such as GPU:0,GPU:1; all by default"):
     """The `Flag`s.
 
     Args:
-        strategies: those that the command can do.
-        devices: what --devices means to it.
+        strategies: names of those that the command can use.
+        devices: help text of --devices.
     """
     return (
         Flag(str, "strategy", "none", ", ".join(strategies) + " (tpu is untried)"),
@@ -23,14 +23,14 @@ def table(strategies=STRATEGIES, devices="such as GPU:0,GPU:1; all by default"):
 
 
 def check(values, strategies=STRATEGIES):
-    """Checks them against each other; what this machine has, `strategies.make` finds out.
+    """Checks the flags against each other; `strategies.make` checks them against the machine.
 
     Args:
-        values: has them as attributes.
-        strategies: as of `table`.
+        values: an object with the flags as attributes.
+        strategies: as for `table`.
 
     Raises:
-        BadInput: an unknown strategy, or a flag that the strategy does not have.
+        BadInput: the strategy is unknown, or a flag does not go with it.
     """
     strategy, devices, cut = values.strategy, values.devices, values.logical_devices
     if strategy not in strategies:

@@ -1,8 +1,8 @@
-"""Many workers' start and end: all there and all the same, or a sentence; no process hangs.
+"""How many workers start and end: together and alike, or with a sentence; no process hangs.
 
-Before TensorFlow takes the ports, the workers have a rendezvous on the leader's own: each sends
+Before TensorFlow takes the ports, the workers have a rendezvous at the leader's port: each sends
 what a run depends on, and the leader answers when all are there. Only then is the strategy made,
-which alone would wait for ever. Needs no TensorFlow.
+which by itself would wait forever. Needs no TensorFlow.
 """
 
 import concurrent.futures
@@ -20,11 +20,11 @@ from tf_bdecay.distribution import cluster as clusters
 from tf_bdecay.errors import BadInput
 from tf_bdecay.storage.files import versions
 
-LOST = 4  # exit code of a worker that goes without another
+LOST = 4  # exit code of a worker that has lost another
 START_SECONDS = 300.0
 _GREETING = "tf_bdecay"
 _PROBE_SECONDS = 2.0
-_PEER_ERRORS = (  # of TensorFlow, where a peer is gone
+_PEER_ERRORS = (  # TensorFlow's, when a peer is gone
     "UnavailableError",
     "DeadlineExceededError",
     "AbortedError",
@@ -32,11 +32,11 @@ _PEER_ERRORS = (  # of TensorFlow, where a peer is gone
     "InternalError",
     "UnknownError",
 )
-_LARGEST = 1 << 20  # of a message, in bytes: a stranger may be talking to the port
+_LARGEST = 1 << 20  # bytes of a message: a stranger may be talking to the port
 
 
 class WorkerLost(Exception):
-    """A worker is lost, or never came; the message is for a person."""
+    """A worker is lost, or never came; the message is a sentence for the user."""
 
 
 def facts(config, **more):
@@ -47,7 +47,7 @@ def facts(config, **more):
         **more: other values by name.
 
     Returns:
-        Dict of what it is, in words, to a JSON value.
+        Dict of a name in words to a JSON value.
     """
     found = {f"config.{path}": repr(value) for path, value in config.items()}
     found.update({f"version of {name}": value for name, value in versions().items()})
@@ -101,7 +101,7 @@ def _lead(cluster, listener, mine, deadline, seconds):
             with contextlib.suppress(OSError):
                 _send(connection, {"sentence": sentence, "kind": kind})
         for connection in connections.values():
-            # They hang up first: who does keeps the port busy, and ours is TensorFlow's next.
+            # They hang up first: whoever does keeps a port busy, and TensorFlow needs ours next.
             with contextlib.suppress(OSError):
                 connection.settimeout(5)
                 connection.recv(1)
@@ -118,7 +118,7 @@ def _follow(cluster, mine, deadline, seconds):
         try:
             with socket.create_connection(address, timeout=min(left, 5.0)) as connection:
                 _send(connection, greeting)
-                # The leader's limit and ours end together: its answer says more than our silence.
+                # The leader's time ends with ours; wait for its answer, which says who is missing.
                 connection.settimeout(max(deadline - time.monotonic(), 0) + 10)
                 answer = _receive(connection)
         except (OSError, ValueError):
@@ -202,11 +202,11 @@ def _exactly(connection, size):
 
 @contextlib.contextmanager
 def time_limit(seconds, sentence):
-    """Ends the process with code 4 where its body takes longer, also inside of TensorFlow's C++.
+    """Ends the process with code 4 if the body takes longer, even inside TensorFlow's C++.
 
     Args:
-        seconds: for the body.
-        sentence: what to say then.
+        seconds: how long the body may take.
+        sentence: what to say if it takes longer.
     """
 
     stderr = os.dup(2)  # the body may silence TensorFlow's C++
@@ -228,7 +228,7 @@ def time_limit(seconds, sentence):
 
 @contextlib.contextmanager
 def peer_errors(cluster):
-    """Turns TensorFlow's errors over a peer that is gone into `WorkerLost`.
+    """Turns TensorFlow's errors about a peer that is gone into `WorkerLost`.
 
     Args:
         cluster: the `Cluster`, or None for a run of one process.
@@ -239,7 +239,7 @@ def peer_errors(cluster):
         if cluster is None or type(error).__name__ not in _PEER_ERRORS:
             raise
         sentence = who_is_lost(cluster, str(error))
-        time.sleep(_PROBE_SECONDS)  # others look now who still answers
+        time.sleep(_PROBE_SECONDS)  # the others are looking who answers
         raise WorkerLost(sentence) from error
 
 
@@ -257,7 +257,7 @@ def who_is_lost(cluster, message):
     if silent:
         names = " and ".join(map(cluster.name, silent))
         return f"{names} can no longer be reached."
-    # One that was stopped, or whose network is slow, still has its port.
+    # A worker that is stopped, or whose network is slow, still has its port.
     named = sorted({int(i) for i in re.findall(r"task:(\d+)", message)} & set(others))
     names = " and ".join(map(cluster.name, named or others))
     return f"{names} no longer answered in time" + (
@@ -274,7 +274,7 @@ def _answers(address):
 
 
 def end(code):
-    """Ends the process now: without a peer, TensorFlow's exit handlers can wait for ever."""
+    """Ends the process now: without a peer, TensorFlow's exit handlers can wait forever."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
