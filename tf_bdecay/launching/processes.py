@@ -1,4 +1,4 @@
-"""Many processes as one: their lines apart, the first failure's code, no process left behind."""
+"""Runs many processes as one: separate lines, the first failure's code, none left behind."""
 
 import contextlib
 import ctypes
@@ -15,14 +15,14 @@ from tf_bdecay.distribution import cluster, workers
 from tf_bdecay.terminal import signals
 
 _COLOURS = (36, 33, 35, 32, 34, 31)  # of ANSI terminals
-_SAVING_SECONDS = 600  # for a run that was told to stop: its grace is its own affair
+_SAVING_SECONDS = 600  # for a run that was told to stop and saves, in place of `grace`
 
 
 class Signals:
     """The signals that came, and the processes that get them.
 
     Attributes:
-        seen: list of numbers.
+        seen: list of the signals' numbers.
         running: list of processes.
     """
 
@@ -31,7 +31,7 @@ class Signals:
         self.running = []
 
     def hand_on(self, number, frame=None):
-        """Sends a signal to all that run."""
+        """Sends a signal to all processes that still run."""
         del frame
         self.seen.append(number)
         for process in self.running:
@@ -42,7 +42,7 @@ class Signals:
 
 @contextlib.contextmanager
 def handed_on():
-    """Hands signals on. The processes have sessions of their own, so none gets one twice.
+    """Passes signals on to the processes; each has its own session, so none gets a signal twice.
 
     Yields:
         The `Signals`.
@@ -57,7 +57,7 @@ def handed_on():
 
 
 def free_addresses(count):
-    """Addresses on this machine with ports that nobody uses."""
+    """Addresses on this machine with free ports."""
     held = [socket.socket() for _ in range(count)]
     for one in held:
         one.bind(("127.0.0.1", 0))
@@ -68,13 +68,13 @@ def free_addresses(count):
 
 
 def run(command, count, grace=60.0, restarts=0):
-    """Runs a command in many processes, and all of them again where one was killed or lost.
+    """Runs a command in many processes, and all of them again if one was killed or lost another.
 
     Args:
         command: list of strings.
         count: how many processes; each gets a TF_CONFIG of free ports.
         grace: seconds for the others to end once one has failed.
-        restarts: how often to start again.
+        restarts: how often to start again at most.
 
     Returns:
         The exit code of the first that failed, 128 + n for signal n, or 0.
@@ -135,10 +135,10 @@ def _run_once(command, configs, grace, came):
 
 
 def ends_with_its_parent():
-    """`preexec_fn` for a process that gets SIGTERM, so saves and ends, when its parent dies.
+    """A `preexec_fn` that sends the process SIGTERM, to save and end, when its parent dies.
 
-    None where it is not Linux. The parent is the thread that starts the process. The library is
-    loaded before the fork, after which a child should do little.
+    None on other systems than Linux. The parent is the thread that starts the process. The library
+    is loaded before the fork, because a child should do little after it.
     """
     if not sys.platform.startswith("linux"):
         return None
@@ -153,7 +153,7 @@ def ends_with_its_parent():
 
 
 def _watch(running, grace, came):
-    """Waits for all; the first failure's exit code, and whether to start again helps."""
+    """Waits for all; returns the first failure's exit code, and whether a restart would help."""
     first, deadline = 0, None
     while any(process.poll() is None for process in running):
         for i, process in enumerate(running):

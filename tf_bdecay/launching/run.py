@@ -11,7 +11,7 @@ from tf_bdecay.terminal.flag_reading import TRACEBACK, Flag
 
 PROGRAM = "tf-bdecay launch"
 TRAIN = (sys.executable, "-P", "-m", "tf_bdecay", "train")
-_MOST_WORKERS = 1024  # on one machine, of which each has a port and a pipe
+_MOST_WORKERS = 1024  # on one machine; each has a port and a pipe
 _OURS = ("strategy", "workers", "worker_index", "logical_devices")
 _FLAGS = (
     Flag(int, "workers", 2, "how many processes (2)"),
@@ -67,13 +67,13 @@ def main(arguments=None, program=PROGRAM, train=TRAIN):
 
 
 def _split(arguments):
-    """What stands before and behind `--`."""
+    """The arguments before and after `--`."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     return arguments[:end], arguments[end + 1 :]
 
 
 def _parsed(arguments, program):
-    """The flags before `--`, absl's FlagValues."""
+    """The values of the flags before `--`: absl's FlagValues."""
     values, rest = flag_reading.read(_FLAGS, arguments, program)
     require(
         not rest,
