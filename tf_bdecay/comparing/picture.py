@@ -11,7 +11,7 @@ _ROW, _LETTER = 0.32, 0.08  # inches of the table
 
 
 def draw(runs):
-    """The figure: a colour and line style a run.
+    """The figure, with a colour and line style for each run.
 
     Args:
         runs: list of `Run`.
@@ -44,16 +44,16 @@ def draw(runs):
         more[1].set(ylabel="layers with beta decay on (%)", ylim=(-2, 102))
     for axis in axes.flat:
         over(axis, "epoch")
-        axis.tick_params(labelbottom=True)  # which a shared axis has in its last row alone
-    lines = loss.get_lines()  # named here: Matplotlib leaves a name out that begins with "_"
+        axis.tick_params(labelbottom=True)  # a shared axis has them in its last row only
+    lines = loss.get_lines()  # given here: Matplotlib drops names that begin with "_"
     upper.legend(handles=lines, loc="outside upper center", ncols=min(len(runs), 4), frameon=False)
     _table(lower.subplots(), columns, table)
     return figure
 
 
 def _layers(ratio, share, run, style):
-    """r of a run's layers, in the middle and where half of them are, and how many decay."""
-    positive = run.layers["r"].replace([0.0, math.inf], math.nan)  # a logarithm has neither
+    """Plots the median and the quartiles of r over a run's layers, and the share that decays."""
+    positive = run.layers["r"].replace([0.0, math.inf], math.nan)  # neither has a logarithm
     r = positive.groupby(run.layers["update"])
     middle = r.median()
     epochs = middle.index / run.updates_per_epoch

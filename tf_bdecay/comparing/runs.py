@@ -1,4 +1,4 @@
-"""What a run's folder says of it: its config, its curves and, once it is finished, its result."""
+"""Reads a run's folder: its config, its curves and, once it is finished, its result."""
 
 import math
 import os
@@ -12,7 +12,7 @@ from tf_bdecay.storage.files import read_json
 from tf_bdecay.storage.tables import frame
 from tf_bdecay.training.config.dotted import flatten
 
-# The evaluation that a run is compared by, the likelier first: "precise" has no lag.
+# The evaluation by which a run is compared: the first that it has. "precise" does not lag behind.
 EVALUATIONS = (
     "test_accuracy_precise",
     "test_accuracy",
@@ -27,10 +27,10 @@ class Run(NamedTuple):
     """A run, finished or not.
 
     Attributes:
-        name: what it is called here.
+        name: what the comparison calls it.
         config: dict of dotted path to value.
-        metrics: data frame, a row an epoch; none of an epoch that has not ended.
-        layers: data frame, a row an update and normalization layer; perhaps none.
+        metrics: data frame, a row for each epoch that has ended.
+        layers: data frame, a row for each update and normalization layer; perhaps empty.
         result: dict, as in result.json; None while the run is not finished.
     """
 
@@ -42,7 +42,7 @@ class Run(NamedTuple):
 
     @property
     def evaluation(self):
-        """The column of `metrics` with the accuracy to compare by; None where there is none."""
+        """The column of `metrics` with the accuracy to compare by; None if there is none."""
         return next((name for name in EVALUATIONS if name in self.metrics), None)
 
     @property
@@ -52,7 +52,7 @@ class Run(NamedTuple):
 
     @property
     def updates_per_epoch(self):
-        """By which updates become epochs, so that runs of different batch sizes line up."""
+        """Turns updates into epochs, so that runs of different batch sizes line up."""
         last = self.metrics.iloc[-1]
         return last["update"] / last["epoch"]
 
@@ -64,10 +64,10 @@ def read(paths):
         paths: of their folders, two or more.
 
     Returns:
-        List of `Run`, named by their folders, or by the paths where folders are named alike.
+        List of `Run`, named by their folders, or by the paths if two folders have the same name.
 
     Raises:
-        BadInput: fewer than two, one twice, or a folder that is no run's or is damaged.
+        BadInput: fewer than two runs, one twice, or a folder that is not a run's or is damaged.
     """
     require(len(paths) >= 2, f"Name two runs or more. Received: {len(paths)}")
     resolved = [pathlib.Path(path).resolve() for path in paths]
@@ -80,7 +80,7 @@ def read(paths):
 
 def _read(path, name):
     path = pathlib.Path(path)
-    there = os.path.isfile(path / "config.json")  # unlike pathlib's it says no of too long a name
+    there = os.path.isfile(path / "config.json")  # pathlib's raises for too long a name
     require(there, f"{path} is no run's folder: it has no config.json. Name one that has.")
     config = flatten(read_json(path / "config.json", dict, _OTHERWISE))
     metrics = _table(path / "metrics.csv", _METRICS)
@@ -92,7 +92,7 @@ def _read(path, name):
 
 
 def _table(path, columns, needed=True):
-    """A data frame of a CSV file that has columns; without rows where it is not needed."""
+    """A CSV file, which must have `columns`, as a data frame; empty if missing and not needed."""
     if not path.is_file() and not needed:
         return pd.DataFrame(columns=sorted(columns))
     table = frame(path, _OTHERWISE)
@@ -105,9 +105,10 @@ def _table(path, columns, needed=True):
 
 
 def differences(runs):
-    """Dict of a config's key to its value in each run, of keys in which they differ.
+    """Dict of a config's key to its value in each run, for the keys in which the runs differ.
 
-    A key that not every run has goes with another in which they differ, such as decay.policy.
+    A key that only some runs have is left out: it depends on one in which they differ, such as
+    decay.policy.
     """
     keys = [key for key in runs[0].config if all(key in run.config for run in runs)]
     found = {key: [run.config[key] for run in runs] for key in keys}
@@ -115,32 +116,32 @@ def differences(runs):
 
 
 class Loss(NamedTuple):
-    """The loss by which runs can be compared: that of labels smoothed differently differs by that.
+    """The loss by which runs can be compared, even if they smooth their labels differently.
 
     Attributes:
         name: what it is called, after "training" or "test".
-        plain: whether it is of labels as they are, however a run smoothes them.
+        plain: whether it is that of labels that are not smoothed, however a run smooths them.
     """
 
     name: str
     plain: bool
 
     def column(self, run):
-        """What a run calls it: without smoothing the cross-entropy is the loss."""
+        """What a run calls this loss; without smoothing, "loss" is the cross-entropy."""
         return "crossentropy" if self.plain and run.smoothing else "loss"
 
     def curve(self, run):
-        """That of training by epoch; NaN where the run did not keep it."""
+        """The training loss by epoch; NaN if the run did not keep it."""
         return run.metrics.get(self.column(run), run.metrics["loss"] * math.nan)
 
     def at_the_end(self, run):
-        """That of the test images; None where the run does not have it, or not yet."""
+        """The loss on the test images; None if the run does not have it, or not yet."""
         name, result = f"test_{self.column(run)}", run.result or {}
         return result.get(f"{name}_precise", result.get(name))
 
 
 def common_loss(runs):
-    """The `Loss` of runs: the one trained by if all smooth alike, or else the cross-entropy."""
+    """The `Loss` of runs: what they train by if all smooth alike, otherwise the cross-entropy."""
     first, *others = (run.smoothing for run in runs)
     if any(smoothing != first for smoothing in others):
         return Loss("cross-entropy, labels not smoothed", plain=True)
@@ -181,7 +182,7 @@ def _row(run, runs, loss):
 
 
 def width(columns, rows, apart):
-    """The width of a table's line, with `apart` blanks between columns."""
+    """The width of a table's line, with `apart` blanks for each column."""
     return sum(max(map(len, cells)) + apart for cells in zip(columns, *rows, strict=True))
 
 
