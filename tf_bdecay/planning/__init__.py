@@ -1,1 +1,1 @@
-"""What a run would cost, on paper: nothing is run."""
+"""What a run would cost, on paper: nothing is executed."""

@@ -1,7 +1,7 @@
 """Counts what one example costs a network: operations and bytes, from the shapes of its layers.
 
-Every layer's rule is one line of `_RULES`: operations of the forward pass (a multiplication and an
-addition are two), and which tensors the backward pass reads again and so must be kept:
+Every layer has a rule in `_RULES`: the operations of the forward pass (a multiplication and an
+addition are two), and the tensors that must be kept because the backward pass reads them again:
 
     convolution     2 kh kw (c_in / groups) values of the output (+ 1 each for a bias); its input
     dense           2 c_in values of the output (+ 1 each for a bias); its input
@@ -13,7 +13,7 @@ addition are two), and which tensors the backward pass reads again and so must b
     padding         nothing; nothing
 
 A tensor that two layers keep, such as a ReLU's output that the next convolution reads, is counted
-once. A layer without a rule is an error: nothing is left out in silence.
+once. A layer without a rule is an error: nothing is left out silently.
 """
 
 import dataclasses
@@ -31,12 +31,12 @@ NORMALIZATION = 6  # operations a value
 
 @dataclasses.dataclass(frozen=True)
 class Costs:
-    """What a network needs, in numbers alone.
+    """What a network needs, in plain numbers.
 
     Attributes:
         flops: operations of the forward pass of one example.
-        kept_bytes: kept of one example from the forward for the backward pass.
-        weight_bytes: of all variables, moving statistics too.
+        kept_bytes: what the forward pass of one example keeps for the backward pass.
+        weight_bytes: of all variables, including moving statistics.
         gradient_bytes: of one gradient of every trainable variable.
         moment_bytes: of the optimizer's moments.
     """
@@ -59,7 +59,7 @@ def count(model, moments):
         `Costs`. Gradients and moments are taken to be as wide as their variables.
 
     Raises:
-        BadInput: a model that is not functional, or a layer that has no rule.
+        BadInput: the model is not functional, or a layer has no rule.
     """
     trainable = sum(map(variable_bytes, model.trainable_variables))
     return Costs(
@@ -86,7 +86,7 @@ def forward_flops(model):
 def kept_bytes(model):
     """Bytes of the activations of one example that the backward pass reads again.
 
-    The input counts where a layer keeps it. A tensor and its reshaped form are one.
+    The model's input counts if a layer keeps it. A tensor and its reshaped form count once.
 
     Args:
         model: as in `count`.
@@ -94,7 +94,7 @@ def kept_bytes(model):
     Raises:
         BadInput: as `count`.
     """
-    same, kept = {}, {}  # id of a reshaped tensor to what it was made of; id of a tensor to bytes
+    same, kept = {}, {}  # id of a reshaped tensor to that of its source; id of a tensor to bytes
     for node in _nodes(model):
         if isinstance(node.operation, _VIEWS):
             source = node.input_tensors[0]
@@ -130,7 +130,7 @@ def _values(tensor):
 
 
 def _nodes(model):
-    """Every call of a layer in a functional model, from its inputs on."""
+    """All calls of layers in a functional model, from the inputs on."""
     graph = keras_private.graph_of(model) if isinstance(model, keras.Model) else None
     if graph is None:
         raise BadInput(
@@ -167,7 +167,7 @@ def _dense(node):
 
 
 def _linear(layer, x, y, products):
-    """Of a linear map with `products` products per value, and of the activation in its layer."""
+    """Costs of a linear map with `products` products per value, and of its layer's activation."""
     active = layer.activation is not keras.activations.linear
     flops = (2 * products + layer.use_bias + active) * _values(y)
     return flops, (x, y) if active else (x,)

@@ -1,13 +1,13 @@
-"""Plan mode's formulas: what an update costs on n devices, on paper. Nothing is run.
+"""Plan mode's formulas: what an update costs on n devices, on paper. Nothing is executed.
 
-With B images a global batch, g images a ghost batch, m images a micro-batch, K micro-batches an
-update; W, G, M bytes of weights, gradients, moments; A bytes of activations and F operations of
-the forward pass an image; p the passes over a batch, 2 with SAM and ASAM (which keep
-epsilon and theta + epsilon), else 1; f FLOP/s and s bytes/s of each device:
+With B images per global batch, g per ghost batch and m per micro-batch; K micro-batches per update
+of a device; W, G, M bytes of weights, gradients, moments; per image A bytes of activations and F
+operations of the forward pass; p passes over a batch, 2 with SAM and ASAM (which keep epsilon and
+theta + epsilon), else 1; f FLOP/s and s bytes/s of each device:
 
     B = n m K              m a multiple of g, the largest whose memory fits
     memory                 W + G + M + (G if K > 1) + (2 G if p > 1) + m A
-    all-reduce             2 (n - 1) / n p G    bytes that a device sends in a ring in an update
+    all-reduce             2 (n - 1) / n p G    bytes that a device sends per update, in a ring
     compute                3 p F (B / n) / f    a backward pass is two forward passes
     update                 compute + all-reduce / s                   the two do not overlap
     run                    T update             T updates, whatever n is
@@ -32,15 +32,15 @@ LEAST_GAIN = 1.25  # of doubling the devices
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What is trained, the same on any number of devices.
+    """What is trained: the same on any number of devices.
 
     Attributes:
         batch: images of one update, B.
         ghost: images that a micro-batch must be a multiple of, g; 1 for any.
         updates: of the whole run, T.
-        warmup_updates: of which the rate rises.
+        warmup_updates: during which the rate rises.
         peak: the largest rate.
-        micro_batch: images a micro-batch where the config sets them, else None.
+        micro_batch: images per micro-batch if the config sets them, else None.
         passes: over a batch in an update, p.
     """
 
@@ -66,7 +66,7 @@ class Memory:
 
     @property
     def total(self):
-        """All of them: at the start of a backward pass they are there together."""
+        """The sum: at the start of a backward pass all of them are there together."""
         return sum(dataclasses.astuple(self))
 
 
@@ -76,11 +76,11 @@ class Row:
 
     Attributes:
         devices: n.
-        reason: why that many cannot do it, in which case all below are None.
+        reason: why n devices cannot do the update; all below are None then.
         replica_batch, micro_batch, micro_batches: B / n, m and K.
         updates, warmup_updates, peak: of the `Task`.
         memory: a `Memory`.
-        all_reduce_bytes: sent by each device an update.
+        all_reduce_bytes: sent by each device per update.
         compute_s, all_reduce_s, update_s, run_s: seconds.
         speed_up: over one device.
         efficiency: speed-up / n.
@@ -110,8 +110,8 @@ def memory(costs, micro_batch, micro_batches, passes=1):
     Args:
         costs: `costs.Costs`.
         micro_batch: m.
-        micro_batches: K; the sum of their gradients is kept beside the newest one.
-        passes: p; the second is at a step from the weights.
+        micro_batches: K; if K > 1, the sum of their gradients is kept besides the newest one.
+        passes: p; the second pass is at a step away from the weights.
 
     Returns:
         A `Memory`.
@@ -139,10 +139,10 @@ def cut(task, costs, devices, limit=None):
         (m, K).
 
     Raises:
-        BadInput: nothing divides, or nothing fits.
+        BadInput: the batch cannot be cut like this, or no micro-batch fits in the memory.
     """
     share = check_cut(task.batch, devices, task.micro_batch, task.ghost, CUT_NAMES)
-    # Less than a ghost batch, which neighbours share, cannot be cut any further.
+    # A share below a ghost batch, which neighbours then hold together, cannot be cut further.
     most = max(share // task.ghost, 1)
     parts = [share // task.micro_batch] if task.micro_batch else divisors(most)
     needs = {k: memory(costs, share // k, k, task.passes).total for k in parts}
@@ -167,9 +167,9 @@ def compute_seconds(flops, replica_batch, speed):
 
 
 def update_seconds(task, costs, devices, hardware):
-    """Compute and all-reduce of an update, one after the other; None where either is unknown.
+    """Compute and all-reduce of an update, one after the other; None if either is unknown.
 
-    It is defined for any n, one that the batch cannot be cut for too.
+    It is defined for any n, even if the batch cannot be cut for it.
     """
     if hardware.flops is None or (hardware.bandwidth is None and devices > 1):
         return None
@@ -190,7 +190,7 @@ def row(task, costs, devices, hardware):
         hardware: a `machine.Hardware`.
 
     Returns:
-        A `Row`; its `reason` says why where n devices cannot do the update.
+        A `Row`; if n devices cannot do the update, its `reason` says why.
     """
     try:
         micro_batch, micro_batches = cut(task, costs, devices, hardware.memory)
@@ -221,13 +221,13 @@ def row(task, costs, devices, hardware):
 
 
 def doubling_gain(task, costs, devices, hardware):
-    """How many times as fast an update is on 2 n devices as on n; None where that is unknown."""
+    """How many times as fast an update is on 2 n devices as on n; None if unknown."""
     twice = update_seconds(task, costs, 2 * devices, hardware)
     return twice and update_seconds(task, costs, devices, hardware) / twice
 
 
 def stops_at(task, costs, rows, hardware):
-    """The first n of rows that work at which doubling gains less than `LEAST_GAIN`, or None."""
+    """The first feasible n at which doubling gains less than `LEAST_GAIN`, or None."""
     for found in rows:
         gain = doubling_gain(task, costs, found.devices, hardware)
         if found.reason is None and gain is not None and gain < LEAST_GAIN:

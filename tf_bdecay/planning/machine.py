@@ -1,4 +1,4 @@
-"""What plan mode is told on the command line: how many devices, and what one of them does."""
+"""What plan mode is told on the command line: how many devices, and what each can do."""
 
 import dataclasses
 import math
@@ -17,8 +17,8 @@ class Hardware:
 
     Attributes:
         memory: bytes.
-        bandwidth: bytes a second that a device sends while all of them do.
-        flops: operations a second that it achieves, not its peak.
+        bandwidth: bytes per second that a device sends while all of them do.
+        flops: operations per second that it achieves, not its peak.
     """
 
     memory: float | None = None
@@ -31,7 +31,7 @@ def parse_devices(text):
 
     Args:
         text: "8", "1,8,64", or "1..4096" for 1, 2, 4, ..., 4096 (doubling from the first number
-            while the last is not passed).
+            up to at most the last).
 
     Returns:
         List of ints >= 1.
@@ -57,12 +57,12 @@ def check_hardware(memory_gb=None, bandwidth_gbps=None, flops=None):
     """The `Hardware` of three flags.
 
     Args:
-        memory_gb: of a device, in 10^9 bytes; None where it is not known, as for the others.
-        bandwidth_gbps: of a device, in 10^9 bytes a second.
-        flops: operations a second that a device achieves.
+        memory_gb: of a device, in 10^9 bytes; like the others, None if unknown.
+        bandwidth_gbps: of a device, in 10^9 bytes per second.
+        flops: operations per second that a device achieves.
 
     Raises:
-        BadInput: a value that is no number > 0.
+        BadInput: a value is not a number > 0.
     """
     for name, value in (
         ("memory_gb", memory_gb),

@@ -1,4 +1,4 @@
-"""Plan mode: the formulas of `planning` for a config, as a table by device count."""
+"""Plan mode's page: `formulas` for a config, as a table by number of devices."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ from tf_bdecay.training.config.dotted import flatten
 
 MEGA = 10**6
 
-_IMAGENET = 1_281_167, 1000  # for pictures of which nothing is said
+_IMAGENET = 1_281_167, 1000  # stands for pictures without a source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Sizes:
 
     Attributes:
         name: of the set.
-        validation: whatever is not None where there is such a split.
         train: the range of its training images.
         image_shape: (height, width, channels).
         num_classes: of its labels.
+        validation: not None if there is such a split.
     """
 
     name: str
@@ -43,7 +43,7 @@ def plan(config, counts, hardware, noise=None):
 
     Args:
         config: a ConfigDict that passed `checks.check`.
-        counts: numbers of devices, as of `machine.parse_devices`.
+        counts: numbers of devices, from `machine.parse_devices`.
         hardware: a `machine.Hardware`.
         noise: a `worth.Noise`, None for none.
 
@@ -51,7 +51,7 @@ def plan(config, counts, hardware, noise=None):
         (page, rows): what rich prints in 160 columns, and the list of `formulas.Row`.
 
     Raises:
-        BadInput: a config that fits its data set on no device count.
+        BadInput: the config does not fit its data set, whatever the number of devices.
     """
     images = sizes_of(config)
     size = parts.run_size(config, images)
@@ -85,10 +85,11 @@ def plan(config, counts, hardware, noise=None):
 
 
 def sizes_of(config):
-    """The `Sizes` of a config's data set, less what it sets aside for validation.
+    """The `Sizes` of a config's data set, without the images set aside for validation.
 
     Raises:
-        BadInput: more images than there are, or squares that do not fill them.
+        BadInput: the config asks for more images than there are, or for a downsampling that does
+            not divide their side.
     """
     if config.data.name == "pictures":
         return _sizes_of_pictures(config)
@@ -105,7 +106,7 @@ def sizes_of(config):
 
 
 def _sizes_of_pictures(config):
-    """Of the pictures of a config; of ImageNet where it names no source."""
+    """The sizes of a config's pictures; those of ImageNet if it names no source."""
     if config.data.source is not None:
         return datasets.pictures(flatten(config))
     count, classes = _IMAGENET
@@ -116,7 +117,7 @@ def _sizes_of_pictures(config):
 
 
 def _row(config, images, task, needs, devices, hardware):
-    """The row of n devices, which must be able to share an epoch's last batch too."""
+    """The row of n devices, which must also be able to share an epoch's last batch."""
     try:
         parts.run_size(config, images, devices)
     except BadInput as error:
@@ -134,7 +135,7 @@ def _head(config, images, size, task, needs):
     ]
 
 
-# Header, what it shows, and whether the hardware that was given is enough to know it.
+# Header, text of a cell, and whether the hardware that was given is enough to know it.
 _COLUMNS = (
     ("devices", lambda r: f"{r.devices}", None),
     ("images a\ndevice", lambda r: f"{r.replica_batch}", None),
@@ -180,7 +181,7 @@ def _by_micro_batch(task, needs, hardware):
         table.add_column(title, justify="right", no_wrap=True)
     for groups in divisors(task.batch // task.ghost):
         size = groups * task.ghost
-        # The whole batch is one micro-batch: there is nothing to accumulate.
+        # If the whole batch is one micro-batch, there is nothing to accumulate.
         possible = (1, 2) if size < task.batch else (1,)
         found = [formulas.memory(needs, size, k, task.passes) for k in possible]
         cells = [f"{size}", _mega(found[0].activations), *(_mega(m.total) for m in found)]
@@ -197,7 +198,7 @@ def _mega(count):
 
 
 def _short(value):
-    """Three significant digits, without an exponent for what people read as a number."""
+    """Three significant digits, or a whole number from 100 to a million."""
     if value == 0:
         return "0"
     return f"{value:,.0f}" if 100 <= value < 1e6 else f"{value:.3g}"
@@ -208,7 +209,7 @@ def _refused(row):
 
 
 def _verdict(task, needs, rows, hardware):
-    """Where more devices stop helping, by the one rule of `planning`."""
+    """Where more devices stop helping, by the rule of `formulas`."""
     able = [row.devices for row in rows if not row.reason]
     if not able:
         return "No device count of this table can do the update."

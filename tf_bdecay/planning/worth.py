@@ -1,4 +1,4 @@
-"""Plan mode's answer to how large a batch pays, from a gradient noise scale that a run measured."""
+"""How large a batch pays: plan mode's answer, from a gradient noise scale that a run measured."""
 
 import dataclasses
 import math
@@ -24,9 +24,8 @@ class Noise:
 
     Attributes:
         scale: N, in images.
-        where: in words.
-        config: of the run that measured it, a dict of dotted path to value; empty where a number
-            was given.
+        where: where it is from, in words.
+        config: of the run that measured it, a dict of dotted path to value; empty if unknown.
     """
 
     scale: float
@@ -38,10 +37,10 @@ def read(text):
     """The `Noise` of `--noise_scale`: a number of images, or the workdir of a finished run.
 
     Args:
-        text: of the flag.
+        text: value of the flag.
 
     Raises:
-        BadInput: it is neither, or the run measured none.
+        BadInput: it is neither, or the run measured no finite noise scale.
     """
     try:
         scale = float(text)
@@ -58,7 +57,7 @@ def read(text):
 def _of_run(path):
     file, wants = path / "result.json", "--config.log.gradient_noise_scale=true"
     require(
-        os.path.isfile(file),  # unlike pathlib's it says no of what can be no name
+        os.path.isfile(file),  # pathlib's raises for too long a name
         "--noise_scale must be a number of images, or the workdir of a finished run that had "
         f"{wants}. Received: {shown(str(path))[1:-1]}, which has no result.json",
     )
@@ -87,7 +86,7 @@ def _of_run(path):
 
 
 def page(config, noise):
-    """What a noise scale says of a config's batch and of others: a list of what rich prints.
+    """What a noise scale says about a config's batch and others: a list of what rich prints.
 
     Args:
         config: the ConfigDict of the plan.
@@ -127,7 +126,7 @@ def _table(batch, scale):
 
 
 def _differences(here, there):
-    """What makes the run another problem, as a line; none where nothing is known of it."""
+    """A list of one line if the run was of another problem, as far as its config is known."""
     names = [name for name in here if name.startswith(_OF_THE_NETWORK) and name in there]
     found = [f"{n} is {there[n]} there and {here[n]} here" for n in names if there[n] != here[n]]
     return [f"- That run was of another problem: {', '.join(found)}."] if found else []
