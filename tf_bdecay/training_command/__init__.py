@@ -1,1 +1,1 @@
-"""`tf-bdecay train` and main.py: a run from the command line."""
+"""`tf-bdecay train` and main.py: runs an experiment from the command line."""

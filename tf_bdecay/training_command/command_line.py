@@ -1,4 +1,4 @@
-"""The command line of training: its flags, from their table, and overrides of a config's keys."""
+"""The command line of training: flags, from their table, and overrides of a config's keys."""
 
 import dataclasses
 import pathlib
@@ -19,7 +19,7 @@ from tf_bdecay.training_command.flag_table import FLAGS, RESUME
 _HARDWARE = ("memory_gb", "bandwidth_gbps", "flops")
 _OF_A_PLAN = ("plan", "devices", *_HARDWARE, "noise_scale", "seed", "traceback")
 _PATHS = ("init_from", "export")
-_CONFIG = Flag(str, "config", None, "the experiment")  # for its name: `split_off` takes its value
+_CONFIG = Flag(str, "config", None, "the experiment")  # only its name: `split_off` reads its value
 
 _OPTIONS = [flag for flag in FLAGS if flag.name not in ("workdir", "seed")]
 Options = dataclasses.make_dataclass(
@@ -40,15 +40,14 @@ def parse(arguments, root, program="main.py"):
     Args:
         arguments: list of strings, without the program's name.
         root: the folder that has `configs/`.
-        program: the name that sentences give the command.
+        program: the name of the command in sentences.
 
     Returns:
-        `Options`. The config's values have their types; whether they are right is `checks.check`'s
-        business.
+        `Options`. The config's values have their types; `checks.check` says whether they are right.
 
     Raises:
-        BadInput: an unknown flag, key, config file or variant, a value of the wrong type, or a key
-            that another leaves without effect.
+        BadInput: a flag, key, config file or variant is unknown, a value has the wrong type, or a
+            key has no effect because of another.
     """
     spec, rest = split_off(arguments)
     config = config_file.load(spec, root)
@@ -60,7 +59,7 @@ def parse(arguments, root, program="main.py"):
         f"{shown(' '.join(stray))[1:-1]}",
     )
     given = {name: values[name].value for name in values if values[name].present}
-    with config.ignore_type():  # `checks.check` says what is wrong
+    with config.ignore_type():  # `checks.check` reports what is wrong
         config.update_from_flattened_dict(given, "config.")
     check_effect(flatten(config), [name.removeprefix("config.") for name in given])
     if values.resume not in RESUME:
@@ -85,7 +84,7 @@ def parse(arguments, root, program="main.py"):
 
 
 def split_off(arguments):
-    """The value of --config, the last one given or the default, and the other arguments."""
+    """The value of --config (the last one given, or the default), and the other arguments."""
     spec, rest, waiting = config_file.DEFAULT_CONFIG, [], False
     for argument in arguments:
         if waiting:
@@ -104,7 +103,7 @@ def split_off(arguments):
 
 
 def _check_workers(values):
-    """Raises `BadInput` for flags that the strategy does not have."""
+    """Raises `BadInput` for a flag that the strategy has no use for, or a timeout out of range."""
     require(
         not values.tpu or values.strategy in ("tpu", "auto"),
         f"--tpu={values.tpu} needs --strategy=tpu.",
@@ -116,7 +115,7 @@ def _check_workers(values):
 
 
 def _check_weights(values):
-    """Raises `BadInput` where one flag would leave another without effect."""
+    """Raises `BadInput` if one flag would leave another without effect."""
     both = "leave one of them out"
     for one, other, why in (
         ("dry_run", "eval_only", "evaluates nothing"),
@@ -133,7 +132,7 @@ def _check_weights(values):
 
 
 def _check_plan(values):
-    """Raises `BadInput` for flags that only a plan has, and for those that it lacks."""
+    """Raises `BadInput` for flags of a plan without --plan, and for others with it."""
     if values.plan:
         for flag in FLAGS:
             require(
@@ -163,14 +162,14 @@ def _path(workdir):
 
 
 def _overrides(arguments, flat):
-    """The flags of the keys that are overridden, `--config.KEY=VALUE`.
+    """The flags that override keys, `--config.KEY=VALUE`.
 
     Args:
         arguments: the command line.
         flat: dict of dotted path to value, the config before it is overridden.
 
     Raises:
-        BadInput: a key that the config does not have, or one with a value to negate.
+        BadInput: the config does not have the key, or `--noconfig.KEY` negates a value.
     """
     table, found = keys.table(flat), {}
     for argument in arguments:

@@ -1,4 +1,4 @@
-"""The table of the training command's flags, from which absl, `Options` and --help come."""
+"""The table of the training command's flags, for absl, `Options` and --help."""
 
 from tf_bdecay.distribution import strategy_flags
 from tf_bdecay.terminal.flag_reading import TRACEBACK, Flag

@@ -1,4 +1,4 @@
-"""--help of training: its flags, the experiments, the keys of the one that was named."""
+"""Training's --help: the flags, the experiments, and the keys of the experiment that was named."""
 
 import ast
 import textwrap
@@ -43,7 +43,7 @@ def help_page(arguments, root, program="main.py"):
         root, program: as for `parse`.
 
     Raises:
-        BadInput: an unknown config file or variant.
+        BadInput: the config file or variant is unknown.
     """
     spec, _ = split_off([a for a in arguments if not flag_reading.asks_for_help([a])])
     flat = flatten(config_file.load(spec, root))

@@ -30,7 +30,7 @@ def run_command(arguments, program):
         program: that name, with which its sentences begin.
 
     Returns:
-        The exit code, as main.py has it, and the `Cluster` that this process is a worker of, or
+        The exit code, as --help lists it, and the `Cluster` that this process is a worker of, or
         None.
     """
     command = _Command(arguments, program)
@@ -49,11 +49,11 @@ class _Command:
     """One call of the command line.
 
     Attributes:
-        program: its name.
-        ending: how it ends, an `outcome.Ending`.
-        options: `command_line.Options`, once they are read.
+        program: the command's name.
+        ending: how the command ends, an `outcome.Ending`.
+        options: `command_line.Options`, once they are read; None for a plan.
         cluster: the `Cluster` that this process is a worker of, or None.
-        trains: whether a run has begun, which goes on without a terminal.
+        trains: whether a run has begun; it goes on even without a terminal.
     """
 
     def __init__(self, arguments, program):
@@ -64,7 +64,7 @@ class _Command:
 
     @property
     def leads(self):
-        """Whether this process is the one that says and writes things."""
+        """Whether this process is the one that prints and writes."""
         return self.cluster is None or self.cluster.leads
 
     def run(self):
@@ -86,7 +86,7 @@ class _Command:
             return workers.LOST
 
     def _run_experiment(self):
-        """Describes, evaluates or trains, where that is not done yet; returns the exit code."""
+        """Describes, evaluates or trains, unless that is done already; returns the exit code."""
         listener = self.cluster.bind() if self.cluster else None
         workdir, source = self._prepared()
         if workdir and not self.options.eval_only and not self.options.dry_run:
@@ -101,9 +101,9 @@ class _Command:
         return outcome.DONE if self.options.dry_run else self._trained(experiment, workdir, source)
 
     def _prepared(self):
-        """The `Workdir` and the `weights.Source` of the weights to start from, each None for none.
+        """The `Workdir` and the `weights.Source` of the weights to start from; each may be None.
 
-        What is wrong with them is said here, before TensorFlow, which takes seconds to import.
+        What is wrong with them is said here, before TensorFlow takes seconds to import.
         """
         options, workdir, source = self.options, None, None
         if options.export is not None:
@@ -119,14 +119,14 @@ class _Command:
                 workdir.check_new()
             if options.eval_only:
                 source = weights.find(workdir.path, "--workdir", self._print)
-            elif options.init_from is not None and workdir.begun:  # it goes on with its own
+            elif options.init_from is not None and workdir.begun:  # it goes on with its own weights
                 workdir.starts.check_initial(options.init_from)
         if options.init_from is not None and not (workdir and workdir.begun):
             source = weights.find(options.init_from, warn=self._print)
         return workdir, source
 
     def _already_finished(self, workdir):
-        """Says so, and exports what is there; returns the exit code."""
+        """Says that the run is finished, and exports it if asked; returns the exit code."""
         wrong = not_finite(workdir.result)
         accuracy = float(workdir.result["test_accuracy"])
         self._print(
@@ -177,7 +177,7 @@ class _Command:
         return outcome.DIVERGED if not_finite(found) else outcome.DONE
 
     def _describe(self, experiment, workdir, source):
-        """Says what is trained, or would be."""
+        """Prints what is trained, or would be."""
         from tf_bdecay.training.building.experiment import describe
 
         begun = self.options.dry_run and workdir and workdir.begun
@@ -193,7 +193,7 @@ class _Command:
             print(f"It would start from {loaded}.")
 
     def _trained(self, experiment, workdir, source):
-        """Trains, says where the result is, and exports it; returns the exit code."""
+        """Trains, prints where the result is, and exports it if asked; returns the exit code."""
         with quirks.silent_stderr():
             from tf_bdecay.training import running
             from tf_bdecay.training.fitting import diverged, loop
@@ -236,7 +236,7 @@ class _Command:
         return outcome.DONE
 
     def _print(self, text):
-        """Prints, on the leader alone."""
+        """Prints, on the leader only."""
         if self.leads:
             print(text, flush=True)
 
@@ -263,7 +263,7 @@ def export(options, workdir, images=None):
 
 
 def plan(options):
-    """Prints what the experiment would need by number of devices, on paper.
+    """Prints what the experiment would need on each number of devices, on paper.
 
     Args:
         options: `command_line.Options`.
@@ -285,7 +285,7 @@ def plan(options):
 
 
 def _kept(path):
-    """What is there of a run, as it is now: its folder may be gone."""
+    """A sentence on what is kept of a run now, since its folder may be gone."""
     from tf_bdecay.storage import checkpoints
 
     if not (path / "config.json").exists():

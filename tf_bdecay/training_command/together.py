@@ -1,4 +1,4 @@
-"""Many workers begin one run: none before all are there, with the same settings and images."""
+"""How many workers begin one run: when all are there, with the same settings and images."""
 
 import json
 
@@ -8,7 +8,7 @@ from tf_bdecay.training.config.dotted import flatten
 
 
 def wait(options, cluster, listener, source, program):
-    """Waits until all workers are there, and refuses those that would train something else.
+    """Waits until all workers are there, and refuses workers that would train something else.
 
     Args:
         options: `command_line.Options` of this worker.
@@ -18,7 +18,7 @@ def wait(options, cluster, listener, source, program):
         program: the command's name, for the message of the time limit.
 
     Returns:
-        A context manager for making the strategy, which ends the process if that takes too long.
+        A context manager to make the strategy in; it ends the process if that takes too long.
 
     Raises:
         BadInput: the settings of the workers differ.
@@ -37,10 +37,10 @@ def wait(options, cluster, listener, source, program):
 
 
 def same_images(options, cluster, strategy):
-    """The images of a run, the same on all its workers.
+    """Loads the images of a run, which must be the same on all its workers.
 
-    They are loaded after the strategy is made: TensorFlow reads them, and a strategy of many
-    workers must be made before TensorFlow does anything.
+    They are loaded after the strategy is made, because TensorFlow reads them, and a strategy of
+    many workers must be made before TensorFlow does anything.
 
     Args:
         options: `command_line.Options` of this worker.
@@ -48,10 +48,10 @@ def same_images(options, cluster, strategy):
         strategy: its strategy.
 
     Returns:
-        An `ImageSet`.
+        An `ImageSet` or a `PictureSet`.
 
     Raises:
-        BadInput: a worker has no images, or others.
+        BadInput: a worker has no images, or different ones.
     """
     from tf_bdecay.distribution import sharding, strategies
     from tf_bdecay.training.building import datasets
