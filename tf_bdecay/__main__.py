@@ -1,4 +1,4 @@
-"""`python -m tf_bdecay`, which is `tf-bdecay`."""
+"""`python -m tf_bdecay`: the same as `tf-bdecay`."""
 
 from tf_bdecay.commands import main
 

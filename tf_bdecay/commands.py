@@ -1,7 +1,7 @@
-"""`tf-bdecay NAME`: the commands by their names, each loaded when it is called.
+"""`tf-bdecay NAME`: the commands by name, each loaded when it is called.
 
-A command that lacks a package says which extra brings it, in a sentence and with code 2. Nothing
-here loads Keras or TensorFlow.
+A command that lacks a package names the extra that provides it and ends with code 2. Nothing here
+loads Keras or TensorFlow.
 """
 
 import sys
@@ -45,7 +45,7 @@ def main(arguments=None):
 
 
 def _about(name):
-    """Answers what is not a command by a page or a sentence."""
+    """Prints the help page or the version; refuses an unknown command."""
     from tf_bdecay import __version__
 
     if name in ("--help", "-h", "-help", "help"):
@@ -58,7 +58,7 @@ def _about(name):
 
 
 def train(arguments, program):
-    """Trains.
+    """Runs the training command.
 
     Args:
         arguments: list of strings, without the program's name.
@@ -77,7 +77,7 @@ def train(arguments, program):
 
 
 def sharpness(arguments, program):
-    """Measures. Arguments as of `train`; returns the exit code."""
+    """Runs the sharpness command. Arguments as for `train`; returns the exit code."""
     with signals.deferred("ends after this step") as stop:  # before TensorFlow, which takes seconds
         code = _lacks(program, "Measuring", "absl", "matplotlib", "pandas", "rich")
         if code is not None:
@@ -88,7 +88,7 @@ def sharpness(arguments, program):
 
 
 def compare(arguments, program):
-    """Compares. Arguments as of `train`; returns the exit code."""
+    """Runs the comparing command. Arguments as for `train`; returns the exit code."""
     needed = ("absl", "matplotlib", "ml_collections", "pandas", "rich")
     code = _lacks(program, "Comparing", *needed)
     if code is not None:
@@ -99,7 +99,7 @@ def compare(arguments, program):
 
 
 def launch(arguments, program, *command):
-    """Starts workers. Arguments as of `train`, and the command to start; returns the exit code."""
+    """Starts workers. Arguments as for `train`, and the command to start; returns the exit code."""
     code = _lacks(program, "Starting workers", "absl")
     if code is not None:
         return code
@@ -109,7 +109,7 @@ def launch(arguments, program, *command):
 
 
 def _lacks(program, what, *modules):
-    """The exit code, its sentence said, where one of the modules is not installed; else None."""
+    """Says which module is not installed and returns the exit code; None if all are there."""
     try:
         extras.check(what, *modules)
     except extras.MissingPackage as error:
@@ -118,7 +118,7 @@ def _lacks(program, what, *modules):
 
 
 def end(code, cluster=None):
-    """Ends the process; one that is a worker of a cluster at once."""
+    """Ends the process; at once if it is a worker of a cluster."""
     if cluster:
         from tf_bdecay.distribution import workers
 
