@@ -1,6 +1,6 @@
 """Images in memory or in files, and the batches of training and evaluation as `tf.data` streams.
 
-The streams need TensorFlow, which is loaded when they are first asked for; `load` does not.
+Only the streams need TensorFlow, which is loaded when they are first asked for; `load` does not.
 """
 
 from tf_bdecay.frameworks import extras, lazy

@@ -1,4 +1,4 @@
-"""What is done to pixels, a whole batch at a time."""
+"""Crops, flips and standardises a whole batch."""
 
 import numpy as np
 import tensorflow as tf
@@ -7,7 +7,7 @@ from tf_bdecay.data.order import ALGORITHM, FLIP, SHIFT, key
 
 
 def draws(num_examples, augmentation, seed, epoch):
-    """The choices that an epoch makes for each example, whatever its place in the order.
+    """Draws each example's crop and flip for an epoch, whatever the order.
 
     Args:
         num_examples: n.
@@ -17,7 +17,7 @@ def draws(num_examples, augmentation, seed, epoch):
 
     Returns:
         (offsets, flips): int32 [n, 2], row and column of the crop's corner in the padded image,
-        uniform in 0, ..., 2 padding; bool [n], true for half of the examples, or for none.
+        uniform in 0, ..., 2 padding; bool [n], true with probability 1/2, or never without flips.
     """
     offsets = tf.random.stateless_uniform(
         [num_examples, 2],
@@ -35,7 +35,7 @@ def draws(num_examples, augmentation, seed, epoch):
 
 
 def crop_and_flip(images, offsets, flips, padding):
-    """Pads with black, crops to the old size, then mirrors left to right where told to.
+    """Pads with black, crops to the old size, then mirrors left to right where `flips` is true.
 
     Args:
         images: [b, height, width, channels].
@@ -52,7 +52,7 @@ def crop_and_flip(images, offsets, flips, padding):
     columns = offsets[:, 1:] + tf.where(
         flips[:, tf.newaxis], tf.range(width)[::-1], tf.range(width)
     )
-    # Two gathers do a batch several times faster than an image operation for each example does.
+    # Two gathers over a batch are several times faster than an image operation for each example.
     cropped = tf.gather(padded, rows, axis=1, batch_dims=1)
     return tf.gather(cropped, columns, axis=2, batch_dims=1)
 
@@ -62,13 +62,13 @@ def standardise(images, mean, deviation):
 
     Args:
         images: uint8 [b, height, width, channels].
-        mean, deviation: a float a channel, of pixels in [0, 1].
+        mean, deviation: one float per channel, of pixels in [0, 1].
 
     Returns:
         float32, of the images' shape.
     """
-    # Constants of an image's shape: TensorFlow broadcasts the few numbers of [channels] over a
-    # batch five times more slowly.
+    # Constants of an image's shape: with [channels] numbers, which TensorFlow must broadcast, this
+    # takes five times as long.
     centre = np.broadcast_to(255 * np.float32(mean), images.shape[1:])
     scale = np.broadcast_to(1 / (255 * np.float32(deviation)), images.shape[1:])
     return (tf.cast(images, tf.float32) - centre) * scale

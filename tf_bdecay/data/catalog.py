@@ -24,12 +24,12 @@ class _Source:
 
     Attributes:
         read: (data_dir, download, seed) -> (train, test).
-        num_training: its training images, validation's included.
+        num_training: number of its training images, including validation's.
         shape: (height, width, channels) of an image.
         num_classes: of its labels.
         augmentation: of its training images.
         statistics: (mean, deviation) as published; None for those of the training images.
-        classes: their names, by label, or None.
+        classes: names of its classes, by label, or None.
         bundled: whether it comes with a library, so that no folder has it.
     """
 
@@ -44,10 +44,10 @@ class _Source:
 
 
 def _cifar(name):
-    """The `read` of a CIFAR set: by TensorFlow under its own backend alone."""
+    """The `read` of a CIFAR set, which uses TensorFlow only under its own backend."""
 
     def read(data_dir, download, seed):
-        import keras  # takes seconds, and TensorFlow with it: pictures in files need neither
+        import keras  # takes seconds and loads TensorFlow; pictures in files need neither
 
         if keras.backend.backend() != "tensorflow":
             return prepared.read(name, data_dir, download)
@@ -66,7 +66,7 @@ SOURCES = {
         num_training=1438,
         shape=(8, 8, 1),
         num_classes=10,
-        augmentation=Augmentation(padding=1, flip=False),  # a mirrored digit is another or none
+        augmentation=Augmentation(padding=1, flip=False),  # mirroring changes what a digit is
         classes=tuple("0123456789"),
         bundled=True,
     ),
@@ -95,7 +95,7 @@ NAMES = tuple(SOURCES)
 
 
 def classes_of(name):
-    """Names of a set's classes, in the order of their labels; None where they are not known."""
+    """Names of a set's classes, in the order of their labels; None if they are not known."""
     return SOURCES[name].classes if name in NAMES else None
 
 
@@ -116,14 +116,14 @@ def load(
     Args:
         name: "digits" (comes with scikit-learn), "cifar10" or "cifar100".
         data_dir: folder of the sets that tensorflow-datasets prepared; None for its own default.
-        download: whether a set that is not there may be downloaded; by TensorFlow alone.
-        seed: in [0, 2^32); of the digits' division into training and test, and of which training
+        download: whether a missing set may be downloaded, which only TensorFlow does.
+        seed: in [0, 2^32); decides the digits' division into training and test, and which training
             images are set aside for validation.
         validation: fraction in [0, 1) of the training images that is set aside, by class.
-        images: number of training images, validation's included: the first of a permutation that
+        images: number of training images, including validation's: the first of a permutation that
             does not depend on `seed`; None for all of them.
-        downsample: side of the squares of pixels whose rounded mean is a pixel. The crop's padding
-            shrinks with the image, rounded up; published means and deviations stay.
+        downsample: side of the squares of pixels that become one, their rounded mean. The crop's
+            padding shrinks with the image, rounded up; published means and deviations stay.
 
     Returns:
         An `ImageSet`. Its `validation` is None where `validation` is 0.

@@ -17,14 +17,14 @@ def read(name, data_dir=None, download=False):
     Args:
         name: "cifar10" or "cifar100".
         data_dir: folder of prepared sets; None for tensorflow-datasets' own.
-        download: whether a set that is not there is downloaded and prepared; without it, nothing
-            ever looks at the network.
+        download: whether a missing set is downloaded and prepared; without it, the network is never
+            used.
 
     Returns:
         (train, test): a `Split` each.
 
     Raises:
-        BadInput: a set that is not there, cannot be had or cannot be read.
+        BadInput: a set that is missing, cannot be downloaded or cannot be read.
     """
     folder = os.path.expanduser(data_dir or constants.DATA_DIR)
     builder = _prepared(name, folder)
@@ -41,9 +41,9 @@ def read(name, data_dir=None, download=False):
 
 
 def _prepared(name, folder):
-    """The builder of a set that is there, or None."""
+    """The builder of a prepared set, or None if it is not there."""
     try:
-        # Not `tfds.builder`, which asks the network about sets that are not there.
+        # Not `tfds.builder`, which asks the network about missing sets.
         return read_only_builder.builder_from_files(name, data_dir=folder)
     except tfds.core.DatasetNotFoundError:
         return None
@@ -61,7 +61,7 @@ def _download(name, folder):
 
 def _decode(builder, split):
     try:
-        # All as one batch. A set is small beside what training needs.
+        # All in one batch: a set is small compared with what training needs.
         whole = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
     except (AssertionError, OSError, ValueError, tf.errors.OpError) as error:
         raise BadInput(

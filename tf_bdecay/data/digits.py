@@ -10,10 +10,10 @@ _WHITE = 16  # scikit-learn counts the set pixels of 4x4 blocks
 
 
 def read(seed):
-    """The digits in two parts, 80 % and 20 %, by class.
+    """The digits in two parts, 80 % and 20 % of each class.
 
     Args:
-        seed: of the division; scikit-learn has none of its own.
+        seed: of the division; scikit-learn does not divide them.
 
     Returns:
         (train, test): a `Split` each.

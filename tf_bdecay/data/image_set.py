@@ -54,13 +54,13 @@ class Augmentation:
     """How training images are varied.
 
     Attributes:
-        padding: pixels of black on each side, from which a crop of the image's size is taken: the
+        padding: black pixels added on each side before a crop of the image's size is taken: the
             image is shifted by at most this many pixels each way.
         flip: whether half of the images are mirrored left to right.
 
     Raises:
-        BadInput: on construction, for a padding that is no whole number >= 0, or a flip that is not
-            True or False.
+        BadInput: on construction, for a padding that is not a whole number >= 0, or a flip that is
+            not True or False.
     """
 
     padding: int
@@ -136,7 +136,7 @@ class ImageSet:
         """What all workers of a run must have in common.
 
         Returns:
-            Dict of what it is, in words, to a JSON value.
+            Dict of a name in words to a JSON value.
         """
         found = {}
         for name in SPLITS:
@@ -144,7 +144,7 @@ class ImageSet:
             if split is None:
                 continue
             found[f"number of {name} images"] = len(split)
-            # Labels tell another set or order; all pixels would take seconds to hash.
+            # The labels give away another set or order; all pixels would take seconds to hash.
             digest = hashlib.sha256(split.labels.tobytes() + split.images[:64].tobytes())
             found[f"hash of the {name} data"] = digest.hexdigest()[:16]
         return {**found, "number of classes": self.num_classes}
@@ -160,7 +160,7 @@ class ImageSet:
 
 
 def split_of(images, name, lacking):
-    """The split of a set that has a name; `lacking` is said where it is None."""
+    """The split of a set by its name; `lacking` is the sentence for one that is None."""
     if name not in SPLITS:
         raise unknown("split", name, SPLITS)
     found = getattr(images, name)
@@ -173,8 +173,8 @@ def set_aside(split, fraction, seed, name="fraction"):
 
     Args:
         split: a `Split`.
-        fraction: of the images, in (0, 1), that the second part gets, rounded to a whole number;
-            of each class it gets the same fraction to within one image.
+        fraction: of the images, in (0, 1), that the second part gets, rounded to a whole number; it
+            gets the same fraction of each class to within one image.
         seed: of the choice.
         name: what the caller calls the fraction, for the message.
 
@@ -190,19 +190,19 @@ def set_aside(split, fraction, seed, name="fraction"):
 
 
 def stratified(labels, fraction, seed, what, of):
-    """Indices of two parts, of each class the same fraction to within one.
+    """Indices of two parts; the second has the same fraction of each class, to within one.
 
     Args:
         labels: int64 [n].
-        fraction, seed: as of `set_aside`.
-        what: is set aside, for the message.
-        of: what the labels are of, for the message.
+        fraction, seed: as for `set_aside`.
+        what: what is set aside, for the message.
+        of: what the labels belong to, for the message.
 
     Returns:
         (rest, part): int64 each, in order.
 
     Raises:
-        BadInput: a part that is too small for each class, or a class of one.
+        BadInput: a part is too small to have every class, or a class has one member.
     """
     classes, counts = np.unique(labels, return_counts=True)
     size = round(fraction * len(labels))
@@ -227,10 +227,10 @@ def first_of_permutation(split, count):
         count: of images; None for the split as it is.
 
     Returns:
-        A `Split`. Fewer are always among more.
+        A `Split`; a larger `count` gives one that contains it.
 
     Raises:
-        BadInput: more than there are.
+        BadInput: `count` exceeds the number of images.
     """
     if count is None:
         return split
@@ -239,10 +239,14 @@ def first_of_permutation(split, count):
 
 
 def first_indices(total, count, of):
-    """The first `count` of a fixed permutation of 0, ..., total - 1; `of` what, for the message.
+    """The first `count` of a fixed permutation of 0, ..., total - 1.
+
+    Args:
+        total, count: ints.
+        of: what the indices stand for, for the message.
 
     Raises:
-        BadInput: more than there are.
+        BadInput: `count` exceeds `total`.
     """
     check_count("images", count)
     require(
@@ -253,7 +257,7 @@ def first_indices(total, count, of):
 
 
 def fixed_order(count):
-    """The permutation of 0, ..., count - 1 whose first entries are taken where not all are used."""
+    """The permutation of 0, ..., count - 1 whose first entries are taken if not all are used."""
     return np.random.default_rng(0).permutation(count)
 
 

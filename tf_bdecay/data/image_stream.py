@@ -1,6 +1,6 @@
-"""A batch's way, of images in memory: order of the epoch -> augmented -> standardised.
+"""How a batch of images in memory is made: epoch order, augmentation, standardisation.
 
-Order and augmentation of an example are functions of (seed, epoch, its index) alone: `pipeline`
+The order and augmentation of an example are functions of (seed, epoch, its index) alone: `pipeline`
 says why.
 """
 
@@ -15,10 +15,10 @@ BUFFERED = 2  # batches made ahead; one of 8,192 CIFAR images takes 100 MB
 
 
 def training_batches(image_set, batch_size, seed, start_update, remainder, augment, part, strong):
-    """Shuffled, augmented batches, epoch after epoch without end, none made ahead.
+    """Shuffled, augmented batches, epoch after epoch without end, not prefetched.
 
-    Arguments, checked already, and result are those of `pipeline.training_batches`; `part` and
-    `strong` are never None, and nothing is mixed yet.
+    The arguments, already checked, and the result are those of `pipeline.training_batches`; `part`
+    and `strong` are never None, and nothing is mixed yet.
     """
     count = len(image_set.train)
     per_epoch = updates_per_epoch(count, batch_size, remainder)
@@ -39,7 +39,7 @@ def training_batches(image_set, batch_size, seed, start_update, remainder, augme
 
         return updates_of(epoch).map(choose)
 
-    # One loop over the pixels, four times faster than an operation after the other.
+    # XLA makes one loop over the pixels, four times faster than one operation after the other.
     @tf.function(jit_compile=True, autograph=False)
     def vary(x, choices):
         return crop_and_flip(x, *choices, image_set.augmentation.padding) if choices else x
@@ -50,7 +50,7 @@ def training_batches(image_set, batch_size, seed, start_update, remainder, augme
 
     def make(epoch, chosen, choices):
         x, y = tf.gather(images, chosen), tf.gather(labels, chosen)
-        if strong.operations is not None:  # of pixels from 0 to 255
+        if strong.operations is not None:  # they take pixels from 0 to 255
             x = randaugment_batch(vary(x, choices), seed, epoch, chosen, strong)
             choices = ()
         return prepare(x, choices), y
@@ -61,10 +61,10 @@ def training_batches(image_set, batch_size, seed, start_update, remainder, augme
 
 
 def evaluation_batches(image_set, split_name, batch_size, part):
-    """Every example of a split once, in order and not augmented, none made ahead.
+    """Every example of a split once, in order, neither augmented nor prefetched.
 
-    Arguments, checked already, and result are those of `pipeline.evaluation_batches`; `part` is
-    never None.
+    The arguments, already checked, and the result are those of `pipeline.evaluation_batches`;
+    `part` is never None.
     """
     split = image_set.split(split_name)
     size = min(int(batch_size), len(split))

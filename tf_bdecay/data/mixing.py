@@ -1,12 +1,12 @@
-"""MixUp (Zhang et al., 2018) and CutMix (Yun et al., 2019): pictures and labels of a batch, mixed.
+"""MixUp (Zhang et al., 2018) and CutMix (Yun et al., 2019), which mix pictures and their labels.
 
 A picture's partner is its neighbour in the batch: 0 and 1, 2 and 3, and so on. As the order of an
-epoch is drawn by chance, so are the pairs. A pair is never in two replicas' parts, so
-that a batch is the same wherever its parts are made.
+epoch is random, so are the pairs. No pair is split between two replicas, so a batch is the same
+wherever its parts are made.
 
-The layers of keras-cv are not used: they draw from TensorFlow's unseeded operations, after which no
-run goes on to the same bits, and its CutMix labels a box by the size that it has before the edge of
-the picture cuts it off.
+The layers of keras-cv are not used: they draw from TensorFlow's unseeded operations, so that no run
+could resume to the same bits, and its CutMix weights labels by the size that a box has before the
+edge of the picture cuts it off.
 """
 
 import tensorflow as tf
@@ -18,21 +18,21 @@ _WHICH, _GAMMA, _UNIFORM, _CENTRE = range(4)  # what the keys of a batch are for
 
 
 def mixed_batches(dataset, strong, num_classes, seed, start_update, per_epoch, sizes, part):
-    """A stream of batches, their pictures and labels mixed.
+    """Mixes the pictures and labels of a stream of batches.
 
     Args:
         dataset: `tf.data.Dataset` of (float32 [b, height, width, channels], int64 [b]).
         strong: a `StrongAugmentation` that mixes.
         num_classes: of the labels.
         seed: int.
-        start_update: of the first batch, counted over all epochs.
-        per_epoch: updates of an epoch.
+        start_update: the update of the first batch, counted over all epochs.
+        per_epoch: updates per epoch.
         sizes: pictures of a global batch, and of the last one of an epoch.
         part: (index, count): which part of each global batch the stream has; no pair is in two.
 
     Returns:
-        A `tf.data.Dataset` of (pictures as they were, float32 [b, num_classes] whose rows sum to
-        one). The only picture of a batch is its own partner.
+        A `tf.data.Dataset` of (pictures, shaped as before; float32 [b, num_classes] whose rows sum
+        to one). The only picture of a batch is its own partner.
     """
     usual, last = sizes
 
@@ -49,16 +49,16 @@ def mixed_batches(dataset, strong, num_classes, seed, start_update, per_epoch, s
 
 
 def mixing_draws(own, strong, size):
-    """The numbers from which a global batch is mixed.
+    """Draws the numbers by which a global batch is mixed.
 
     Args:
         own: int64 [2], the key of the batch.
-        strong: as of `mixed_batches`.
+        strong: as for `mixed_batches`.
         size: int or scalar, b.
 
     Returns:
-        Whether by MixUp, a boolean scalar; float32 [b], weights of Beta(alpha, alpha); float64
-        [b, 2] in [0, 1), for the centres of CutMix's boxes.
+        A boolean scalar, true for MixUp and false for CutMix; float32 [b], weights from
+        Beta(alpha, alpha); float64 [b, 2] in [0, 1), for the centres of CutMix's boxes.
     """
     which = tf.random.stateless_uniform([], fold_in(own, _WHICH), alg=ALGORITHM)
     both = strong.mixup is not None and strong.cutmix is not None
@@ -74,11 +74,11 @@ def mixing_draws(own, strong, size):
 
 
 def beta_draws(alpha, own, size):
-    """Numbers of Beta(alpha, alpha).
+    """Draws numbers from Beta(alpha, alpha).
 
-    With G of Gamma(alpha + 1) and U uniform, G U^(1 / alpha) is of Gamma(alpha), and of two such
-    numbers, one over their sum is of Beta(alpha, alpha). In logarithms nothing underflows, however
-    small alpha is:
+    With G from Gamma(alpha + 1) and U uniform, G U^(1 / alpha) is distributed as Gamma(alpha); and
+    one of two such numbers, divided by their sum, as Beta(alpha, alpha). In logarithms nothing
+    underflows, however small alpha is:
 
         sigmoid(log G + log U / alpha - log G' - log U' / alpha)
 
@@ -99,13 +99,13 @@ def beta_draws(alpha, own, size):
 
 
 def mix(x, y, by_mixup, weights, centres, num_classes):
-    """A batch, or a part of one, mixed.
+    """Mixes a batch, or a part of one.
 
     Args:
         x: float32 [b, height, width, channels].
         y: int64 [b], a class each.
-        by_mixup: boolean scalar; else by CutMix.
-        weights, centres: as of `mixing_draws`, for these pictures.
+        by_mixup: boolean scalar, true for MixUp and false for CutMix.
+        weights, centres: from `mixing_draws`, for these pictures.
         num_classes: of the labels.
 
     Returns:
@@ -123,7 +123,7 @@ def mix(x, y, by_mixup, weights, centres, num_classes):
 
 
 def neighbours(size):
-    """The partner of each picture of a batch: 1, 0, 3, 2, ...; of an odd last one that before it.
+    """The partner of each picture of a batch: 1, 0, 3, 2, ...; of an odd last one, the one before.
 
     Args:
         size: int scalar, b.
@@ -135,14 +135,14 @@ def neighbours(size):
     return tf.where(places < size, places, tf.maximum(size - 2, 0))
 
 
-# One loop over the pixels, several times faster than an operation after the other.
+# XLA makes one loop over the pixels, several times faster than one operation after the other.
 @tf.function(jit_compile=True, autograph=False)
 def mixup(x, partners, weights):
     """lambda x + (1 - lambda) x' of pictures x and their partners x'.
 
     Args:
         x: float32 [b, height, width, channels].
-        partners: int32 [b], of each picture.
+        partners: int32 [b], index of each picture's partner.
         weights: float32 [b], lambda.
 
     Returns:
@@ -156,15 +156,15 @@ def mixup(x, partners, weights):
 def cutmix(x, partners, weights, centres):
     """Pictures with a box of their partner's pixels in each.
 
-    A box has sqrt(1 - lambda) of each side, rounded down, around a pixel drawn by chance; what is
-    beyond the picture's edge is left out.
+    A box measures sqrt(1 - lambda) of each side, rounded down, around a random pixel; what is
+    beyond the picture's edge is cut off.
 
     Args:
-        x, partners, weights: as of `mixup`.
-        centres: float64 [b, 2] in [0, 1), row and column of the pixel, as parts of the sides.
+        x, partners, weights: as for `mixup`.
+        centres: float64 [b, 2] in [0, 1), row and column of the pixel, as fractions of the sides.
 
     Returns:
-        Pictures like `x`, and float32 [b], the share of its own pixels that each has.
+        Pictures like `x`, and float32 [b], the share of its own pixels that each keeps.
     """
     height, width = x.shape[1:3]
     sides = tf.constant([height, width], tf.float64)

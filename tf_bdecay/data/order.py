@@ -1,4 +1,4 @@
-"""The order of training examples: which are in update u, as a function of seed and epoch alone."""
+"""The order of training examples: those of update u, as a function of seed and epoch alone."""
 
 import numbers
 
@@ -40,7 +40,7 @@ def fold_in(own, number):
         number: int, or integer scalar.
 
     Returns:
-        An int64 [2]; keys of two numbers are independent, and so are those of two keys.
+        An int64 [2]; different numbers give independent keys, and so do different keys.
     """
     import tensorflow as tf
 
@@ -67,9 +67,9 @@ def epoch_order(num_examples, seed, epoch):
 
 
 def permutation(num_examples, seed, epoch):
-    """The order of an epoch without TensorFlow, another than `epoch_order`'s.
+    """The order of an epoch, drawn without TensorFlow and different from `epoch_order`'s.
 
-    The examples by the size of their 64-bit draws from Philox, whose stream NumPy keeps.
+    Examples are sorted by their 64-bit draws from Philox, whose stream NumPy keeps the same.
 
     Args:
         num_examples: n.
@@ -105,15 +105,15 @@ def examples_of(order, update, batch_size, part):
 
 
 def epochs_from(start_update, per_epoch):
-    """All epochs from that of an update on, without end, and the updates that each has left.
+    """The endless epochs from that of a given update on, and the updates that each has left.
 
     Args:
         start_update: int, the first update, counted over all epochs.
-        per_epoch: updates of an epoch.
+        per_epoch: updates per epoch.
 
     Returns:
-        (epochs, updates_of): a `tf.data.Dataset` of int64 epochs, and a function of one to the
-        data set of its int64 updates, counted from 0 in each epoch.
+        (epochs, updates_of): a `tf.data.Dataset` of int64 epochs, and a function from an epoch to
+        the data set of its int64 updates, counted from 0 in each epoch.
     """
     import tensorflow as tf
 

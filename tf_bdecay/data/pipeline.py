@@ -1,10 +1,10 @@
-"""Batches of training and evaluation, of images in memory and of pictures in files.
+"""Batches for training and evaluation, of images in memory and of pictures in files.
 
-A batch's way: order of the epoch -> augmented -> standardised, in `image_stream` or in
-`pictures.stream` -> mixed -> made ahead.
+How a batch is made: epoch order, augmentation and standardisation, in `image_stream` or in
+`pictures.stream`; then mixing; then prefetching.
 
-Order and augmentation of an example are functions of (seed, epoch, example index) alone. So a run
-that was cut off goes on at any update with the very batches that it would have had.
+The order and augmentation of an example are functions of (seed, epoch, example index) alone. So a
+run that was cut off resumes at any update with the very batches that it would have had.
 """
 
 from tf_bdecay.batches import updates_per_epoch
@@ -38,8 +38,8 @@ def training_batches(
         seed: in [0, 2^32), of order and augmentation.
         start_update: updates already done, k: the stream is the tail, from batch k on, of the
             stream that starts at 0. No skipped image is touched.
-        remainder: what becomes of an epoch's last images where batches of `batch_size` do not use
-            them up: "drop", or "keep" as a smaller batch.
+        remainder: what to do with an epoch's last images if batches of `batch_size` do not use them
+            up: "drop", or "keep" as a smaller batch.
         augment: whether to crop and flip as the set's `augmentation` says.
         part: (index, count) for the index-th of `count` consecutive parts of each batch, as one of
             many workers needs it; None for all of it.
@@ -51,8 +51,8 @@ def training_batches(
         float32 [b, num_classes] that sum to one.
 
     Raises:
-        BadInput: an argument of another type or range, a batch larger than the set or, with
-            `strong`, pictures or parts that it cannot have.
+        BadInput: an argument has the wrong type or is out of range, a batch is larger than the set
+            or, with `strong`, the pictures or parts do not go with it.
     """
     count = len(image_set.train)
     per_epoch = updates_per_epoch(count, batch_size, remainder)
@@ -95,9 +95,9 @@ def evaluation_batches(image_set, split_name, batch_size, part=None):
         A finite `tf.data.Dataset` of known cardinality, of batches like `training_batches`'.
 
     Raises:
-        BadInput: no such split, or a batch size that is no whole number >= 1.
+        BadInput: there is no such split, or the batch size is not a whole number >= 1.
     """
-    image_set.split(split_name)  # or a sentence
+    image_set.split(split_name)  # raises if there is none
     check_count("batch_size", batch_size)
     stream = _stream(image_set)
     batches = stream.evaluation_batches(image_set, split_name, batch_size, part or WHOLE)
@@ -105,5 +105,5 @@ def evaluation_batches(image_set, split_name, batch_size, part=None):
 
 
 def _stream(image_set):
-    """The module with the streams of a set."""
+    """The module that makes a set's streams."""
     return picture_stream if isinstance(image_set, PictureSet) else image_stream

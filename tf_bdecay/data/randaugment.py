@@ -1,8 +1,8 @@
-"""RandAugment (Cubuk et al., 2020): some operations on a picture, drawn by chance.
+"""RandAugment (Cubuk et al., 2020): a few random operations on a picture.
 
 The pixels are keras-cv's: the ten operations of `keras_cv.layers.RandAugment`, as its layers
-compute them. The draws are ours, of the same distributions: those layers draw from generators with
-a state and from TensorFlow's unseeded operations, after which no run goes on to the same bits.
+compute them. The draws are ours, from the same distributions: those layers draw from generators
+with a state and from TensorFlow's unseeded operations, so no run could resume to the same bits.
 """
 
 import functools
@@ -11,20 +11,20 @@ import tensorflow as tf
 
 from tf_bdecay.data.order import ALGORITHM, OPERATIONS, fold_in, key
 
-# Of keras_cv.layers.RandAugment: the share of operations that are done, the deviation of a
-# magnitude, and the most that Solarization adds, beyond which a picture is hardly one.
+# From keras_cv.layers.RandAugment: the share of operations that are done, the standard deviation of
+# a magnitude, and the most that Solarization adds, beyond which little is left of a picture.
 RATE, DEVIATION, MOST_ADDED = 10 / 11, 0.15, 110.0
 _RANGE = (0, 255)
 
 
 def operation_draws(seed, epoch, index, operations):
-    """The numbers from which an epoch makes the operations on a picture.
+    """Draws the numbers for an epoch's operations on a picture.
 
     Args:
         seed: int.
         epoch: int64 scalar.
         index: int64 scalar, of the example.
-        operations: N.
+        operations: N, how many there are.
 
     Returns:
         float64 [N, 5] in [0, 1), for `randaugment`.
@@ -34,14 +34,14 @@ def operation_draws(seed, epoch, index, operations):
 
 
 def randaugment(picture, uniforms, magnitude):
-    """A picture after some operations, one after the other.
+    """Applies operations to a picture, one after the other.
 
-    An operation is left out in one of eleven cases, and else is one of ten with equal chances. With
-    magnitude m, z and z' normal of deviation 0.15 and u uniform in [-1, 1),
+    An operation is left out in one of eleven cases; otherwise it is one of ten, with equal chances.
+    With magnitude m, z and z' normal with standard deviation 0.15, and u uniform in [-1, 1),
 
         auto contrast, equalization
         solarization    110 s(z) is added, then what is at least 255 - 255 s(z') is inverted
-        colour          a mean of the picture and its grey, by s(z)
+        colour          a share of s(z) is replaced by the picture in grey
         contrast        differences from the mean times 1 + m u
         brightness      plus 255 m u
         shears (x, y)   by s(z) or -s(z)
@@ -51,7 +51,7 @@ def randaugment(picture, uniforms, magnitude):
 
     Args:
         picture: uint8 [height, width, 3].
-        uniforms: float64 [N, 5] in [0, 1), of `operation_draws`.
+        uniforms: float64 [N, 5] in [0, 1), from `operation_draws`.
         magnitude: m, in [0, 1].
 
     Returns:
@@ -62,9 +62,9 @@ def randaugment(picture, uniforms, magnitude):
     for numbers in tf.unstack(uniforms):
         chosen = tf.cast(10 * numbers[1], tf.int32)
         branches = _operations(pixels, numbers[2:], magnitude)
-        # One more than there are, for none.
+        # An index beyond the last operation stands for none.
         chosen = tf.where(numbers[0] < RATE, chosen, len(branches))
-        # Equalization takes whole numbers, as pictures have them.
+        # Equalization needs whole numbers, as pictures have them.
         pixels = tf.round(
             tf.switch_case(chosen, [*branches, functools.partial(tf.identity, pixels)])
         )
@@ -96,7 +96,7 @@ def randaugment_batch(pictures, seed, epoch, indices, strong):
 
 
 def _operations(pixels, numbers, magnitude):
-    """The operations on pixels [1, height, width, 3] from 0 to 255, as functions of nothing."""
+    """The operations on pixels [1, height, width, 3] from 0 to 255: functions without arguments."""
     layers = _layers()
     numbers = tf.cast(numbers, tf.float64)
     normals = tf.cast(DEVIATION * tf.math.ndtri(numbers[:2]), tf.float32)
@@ -143,7 +143,7 @@ def _operations(pixels, numbers, magnitude):
 
 @functools.cache
 def _layers():
-    """keras-cv's layers by name; what they would draw by themselves is not used."""
+    """keras-cv's layers by name; what they draw by themselves is not used."""
     from keras_cv import layers
 
     def made(name, *arguments):
@@ -152,7 +152,7 @@ def _layers():
     with tf.init_scope():  # each has a generator with a state, which no graph may own
         try:
             tf.random.get_global_generator()
-        except RuntimeError:  # op determinism wants it to have a seed
+        except RuntimeError:  # op determinism requires a seed
             tf.random.set_global_generator(tf.random.Generator.from_seed(0))
         return {
             "auto contrast": made("AutoContrast", _RANGE),

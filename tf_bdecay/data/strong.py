@@ -1,4 +1,4 @@
-"""What stronger augmentation is asked for: RandAugment, MixUp, CutMix. Needs no TensorFlow."""
+"""The settings of stronger augmentation: RandAugment, MixUp, CutMix. Needs no TensorFlow."""
 
 import dataclasses
 import importlib.metadata
@@ -15,13 +15,13 @@ _LIBRARY, _MODULE = "keras-cv", "keras_cv"
 class StrongAugmentation:
     """Augmentation of training batches beyond crops and flips.
 
-    All that is drawn follows from (seed, epoch, index of the picture) or, of mixing, from (seed,
-    epoch, update): a run goes on to the same bits, on any number of replicas and workers.
+    All draws follow from (seed, epoch, index of the picture) or, for mixing, from (seed, epoch,
+    update): a run resumes to the same bits, on any number of replicas and workers.
 
     Attributes:
-        operations: of RandAugment on each picture; None for no RandAugment.
-        magnitude: how strong they are, in [0, 1]; keras-cv's.
-        mixup: alpha of MixUp, whose weights are of Beta(alpha, alpha); None for no MixUp.
+        operations: number of RandAugment's operations on each picture; None for no RandAugment.
+        magnitude: how strong they are, in [0, 1], as keras-cv counts it.
+        mixup: alpha of MixUp, whose weights come from Beta(alpha, alpha); None for no MixUp.
         cutmix: alpha of CutMix; None for no CutMix. With both, each batch is mixed by one of them,
             drawn with equal chances.
 
@@ -49,12 +49,12 @@ class StrongAugmentation:
         return self.mixup is not None or self.cutmix is not None
 
     def check_parts(self, batch_name, batch, parts, otherwise=""):
-        """Raises `BadInput` where a pair of pictures that are mixed would be in two parts.
+        """Raises `BadInput` if a pair of mixed pictures would be split between two parts.
 
         Args:
-            batch_name: how the caller calls the batch.
-            batch: pictures of a global batch.
-            parts: replicas that share it.
+            batch_name: the caller's name for the batch.
+            batch: number of pictures of a global batch.
+            parts: number of replicas that share it.
             otherwise: what else would help, for the sentence.
         """
         if self.mixes and parts > 1:
@@ -62,7 +62,7 @@ class StrongAugmentation:
             check_divides(pairs, batch_name, batch, otherwise)
 
     def check_pictures(self, name, channels):
-        """Raises `BadInput` where RandAugment cannot work.
+        """Raises `BadInput` if RandAugment is asked for and cannot work.
 
         Args:
             name: of the data set.
@@ -82,13 +82,13 @@ class StrongAugmentation:
         )
 
     def versions(self):
-        """Dict of library to version, of those that the batches depend on."""
+        """Dict of library to version, for the libraries that batches depend on."""
         if self.operations is None or not _installed():
             return {}
         return {_LIBRARY: importlib.metadata.version(_LIBRARY)}
 
     def words(self):
-        """What is done, for a report."""
+        """The augmentation in words, for a report."""
         found = []
         if self.operations is not None:
             what = f"{self.operations} operation{'s' * (self.operations > 1)} a picture"

@@ -1,7 +1,7 @@
 """`tf.train.Example`s in TFRecords, read and written without TensorFlow.
 
 A file is a sequence of records: length n (8 bytes, little-endian), its checksum (4), n bytes,
-their checksum (4). Such a record is a protocol buffer: features by name, a list of values each.
+their checksum (4). Each record is a protocol buffer: features by name, each a list of values.
 
 Sources: tensorflow/core/lib/io/record_writer.h, tensorflow/core/example/example.proto, and the
 encoding of protocol buffers.
@@ -52,11 +52,11 @@ def places(read, length):
         length: of the example, in bytes.
 
     Returns:
-        Dict of feature to its first value: a slice of the example for bytes, an int. Features that
-        have none, or floats, are left out.
+        Dict of feature to its first value: an int, or the slice of the example that holds bytes.
+        Features without values, or with floats, are left out.
 
     Raises:
-        ValueError, IndexError: no such protocol buffer.
+        ValueError, IndexError: it is not such a protocol buffer.
     """
     found = {}
     window = read(0, min(length, 4 * _AHEAD))
@@ -80,7 +80,7 @@ def places(read, length):
 
 
 def _entry(window, window_start, inside, after, found):
-    """Adds the feature of one entry, name and value."""
+    """Adds the feature of one entry, a name and a value, to `found`."""
     _, name_start, name_end = _field(window, inside)
     _, start, end = _field(window, name_end)
     if end + window_start != after:
