@@ -1,1 +1,1 @@
-"""One file an experiment; `common` holds the paper's constants once."""
+"""One file per experiment; `common` holds the paper's constants once."""

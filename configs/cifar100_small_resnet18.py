@@ -2,14 +2,14 @@
 
     python main.py --config=configs/cifar100_small_resnet18.py:recipe --data_dir=DIR
 
-10,240 images at 16x16 (means of 2x2), width 16, 100 epochs. A batch of 1,024 stands for the paper's
-8k, 10 updates an epoch; the variant small_batch has 64. Decay of kernels and peak rate are those
-that a search found for both batches without decay of beta (docs/results.md).
+10,240 images at 16x16 (means of 2x2), width 16, 100 epochs. A batch of 1,024, 10 updates per epoch,
+stands for the paper's 8k; the variant small_batch has 64. The decay of kernels and the peak rate
+are those that a search found for both batches without decay of beta (docs/results.md).
 
-Hardware and time: a core with AVX-512, some 12 minutes alone on it, 2 GB.
+Hardware and time: one core with AVX-512, some 12 minutes if nothing else runs on it; 2 GB.
 Expected test accuracy, last epoch, measured by us (8 seeds): small_batch 40.77 +- 0.33,
 no_bias 39.43 +- 0.44, beta 40.55 +- 0.60, adaptive 40.59 +- 0.75; cross-entropy 2.688, 2.916,
-2.707, 2.734. The recipe is beta, which wins back most of both that the large batch loses.
+2.707, 2.734. The recipe is beta, which wins back most of what the large batch loses in both.
 """
 
 from configs import common

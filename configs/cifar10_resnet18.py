@@ -2,7 +2,7 @@
 
     python main.py --config=configs/cifar10_resnet18.py:adaptive --data_dir=DIR
 
-Table 4's columns of 512 and 2k: --config.batch_size=512 (the peak rate follows by itself).
+Table 4's columns of 512 and 2k: --config.batch_size=512 or 2048 (the peak rate follows by itself).
 
 Hardware: one accelerator with memory for 8,192 images a step, or several with --strategy=mirrored;
 200 epochs are 1,200 updates and about 33 PFLOP. Not yet run in full by us.

@@ -7,7 +7,7 @@ The values are the defaults of the one table, tf_bdecay/training/config/key_tabl
 from tf_bdecay.errors import BadInput, unknown
 from tf_bdecay.training.config import keys
 
-# Of each variant of Tables 1, 3 and 4, the decays that are w, the decay of kernels.
+# For each variant of Tables 1, 3 and 4, the decays that equal w, the decay of kernels.
 VARIANTS = {
     "none": (),
     "full": ("weight",),
@@ -20,7 +20,7 @@ VARIANTS = {
     "gamma_frozen": ("kernel",),
     "bn_frozen": ("kernel",),
 }
-SMALL_BATCH = "small_batch"  # ImageNet's arm without decay of beta at 1k
+SMALL_BATCH = "small_batch"  # ImageNet's arm at 1k, without decay of beta
 NEED_NORMALIZATION = ("gamma", "beta", "adaptive", "beta_frozen", "gamma_frozen", "bn_frozen")
 
 
@@ -44,7 +44,7 @@ def lars(experiment, model="resnet18"):
     """An experiment with LARS on LAMB's schedule, by default on CIFAR-10 at 8k.
 
     Its peak of 4 moves an adapted variable as far in an update as LAMB's of 0.04: 4 times the trust
-    coefficient of 0.001, by a momentum of 0.9. Arguments as of `lamb`.
+    coefficient of 0.001, times 10 by the momentum of 0.9. Arguments as for `lamb`.
     """
     config = keys.defaults(model=model, optimizer="lars", schedule="polynomial")
     config.experiment = experiment
@@ -55,8 +55,8 @@ def lars(experiment, model="resnet18"):
 def adamw(experiment, model="resnet18"):
     """An experiment with AdamW on LAMB's schedule, by default on CIFAR-10 at 8k.
 
-    By the square-root rule its peak of 0.004 is the usual 0.001 at a batch of 512. Arguments as of
-    `lamb`.
+    By the square-root rule, its peak of 0.004 at 8k is the usual 0.001 at a batch of 512. Arguments
+    as for `lamb`.
     """
     config = keys.defaults(model=model, optimizer="adamw", schedule="polynomial")
     config.experiment = experiment
@@ -67,7 +67,7 @@ def adamw(experiment, model="resnet18"):
 def sgd(experiment, model="resnet18"):
     """An experiment with momentum SGD, linear warm-up and cosine, by default on CIFAR-10 at 8k.
 
-    The rate is 0.1 at every batch size, as the paper states it. Arguments as of `lamb`.
+    The rate is 0.1 at every batch size, as the paper states it. Arguments as for `lamb`.
     """
     config = keys.defaults(model=model, optimizer="sgd", schedule="cosine")
     config.experiment = experiment
@@ -100,7 +100,7 @@ def imagenet(experiment, model, variant):
 
 
 def vary(config, variant, weight=None):
-    """Gives a config the decay of a variant, and freezes what it freezes.
+    """Gives a config the decay of a variant, and freezes what the variant freezes.
 
     Args:
         config: from `lamb`, `lars`, `adamw` or `sgd`.

@@ -8,7 +8,7 @@ beta too little for its decay to switch.
 
 Hardware: two CPU cores; 240 updates in one to two minutes.
 Expected test accuracy: 99.2, 99.2, 99.7 on 359 images (seeds 0, 1, 2; measured by us; 98.6 for seed
-0 on another processor, which rounds otherwise), with beta decay on in 13 % of layer-updates. The
+0 on another processor, which rounds differently), with beta decay on in 13 % of layer-updates. The
 paper has no run on this set.
 """
 

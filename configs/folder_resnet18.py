@@ -1,12 +1,12 @@
-"""ResNet18 on pictures of one's own.
+"""ResNet18 on your own pictures.
 
     python main.py --config=configs/folder_resnet18.py --config.data.source=DIR
 
-DIR has a folder a class, or train/ and val/ with those, or another layout that docs/pictures.md
-lists. Where nothing is there to test on, a fifth is held out, class by class.
+DIR has a folder per class, or train/ and val/ with such folders, or another layout that
+docs/pictures.md lists. If there are no test pictures, a fifth is held out, class by class.
 
-The peak rate is 0.04 at a batch of 1,024 and follows the batch by the square-root rule. For few
-pictures lower --config.batch_size, so that an epoch has several updates.
+The peak rate is 0.04 at a batch of 1,024 and follows the batch by the square-root rule. With few
+pictures, lower --config.batch_size, so that an epoch has several updates.
 
 Hardware: a GPU, or a CPU for a few thousand pictures at --config.data.size=64.
 Expected test accuracy: that of your pictures; chance is one over the number of classes.

@@ -1,4 +1,4 @@
-"""ImageNet's code, end to end, on small pictures and a CPU.
+"""The ImageNet experiment end to end, on small pictures and a CPU.
 
     python tools/make_pictures.py --out=DIR
     python main.py --config=configs/imagenet_tiny.py --config.data.source=DIR
@@ -18,7 +18,7 @@ def get_config(variant="adaptive"):
     config = common.imagenet("imagenet_tiny", "resnet50_d", variant)
     config.data.size = 48
     config.data.least_area = 0.35
-    config.data.flip = False  # a mirrored digit is another or none
+    config.data.flip = False  # mirroring changes what a digit is
     config.batch_size = 128
     config.evaluation_batch_size = 128
     config.epochs = 8
