@@ -17,12 +17,11 @@ import pandas as pd
 from tf_bdecay.errors import BadInput
 from tf_bdecay.launching import processes
 from tf_bdecay.storage.files import json_ready, locked, versions
-from tf_bdecay.terminal import signals
+from tf_bdecay.terminal import outcome, signals
 from tf_bdecay.training.run_folder.workdir import FREE
 from tools.reproducing import runs, store
 
 _CHILD = pathlib.Path(__file__).with_name("child.py")
-_DIVERGED, _BAD_INPUT, _PAUSED = 3, 2, 5
 _CURVE_POINTS = 25
 _LOOK_SECONDS = 0.5  # between looks whether a signal came
 _TELL_SECONDS = 60  # between lines of a run under JAX
@@ -173,13 +172,13 @@ class Runner:
                 with self._lock:
                     self._children.discard(child)
         last = _last_line(log) or f"exit code {code}"
-        if code == _PAUSED:
+        if code == runs.PAUSED:
             self.say(f"{run.label}: {last}")
             return None
-        if code in (0, _DIVERGED):
+        if code in (outcome.DONE, outcome.DIVERGED):
             return result_of(run, workdir, code, last)
         if not self.stopped.is_set():
-            if code == _BAD_INPUT:
+            if code == outcome.BAD_INPUT:
                 raise BadInput(f"{run.label}: {last}")
             self.say(f"{run.label}: not finished (exit code {code}): {last}")
         return None

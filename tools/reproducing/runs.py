@@ -17,9 +17,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Raised by hand where an update's numbers change beyond rounding: older results are then of another
 # experiment. Any other commit leaves finished runs as good as they were.
 NUMERICS = 1
-# Names and ways of writing, which change no number of a run.
-_NAMES = ("experiment", "variant", "seed")
+# Names, which change no number; and the seed, which `key` hashes by itself.
+_LEFT_OUT = ("experiment", "variant", "seed")
 FIRST_TUNING_SEED = 1000
+PAUSED = 5  # exit code of a run under JAX that its time was up for; the others are of main.py
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +86,9 @@ class Run:
     @property
     def spec(self):
         """The value of main.py's --config."""
-        return spec_of(self.arm)
+        arm = self.arm
+        names = f"{arm.optimizer}-{arm.model}-{arm.dataset}-{arm.variant}"
+        return f"tools/reproducing/config.py:{names}"
 
     @property
     def updates(self):
@@ -99,12 +102,6 @@ class Run:
         if name in catalog.NAMES:
             size, _, _ = catalog.size_of(name)
         return (self.flat["data.images"] or size) * self.flat["epochs"]
-
-
-def spec_of(arm):
-    """The value of main.py's --config for an arm."""
-    names = f"{arm.optimizer}-{arm.model}-{arm.dataset}-{arm.variant}"
-    return f"tools/reproducing/config.py:{names}"
 
 
 def overrides(arm, scale, seed):
@@ -135,7 +132,7 @@ def resolve(arm, scale, seed):
 
 
 def changed(flat):
-    """What a resolved config says that differs from the defaults of its keys, names left out.
+    """What of a resolved config differs from the defaults of its keys, without names and seed.
 
     How a run is logged is left out too: it changes no number of the end.
     """
@@ -145,7 +142,7 @@ def changed(flat):
     return {
         path: value
         for path, value in sorted(flat.items())
-        if path not in _NAMES
+        if path not in _LEFT_OUT
         and not path.startswith("log.")
         and (path in chosen or json_ready(table[path].default) != value)
     }

@@ -85,6 +85,7 @@ def rows(table, found):
         for line in lines:
             for name in ("accuracy", "cross-entropy", *line.more):
                 own = _column(values[line.label], name)
+                over_seeds = statistics.summary(list(own.values()))
                 for against in _againsts(line):
                     other = _column(values.get(against, {}), name)
                     made.append(
@@ -95,7 +96,9 @@ def rows(table, found):
                             "paper": line.paper if name == "accuracy" else line.more.get(name),
                             "failed": len(failures[line.label]),
                             "reason": "; ".join(sorted(set(failures[line.label]))),
-                            **_numbers(own),
+                            "n": over_seeds.n,
+                            "mean": over_seeds.mean,
+                            "sd": over_seeds.deviation,
                             **_compared(own, other, against),
                         }
                     )
@@ -140,11 +143,6 @@ def seeds_needed(found, dataset, label, against):
 
 def _column(by_seed, name):
     return {seed: values[name] for seed, values in by_seed.items() if name in values}
-
-
-def _numbers(by_seed):
-    made = statistics.summary(list(by_seed.values()))
-    return {"n": made.n, "mean": made.mean, "sd": made.deviation}
 
 
 def _compared(own, other, against):

@@ -23,7 +23,6 @@ from tf_bdecay.training_command import command_line
 from tools.reproducing import runs
 from tools.reproducing.on_jax import building, feed, files
 
-PAUSED = 5  # exit code of a run that its time was up for
 UNMEASURED = "Sharpness is measured by TensorFlow alone: this run, under JAX, has no measures."
 
 
@@ -35,7 +34,7 @@ def main(job):
             checkpoint, or None, and `tf32`: whether float32 products are of TensorFloat-32.
 
     Returns:
-        The exit code: those of main.py, and `PAUSED`.
+        The exit code: those of main.py, and `runs.PAUSED`.
     """
     ending = outcome.Ending("on_jax/loop.py")
     return ending.call(_main, job, ending)
@@ -62,7 +61,7 @@ def _main(job, ending):
             ending.say(str(stop))
             return outcome.DIVERGED
         if result is None:
-            return PAUSED
+            return runs.PAUSED
     wrong = not_finite(result)
     if wrong:
         ending.say(f"The result is not finite ({wrong}): the run is no success.")
