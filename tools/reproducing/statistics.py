@@ -8,7 +8,11 @@ from scipy import stats
 
 from tf_bdecay.errors import require
 
-_RESAMPLES = 2000
+_RESAMPLES = 2000  # of the bootstrap, always the same
+_INTERVAL = 0.95  # confidence of every interval
+_LEVEL = 0.05  # of a test whose power is asked for
+_POWER = 0.8
+_MOST_PAIRS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,12 +51,11 @@ def summary(values):
     return Summary(len(values), mean, float(values.std(ddof=1)) if len(values) > 1 else math.nan)
 
 
-def paired(ours, theirs, confidence=0.95):
+def paired(ours, theirs):
     """Compares two arms on the same seeds.
 
     Args:
         ours, theirs: dict of seed to value; seeds that only one has are left out.
-        confidence: of the interval.
 
     Returns:
         A `Paired` of ours less theirs, or None without a common seed.
@@ -68,7 +71,7 @@ def paired(ours, theirs, confidence=0.95):
     if not deviation:  # the same difference each time: no spread to test against
         return Paired(n, mean, deviation, mean, mean, 1.0 if mean == 0 else 0.0)
     test = stats.ttest_1samp(differences, 0.0)
-    interval = test.confidence_interval(confidence)
+    interval = test.confidence_interval(_INTERVAL)
     return Paired(n, mean, deviation, *map(float, (interval.low, interval.high, test.pvalue)))
 
 
@@ -86,13 +89,11 @@ def holm(p_values):
     return adjusted.tolist()
 
 
-def r_squared(x, y, seed=0, confidence=0.95):
+def r_squared(x, y):
     """R^2 of a straight line through (x, y), with a bootstrap interval over the points.
 
     Args:
         x, y: arrays of n >= 3 numbers.
-        seed: of the resampling.
-        confidence: of the percentile interval.
 
     Returns:
         (R^2, low, high); NaN where x or y is constant.
@@ -104,22 +105,14 @@ def r_squared(x, y, seed=0, confidence=0.95):
     require(
         len(x) == len(y) >= 3, f"R^2 needs three points or more. Received: {len(x)} and {len(y)}"
     )
-    random = np.random.default_rng(seed)
-    chosen = random.integers(0, len(x), (_RESAMPLES, len(x)))
-    drawn = [_square(x[i], y[i]) for i in chosen]
-    tail = (1 - confidence) / 2
-    finite = np.array(drawn)[np.isfinite(drawn)]
-    low, high = np.quantile(finite, [tail, 1 - tail]) if len(finite) else (np.nan, np.nan)
-    return _square(x, y), float(low), float(high)
+    return _square(x, y), *_interval([_square(x[i], y[i]) for i in _resampled(len(x))])
 
 
-def r_squared_difference(x, other, y, seed=0, confidence=0.95):
+def r_squared_difference(x, other, y):
     """How much better x explains y than another does: R^2 less R^2, by bootstrap over the points.
 
     Args:
         x, other, y: arrays of n >= 3 numbers.
-        seed: of the resampling.
-        confidence: of the percentile interval.
 
     Returns:
         (difference, low, high, p): p is twice the smaller share of the resampled differences that
@@ -127,17 +120,28 @@ def r_squared_difference(x, other, y, seed=0, confidence=0.95):
     """
     x, other, y = (np.asarray(values, float) for values in (x, other, y))
     require(len(x) == len(other) == len(y) >= 3, f"R^2 needs three points. Received: {len(y)}")
-    random = np.random.default_rng(seed)
-    chosen = random.integers(0, len(x), (_RESAMPLES, len(x)))
-    drawn = np.array([_square(x[i], y[i]) - _square(other[i], y[i]) for i in chosen])
-    drawn = drawn[np.isfinite(drawn)]
+    drawn = _finite([_square(x[i], y[i]) - _square(other[i], y[i]) for i in _resampled(len(x))])
     if not len(drawn):
         return (math.nan,) * 4
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
     side = min(np.mean(drawn <= 0), np.mean(drawn >= 0))
     p = min(1.0, max(2 * side, 1 / _RESAMPLES))
-    return _square(x, y) - _square(other, y), float(low), float(high), float(p)
+    return _square(x, y) - _square(other, y), *_interval(drawn), float(p)
+
+
+def _resampled(count):
+    """Indices of the bootstrap's draws of so many points, the same each time: 2-D."""
+    return np.random.default_rng(0).integers(0, count, (_RESAMPLES, count))
+
+
+def _finite(values):
+    return np.array(values)[np.isfinite(values)]
+
+
+def _interval(drawn):
+    """The percentile interval of what was drawn, (NaN, NaN) where none of it is finite."""
+    finite = _finite(drawn)
+    tail = (1 - _INTERVAL) / 2
+    return map(float, np.quantile(finite, [tail, 1 - tail]) if len(finite) else (math.nan,) * 2)
 
 
 def _square(x, y):
@@ -146,22 +150,21 @@ def _square(x, y):
     return float((x * y).sum() ** 2 / scale) if scale > 0 else math.nan
 
 
-def power(effect, deviation, n, level=0.05):
-    """Probability that a paired two-sided t test of n pairs finds an effect.
+def power(effect, deviation, n):
+    """Probability that a paired two-sided t test of n pairs finds an effect, at level 0.05.
 
     Args:
         effect: the true mean difference.
         deviation: of the differences.
         n: pairs, at least 2.
-        level: of the test.
     """
     freedom = n - 1
     shift = abs(effect) / deviation * math.sqrt(n)
-    limit = stats.t.ppf(1 - level / 2, freedom)
+    limit = stats.t.ppf(1 - _LEVEL / 2, freedom)
     return float(stats.nct.sf(limit, freedom, shift) + stats.nct.cdf(-limit, freedom, shift))
 
 
-def seeds_needed(effect, deviation, wanted=0.8, level=0.05, most=1000):
-    """The fewest pairs with at least the wanted power; None where `most` do not suffice."""
-    enough = (n for n in range(2, most + 1) if power(effect, deviation, n, level) >= wanted)
+def seeds_needed(effect, deviation):
+    """The fewest pairs with a `power` of 80 % at least; None where 1,000 do not suffice."""
+    enough = (n for n in range(2, _MOST_PAIRS + 1) if power(effect, deviation, n) >= _POWER)
     return next(enough, None)
