@@ -4,20 +4,16 @@ import csv
 import io
 import math
 
-from tools.reproducing import statistics, store
-from tools.reproducing.runs import resolve
+from tools.reproducing import runs, statistics, store
 
 _MOST_SEEDS = 64
 
 
 def results_of(arm, scale, results):
     """Dict of seed to result, of the seeds of an arm that are there (not those of tuning)."""
-    found = {}
-    for seed in range(_MOST_SEEDS):
-        result = results.of(resolve(arm, scale, seed))
-        if result is not None:
-            found[seed] = result
-    return found
+    flat = runs.resolve(arm, scale, 0).flat  # a key takes all of it but the seed
+    keys = {seed: runs.key(flat, seed) for seed in range(_MOST_SEEDS)}
+    return {seed: results.results[key] for seed, key in keys.items() if key in results.results}
 
 
 def quantities(result):
