@@ -111,8 +111,7 @@ class _Command:
         asks_no_run = options.dry_run and not options.names_workdir
         if not asks_no_run and not (options.eval_only and options.init_from is not None):
             flat = flatten(options.config)
-            defaults = {path: key.default for path, key in keys.table(flat).items()}
-            workdir = Workdir(options.workdir, flat, defaults)
+            workdir = Workdir(options.workdir, flat, keys.defaults_of(flat))
             if options.export is not None:
                 workdir.check_export(options.export)
             if options.resume == "never":

@@ -136,7 +136,7 @@ def changed(flat):
 
     How a run is logged is left out too: it changes no number of the end.
     """
-    table = keys.table(flat)
+    defaults = keys.defaults_of(flat)
     # The default of a choice may change what all its keys mean.
     chosen = {choice.path for choice in keys.CHOICES.values()}
     return {
@@ -144,7 +144,7 @@ def changed(flat):
         for path, value in sorted(flat.items())
         if path not in _LEFT_OUT
         and not path.startswith("log.")
-        and (path in chosen or json_ready(table[path].default) != value)
+        and (path in chosen or json_ready(defaults[path]) != value)
     }
 
 

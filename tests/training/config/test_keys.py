@@ -31,6 +31,7 @@ def test_defaults_are_the_keys_of_the_data(data):
     assert set(flat) == set(table) and flat["data.name"] == data
     for path, key in table.items():
         key.check(path, flat[path])
+    assert keys.defaults_of(flat) | {"data.name": data} == flat
     assert ("data.source" in flat) == (data == "pictures") != ("data.downsample" in flat)
 
 

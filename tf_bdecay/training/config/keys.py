@@ -57,6 +57,11 @@ def table(flat):
     return found
 
 
+def defaults_of(flat):
+    """Dict of dotted path to default, of every key of a config, given as dict of path to value."""
+    return {path: key.default for path, key in table(flat).items()}
+
+
 def defaults(**chosen):
     """The ConfigDict that a config file starts from: all keys of some choices at their defaults.
 

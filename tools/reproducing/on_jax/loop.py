@@ -45,8 +45,7 @@ def _main(job, ending):
     config = options.config
     check(config)
     flat = flatten(config)
-    defaults = {path: key.default for path, key in keys.table(flat).items()}
-    workdir = Workdir(options.workdir, flat, defaults)
+    workdir = Workdir(options.workdir, flat, keys.defaults_of(flat))
     result = workdir.result
     if result is None:
         ending.folder = workdir.path
