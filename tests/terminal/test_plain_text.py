@@ -4,7 +4,7 @@ import pytest
 import rich.console
 from rich.table import Table
 
-from tf_bdecay.terminal.plain_text import rendered
+from tf_bdecay.terminal.plain_text import clock, rendered
 
 pytestmark = pytest.mark.any_backend
 
@@ -20,6 +20,14 @@ def test_lines_have_no_colour_and_no_spaces_at_their_ends():
     assert lines[0] == "before" and any("conv" in line and "0.25" in line for line in lines)
     assert all(line == line.rstrip() and "\x1b" not in line for line in lines)
     assert max(map(len, rendered("a " * 90, width=40).splitlines())) <= 40
+
+
+@pytest.mark.parametrize(
+    "seconds, said",
+    [(0.4, "0:00"), (59.6, "1:00"), (754, "12:34"), (3599.7, "1:00:00"), (90061, "25:01:01")],
+)
+def test_a_time_is_rounded_before_it_is_cut_into_hours(seconds, said):
+    assert clock(seconds) == said
 
 
 def test_a_notebook_gets_the_same_text(monkeypatch):

@@ -3,6 +3,7 @@
 import time
 
 from tf_bdecay.sharpness.session import Session
+from tf_bdecay.terminal.plain_text import clock
 
 KEEP_SECONDS = 30.0  # between partial results: the most that a killed process loses
 
@@ -31,7 +32,7 @@ class KeptSession(Session):
 
     def end(self):
         """Shows that the measure is done."""
-        self.display.finish(f"{self.name}: done in {_clock(self.seconds)}")
+        self.display.finish(f"{self.name}: done in {clock(self.seconds)}")
 
     @property
     def resumed(self):
@@ -81,9 +82,4 @@ class KeptSession(Session):
         first, then = self._first
         if not total or done <= first:
             return ""
-        return f", {_clock((now - then) / (done - first) * (total - done))} left"
-
-
-def _clock(seconds):
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes}:{seconds:02d}"
+        return f", {clock((now - then) / (done - first) * (total - done))} left"

@@ -25,6 +25,13 @@ def rendered(*parts, width):
     return "\n".join(line.rstrip() for line in page.getvalue().splitlines())
 
 
+def clock(seconds):
+    """A time as m:ss, from an hour on as h:mm:ss."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
 def with_error(value, error):
     """A number with its standard error, to two digits of the error; alone if that is not > 0."""
     if error is None or not (math.isfinite(error) and error > 0 and math.isfinite(value)):

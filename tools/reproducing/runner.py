@@ -18,6 +18,7 @@ from tf_bdecay.errors import BadInput
 from tf_bdecay.launching import processes
 from tf_bdecay.storage.files import json_ready, locked, versions
 from tf_bdecay.terminal import outcome, signals
+from tf_bdecay.terminal.plain_text import clock
 from tf_bdecay.training.run_folder.workdir import FREE
 from tools.reproducing import runs, store
 
@@ -114,8 +115,8 @@ class Runner:
             left = (time.monotonic() - begun) / self._done * (count - self._done)
             end = f"{result['test_accuracy']:.2%}" if result["status"] == store.DONE else "failed"
             self.say(
-                f"{self._done}/{count} runs, {_clock(left)} left: {run.label}: {end} "
-                f"in {_clock(self._seconds[-1])}"
+                f"{self._done}/{count} runs, {clock(left)} left: {run.label}: {end} "
+                f"in {clock(self._seconds[-1])}"
             )
 
     def _drop_what_cannot_go_on(self, run, workdir):
@@ -300,9 +301,3 @@ def _cpu():
         return next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
-
-
-def _clock(seconds):
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}"

@@ -12,6 +12,7 @@ import numpy as np
 
 from tf_bdecay.storage.files import json_ready, write_json
 from tf_bdecay.terminal import outcome, signals
+from tf_bdecay.terminal.plain_text import clock
 from tf_bdecay.training.building import parts
 from tf_bdecay.training.config import keys
 from tf_bdecay.training.config.checks import check
@@ -189,13 +190,11 @@ class Pace:
 
     @property
     def left(self):
-        """Hours, minutes and seconds until the end, in words."""
+        """The time until the end, as a clock has it, or in words."""
         counted = self._seconds[1:]
         if not counted:
             return "an unknown time"
-        seconds = sum(counted) / len(counted) * (self._epochs - len(self._seconds))
-        minutes, seconds = divmod(round(seconds), 60)
-        return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+        return clock(sum(counted) / len(counted) * (self._epochs - len(self._seconds)))
 
 
 def choices_of(run, epoch):
