@@ -15,19 +15,20 @@ from tf_bdecay.training.fitting.counts_updates import START, CountsUpdates
 from tf_bdecay.training.fitting.progress import Speed
 from tf_bdecay.training.run_folder.workdir import ANOTHER
 
-EPOCH_COLUMNS = (
-    "epoch",
-    "update",
-    "loss",
-    "accuracy",
-    "{loss}",
-    "{accuracy}",
-    "learning_rate",
-    "decay_on_fraction",
-    "skipped_updates",
-    "images_per_second",
-    "seconds",
-)
+
+def columns(evaluated, more=(), noise=False):
+    """Names of the columns.
+
+    Args:
+        evaluated: names of loss and metrics of an epoch's evaluation.
+        more: names of the metrics of training beyond the accuracy.
+        noise: whether there are those of the gradient noise scale.
+    """
+    return (
+        *("epoch", "update", "loss", "accuracy", *more, *evaluated, "learning_rate"),
+        *("decay_on_fraction", "skipped_updates", *(noise_scale.COLUMNS if noise else ())),
+        *("images_per_second", "seconds"),
+    )
 
 
 class EpochRows(CountsUpdates):
@@ -51,20 +52,12 @@ class EpochRows(CountsUpdates):
         super().__init__(updates_per_epoch, start.update)
         self.schedule = schedule
         self.shown = shown
-        names = {"loss": shown["val_loss"], "accuracy": shown["val_accuracy"]}
-        columns = [name.format(**names) for name in EPOCH_COLUMNS]
-        after = columns.index(shown["val_accuracy"]) + 1
-        columns[after:after] = [name for name in shown.values() if name not in columns]
-        more = [m for m in METRICS if f"val_{m}" in shown and m not in names]
-        after = columns.index("accuracy") + 1
-        columns[after:after] = more
-        if noise is not None:
-            before = columns.index("images_per_second")
-            columns[before:before] = noise_scale.COLUMNS
-        newer = [name for name in columns if any(m in name for m in more)]
+        more = [m for m in METRICS if f"val_{m}" in shown and m != "accuracy"]
+        names = columns(shown.values(), more, noise is not None)
+        newer = [name for name in names if any(m in name for m in more)]
         ended = start.epoch * updates_per_epoch
         self.table = Table(
-            workdir.path / "metrics.csv", columns, after=ended, newer=newer, otherwise=ANOTHER
+            workdir.path / "metrics.csv", names, after=ended, newer=newer, otherwise=ANOTHER
         )
         self._ended = range(updates_per_epoch, ended + 1, updates_per_epoch)
         self._speed = Speed(batch_size)

@@ -54,15 +54,9 @@ class VariableRows(CountsUpdates):
         kinds = kinds_of(self.model, roles)
         norms = _norms(roles.keras_variables)
         means = self._sums / max(self._count, 1)
-        for variable, kind, norm, mean in zip(roles.variables, kinds, norms, means, strict=True):
-            self.table.add(
-                epoch=epoch + 1,
-                update=(epoch + 1) * self.updates_per_epoch,
-                variable=variable.label,
-                kind=kind,
-                norm=float(f"{norm:.6g}"),
-                C_m=float(f"{mean:.6g}"),
-            )
+        update = (epoch + 1) * self.updates_per_epoch
+        for row in rows(roles, kinds, norms, means, epoch + 1, update):
+            self.table.add(**row)
 
     def get_state(self):
         """The sums of an interrupted epoch."""
@@ -76,6 +70,19 @@ class VariableRows(CountsUpdates):
     def flush(self):
         """Writes the rows so far to disk."""
         self.table.flush()
+
+
+def rows(roles, kinds, norms, means, epoch, update):
+    """Yields a row for each variable at the end of an epoch, as a dict of `COLUMNS`.
+
+    Args:
+        roles: of the V trainable variables.
+        kinds, norms, means: of each variable its kind, norm and C_m: V values.
+        epoch, update: numbers of the epoch, from 1, and of its last update.
+    """
+    for variable, kind, norm, mean in zip(roles.variables, kinds, norms, means, strict=True):
+        values = epoch, update, variable.label, kind, float(f"{norm:.6g}"), float(f"{mean:.6g}")
+        yield dict(zip(COLUMNS, values, strict=True))
 
 
 def _norms(variables):

@@ -11,7 +11,7 @@ from tf_bdecay.errors import BadInput
 from tf_bdecay.roles import kinds_of
 from tf_bdecay.storage.files import atomic_write
 from tf_bdecay.storage.tables import Table
-from tf_bdecay.training.records import variable_rows
+from tf_bdecay.training.records import epoch_rows, variable_rows
 from tools.reproducing.on_jax.step import State
 
 _OTHERWISE = "remove its folder, and the run begins anew"
@@ -83,10 +83,7 @@ class Rows:
 
     def __init__(self, folder, run, epoch):
         self.run, done = run, epoch * run.size.updates_per_epoch
-        metrics = (
-            *("epoch", "update", "loss", "accuracy", *run.shown.values(), "learning_rate"),
-            *("decay_on_fraction", "skipped_updates", "images_per_second", "seconds"),
-        )
+        metrics = epoch_rows.columns(run.shown.values())
         layers = "update", *decisions.LAYER_COLUMNS
         self.metrics = Table(folder / "metrics.csv", metrics, after=done, otherwise=_OTHERWISE)
         self.layers = Table(folder / "layers.csv", layers, after=done, otherwise=_OTHERWISE)
@@ -152,12 +149,5 @@ class Rows:
         roles = self.run.optimizer.roles
         kinds, means = kinds_of(self.run.model, roles), told["sensitivity"].mean(0)
         norms = [math.sqrt(float(keras.ops.sum(keras.ops.square(v)))) for v in state.trainable]
-        for variable, kind, norm, mean in zip(roles.variables, kinds, norms, means, strict=True):
-            self.variables.add(
-                epoch=epoch + 1,
-                update=update,
-                variable=variable.label,
-                kind=kind,
-                norm=float(f"{norm:.6g}"),
-                C_m=float(f"{mean:.6g}"),
-            )
+        for row in variable_rows.rows(roles, kinds, norms, means, epoch + 1, update):
+            self.variables.add(**row)
