@@ -4,7 +4,6 @@ import concurrent.futures
 import json
 import os
 import pathlib
-import platform
 import shutil
 import subprocess
 import sys
@@ -12,18 +11,15 @@ import tempfile
 import threading
 import time
 
-import pandas as pd
-
 from tf_bdecay.errors import BadInput
 from tf_bdecay.launching import processes
-from tf_bdecay.storage.files import json_ready, locked, versions
+from tf_bdecay.storage.files import locked
 from tf_bdecay.terminal import outcome, signals
 from tf_bdecay.terminal.plain_text import clock
 from tf_bdecay.training.run_folder.workdir import FREE
-from tools.reproducing import runs, store
+from tools.reproducing import finished, runs, store
 
 _CHILD = pathlib.Path(__file__).with_name("child.py")
-_CURVE_POINTS = 25
 _LOOK_SECONDS = 0.5  # between looks whether a signal came
 _TELL_SECONDS = 60  # between lines of a run under JAX
 _MEMORY = 0.9  # of a GPU's, shared by the jobs
@@ -51,7 +47,7 @@ class Runner:
     def __init__(self, results, data_dir=None, pictures=(), jobs=1, minutes=None, say=print):
         self.store, self.data_dir, self.jobs, self.say = results, data_dir, jobs, say
         self.pictures = pictures
-        self.jax = _backend() == "jax"
+        self.jax = runs.backend() == "jax"
         self.end = None if minutes is None else time.monotonic() + 60 * minutes
         self.stopped = threading.Event()
         self._children, self._lock = set(), threading.Lock()
@@ -177,7 +173,7 @@ class Runner:
             self.say(f"{run.label}: {last}")
             return None
         if code in (outcome.DONE, outcome.DIVERGED):
-            return result_of(run, workdir, code, last)
+            return finished.result_of(run, workdir, code, last)
         if not self.stopped.is_set():
             if code == outcome.BAD_INPUT:
                 raise BadInput(f"{run.label}: {last}")
@@ -213,91 +209,6 @@ def missing(wanted, results):
     return list({run.key: run for run in wanted if results.of(run) is None}.values())
 
 
-def result_of(run, workdir, code, last):
-    """What is kept of a finished or diverged run, as JSON values."""
-    found = {
-        "key": run.key,
-        "label": run.label,
-        "seed": run.seed,
-        "numerics": runs.NUMERICS,
-        "scale": run.scale.name,
-        "spec": run.spec,
-        "config": run.flat,
-        "versions": versions(),
-        "commit": _commit(),
-        "cpu": _cpu(),
-        "backend": _backend(),
-        "precision": "tf32" if run.scale.precision == "tf32" else run.flat["precision"],
-        "curves": _curves(workdir),
-    }
-    if code:
-        return {**found, "status": store.FAILED, "reason": last}
-    result = json.loads((workdir / "result.json").read_text())
-    measured = workdir / "measures.json"
-    found["measures"] = json.loads(measured.read_text()) if measured.exists() else {}
-    return {**found, "status": store.DONE, **{k: v for k, v in result.items() if k not in found}}
-
-
-def _curves(workdir):
-    """Columns of metrics.csv, layers.csv by layer and variables.csv by variable, thinned."""
-    found = {}
-    metrics = workdir / "metrics.csv"
-    if metrics.exists():
-        frame = pd.read_csv(metrics)
-        seen = frame.index % max(1, len(frame) // _CURVE_POINTS) == 0
-        frame = frame[seen | frame.filter(like="test_").notna().any(axis=1)]
-        found["epochs"] = _lists(frame)
-    layers = workdir / "layers.csv"
-    if layers.exists():
-        frame = pd.read_csv(layers)
-        frame["part"] = (frame["update"] - 1) * _CURVE_POINTS // max(frame["update"].max(), 1)
-        frame["decay_on"] = frame["decay_on"].astype(float)
-        mean = frame.groupby(["layer", "part"], sort=False).mean(numeric_only=True).reset_index()
-        found["layers"] = {
-            layer: _lists(rows.drop(columns=["layer", "part"]))
-            for layer, rows in mean.groupby("layer", sort=False)
-        }
-    variables = workdir / "variables.csv"
-    if variables.exists():
-        frame = pd.read_csv(variables)
-        every = max(1, frame["epoch"].max() // _CURVE_POINTS)
-        frame = frame[(frame["epoch"] % every == 0) | (frame["epoch"] == 1)]
-        found["variables"] = {
-            name: {"kind": rows["kind"].iloc[0], **_lists(rows[["epoch", "norm", "C_m"]])}
-            for name, rows in frame.groupby("variable", sort=False)
-        }
-    return found
-
-
-def _lists(frame):
-    return {
-        name: [None if pd.isna(v) else json_ready(float(f"{v:.5g}")) for v in frame[name]]
-        for name in frame.columns
-    }
-
-
-def _backend():
-    """That of the child; Keras itself would load TensorFlow to say it."""
-    return os.environ.get("KERAS_BACKEND", "tensorflow")
-
-
 def _last_line(log):
     lines = log.read_text(errors="replace").strip().splitlines()
     return lines[-1] if lines else ""
-
-
-def _commit():
-    asked = ["git", "rev-parse", "HEAD"]
-    try:
-        done = subprocess.run(asked, cwd=runs.ROOT, capture_output=True, text=True, check=False)
-    except OSError:  # a machine without git
-        return None
-    return done.stdout.strip() or None
-
-
-def _cpu():
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 import pathlib
 
 from tf_bdecay.data import catalog
@@ -102,6 +103,11 @@ class Run:
         if name in catalog.NAMES:
             size, _, _ = catalog.size_of(name)
         return (self.flat["data.images"] or size) * self.flat["epochs"]
+
+
+def backend():
+    """Keras' backend in the process that trains; Keras itself would load TensorFlow to say it."""
+    return os.environ.get("KERAS_BACKEND", "tensorflow")
 
 
 def overrides(arm, scale, seed):
