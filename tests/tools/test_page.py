@@ -8,7 +8,7 @@ import pytest
 
 from tests.tools.made_results import SMOKE, made_results, result
 from tf_bdecay.errors import BadInput
-from tools.reproducing import claims, figures, page, plan, runs, statistics, store, tables, wanted
+from tools.reproducing import claims, page, plan, runs, statistics, store, tables, wanted
 
 
 def test_the_loss_of_smoothed_labels_is_not_called_crossentropy():
@@ -154,13 +154,13 @@ def test_correlations_and_costs_are_judged_over_runs():
 def test_figures_are_drawn_of_what_a_result_keeps(tmp_path):
     """Norms and C by variable, and the correlation that was put in, are in the picture."""
     made = store.Store(tmp_path)
-    (table,) = plan.tables("figure2", ("digits",), {})
+    table = plan.table("figure2", ("digits",), {})
     row = table.rows["digits"][0]
     run = runs.resolve(row.arm, SMOKE, 0)
     curve = {"epoch": [1.0, 2.0], "norm": [1.0, 2.0], "C_m": [0.1, 0.2]}
     variables = {f"v{i}": {"kind": k, **curve} for i, k in enumerate(("beta", "gamma", "Conv"))}
     made.add(run, result(run, 0.5) | {"curves": {"variables": variables}})
-    figure, lacks = figures.DRAWN["figure2"](table, SMOKE, made)
+    figure, lacks = plan.MADE["figure2"].draw(table, SMOKE, made)
     assert lacks == ["beta decay 1.0: not run."]
     drawn = [line.get_ydata().tolist() for axis in figure.axes for line in axis.get_lines()]
     assert drawn == [[1.0, 2.0], [0.1, 0.2]] * 3

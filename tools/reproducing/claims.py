@@ -93,6 +93,7 @@ COMPARISONS = (
         "log Tr(H)",
     ),
 )
+TABLES = {claim.table for claim in COMPARISONS}  # whose rows are judged
 UNTESTED = (
     "C(beta) rises, then falls: figure2 shows it; no test.",
     "Freezing beta hurts convergence: the paper saw it on ImageNet, which was not run; table3 has "

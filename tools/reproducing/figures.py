@@ -1,6 +1,5 @@
 """The paper's figures from results alone, as PNG and SVG."""
 
-import functools
 import math
 
 import matplotlib
@@ -81,8 +80,8 @@ def _fit(shown, name):
     return f"R² = {square:.2f} [{low:.2f}, {high:.2f}], {len(shown)} runs"
 
 
-_FIGURE2 = ("no bias decay", "beta decay 1.0")
-_FIGURE3 = (
+FIGURE2 = ("no bias decay", "beta decay 1.0")
+FIGURE3 = (
     *("no bias decay", "gamma decay 0.01", "gamma decay 1.0"),
     *("all parameters 1.0", "convolutions 1.0"),
 )
@@ -158,11 +157,3 @@ def gammas(table, scale, results):
     axis.legend()
     figure.suptitle(f"gamma and its C by layer, scale {scale.name}")
     return figure, []
-
-
-# What draws each figure that is no scatter.
-DRAWN = {
-    "figure2": functools.partial(evolution, _FIGURE2),
-    "figure3": functools.partial(evolution, _FIGURE3),
-    "figure4": gammas,
-}

@@ -7,10 +7,9 @@ from tf_bdecay.storage.files import atomic_write
 from tools.reproducing import claims, figures, plan, store, tables, tuning
 from tools.reproducing.runs import FIRST_TUNING_SEED
 
-_PRIMARY = ("table4", "table4_added", "table4_tuned")
-_TABLES = ("table1", "table2", "table3", *_PRIMARY, "table5", "table6", "table7")
-_SCATTERS = ("figure1", "figure5", "figure6", "figure7")
-_FIGURES = (*_SCATTERS, "figure2", "figure3", "figure4")
+_TABLES = sorted(name for name, entry in plan.MADE.items() if entry.draw is None)
+_SCATTERS = [name for name, entry in plan.MADE.items() if entry.draw is figures.scatter]
+_FIGURES = _SCATTERS + [name for name in plan.MADE if name not in (*_TABLES, *_SCATTERS)]
 
 
 def write(out, scale, results):
@@ -29,14 +28,13 @@ def write(out, scale, results):
     tuned = tuning.tuned(scale.datasets, scale, results)
     written, parts, by_name = [], [], {}
     for name in _TABLES:
-        planned = plan.tables(name, scale.all_datasets, tuned)
-        if not planned:
+        table = plan.table(name, scale.all_datasets, tuned)
+        if table is None:
             continue
-        table = planned[0]
         found = tables.read(table, scale, results)
         made = by_name[name] = tables.rows(table, found)
         text = tables.markdown(table, made)
-        if name in _PRIMARY:
+        if name.startswith("table4"):
             text += _power(found)
         parts.append(text)
         _text(folder / f"{name}.md", text)
@@ -45,11 +43,11 @@ def write(out, scale, results):
         written.append(folder / f"{name}.md")
     scatters = []
     for name in _FIGURES:
-        (table,) = plan.tables(name, scale.datasets, tuned)
-        made = figures.DRAWN.get(name, figures.scatter)(table, scale, results)
+        table = plan.table(name, scale.datasets, tuned)
+        made = plan.MADE[name].draw(table, scale, results)
         if name in _SCATTERS:
             scatters.append((next(iter(table.rows)), claims.scattered(table, scale, results)))
-        if name == "figure3":
+        if name in claims.TABLES:
             by_name[name] = tables.rows(table, tables.read(table, scale, results))
         if made is None:
             parts.append(f"## {name}: {table.title}\n\nNot run.\n")

@@ -1,70 +1,118 @@
 """From names of tables and figures to the runs that they need."""
 
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
 from tf_bdecay.errors import require, unknown
-from tools.reproducing import beyond, tuning, wanted
+from tools.reproducing import beyond, figures, tuning, wanted
 from tools.reproducing.runs import resolve
 from tools.reproducing.scales import IMAGENET
 
-_SCATTERS = {
-    "figure1": ("vgg11", 0),
-    "figure5": ("vgg11", 1),
-    "figure6": ("vgg19_bn", 0),
-    "figure7": ("vgg19_bn", 1),
-}
 _NO_IMAGENET = (
     "table5 is of ImageNet, which --source=DIR names, at a scale that has it (paper; smoke for "
     "any pictures): not run."
 )
-_TUNED = ("table4_added", "table4_tuned", "table6", "table7")
-_ALL = ("table4", "table3", "table1", "table2", *(f"figure{i}" for i in range(1, 8)))
 # Searches that each name stands for.
 _SEARCHES = {
     "tuning": (*tuning.BASELINES, *tuning.TREATMENTS),
     "tuning_baselines": tuning.BASELINES,
     "tuning_others": (*tuning.BASELINES, *tuning.OTHERS),
 }
-# What is made of measures of sharpness, for which a run needs TensorFlow.
-MEASURED = ("all", "claims", "table1", "table2", "figure1", *(f"figure{i}" for i in (4, 5, 6, 7)))
-NAMES = ("all", *sorted(_ALL), "table5", *_SEARCHES, *_TUNED, "claims", "pages")
 
 
-def tables(name, datasets, tuned):
-    """The `wanted.Table`s behind a name; a list, empty where it waits for something.
+class Entry(NamedTuple):
+    """How a table or figure is made.
+
+    Attributes:
+        of: takes names of data sets, and gives those that it is made of; there may be none.
+        make: takes these and what `tuning.tuned` found, and gives its `wanted.Table`.
+        search: name of the search that it waits for; None for what the paper has.
+        measured: whether it needs measures of sharpness, for which a run needs TensorFlow.
+        draw: of a figure, what takes table, scale and results, and draws it.
+    """
+
+    of: Callable
+    make: Callable
+    search: str | None = None
+    measured: bool = False
+    draw: Callable | None = None
+
+
+def _small(datasets):
+    """Those that are not ImageNet, in memory."""
+    return tuple(dataset for dataset in datasets if dataset != IMAGENET)
+
+
+def _first(datasets):
+    return _small(datasets)[:1]
+
+
+def _imagenet(datasets):
+    return tuple(dataset for dataset in datasets if dataset == IMAGENET)
+
+
+def _untuned(of, make, **more):
+    """The entry of what takes nothing from tuning."""
+    return Entry(of, lambda datasets, tuned: make(datasets), **more)
+
+
+def _scatter(model, index):
+    """The entry of a figure of sharpness against accuracy.
+
+    Args:
+        model: name of the network.
+        index: of the data set, or the last there is.
+    """
+    return Entry(
+        lambda datasets: _small(datasets)[: index + 1][-1:],
+        lambda datasets, tuned: wanted.scatter(*datasets, model),
+        measured=True,
+        draw=figures.scatter,
+    )
+
+
+def _evolution(arms):
+    draw = functools.partial(figures.evolution, arms)
+    return Entry(_first, lambda datasets, tuned: wanted.evolution(*datasets), draw=draw)
+
+
+# Every table and figure, in the order in which `all` trains them.
+MADE = {
+    "table4": _untuned(_small, wanted.table4),
+    "table3": _untuned(tuple, wanted.table3),
+    "table1": _untuned(_first, wanted.table1, measured=True),
+    "table2": _untuned(_first, wanted.table2, measured=True),
+    "figure1": _scatter("vgg11", 0),
+    "figure2": _evolution(figures.FIGURE2),
+    "figure3": _evolution(figures.FIGURE3),
+    "figure4": _untuned(_first, wanted.table2, measured=True, draw=figures.gammas),
+    "figure5": _scatter("vgg11", 1),
+    "figure6": _scatter("vgg19_bn", 0),
+    "figure7": _scatter("vgg19_bn", 1),
+    "table5": _untuned(_imagenet, wanted.table5),
+    "table4_added": Entry(_small, wanted.table4_added, "tuning_baselines"),
+    "table4_tuned": Entry(_small, wanted.table4_tuned, "tuning"),
+    "table6": Entry(_small, beyond.table6, "tuning"),
+    "table7": Entry(_small, beyond.table7, "tuning_baselines"),
+}
+PAPER = [name for name, entry in MADE.items() if entry.search is None]
+_ELSE = ("claims", "pages")  # made of the others
+NAMES = ("all", *sorted(PAPER), *_SEARCHES, *(n for n in MADE if n not in PAPER), *_ELSE)
+MEASURED = ("all", "claims", *(name for name, entry in MADE.items() if entry.measured))
+
+
+def table(name, datasets, tuned):
+    """The `wanted.Table` behind a name; None where it has none, or not of these data sets.
 
     Args:
         name: of `NAMES`.
         datasets: names.
         tuned: from `tuning.tuned`.
     """
-    if name == "table3":
-        return [wanted.table3(datasets)]
-    if name == "table5":
-        return [wanted.table5()] if IMAGENET in datasets else []
-    datasets = _small(datasets)
-    if not datasets:
-        return []
-    first = datasets[:1]
-    if name in ("table1", "table2", "table4"):
-        return [getattr(wanted, name)(datasets if name == "table4" else first)]
-    if name in _TUNED:
-        made = {
-            "table4_added": lambda: wanted.table4_added(datasets, tuned),
-            "table4_tuned": lambda: wanted.table4_tuned(datasets, tuned),
-            "table6": lambda: beyond.table6(datasets, tuned),
-            "table7": lambda: beyond.table7(datasets, tuned),
-        }[name]()
-        return [made] if any(made.rows.values()) else []
-    if name in _SCATTERS:
-        model, index = _SCATTERS[name]
-        return [wanted.scatter(datasets[min(index, len(datasets) - 1)], model)]
-    if name in ("figure2", "figure3"):
-        return [wanted.evolution(first[0])]
-    return [wanted.table2(first)] if name == "figure4" else []
-
-
-def _small(datasets):
-    """Those that are not ImageNet, in memory."""
-    return [dataset for dataset in datasets if dataset != IMAGENET]
+    of = MADE[name].of(datasets) if name in MADE else ()
+    made = MADE[name].make(of, tuned) if of else None
+    return made if made is not None and any(made.rows.values()) else None
 
 
 def runs(names, scale, datasets, seeds, results, labels=()):
@@ -85,13 +133,13 @@ def runs(names, scale, datasets, seeds, results, labels=()):
     Raises:
         BadInput: a label that no row of these tables has.
     """
-    names = [n for name in names for n in ((*_ALL, "table5") if name == "all" else (name,))]
+    names = [n for name in names for n in (PAPER if name == "all" else (name,))]
     if "claims" in names:
-        names = [*names, *_ALL]
+        names += [name for name in PAPER if name != "table5"]
     small = _small(datasets)
     waiting = [_NO_IMAGENET] if "table5" in names and IMAGENET not in datasets else []
     if not small:
-        others = [n for n in names if n not in ("table3", "table5", "claims", "pages")]
+        others = [n for n in names if n not in _ELSE and not (n in MADE and MADE[n].of(datasets))]
         waiting += [f"{name} is not of {IMAGENET}." for name in others]
         names = [n for n in names if n not in others]
     found = {}
@@ -100,11 +148,11 @@ def runs(names, scale, datasets, seeds, results, labels=()):
         found.update({r.key: r for r in tuning.runs(searches, small, scale, results)})
     tuned = tuning.tuned(small, scale, results)
     for name in dict.fromkeys(names):
-        if name in _TUNED and not tables(name, datasets, tuned):
-            search = "tuning_baselines" if name in ("table4_added", "table7") else "tuning"
+        search = MADE[name].search if name in MADE else None
+        if search and table(name, datasets, tuned) is None:
             waiting.append(f"{name} waits for its decays and rates: run `{search}` first.")
-    made = [table for name in names for table in tables(name, datasets, tuned)]
-    rows = [row for table in made for of_dataset in table.rows.values() for row in of_dataset]
+    made = filter(None, (table(name, datasets, tuned) for name in names))
+    rows = [row for one in made for of_dataset in one.rows.values() for row in of_dataset]
     if labels:
         rows = _labelled(rows, labels, names)
     last = {}
