@@ -110,6 +110,20 @@ def test_pages_are_made_of_results_alone_and_judge_by_them(tmp_path):
     assert "not run" in text
 
 
+def test_that_imagenet_was_not_run_is_said_only_where_it_was_not(tmp_path):
+    made = store.Store(tmp_path / "smoke")
+    (arm, *_) = (row.arm for row in wanted.table5(("imagenet",)).rows["imagenet"])
+    for never in (True, False):
+        page.write(tmp_path, SMOKE, made)
+        said = [
+            (tmp_path / "smoke" / name).read_text() for name in ("results.md", "pages/claims.md")
+        ]
+        assert ("ImageNet was never here" in said[0]) == never
+        assert ("the paper saw it on ImageNet, which was not run;" in said[1]) == never
+        run = runs.resolve(arm, SMOKE, 0)
+        made.add(run, result(run, 0.5))
+
+
 @pytest.mark.parametrize(
     "gain, spread, verdict",
     [(0.0, 0.1, claims.SHOWN), (0.0, 2.0, claims.NOT_SHOWN), (1.5, 0.1, claims.CONTRADICTED)],

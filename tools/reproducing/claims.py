@@ -94,10 +94,9 @@ COMPARISONS = (
     ),
 )
 TABLES = {claim.table for claim in COMPARISONS}  # whose rows are judged
-UNTESTED = (
+_UNTESTED = (
     "C(beta) rises, then falls: figure2 shows it; no test.",
-    "Freezing beta hurts convergence: the paper saw it on ImageNet, which was not run; table3 has "
-    "the intervals of CIFAR.",
+    "Freezing beta hurts convergence: the paper saw it on ImageNet{}.",
     "Invariance of C: exact, in the tests of tf_bdecay/sharpness/rescaling.",
 )
 
@@ -204,8 +203,17 @@ def _row(claim, dataset, quantity, difference, low, high, p, count):
     }
 
 
-def markdown(judged, scale):
-    """The page of claims."""
+def markdown(judged, scale, imagenet):
+    """The page of claims.
+
+    Args:
+        judged: from `judge`.
+        scale: the `Scale`.
+        imagenet: whether there are runs on ImageNet.
+    """
+    run = "; table3 has the intervals"
+    if not imagenet:
+        run = f", which was not run{run} of CIFAR"
     lines = [
         "# What holds",
         "",
@@ -228,7 +236,9 @@ def markdown(judged, scale):
             f"| {row['claim']} ({row['quantity']}) | {row['dataset']} | {size} | {row['pairs']} | "
             f"{p} | **{row['verdict']}** |"
         )
-    return "\n".join([*lines, "", "Without a verdict:", "", *(f"* {s}" for s in UNTESTED), ""])
+    return "\n".join(
+        [*lines, "", "Without a verdict:", "", *(f"* {s.format(run)}" for s in _UNTESTED), ""]
+    )
 
 
 def scattered(table, scale, results):

@@ -6,6 +6,7 @@ import math
 from tf_bdecay.storage.files import atomic_write
 from tools.reproducing import claims, figures, plan, store, tables, tuning
 from tools.reproducing.runs import FIRST_TUNING_SEED
+from tools.reproducing.scales import IMAGENET
 
 _TABLES = sorted(name for name, entry in plan.MADE.items() if entry.draw is None)
 _SCATTERS = [name for name, entry in plan.MADE.items() if entry.draw is figures.scatter]
@@ -61,8 +62,10 @@ def write(out, scale, results):
         written.append(folder / f"{name}.png")
     _drop_others(folder, {path.stem for path in written})
     judged = claims.judge(by_name, scatters, list(results.results.values()))
-    _text(folder / "claims.md", claims.markdown(judged, scale))
-    _text(out / scale.folder / "results.md", _results(scale, results, parts))
+    rows = [row for made in by_name.values() for row in made]
+    imagenet = any(row["n"] or row["failed"] for row in rows if row["dataset"] == IMAGENET)
+    _text(folder / "claims.md", claims.markdown(judged, scale, imagenet))
+    _text(out / scale.folder / "results.md", _results(scale, results, parts, imagenet))
     return [*written, folder / "claims.md", out / scale.folder / "results.md"]
 
 
@@ -81,7 +84,9 @@ def _power(found):
     return "".join(f"* {sentence}\n" for sentence in sentences if sentence)
 
 
-def _results(scale, results, parts):
+def _results(scale, results, parts, imagenet):
+    """The page of all results, of which `imagenet` says whether some are of ImageNet."""
+    without = "" if imagenet else " ImageNet was never here: Table 5 was not run."
     done = [r for r in results.results.values() if r["status"] == store.DONE]
     failed = [r for r in results.results.values() if r["status"] == store.FAILED]
     return "\n".join(
@@ -90,8 +95,7 @@ def _results(scale, results, parts):
             "",
             f"{scale.words}. Made by `python tools/reproduce.py pages {scale.flags}` from "
             f"{len(done)} finished and {len(failed)} failed runs; rows that say *not run* were "
-            "not. A difference is paired over seeds, with Student's 95 % interval. ImageNet was "
-            "never here: Table 5 was not run.",
+            f"not. A difference is paired over seeds, with Student's 95 % interval.{without}",
             "",
             *parts,
             *_tuning(scale, results),
