@@ -34,6 +34,7 @@ to figure7 and claims. --minutes then also stops a run in its middle, and the sa
 it; unfinished runs are kept in TMPDIR.
 """
 
+import functools
 import os
 import pathlib
 import sys
@@ -90,38 +91,51 @@ def main(rest):
     results = store.Store(pathlib.Path(_OUT.value, scale.folder)).read()
     for remark in results.remarks:
         print(remark, flush=True)
-    worker, told, begun = None, set(), set()
-    while True:  # a search knows its next runs only when the previous ones are done
-        wanted, waiting = plan.runs(names, scale, datasets, seeds, results, _ROWS.value)
-        for sentence in waiting:
-            if sentence not in told:
-                print(sentence, flush=True)
-        told.update(waiting)
-        pending = runner.missing(wanted, results)
-        print(f"{len(wanted)} runs are needed, {len(pending)} are missing.", flush=True)
-        if _DRY_RUN.value:
-            for run in pending:
-                cost = f"{run.updates:7,} updates, {run.images_drawn:11,} images"
-                print(f"  {run.key}  {cost}  {run.label}")
-            return 0
-        if not pending or {run.key for run in pending} <= begun:
-            break
-        begun.update(run.key for run in pending)
-        worker = worker or runner.Runner(
-            results,
-            _DATA_DIR.value,
-            pictures,
-            _JOBS.value,
-            _MINUTES.value,
-            lambda line: print(line, flush=True),
-        )
-        worker.do(wanted)
+
+    def wanted():
+        return plan.runs(names, scale, datasets, seeds, results, _ROWS.value)
+
+    def worker():
+        say = functools.partial(print, flush=True)
+        return runner.Runner(results, _DATA_DIR.value, pictures, _JOBS.value, _MINUTES.value, say)
+
+    pending = _trained(wanted, results, worker)
+    if _DRY_RUN.value:
+        for run in pending:
+            cost = f"{run.updates:7,} updates, {run.images_drawn:11,} images"
+            print(f"  {run.key}  {cost}  {run.label}")
+        return 0
     pages = page.write(pathlib.Path(_OUT.value), scale, results.read())
     for path in pages:
         print(path)
     if pending:
         print(f"{len(pending)} runs are still missing: run the same command again.")
     return 0
+
+
+def _trained(wanted, results, worker):
+    """Trains what is wanted, with --dry_run nothing; returns the runs that are then missing.
+
+    Args:
+        wanted: called for the runs that are wanted and sentences on what waits, anew each time: a
+            search knows its next runs only when the previous ones are done.
+        results: the `Store`.
+        worker: called for the `Runner`, whose time runs from then, where one is needed.
+    """
+    trains, told, begun = None, set(), set()
+    while True:
+        made, waiting = wanted()
+        for sentence in waiting:
+            if sentence not in told:
+                print(sentence, flush=True)
+        told.update(waiting)
+        pending = results.missing(made)
+        print(f"{len(made)} runs are needed, {len(pending)} are missing.", flush=True)
+        if _DRY_RUN.value or {run.key for run in pending} <= begun:
+            return pending
+        begun.update(run.key for run in pending)
+        trains = trains or worker()
+        trains.do(made)
 
 
 def _picture_flags(imagenet):

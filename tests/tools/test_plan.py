@@ -151,4 +151,4 @@ def test_damaged_and_foreign_results_are_named_and_not_used(tmp_path):
         "torn.json",
         made.path(other).name,
     }
-    assert [r.key for r in runner.missing([run, other, other], made)] == [other.key]
+    assert [r.key for r in made.missing([run, other, other])] == [other.key]

@@ -59,7 +59,7 @@ class Runner:
         Args:
             wanted: list of `Run`, the first needed first.
         """
-        pending = missing(wanted, self.store)
+        pending = self.store.missing(wanted)
         begun, self._done = time.monotonic(), 0
         with (
             signals.deferred("the runs under way save and end") as request,
@@ -75,7 +75,7 @@ class Runner:
             except BaseException:
                 self.stop()
                 raise
-        return missing(wanted, self.store)
+        return self.store.missing(wanted)
 
     def stop(self):
         """Ends the children, which save a checkpoint first."""
@@ -202,11 +202,6 @@ class Runner:
 
 def _fixed(flat):
     return {path: value for path, value in flat.items() if path not in FREE}
-
-
-def missing(wanted, results):
-    """Those of a list of runs that a store lacks, each once."""
-    return list({run.key: run for run in wanted if results.of(run) is None}.values())
 
 
 def _last_line(log):

@@ -62,6 +62,10 @@ class Store:
         """The result of a run, or None."""
         return self.results.get(run.key)
 
+    def missing(self, wanted):
+        """Those of a list of runs whose results are not there, each once."""
+        return list({run.key: run for run in wanted if self.of(run) is None}.values())
+
     def _set_apart(self, path, wrong):
         apart = self.folder / "damaged"
         apart.mkdir(exist_ok=True)
