@@ -79,6 +79,20 @@ def test_on_request_what_cannot_be_decoded_is_left_out_and_listed(tmp_path):
     assert images.record()["skipped pictures"] == [list(one) for one in images.skipped]
 
 
+def test_where_a_flat_splits_labels_are_from_is_reported(tmp_path):
+    source = write(tmp_path, ("train", "val"), count=1)
+    assert "labels of" not in loading.load(source).words()
+    for name in ("cat", "dog"):
+        (tmp_path / "val" / name / "0.jpg").rename(tmp_path / "val" / f"{name}.jpg")
+        (tmp_path / "val" / name).rmdir()
+    (tmp_path / "val_labels.txt").write_text("cat.jpg dog\ndog.jpg cat\n")
+    images = loading.load(source)
+    assert images.test.labels.tolist() == [1, 0]
+    told = f"labels of validation: class names in {tmp_path / 'val_labels.txt'}"
+    assert images.words() == f"a folder of class folders; {told}"
+    assert images.record()["layout"] == images.layout  # a run from before may go on
+
+
 def test_the_record_tells_other_pictures(tmp_path):
     one = loading.load(write(tmp_path / "a")).record()
     moved = loading.load(write(tmp_path / "b")).record()

@@ -98,6 +98,7 @@ def load(
         least_area=least_area,
         flip=flip,
         antialias=antialias,
+        label_words=found.label_words,
         skipped=tuple(skipped),
     )
 

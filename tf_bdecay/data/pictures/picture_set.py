@@ -100,6 +100,8 @@ class PictureSet:
         least_area: share of a picture's area that a random crop has at least.
         flip: whether half of the training pictures are mirrored left to right.
         antialias: whether shrinking averages all pixels, or the four nearest.
+        label_words: dict of a split of the layout to where its labels are from, where that is
+            worth saying.
         skipped: (split, sentence) of the pictures left out.
         failures: sentences about pictures that a stream could not read, filled as that happens.
         mean, deviation: by channel, of pixels scaled to [0, 1].
@@ -116,6 +118,7 @@ class PictureSet:
     least_area: float = AREA[0]
     flip: bool = True
     antialias: bool = True
+    label_words: dict = dataclasses.field(default_factory=dict)
     skipped: tuple = ()
     failures: list = dataclasses.field(default_factory=list)
     mean: tuple = MEAN
@@ -141,11 +144,13 @@ class PictureSet:
         return split_of(self, name, lacking)
 
     def words(self):
-        """How the pictures lie, and what was left out, for a report."""
-        if not self.skipped:
-            return self.layout
-        count, first = len(self.skipped), self.skipped[0][1].rstrip(".")
-        return f"{self.layout}; {count} that cannot be read are left out, the first: {first}"
+        """How the pictures lie, where labels are from, and what was left out, for a report."""
+        parts = [self.layout]
+        parts += [f"labels of {split}: {words}" for split, words in self.label_words.items()]
+        if self.skipped:
+            count, first = len(self.skipped), self.skipped[0][1].rstrip(".")
+            parts.append(f"{count} that cannot be read are left out, the first: {first}")
+        return "; ".join(parts)
 
     def record(self):
         """What a run must have in common with its continuation and its other workers.
