@@ -11,7 +11,7 @@ from tests.data.pictures.in_memory import picture_set_of
 from tests.data.sets import image_set_of
 from tf_bdecay.data import training_batches
 from tf_bdecay.data.mixing import beta_draws, cutmix, mix, mixing_draws, mixup, neighbours
-from tf_bdecay.data.strong import StrongAugmentation
+from tf_bdecay.data.strong_augmentation import StrongAugmentation
 
 OWN = tf.constant([3, 4], tf.int64)
 SETS = {"in memory": image_set_of(11), "pictures": picture_set_of(11)}

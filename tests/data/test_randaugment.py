@@ -13,7 +13,7 @@ from tests.data.pictures.in_memory import jpeg, picture_set_of
 from tests.data.sets import image_set_of
 from tf_bdecay.data import training_batches
 from tf_bdecay.data.randaugment import DEVIATION, RATE, operation_draws, randaugment
-from tf_bdecay.data.strong import StrongAugmentation
+from tf_bdecay.data.strong_augmentation import StrongAugmentation
 
 keras_cv = pytest.importorskip("keras_cv", reason="keras-cv is not installed")
 layers = keras_cv.layers

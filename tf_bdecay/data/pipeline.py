@@ -13,7 +13,7 @@ from tf_bdecay.data.mixing import mixed_batches
 from tf_bdecay.data.order import WHOLE, check_seed
 from tf_bdecay.data.pictures import stream as picture_stream
 from tf_bdecay.data.pictures.picture_set import PictureSet
-from tf_bdecay.data.strong import StrongAugmentation
+from tf_bdecay.data.strong_augmentation import StrongAugmentation
 from tf_bdecay.errors import check_count, check_flag
 
 

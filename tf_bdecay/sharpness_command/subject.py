@@ -10,7 +10,7 @@ from tf_bdecay.errors import BadInput, require, unknown
 from tf_bdecay.frameworks import quirks
 from tf_bdecay.storage.files import is_count, sha256_of
 from tf_bdecay.training.building import datasets
-from tf_bdecay.training.run_folder import pictures, weights
+from tf_bdecay.training.run_folder import pictures_record, weights
 
 
 def _fraction(value):
@@ -151,7 +151,7 @@ def images_of(subject, data, data_dir):
     if not subject.run or data != subject.config["data.name"]:
         return catalog.load(data, data_dir=data_dir)
     images = datasets.load(subject.config, data_dir)
-    pictures.check_same(subject.run, images.record(), "name another --model")
+    pictures_record.check_same(subject.run, images.record(), "name another --model")
     return images
 
 
@@ -206,7 +206,7 @@ def settings_of(options, subject, data, images=None):
         "model": subject.name,
         "weights": subject.source.digest,
         "data": os.path.basename(data) if is_file else data,
-        "data_digest": pictures.digest(images.record()) if images else digest,
+        "data_digest": pictures_record.digest(images.record()) if images else digest,
         "split": None if is_file else options.split or "train",
         "examples": options.examples,
         "measures": [m.name for m in options.measures],

@@ -11,7 +11,7 @@ from tf_bdecay import data
 from tf_bdecay.data.augment import standardise
 from tf_bdecay.storage import paths
 from tf_bdecay.training.building import saved
-from tf_bdecay.training.run_folder import pictures
+from tf_bdecay.training.run_folder import pictures_record
 
 TRIED = 32  # pictures on which the exported network is compared with the original
 TOLERANCE, HALF_TOLERANCE = 1e-5, 2e-2  # of probabilities, in single and half precision
@@ -41,7 +41,7 @@ def export(file, images, path):
     import tensorflow as tf
 
     model = saved.load(file)
-    names = pictures.classes_of(pathlib.Path(file)) or images.classes
+    names = pictures_record.classes_of(pathlib.Path(file)) or images.classes
 
     def probabilities(x):
         x = standardise(x, images.mean, images.deviation)

@@ -129,7 +129,7 @@ class _Run:
         )
         if of_files and not start.update:
             name = report.run_name(self.config)
-            predictions.draw_training(self.experiment, workdir.path, name)
+            predictions.draw_first_pictures(self.experiment, workdir.path, name)
             drawn = workdir.path / "training.png"
             self.say(f"The first pictures, as the network sees them: {drawn}")
 

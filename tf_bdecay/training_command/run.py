@@ -11,7 +11,7 @@ from tf_bdecay.terminal import flag_reading, outcome, streams
 from tf_bdecay.training.building import initial
 from tf_bdecay.training.config import checks, config_file, keys
 from tf_bdecay.training.config.dotted import flatten
-from tf_bdecay.training.run_folder import pictures, weights
+from tf_bdecay.training.run_folder import pictures_record, weights
 from tf_bdecay.training.run_folder.workdir import ANOTHER, Workdir, not_finite
 from tf_bdecay.training_command import command_line, help_page, together
 
@@ -181,7 +181,7 @@ class _Command:
 
         begun = self.options.dry_run and workdir and workdir.begun
         if begun and not workdir.result and experiment.config.data.name == "pictures":
-            pictures.check_same(workdir.path, experiment.images.record(), ANOTHER)
+            pictures_record.check_same(workdir.path, experiment.images.record(), ANOTHER)
         print(describe(experiment), flush=True)
         if begun:
             done = f"do nothing: {workdir.path} is finished"

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tf_bdecay import data
 from tf_bdecay.data.pictures import loading, picture_set
 from tf_bdecay.data.pictures.crops import crop_draws, decode_box, random_box
-from tf_bdecay.data.strong import MAGNITUDE, StrongAugmentation
+from tf_bdecay.data.strong_augmentation import MAGNITUDE, StrongAugmentation
 
 COUNT, SIZE, QUALITY = 512, 224, 92
 MEAN, DEVIATION = picture_set.MEAN, picture_set.DEVIATION

@@ -6,7 +6,7 @@ import pytest
 from configs import digits_resnet18, imagenet_tiny
 from tests.data.pictures.in_memory import write_folders
 from tf_bdecay import data
-from tf_bdecay.data.strong import StrongAugmentation
+from tf_bdecay.data.strong_augmentation import StrongAugmentation
 from tf_bdecay.errors import BadInput
 from tf_bdecay.training.building import datasets
 from tf_bdecay.training.config.checks import check

@@ -2,7 +2,7 @@
 
 from tf_bdecay import data
 from tf_bdecay.data.pictures import loading
-from tf_bdecay.data.strong import MAGNITUDE, StrongAugmentation
+from tf_bdecay.data.strong_augmentation import MAGNITUDE, StrongAugmentation
 from tf_bdecay.errors import require, shown
 
 _OF_BATCHES = (

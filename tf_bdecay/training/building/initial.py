@@ -11,7 +11,7 @@ import numpy as np
 
 from tf_bdecay.errors import BadInput, require
 from tf_bdecay.storage import checkpoint_file
-from tf_bdecay.training.run_folder import pictures
+from tf_bdecay.training.run_folder import pictures_record
 from tf_bdecay.training.run_folder.weights import RIGHT, Source
 
 _MODEL = "model/"
@@ -55,7 +55,7 @@ def load(source, model, new_head=True, classes=None):
         BadInput: the file cannot be read, a variable does not fit, or the classes differ without
             `new_head`. Then nothing has changed.
     """
-    differing, note = pictures.compared(pictures.classes_of(source.file), classes)
+    differing, note = pictures_record.compared(pictures_record.classes_of(source.file), classes)
     require(
         new_head or not differing,
         f"The weights of {source.file} were trained on other classes ({differing}): give data of "

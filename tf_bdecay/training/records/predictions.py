@@ -111,7 +111,7 @@ def draw(experiment, folder, title):
     prediction_pictures.draw_mistakes(folder / "mistakes.png", found, names, title)
 
 
-def draw_training(experiment, folder, title):
+def draw_first_pictures(experiment, folder, title):
     """Draws training.png: the run's first images as the network receives them.
 
     Args:

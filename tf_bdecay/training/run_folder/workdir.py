@@ -25,7 +25,7 @@ from tf_bdecay.storage.files import (
     read_json,
     write_json,
 )
-from tf_bdecay.training.run_folder import pictures
+from tf_bdecay.training.run_folder import pictures_record
 from tf_bdecay.training.run_folder.starts import Starts
 
 ANOTHER = "choose another --workdir"  # for a file that is not as a run left it
@@ -183,9 +183,9 @@ class Workdir:
         Raises:
             BadInput: it resumes with other pictures.
         """
-        file = self.path / pictures.FILE
+        file = self.path / pictures_record.FILE
         if resumes and file.exists():
-            pictures.check_same(self.path, record, ANOTHER)
+            pictures_record.check_same(self.path, record, ANOTHER)
         else:
             write_json(file, json_ready(record))
 

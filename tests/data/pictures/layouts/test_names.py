@@ -40,7 +40,7 @@ def test_hidden(name):
     + [("trainer", None), ("val2", None), ("", None)],
 )
 def test_splits_of_folders(folder, split):
-    assert names.split_of(folder) == split
+    assert names.split_named(folder) == split
 
 
 @pytest.mark.parametrize(

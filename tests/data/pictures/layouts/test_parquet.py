@@ -8,7 +8,7 @@ import pytest
 
 from tests.data.pictures import folder, hub
 from tf_bdecay.data.pictures.layouts import parquet
-from tf_bdecay.data.pictures.layouts.shard import Shard
+from tf_bdecay.data.pictures.layouts.parquet_file import ParquetFile
 from tf_bdecay.errors import BadInput
 
 pytestmark = pytest.mark.any_backend
@@ -146,7 +146,7 @@ def test_memory_is_bounded_and_groups_in_order_are_read_once(tmp_path):
     made = pa.table({"image": [bytes([i]) * 1000 for i in range(64)], "label": [0] * 64})
     reads = []
 
-    class Counting(Shard):
+    class Counting(ParquetFile):
         def column(self, name, group=None):
             reads.append(group)
             return super().column(name, group)
@@ -168,7 +168,7 @@ def test_threads_read_the_same_and_leave_nothing_open(tmp_path):
     hub.write(tmp_path, made, shards=6, group=3)
     records = parquet.recognise(str(tmp_path)).splits["train"]
     small = parquet.Rows(
-        [Shard(f"{tmp_path}/{name}") for name in sorted(os.listdir(tmp_path))],
+        [ParquetFile(f"{tmp_path}/{name}") for name in sorted(os.listdir(tmp_path))],
         records.labels,
         "image",
         cache=10,

@@ -18,7 +18,7 @@ from tf_bdecay.data.pictures.layouts.names import (
     is_picture,
     listed,
     printable,
-    split_of,
+    split_named,
 )
 from tf_bdecay.data.pictures.spans import read_at
 from tf_bdecay.errors import BadInput, first_line, require
@@ -77,8 +77,8 @@ def find(path):
     entries = sorted(entries_of(path), key=lambda entry: entry.name)
     splits, packed = {}, []
     for entry in entries:
-        if split_of(entry.name) and entry.is_dir():
-            packed += _collect(splits, split_of(entry.name), entries_of(entry.path))
+        if split_named(entry.name) and entry.is_dir():
+            packed += _collect(splits, split_named(entry.name), entries_of(entry.path))
     if not splits:
         if any(entry.is_dir() and _has_pictures(entry.path, 2) for entry in entries):
             return None
@@ -123,7 +123,7 @@ def _has_pictures(folder, depth):
 
 def _split_by_name(path):
     words = re.findall("[a-z]+", _base(path).lower())
-    return next((split_of(word) for word in words if split_of(word)), None)
+    return next((split_named(word) for word in words if split_named(word)), None)
 
 
 def _base(path):

@@ -21,7 +21,7 @@ from tf_bdecay.data.pictures.layouts.names import (
     is_picture,
     listed,
     printable,
-    split_of,
+    split_named,
 )
 from tf_bdecay.data.pictures.records import Found
 from tf_bdecay.errors import BadInput, require
@@ -84,7 +84,7 @@ def _roots(path):
     folders, named = 0, {}
     for entry in entries_of(path):
         if entry.is_dir():
-            split = split_of(entry.name)
+            split = split_named(entry.name)
             folders += 1
             if split:
                 require(

@@ -55,7 +55,7 @@ def is_picture(name):
     return os.path.splitext(name)[1].lower() in PICTURES and not is_hidden(name)
 
 
-def split_of(folder):
+def split_named(folder):
     """The split that a folder's name stands for: "validation" for "val"; None for none."""
     return _SPLITS.get(folder.lower())
 
@@ -66,7 +66,7 @@ def split_of_file(name):
     Args:
         name: "val-00000-of-00003.parquet" and "val.tar" are of "validation", "valley.tar" is not.
     """
-    return split_of(re.match(r"[a-z]*", name.lower())[0])
+    return split_named(re.match(r"[a-z]*", name.lower())[0])
 
 
 def printable(path):

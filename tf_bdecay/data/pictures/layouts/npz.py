@@ -12,7 +12,7 @@ import numpy as np
 
 from tf_bdecay.data.image_set import SPLITS
 from tf_bdecay.data.pictures.layouts.arrays import labels_of_splits
-from tf_bdecay.data.pictures.layouts.names import listed, printable, split_of
+from tf_bdecay.data.pictures.layouts.names import listed, printable, split_named
 from tf_bdecay.data.pictures.records import Found, Records
 from tf_bdecay.errors import BadInput, first_line, require
 from tf_bdecay.frameworks import extras
@@ -99,8 +99,8 @@ def _pairs(path, arrays):
     found = {split: {} for split in SPLITS}
     for name in sorted(arrays):
         words = name.lower().split("_")
-        split = next(filter(None, map(split_of, words)), "train")
-        kind = [word for word in words if not split_of(word)]
+        split = next(filter(None, map(split_named, words)), "train")
+        kind = [word for word in words if not split_named(word)]
         if len(words) - len(kind) <= 1 and len(kind) == 1 and kind[0] in _PICTURES + _LABELS:
             role = "pictures" if kind[0] in _PICTURES else "labels"
             before = found[split].setdefault(role, name)

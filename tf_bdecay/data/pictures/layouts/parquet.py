@@ -18,10 +18,10 @@ from tf_bdecay.data.pictures.layouts.names import (
     is_hidden,
     listed,
     printable,
-    split_of,
+    split_named,
     split_of_file,
 )
-from tf_bdecay.data.pictures.layouts.shard import Shard
+from tf_bdecay.data.pictures.layouts.parquet_file import ParquetFile
 from tf_bdecay.data.pictures.records import Found, Records
 from tf_bdecay.errors import BadInput, require
 
@@ -37,7 +37,7 @@ class Rows(Records):
         """Takes the files of a split.
 
         Args:
-            shards: a `Shard` each, in order.
+            shards: a `ParquetFile` each, in order.
             labels: int64 [n].
             column: name of that of the pictures' bytes: "image.bytes", or "image".
             cache: bytes of pictures that stay in memory.
@@ -111,7 +111,9 @@ def recognise(path):
         importlib.util.find_spec("pyarrow"),
         f"{printable(path)} has parquet files, which are read with pyarrow: `pip install pyarrow`.",
     )
-    shards = {split: [Shard(file) for file in files[split]] for split in SPLITS if split in files}
+    shards = {
+        split: [ParquetFile(file) for file in files[split]] for split in SPLITS if split in files
+    }
     column, label, classes = shards["train"][0].columns()
     for shard in (shard for split in shards.values() for shard in split):
         its = shard.columns()
@@ -150,8 +152,8 @@ def _files(path):
         return ({"train": [path]}, []) if path.lower().endswith(_SUFFIX) else ({}, [])
     found = {}
     for folder in sorted(os.listdir(path)):
-        if folder == "data" or split_of(folder):
-            found |= _in(os.path.join(path, folder), split_of(folder))
+        if folder == "data" or split_named(folder):
+            found |= _in(os.path.join(path, folder), split_named(folder))
     found |= _in(path, None)
     others = sorted(file for file, split in found.items() if split is None)
     if len(others) == len(found):

@@ -21,7 +21,7 @@ from tf_bdecay.data.pictures.layouts.names import (
     is_picture,
     listed,
     printable,
-    split_of,
+    split_named,
 )
 from tf_bdecay.data.pictures.layouts.webdataset import is_of_samples
 from tf_bdecay.data.pictures.records import Found
@@ -181,7 +181,7 @@ def _by_split(split, indexes, kind):
     made = {}
     for row in _rows(indexes, lambda index, name: os.path.dirname(name)):
         parts = row[0].split("/")
-        own = split_of(parts[depth - 1]) if divided else split or "train"
+        own = split_named(parts[depth - 1]) if divided else split or "train"
         made.setdefault(own, []).append(("/".join(parts[depth:]), *row[1:]))
     return made
 
@@ -192,7 +192,7 @@ def _root(folders, split):
     common = len(os.path.commonprefix(parts))
     for depth in range(common + 1):
         if all(len(part) > depth + 1 for part in parts):
-            there = {split_of(part[depth]) for part in parts}
+            there = {split_named(part[depth]) for part in parts}
             if None not in there and (split is None or there == {split}):
                 return depth + 1, True
     return int(common > 0 and all(len(part) > 1 for part in parts)), False

@@ -23,7 +23,7 @@ import numpy as np
 
 from tf_bdecay.data.image_set import SPLITS
 from tf_bdecay.data.pictures.layouts import class_list, tfrecord_file
-from tf_bdecay.data.pictures.layouts.names import entries_of, listed, printable, split_of
+from tf_bdecay.data.pictures.layouts.names import entries_of, listed, printable, split_named
 from tf_bdecay.data.pictures.records import Found
 from tf_bdecay.errors import BadInput, first_line, require
 
@@ -103,9 +103,9 @@ def _files(folder):
     _sort_in(files, None, [entry.path for entry in entries if entry.is_file()])
     if not files:
         for entry in entries:
-            if entry.is_dir() and split_of(entry.name):
+            if entry.is_dir() and split_named(entry.name):
                 below = [one.path for one in entries_of(entry.path) if one.is_file()]
-                _sort_in(files, split_of(entry.name), below)
+                _sort_in(files, split_named(entry.name), below)
     return {split: sorted(names) for split, names in files.items()}
 
 
@@ -117,7 +117,7 @@ def _sort_in(files, split, paths):
         if parts:
             words = re.findall("[a-z]+", parts[1].lower())
             own = split or next(
-                (split_of(word) for word in reversed(words) if split_of(word)), None
+                (split_named(word) for word in reversed(words) if split_named(word)), None
             )
             if own:
                 files.setdefault(own, []).append(path)
@@ -159,7 +159,7 @@ def _counts(folder, files):
     try:
         with open(path, encoding="utf-8") as file:
             for described in json.load(file)["splits"]:
-                found = files.get(split_of(described["name"]), [])
+                found = files.get(split_named(described["name"]), [])
                 lengths = [int(length) for length in described["shardLengths"]]
                 if len(lengths) == len(found):
                     counts.update(zip(found, lengths, strict=True))

@@ -6,7 +6,7 @@ import pytest
 
 from tf_bdecay.errors import BadInput
 from tf_bdecay.storage.files import write_json
-from tf_bdecay.training.run_folder import pictures
+from tf_bdecay.training.run_folder import pictures_record
 
 RECORD = {"layout": "folders", "classes": ["a", "b"], "skipped pictures": [["train", "x/1.jpg"]]}
 
@@ -20,32 +20,34 @@ def run_at(folder, data="pictures", classes="ab"):
 
 
 def test_other_pictures_are_refused_by_what_differs(tmp_path):
-    pictures.check_same(tmp_path, RECORD, "go")  # of no run that says which it has
+    pictures_record.check_same(tmp_path, RECORD, "go")  # of no run that says which it has
     write_json(tmp_path / "pictures.json", RECORD)
     moved = {**RECORD, "skipped pictures": [["train", "y/1.jpg"]]}
-    pictures.check_same(tmp_path, moved, "go")
+    pictures_record.check_same(tmp_path, moved, "go")
     said = "their layout, classes differ from pictures.json. Put them back, or choose another one."
     with pytest.raises(BadInput, match=said):
         other = {**RECORD, "layout": "tar", "classes": ["a", "c"]}
-        pictures.check_same(tmp_path, other, "choose another one")
+        pictures_record.check_same(tmp_path, other, "choose another one")
     assert json.loads((tmp_path / "pictures.json").read_text()) == RECORD
 
 
 def test_a_digest_is_of_all_but_where_what_is_skipped_lies():
     moved = {**RECORD, "skipped pictures": [["train", "y/1.jpg"]]}
-    assert pictures.digest(RECORD) == pictures.digest(moved)
-    assert pictures.digest(RECORD) != pictures.digest({**RECORD, "classes": ["a", "c"]})
+    assert pictures_record.digest(RECORD) == pictures_record.digest(moved)
+    assert pictures_record.digest(RECORD) != pictures_record.digest(
+        {**RECORD, "classes": ["a", "c"]}
+    )
 
 
 def test_the_classes_of_weights_are_those_of_the_run_around_them(tmp_path):
     run = run_at(tmp_path / "run")
     for weights in ("model.keras", "checkpoints/update_00000003.npz"):
-        assert pictures.classes_of(run / weights) == ("a", "b")
+        assert pictures_record.classes_of(run / weights) == ("a", "b")
     digits = run_at(tmp_path / "digits", "digits")
-    assert pictures.classes_of(digits / "model.keras") == tuple("0123456789")
-    assert pictures.classes_of(tmp_path / "model.keras") is None
+    assert pictures_record.classes_of(digits / "model.keras") == tuple("0123456789")
+    assert pictures_record.classes_of(tmp_path / "model.keras") is None
     (tmp_path / "config.json").write_text("[]")  # of something else
-    assert pictures.classes_of(tmp_path / "model.keras") is None
+    assert pictures_record.classes_of(tmp_path / "model.keras") is None
 
 
 @pytest.mark.parametrize(
@@ -61,5 +63,5 @@ def test_the_classes_of_weights_are_those_of_the_run_around_them(tmp_path):
     ],
 )
 def test_classes_are_compared_by_name_and_order(there, here, difference, note):
-    found = pictures.compared(there, here and tuple(here))
+    found = pictures_record.compared(there, here and tuple(here))
     assert found[0] == difference and found[1].startswith(note) and bool(found[1]) == bool(note)

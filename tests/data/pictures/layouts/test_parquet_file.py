@@ -3,7 +3,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.data.pictures import hub
-from tf_bdecay.data.pictures.layouts.shard import Shard
+from tf_bdecay.data.pictures.layouts.parquet_file import ParquetFile
 from tf_bdecay.errors import BadInput
 
 pytestmark = pytest.mark.any_backend
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.any_backend
 
 def shard(path, made):
     pq.write_table(made, path / "a.parquet", row_group_size=2)
-    return Shard(f"{path}/a.parquet")
+    return ParquetFile(f"{path}/a.parquet")
 
 
 def test_groups_and_columns(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 
 from tests.data.sets import image_set_of
 from tf_bdecay.data import training_batches
-from tf_bdecay.data.strong import StrongAugmentation
+from tf_bdecay.data.strong_augmentation import StrongAugmentation
 from tf_bdecay.errors import BadInput
 
 

@@ -12,7 +12,7 @@ _PICTURES = ("image", "img", "picture", "images", "image_bytes", "bytes", "jpg",
 _LABELS = ("label", "labels", "fine_label", "class", "cls", "target", "category", "y")
 
 
-class Shard:
+class ParquetFile:
     """One file: its footer, which tells where the groups are, is read once."""
 
     def __init__(self, path):
