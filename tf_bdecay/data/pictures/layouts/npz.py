@@ -11,7 +11,7 @@ import zlib
 import numpy as np
 
 from tf_bdecay.data.image_set import SPLITS
-from tf_bdecay.data.pictures.layouts.arrays import labels_of_splits
+from tf_bdecay.data.pictures.layouts.labels import labels_of_splits
 from tf_bdecay.data.pictures.layouts.names import listed, printable, split_named
 from tf_bdecay.data.pictures.records import Found, Records
 from tf_bdecay.errors import BadInput, first_line, require

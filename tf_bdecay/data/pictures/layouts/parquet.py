@@ -13,7 +13,7 @@ import threading
 import numpy as np
 
 from tf_bdecay.data.image_set import SPLITS
-from tf_bdecay.data.pictures.layouts.arrays import labels_of_splits
+from tf_bdecay.data.pictures.layouts.labels import labels_of_splits
 from tf_bdecay.data.pictures.layouts.names import (
     is_hidden,
     listed,

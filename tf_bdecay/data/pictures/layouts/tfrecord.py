@@ -22,7 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from tf_bdecay.data.image_set import SPLITS
-from tf_bdecay.data.pictures.layouts import class_list, tfrecord_file
+from tf_bdecay.data.pictures.layouts import tfrecord_file
+from tf_bdecay.data.pictures.layouts.labels import check_all_named, read_class_names
 from tf_bdecay.data.pictures.layouts.names import entries_of, listed, printable, split_named
 from tf_bdecay.data.pictures.records import Found
 from tf_bdecay.errors import BadInput, first_line, require
@@ -66,11 +67,11 @@ def recognise(path):
         splits[split] = tfrecord_file.Examples(shards)
         for shard in shards:
             _merge(named, shard)
-    classes = class_list.read(folder)
+    classes = read_class_names(folder)
     for split, found in splits.items():
         if classes:
             where = f"the {split} split of {printable(path)}"
-            class_list.check(classes, found.labels[found.labels >= 0], where)
+            check_all_named(classes, found.labels[found.labels >= 0], where)
     layout = "TFRecords of tensorflow-datasets" if _is_prepared(folder) else "TFRecords"
     return Found("; ".join([layout, *notes]), classes or _own_names(splits, named), splits)
 

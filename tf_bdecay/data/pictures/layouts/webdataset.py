@@ -13,7 +13,8 @@ import os
 import re
 
 from tf_bdecay.data.image_set import SPLITS
-from tf_bdecay.data.pictures.layouts import archives, class_list
+from tf_bdecay.data.pictures.layouts import archives
+from tf_bdecay.data.pictures.layouts.labels import check_all_named, read_class_names
 from tf_bdecay.data.pictures.layouts.names import is_picture, listed, printable
 from tf_bdecay.data.pictures.records import Found
 from tf_bdecay.data.pictures.spans import Names, Spans, read_at
@@ -66,14 +67,14 @@ def recognise(path):
         f"{listed(files)}",
     )
     folder = path if os.path.isdir(path) else os.path.dirname(path)
-    classes, splits = class_list.read(folder), {}
+    classes, splits = read_class_names(folder), {}
     for split in [split for split in SPLITS if split in files]:
         indexes = archives.index_all([(file,) for file in files[split]])
         shards = [(index, list(_shard(index))) for index in indexes]
         notes += [index.lost for index in indexes if index.lost]
         notes += _gaps(files[split])
         splits[split] = Samples(shards)
-        class_list.check(classes, splits[split].labels, f"the {split} shards of {printable(path)}")
+        check_all_named(classes, splits[split].labels, f"the {split} shards of {printable(path)}")
     return Found("; ".join(["WebDataset shards", *notes]), classes, splits)
 
 

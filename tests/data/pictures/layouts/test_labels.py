@@ -1,7 +1,14 @@
+"""Labels as they are stored, and names of their classes in a text file."""
+
 import numpy as np
 import pytest
 
-from tf_bdecay.data.pictures.layouts.arrays import labels_of_splits
+from tests.data.pictures import folder
+from tf_bdecay.data.pictures.layouts.labels import (
+    check_all_named,
+    labels_of_splits,
+    read_class_names,
+)
 from tf_bdecay.errors import BadInput
 
 pytestmark = pytest.mark.any_backend
@@ -38,3 +45,28 @@ def test_words_are_numbered_in_order_over_all_splits(kind):
 def test_labels_that_do_not_fit_are_refused(train, test, words):
     with pytest.raises(BadInput, match=words):
         labels_of_splits("p", {"train": np.array(train), "test": np.array(test)})
+
+
+@pytest.mark.parametrize("name", ["classes.txt", "classnames.txt", "label.labels.txt"])
+def test_names_are_the_lines(tmp_path, name):
+    assert read_class_names(tmp_path) is None
+    folder.write(tmp_path, {name: "ant\ngreat white shark\nKöter\n"})
+    assert read_class_names(tmp_path) == ("ant", "great white shark", "Köter")
+
+
+@pytest.mark.parametrize(
+    "text, wrong", [("ant\n\nbee", "empty lines"), ("", "empty lines"), ("a\nb\na\n", "'a'")]
+)
+def test_a_class_a_line(tmp_path, text, wrong):
+    folder.write(tmp_path, {"classes.txt": text})
+    with pytest.raises(BadInput, match=rf"classes.txt must name a class on each line.*{wrong}"):
+        read_class_names(tmp_path)
+
+
+@pytest.mark.parametrize("labels, right", [([0, 1], 1), ([1, 2], 1), ([0, 2], 0), ([1, 3], 0)])
+def test_labels_count_the_names_from_0_or_1(labels, right):
+    if right:
+        check_all_named(("a", "b"), np.array(labels), "x")
+        return
+    with pytest.raises(BadInput, match=f"Labels in x must be of the 2 .* to {labels[1]}"):
+        check_all_named(("a", "b"), np.array(labels), "x")
