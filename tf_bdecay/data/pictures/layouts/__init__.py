@@ -8,8 +8,9 @@ from tf_bdecay.errors import BadInput, require, shown
 from tf_bdecay.storage.paths import local
 
 # Asked in this order, each module imported when it is asked: `recognise(path)` gives a `Found`, or
-# None for what is another layout's; `LOOKED_FOR` says in words what it knows.
-LAYOUTS = ("npz", "parquet", "tfrecord", "tar", "webdataset", "folders")
+# None for what is another layout's; `LOOKED_FOR` says in words what it knows. tar takes any
+# archive, and so comes after webdataset.
+LAYOUTS = ("npz", "parquet", "tfrecord", "webdataset", "tar", "folders")
 
 
 def open_pictures(path):

@@ -23,7 +23,6 @@ from tf_bdecay.data.pictures.layouts.names import (
     printable,
     split_named,
 )
-from tf_bdecay.data.pictures.layouts.webdataset import is_of_samples
 from tf_bdecay.data.pictures.records import Found
 from tf_bdecay.data.pictures.spans import Names, Spans
 from tf_bdecay.errors import BadInput, require
@@ -55,14 +54,11 @@ class Members(Spans):
 
 
 def recognise(path):
-    """The pictures of archives at a path as a `Found`; None where there are no such archives."""
+    """The pictures of archives at a path as a `Found`; None where there are no archives."""
     found = archives.find(path)
     if found is None:
         return None
     files, notes = found
-    first = next(iter(files.values()))[0]
-    if is_of_samples(first):
-        return None
     rows, words, kinds = {}, {}, []
     flat = {}
     for split, paths in files.items():

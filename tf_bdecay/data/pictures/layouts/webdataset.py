@@ -46,7 +46,7 @@ class Samples(Spans):
         return f"{printable(self.path(index))}: {printable(self._names[index])}"
 
 
-def is_of_samples(path):
+def _is_of_samples(path):
     """Whether an archive begins with samples: a picture and a label of one key."""
     names = [name for name, *_ in archives.index(path, "", 0, None, _PEEKED).members]
     pictures = {_key(name)[0] for name in names if is_picture(name)}
@@ -56,7 +56,7 @@ def is_of_samples(path):
 def recognise(path):
     """The WebDataset shards at a path as a `Found`; None where there are none."""
     found = archives.find(path)
-    if found is None or not is_of_samples(next(iter(found[0].values()))[0]):
+    if found is None or not _is_of_samples(next(iter(found[0].values()))[0]):
         return None
     files, notes = found
     if None in files:
