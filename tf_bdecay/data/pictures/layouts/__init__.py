@@ -1,4 +1,12 @@
-"""Pictures as people keep them: each module here knows one layout and gives its records."""
+"""Pictures as people keep them: from a path to the layout that it has, and its records.
+
+Layouts: npz, parquet (a file of it: parquet_file), tfrecord (tfrecord_file), webdataset, tar and
+folders (files).
+
+What they share: names, of pictures, splits and classes; labels, as numbers or words; archives, for
+tar and webdataset; label_file and class_numbers, the text files that label pictures in one folder,
+for tar and folders.
+"""
 
 import importlib
 import os
