@@ -142,6 +142,7 @@ def verify(path, labels):
         labels: that its records must have.
 
     Raises:
+        OSError: it cannot be read.
         BadInput: it is not what was written.
     """
     shard, told = tfrecord_file.walk(path, len(labels)), tfrecord_file.read_index(path)

@@ -160,17 +160,6 @@ def test_a_tree_that_cannot_be_right_is_refused(tmp_path, tree, words):
         opened(tmp_path, tree)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_folder_without_permission_is_named(tmp_path):
-    path = folder.write(tmp_path, TRAIN)
-    os.chmod(f"{path}/bee", 0)
-    try:
-        with pytest.raises(BadInput, match="bee cannot be read: Permission denied"):
-            folders.recognise(path)
-    finally:
-        os.chmod(f"{path}/bee", 0o700)
-
-
 def test_pictures_without_labels_are_no_test_split(tmp_path):
     found = opened(tmp_path, {"train": TRAIN, "test": OTHER["ant"]})
     assert list(found.splits) == ["train"]

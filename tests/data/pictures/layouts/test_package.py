@@ -144,6 +144,32 @@ def test_no_path(source):
         layouts.open_pictures(source)
 
 
+ONE = written.framed(written.example({"image/encoded": folder.picture(1), "image/class/label": 0}))
+TREE = {"train": folder.split_of(1)}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+@pytest.mark.parametrize(
+    "tree, shut",
+    [
+        (TREE, "train"),
+        (TREE, "train/bee"),
+        ({**TREE, "val": TREE["train"]["ant"], "val_labels.txt": ""}, "val_labels.txt"),
+        ({"train.tar": archive.tar(archive.flat(TREE["train"]))}, "train.tar"),
+        ({"train-00000-of-00001": ONE}, "train-00000-of-00001"),
+        ({"train-00000-of-00001": ONE, "classes.txt": "ant"}, "classes.txt"),
+    ],
+)
+def test_what_cannot_be_read_is_named_in_every_layout(tmp_path, tree, shut):
+    path = folder.write(tmp_path, tree)
+    os.chmod(f"{path}/{shut}", 0)
+    try:
+        with pytest.raises(BadInput, match=f"{path}/{shut} cannot be read: Permission denied"):
+            layouts.open_pictures(path)
+    finally:
+        os.chmod(f"{path}/{shut}", 0o700)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_no_permission(tmp_path):
     os.chmod(tmp_path, 0)

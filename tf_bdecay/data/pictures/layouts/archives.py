@@ -153,12 +153,10 @@ def index(path, inside="", start=0, length=None, most=None):
         most: stop after this many members; None for all.
 
     Raises:
+        OSError: the file cannot be read.
         BadInput: no archive, a compressed one, or names or links that lead outside.
     """
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError as error:
-        raise BadInput(f"{printable(path)} cannot be read: {error.strerror}.") from error
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         size = os.fstat(descriptor).st_size
         found = Index(path, inside, size)

@@ -41,13 +41,8 @@ def by_name(classes):
 
 def lines_of(path):
     """Lines of a text file that have something in them, without the blanks around it."""
-    try:
-        with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
-            return [line.strip() for line in file if line.strip()]
-    except OSError as error:
-        raise BadInput(
-            f"The file {printable(path)} cannot be read: {error.strerror or error}."
-        ) from error
+    with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
+        return [line.strip() for line in file if line.strip()]
 
 
 def labels(path, root, numbers, classes, named):

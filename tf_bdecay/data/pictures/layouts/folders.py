@@ -138,12 +138,7 @@ def _walk(root):
 
 
 def _identity(folder):
-    try:
-        status = os.stat(folder)
-    except OSError as error:
-        raise BadInput(
-            f"The folder {printable(folder)} cannot be read: {error.strerror or error}."
-        ) from error
+    status = os.stat(folder)
     return status.st_dev, status.st_ino
 
 

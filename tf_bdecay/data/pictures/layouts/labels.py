@@ -67,7 +67,7 @@ def read_class_names(folder):
         folder: that the file is in.
 
     Raises:
-        BadInput: a file that cannot be read, or names that are not one a line.
+        BadInput: names that are not one a line.
     """
     for name in _FILES:
         path = os.path.join(folder, name)
@@ -77,11 +77,8 @@ def read_class_names(folder):
 
 
 def _names(path):
-    try:
-        with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
-            names = [line.strip() for line in file.read().rstrip().split("\n")]
-    except OSError as error:
-        raise BadInput(f"{printable(path)} cannot be read: {error.strerror or error}.") from error
+    with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:
+        names = [line.strip() for line in file.read().rstrip().split("\n")]
     twice = sorted({name for name in names if names.count(name) > 1} if len(names) < 1e5 else ())
     require(
         names and all(names) and not twice,

@@ -36,18 +36,9 @@ def is_hidden(name):
 
 
 def entries_of(folder):
-    """What `os.scandir` finds in a folder that is not hidden: a list.
-
-    Raises:
-        BadInput: the folder cannot be read.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            return [entry for entry in entries if not is_hidden(entry.name)]
-    except OSError as error:
-        raise BadInput(
-            f"The folder {printable(folder)} cannot be read: {error.strerror or error}."
-        ) from error
+    """What `os.scandir` finds in a folder that is not hidden: a list."""
+    with os.scandir(folder) as entries:
+        return [entry for entry in entries if not is_hidden(entry.name)]
 
 
 def is_picture(name):

@@ -150,12 +150,10 @@ def walk(path, count=None):
         A `Shard`.
 
     Raises:
-        BadInput: it cannot be read, is compressed, has none, or records of other features.
+        OSError: it cannot be read.
+        BadInput: it is compressed, has none, or records of other features.
     """
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError as error:
-        raise BadInput(f"{printable(path)} cannot be read: {error.strerror}.") from error
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         shard = Shard(path, os.fstat(descriptor).st_size)
         _walk(shard, descriptor)
