@@ -62,6 +62,19 @@ def test_a_few_are_listed_and_the_rest_counted():
     assert names.listed(map(str, range(1205))).endswith("'4' and 1,200 more")
 
 
+def test_shards_are_one_set_and_all_there():
+    whole = [("a", "00001", "00002"), ("a", "00000", "00002")]
+    names.check_all_shards("p", [])
+    names.check_all_shards("p", whole)
+    with pytest.raises(BadInput, match="All 2 shards of a must be in p. Missing: 0. .* -of-00001"):
+        names.check_all_shards("p", whole[:1])
+    for other in (("b", "00000", "00001"), ("a", "00002", "00003")):
+        with pytest.raises(
+            BadInput, match=rf"one set of shards. .* in p: 'a-\*-of-00002', '{other[0]}"
+        ):
+            names.check_all_shards("p", [*whole, other])
+
+
 def test_classes_of_splits_are_compared():
     names.check_classes("p", {"train": ("a", "b"), "validation": ("b", "a")})
     names.check_classes("p", {"test": ("a",), "validation": ("b",)})

@@ -3,7 +3,7 @@
 import os
 import re
 
-from tf_bdecay.errors import BadInput, shown
+from tf_bdecay.errors import BadInput, require, shown
 
 # Of what Pillow reads, the kinds that pictures of a data set come in; not its films and documents.
 PICTURES = frozenset(
@@ -94,3 +94,29 @@ def check_classes(path, splits):
                 f"Every split needs pictures of the same classes. Received in {printable(path)}: "
                 f"{'; '.join(what)}"
             )
+
+
+def check_all_shards(path, parts):
+    """Raises `BadInput` unless the files of a split are one set of shards, and all are there.
+
+    Args:
+        path: where they were found, for the message.
+        parts: of each name that counts shards, "train-00001-of-00008", its words: ("train",
+            "00001", "00008").
+    """
+    sets = {}
+    for name, number, count in parts:
+        sets.setdefault((name, count), set()).add(int(number))
+    require(
+        len(sets) <= 1,
+        f"A split must be one set of shards. Received in {printable(path)}: "
+        f"{listed(f'{name}-*-of-{count}' for name, count in sets)}",
+    )
+    for (name, count), numbers in sets.items():
+        missing = sorted(set(range(int(count))) - numbers)
+        require(
+            not missing,
+            f"All {int(count):,} shards of {name} must be in {printable(path)}. Missing: "
+            f"{listed(missing)}. To learn from those that are there, rename them to "
+            f"-of-{len(numbers):05d}, numbered from 0.",
+        )

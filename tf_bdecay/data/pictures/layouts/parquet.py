@@ -15,6 +15,7 @@ import numpy as np
 from tf_bdecay.data.image_set import SPLITS
 from tf_bdecay.data.pictures.layouts.labels import labels_of_splits
 from tf_bdecay.data.pictures.layouts.names import (
+    check_all_shards,
     is_hidden,
     listed,
     printable,
@@ -168,7 +169,8 @@ def _files(path):
             f"{printable(path)} has no parquet files of the train split. Received: {listed(files)}",
         )
     for split, its in files.items():
-        _check_complete(path, split, its)
+        parts = [re.search(r"-(\d+)-of-(\d+)\.", os.path.basename(file)) for file in its]
+        check_all_shards(path, [(split, *part.groups()) for part in parts if part])
     return files, others
 
 
@@ -182,24 +184,6 @@ def _in(folder, split):
         if name.lower().endswith(_SUFFIX) and not is_hidden(name)
     ]
     return {os.path.join(folder, name): split or split_of_file(name) for name in names}
-
-
-def _check_complete(path, split, files):
-    """Raises `BadInput` where files say how many they are and one is missing."""
-    numbers = [re.search(r"-(\d+)-of-(\d+)\.", os.path.basename(file)) for file in files]
-    numbers = [(int(match[1]), int(match[2])) for match in numbers if match]
-    totals = sorted({total for _, total in numbers})
-    require(
-        len(totals) <= 1,
-        f"The {split} split of {printable(path)} must be of one writing. Received files of "
-        f"{' and of '.join(map(str, totals))}",
-    )
-    missing = sorted(set(range(totals[0] if totals else 0)) - {number for number, _ in numbers})
-    require(
-        not missing,
-        f"The {split} split of {printable(path)} must have all of its "
-        f"{totals[0] if totals else 0} files. Missing: number {listed(missing)}",
-    )
 
 
 def _stored(shards, label):

@@ -24,7 +24,13 @@ import numpy as np
 from tf_bdecay.data.image_set import SPLITS
 from tf_bdecay.data.pictures.layouts import tfrecord_file
 from tf_bdecay.data.pictures.layouts.labels import check_all_named, read_class_names
-from tf_bdecay.data.pictures.layouts.names import entries_of, listed, printable, split_named
+from tf_bdecay.data.pictures.layouts.names import (
+    check_all_shards,
+    entries_of,
+    listed,
+    printable,
+    split_named,
+)
 from tf_bdecay.data.pictures.records import Found
 from tf_bdecay.errors import BadInput, first_line, require
 
@@ -59,7 +65,9 @@ def recognise(path):
     counts = _counts(folder, files)
     splits, notes, named = {}, [], {}
     for split in [split for split in SPLITS if split in files]:
-        _check_all_there(files[split])
+        parts = [_NAME.fullmatch(os.path.basename(file)) for file in files[split]]
+        where = os.path.dirname(files[split][0])
+        check_all_shards(where, [part.groups() for part in parts if part])
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             walk = [(file, counts.get(file)) for file in files[split]]
             shards = list(pool.map(_shard, walk))
@@ -128,28 +136,6 @@ def _begins_as_records(path):
     """Whether a file without a telling name begins with a record's length and its checksum."""
     with open(path, "rb") as file:
         return tfrecord_file.is_head(file.read(12))
-
-
-def _check_all_there(files):
-    """Raises `BadInput` unless all the shards are there that the names count."""
-    parts = [_NAME.fullmatch(os.path.basename(file)) for file in files]
-    groups = {}
-    for part in filter(None, parts):
-        groups.setdefault((part[1], part[3]), set()).add(int(part[2]))
-    folder = printable(os.path.dirname(files[0]))
-    require(
-        len(groups) <= 1,
-        f"A split must be one set of shards. Received in {folder}: "
-        f"{listed(f'{name}-*-of-{count}' for name, count in groups)}",
-    )
-    for (name, count), numbers in groups.items():
-        missing = sorted(set(range(int(count))) - numbers)
-        require(
-            not missing,
-            f"All {int(count):,} shards of {name} must be in {folder}. Missing: {listed(missing)}. "
-            f"To learn from those that are there, rename them to -of-{len(numbers):05d}, "
-            "numbered from 0.",
-        )
 
 
 def _counts(folder, files):
