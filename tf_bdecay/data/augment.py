@@ -1,4 +1,4 @@
-"""Crops, flips and standardises a whole batch."""
+"""Crops, flips and standardises a whole batch; keeps data in host memory until then."""
 
 import numpy as np
 import tensorflow as tf
@@ -72,3 +72,12 @@ def standardise(images, mean, deviation):
     centre = np.broadcast_to(255 * np.float32(mean), images.shape[1:])
     scale = np.broadcast_to(1 / (255 * np.float32(deviation)), images.shape[1:])
     return (tf.cast(images, tf.float32) - centre) * scale
+
+
+def in_host_memory(array):
+    """A tensor that graphs refer to: an array would become a part of each.
+
+    Left alone, TensorFlow would put a whole set into an accelerator's memory.
+    """
+    with tf.device("CPU:0"):
+        return tf.constant(array)

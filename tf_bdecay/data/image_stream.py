@@ -7,7 +7,7 @@ says why.
 import tensorflow as tf
 
 from tf_bdecay.batches import bounds, updates_per_epoch
-from tf_bdecay.data.augment import crop_and_flip, draws, standardise
+from tf_bdecay.data.augment import crop_and_flip, draws, in_host_memory, standardise
 from tf_bdecay.data.order import epoch_order, epochs_from, examples_of
 from tf_bdecay.data.randaugment import randaugment_batch
 
@@ -24,7 +24,8 @@ def training_batches(image_set, batch_size, seed, start_update, remainder, augme
     per_epoch = updates_per_epoch(count, batch_size, remainder)
     epochs, updates_of = epochs_from(start_update, per_epoch)
     even = per_epoch * batch_size <= count
-    images, labels = _in_host_memory(image_set.train)
+    train = image_set.train
+    images, labels = in_host_memory(train.images), in_host_memory(train.labels)
 
     def epoch_batches(epoch):
         order = epoch_order(count, seed, epoch)
@@ -68,7 +69,7 @@ def evaluation_batches(image_set, split_name, batch_size, part):
     """
     split = image_set.split(split_name)
     size = min(int(batch_size), len(split))
-    images, labels = _in_host_memory(split)
+    images, labels = in_host_memory(split.images), in_host_memory(split.labels)
 
     def make(start):
         examples = tf.minimum(tf.constant(size, tf.int64), len(split) - start)
@@ -82,9 +83,3 @@ def evaluation_batches(image_set, split_name, batch_size, part):
 
     starts = tf.data.Dataset.range(0, len(split), size)
     return starts.map(make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-
-
-def _in_host_memory(split):
-    # Left alone, TensorFlow would put the whole set into an accelerator's memory.
-    with tf.device("CPU:0"):
-        return tf.constant(split.images), tf.constant(split.labels)

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_bdecay.batches import bounds, updates_per_epoch
-from tf_bdecay.data.augment import standardise
+from tf_bdecay.data.augment import in_host_memory, standardise
 from tf_bdecay.data.order import epoch_order, epochs_from, examples_of
 from tf_bdecay.data.pictures.crops import (
     crop_draws,
@@ -37,7 +37,7 @@ def training_batches(picture_set, batch_size, seed, start_update, remainder, aug
     per_epoch = updates_per_epoch(count, batch_size, remainder)
     epochs, updates_of = epochs_from(start_update, per_epoch)
     area = (picture_set.least_area, AREA[1])
-    labels = _in_host_memory(picture_set.train.labels)
+    labels = in_host_memory(picture_set.train.labels)
     begin, end = bounds(batch_size, *part)
 
     def of_epoch(epoch):
@@ -81,7 +81,7 @@ def evaluation_batches(picture_set, split_name, batch_size, part):
     """
     split = picture_set.split(split_name)
     count, size = len(split), min(int(batch_size), len(split))
-    starts, labels = tf.data.Dataset.range(0, count, size), _in_host_memory(split.labels)
+    starts, labels = tf.data.Dataset.range(0, count, size), in_host_memory(split.labels)
 
     def of_batch(start):
         begin, end = bounds(tf.minimum(tf.constant(size, tf.int64), count - start), *part)
@@ -144,12 +144,6 @@ def _made(picture_set, split, example, places):
         return tf.ensure_shape(found, indices.shape), *together
 
     return _parallel(_parallel(places.batch(_TOGETHER), contents).unbatch(), example)
-
-
-def _in_host_memory(labels):
-    """A tensor that graphs refer to: an array would become a part of each."""
-    with tf.device("CPU:0"):
-        return tf.constant(labels)
 
 
 def _rounded(picture):
