@@ -122,14 +122,14 @@ def decode_box(content, choose):
     return tf.ensure_shape(pixels, [None, None, 3])
 
 
-def training_picture(content, uniforms, size=224, area=AREA, aspect=ASPECT, antialias=True):
+def training_picture(content, uniforms, size=224, area=AREA, antialias=True):
     """A random part of a picture, resized to a square.
 
     Args:
         content: string scalar, as of `decode_box`.
         uniforms: as of `crop_draws`.
         size: pixels a side.
-        area, aspect: as in `random_box`.
+        area: as in `random_box`.
         antialias: as in `evaluation_picture`.
 
     Returns:
@@ -140,7 +140,7 @@ def training_picture(content, uniforms, size=224, area=AREA, aspect=ASPECT, anti
             most.
     """
     check_count("size", size)
-    pixels = decode_box(content, lambda h, w: random_box(h, w, uniforms, area, aspect))
+    pixels = decode_box(content, lambda h, w: random_box(h, w, uniforms, area))
     if antialias:
         sides = tf.cast(tf.shape(pixels)[:2], tf.float32)
         return _shrunk(pixels, size, tf.cast(size, tf.float32) / sides, tf.zeros(2))

@@ -87,9 +87,12 @@ def find(path):
     if not splits:
         require(not packed, _packed_sentence(packed[0] if packed else ""))
         return None
-    notes = [f"not read, for being compressed: {listed(map(_base, packed))}"] if packed else []
+    notes = []
+    if packed:
+        notes.append(f"not read, for being compressed: {listed(map(os.path.basename, packed))}")
     if len(splits) > 1 and None in splits:
-        notes.append(f"not read, for naming no split: {listed(map(_base, splits.pop(None)))}")
+        unnamed = map(os.path.basename, splits.pop(None))
+        notes.append(f"not read, for naming no split: {listed(unnamed)}")
     return {split: sorted(files) for split, files in splits.items()}, notes
 
 
@@ -122,12 +125,8 @@ def _has_pictures(folder, depth):
 
 
 def _split_by_name(path):
-    words = re.findall("[a-z]+", _base(path).lower())
+    words = re.findall("[a-z]+", os.path.basename(path).lower())
     return next((split_named(word) for word in words if split_named(word)), None)
-
-
-def _base(path):
-    return os.path.basename(path)
 
 
 def index_all(places):

@@ -52,7 +52,8 @@ class Rows(Records):
 
     def read(self, index):
         group, row = self._place(index)
-        column = self._cache.get(group, lambda: self._read_group(*self._places[group]))
+        shard, number = self._places[group]
+        column = self._cache.get(group, lambda: self._shards[shard].column(self._column, number))
         content = column[row].as_py()
         require(content, f"{self.where(index)} has no bytes, where a picture should be.")
         return content
@@ -70,9 +71,6 @@ class Rows(Records):
         """(number of the group in the split, row in it)."""
         group = int(np.searchsorted(self._group_ends, index, side="right"))
         return group, int(index - (self._group_ends[group - 1] if group else 0))
-
-    def _read_group(self, shard, number):
-        return self._shards[shard].column(self._column, number)
 
 
 class _Cache:
