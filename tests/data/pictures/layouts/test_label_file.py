@@ -104,3 +104,16 @@ def test_of_two_files_neither_is_chosen(tmp_path):
         BadInput, match=r"one file. Received: '\S+/val_labels.txt', '\S+/labels.txt'"
     ):
         label_file.find(f"{root}/val", "validation")
+
+
+def test_test_pictures_may_be_without_labels_and_no_others(tmp_path):
+    root = folder.write(tmp_path, {"val": {}})
+    shown = ("x.tar", f"{root}/val", NAMES, CLASSES)
+    note = (None, "x.tar left out, since its pictures have no labels")
+    assert label_file.labels_of("test", *shown) == note
+    with pytest.raises(BadInput, match=r"in x\.tar are in .* a file validation_labels\.txt in or"):
+        label_file.labels_of("validation", *shown)
+    folder.write(tmp_path, {"labels.txt": "".join(f"{name} cat\n" for name in NAMES)})
+    for split in ("test", "validation"):
+        labels, words = label_file.labels_of(split, *shown)
+        assert labels.tolist() == [0] * 4 and words == f"class names in {root}/labels.txt"

@@ -64,15 +64,17 @@ def recognise(path):
         labelled = label_file.find(tree.root, split)
         if not _is_flat(tree, classes, labelled):
             present[split], splits[split] = _classes(tree), Files(tree.folders)
-        elif labelled is None and split == "test":
-            notes.append(f"{printable(tree.root)} left out, since its pictures have no labels")
-        else:
-            require(labelled, label_file.needed(tree.root, split))
+            continue
+        if labelled:
             _check_none_empty(tree)
-            names = tree.folders[0].listing()
-            labels, words[split] = label_file.read(labelled, tree.root, names, classes)
-            splits[split] = Files(tree.folders, labels)
-            present[split] = [classes[label] for label in np.unique(labels)]
+        names = tree.folders[0].listing()
+        labels, said = label_file.labels_of(split, tree.root, tree.root, names, classes)
+        if labels is None:
+            notes.append(said)
+            continue
+        words[split] = said
+        splits[split] = Files(tree.folders, labels)
+        present[split] = [classes[label] for label in np.unique(labels)]
     order = [split for split in SPLITS if split in splits]
     check_classes(path, {split: present[split] for split in order})
     layout = "; ".join(["a folder of class folders", *notes, *_passed_over(path, trees.values())])

@@ -55,13 +55,33 @@ def find(root, split):
     return found[0] if found else None
 
 
-def needed(root, split):
-    """The sentence for pictures that lie in one folder without a label file."""
-    return (
-        f"The pictures in {printable(root)} are in no class folders, and no file tells their "
+def labels_of(split, place, root, names, classes):
+    """Labels of the pictures of a split that lie together, in no class folders.
+
+    Args:
+        split: "validation" or "test".
+        place: path of what they lie in, for the messages.
+        root: folder that the label file is in or beside.
+        names: of all the pictures, sorted.
+        classes: names of the training classes, in the order of their labels.
+
+    Returns:
+        (labels, words): int64 [n], and where they are from in words; (None, words) for test
+        pictures without a label file, which are left out.
+
+    Raises:
+        BadInput: no label file for validation pictures, or one that `read` refuses.
+    """
+    path = find(root, split)
+    if path is None and split == "test":
+        return None, f"{printable(place)} left out, since its pictures have no labels"
+    require(
+        path,
+        f"The pictures in {printable(place)} are in no class folders, and no file tells their "
         f"classes: put them into folders as those of train/ are, or a file {split}_labels.txt in "
-        "or beside it, of lines NAME LABEL, where LABEL is the name of a class folder of train/."
+        "or beside it, of lines NAME LABEL, where LABEL is the name of a class folder of train/.",
     )
+    return read(path, root, names, classes)
 
 
 def read(path, root, names, classes):

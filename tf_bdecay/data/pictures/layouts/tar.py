@@ -12,8 +12,6 @@ more stands for what is lost, of the last class before it.
 
 import os
 
-import numpy as np
-
 from tf_bdecay.data.image_set import SPLITS
 from tf_bdecay.data.pictures.layouts import archives, label_file
 from tf_bdecay.data.pictures.layouts.names import (
@@ -59,8 +57,44 @@ def recognise(path):
     if found is None:
         return None
     files, notes = found
-    rows, words, kinds = {}, {}, []
-    flat = {}
+    rows, flat, kind = _rows_by_split(files, notes)
+    require(
+        "train" in rows,
+        f"{printable(path)} has no archive of pictures to learn from, such as train.tar. Received: "
+        f"{listed([*rows, *flat])}",
+    )
+    classes, words = tuple(sorted({row[0] for row in rows["train"]})), {}
+    for split, index in flat.items():
+        labelled, said = _labelled(index, split, classes)
+        if labelled is None:
+            notes.append(said)
+        else:
+            rows[split], words[split] = labelled, said
+    rows = {split: rows[split] for split in SPLITS if split in rows}
+    check_classes(path, {split: {row[0] for row in of_split} for split, of_split in rows.items()})
+    label_of = {name: label for label, name in enumerate(classes)}
+    splits = {
+        split: Members(of_split, [label_of[row[0]] for row in of_split])
+        for split, of_split in rows.items()
+    }
+    layout = {"inner": "a tar of tars, one a class", "flat": "tars, one a class"}.get(
+        kind, "a tar of class folders"
+    )
+    return Found("; ".join([layout, *notes]), classes, splits, words)
+
+
+def _rows_by_split(files, notes):
+    """Reads the headers of all archives.
+
+    Args:
+        files: dict of split to paths.
+        notes: list of sentences, to which those on what was left out are added.
+
+    Returns:
+        (rows, flat, kind): dict of split to its rows, in order; dict of split to the `Index` of an
+        archive of pictures in no class folder; and of what kind the first archives are.
+    """
+    rows, flat, kinds = {}, {}, []
     for split, paths in files.items():
         indexes, kind = _indexes(paths)
         kinds.append(kind)
@@ -69,40 +103,26 @@ def recognise(path):
         if others:
             notes.append(f"passed over, for being no pictures: {listed(others)}")
         if kind == "flat" and len(paths) == 1 and split not in (None, "train"):
-            flat[split] = indexes
+            (flat[split],) = indexes
             continue
         for name, made in _by_split(split, indexes, kind).items():
             rows.setdefault(name, []).extend(made)
-    require(
-        "train" in rows,
-        f"{printable(path)} has no archive of pictures to learn from, such as train.tar. Received: "
-        f"{listed([*rows, *flat])}",
-    )
-    classes = tuple(sorted({row[0] for row in rows["train"]}))
-    present, splits = {}, {}
-    for split, of_split in rows.items():
-        kept = _ordered(of_split)
-        present[split] = sorted({row[0] for row in kept})
-        label_of = {name: label for label, name in enumerate(present[split])}
-        splits[split] = Members(kept, [label_of[row[0]] for row in kept])
-    for split, indexes in flat.items():
-        kept = _ordered(_rows(indexes, lambda index, name: ""))
-        folder = os.path.dirname(indexes[0].path)
-        labelled = label_file.find(folder, split)
-        if labelled is None and split == "test":
-            notes.append(f"{indexes[0].where()} left out, since its pictures have no labels")
-            continue
-        require(labelled, label_file.needed(indexes[0].path, split))
-        labels, words[split] = label_file.read(labelled, folder, [row[1] for row in kept], classes)
-        splits[split] = Members(kept, labels)
-        present[split] = [classes[label] for label in np.unique(labels)]
-    order = [split for split in SPLITS if split in splits]
-    check_classes(path, {split: present[split] for split in order})
-    layout = {"inner": "a tar of tars, one a class", "flat": "tars, one a class"}.get(
-        kinds[0], "a tar of class folders"
-    )
-    found = {split: splits[split] for split in order}
-    return Found("; ".join([layout, *notes]), classes, found, words)
+    return {split: _ordered(made) for split, made in rows.items()}, flat, kinds[0]
+
+
+def _labelled(index, split, classes):
+    """(rows, words): those of an archive without class folders, and where their labels are from.
+
+    Test pictures without labels are left out: then None, and that in words.
+    """
+    rows = _ordered(_rows([index], lambda index, name: ""))
+    names = [row[1] for row in rows]
+    folder = os.path.dirname(index.path)
+    labels, words = label_file.labels_of(split, index.path, folder, names, classes)
+    if labels is None:
+        return None, words
+    pairs = zip(labels.tolist(), rows, strict=True)
+    return [(classes[label], *rest) for label, (_, *rest) in pairs], words
 
 
 def _indexes(paths):
