@@ -20,6 +20,7 @@ REQUIRES = [
 # measures. tf_bdecay/frameworks/extras.py says who lacks what.
 TRAIN = [
     "absl-py>=2.1,<3",
+    "google-crc32c>=1.7,<2",  # checksums of TFRecords
     "importlib_resources>=6",  # tensorflow-datasets prepares sets with it and does not declare it
     "matplotlib>=3.10,<4",
     "ml_collections>=1.1,<2",

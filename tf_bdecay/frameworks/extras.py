@@ -13,6 +13,7 @@ from tf_bdecay.errors import BadInput, require
 TRAIN = {
     "PIL": "pillow",
     "absl": "absl-py",
+    "google_crc32c": "google-crc32c",
     "importlib_resources": "importlib_resources",
     "matplotlib": "matplotlib",
     "ml_collections": "ml_collections",

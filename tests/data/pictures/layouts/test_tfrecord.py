@@ -1,11 +1,12 @@
 """TFRecords that others wrote are found by the names of their files."""
 
 import json
+import sys
 
 import pytest
 
 from tests.data import records as written
-from tests.data.pictures import folder
+from tests.data.pictures import archive, folder
 from tf_bdecay.data.pictures.layouts import tfrecord
 from tf_bdecay.errors import BadInput
 
@@ -139,3 +140,11 @@ def test_a_broken_description_is_named(tmp_path, text):
     tree["5.1.0"]["dataset_info.json"] = text
     with pytest.raises(BadInput, match="dataset_info.json must be as tensorflow-datasets writes"):
         tfrecord.recognise(folder.write(tmp_path, tree))
+
+
+def test_checksums_are_asked_for_of_tfrecords_alone(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "google_crc32c", None)
+    for content in ("", "text", archive.tar({"a.png": PICTURES[0]})):
+        assert tfrecord.recognise(folder.write(tmp_path / "one", content)) is None
+    with pytest.raises(BadInput, match="TFRecord needs google-crc32c, which is not installed"):
+        tfrecord.recognise(folder.write(tmp_path / "one", shard([0])))

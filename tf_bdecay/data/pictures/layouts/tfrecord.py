@@ -135,7 +135,9 @@ def _sort_in(files, split, paths):
 def _begins_as_records(path):
     """Whether a file without a telling name begins with a record's length and its checksum."""
     with open(path, "rb") as file:
-        return tfrecord_file.is_head(file.read(12))
+        head = file.read(12)
+    # Text and archives have no length below 4 GiB there, whose checksum would be asked for.
+    return not head[4:8].strip(b"\0") and tfrecord_file.is_head(head)
 
 
 def _counts(folder, files):
