@@ -1,5 +1,7 @@
 """CIFAR is read without TensorFlow: the same images in the same order."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -30,11 +32,39 @@ def test_a_missing_set_and_a_download_are_sentences(folder, tmp_path):
         prepared.read("cifar100", folder, download=True)
 
 
-@pytest.mark.parametrize("content", [b"", b"half", b"\x05" + bytes(7) + bytes(4) + b"\x0a\x7f"])
-def test_a_broken_copy_is_a_sentence(tmp_path, content):
-    place = tmp_path / "cifar10" / "3.0.2"
-    place.mkdir(parents=True)
-    (place / "dataset_info.json").write_text("{}")
-    (place / "cifar10-train.tfrecord-00000-of-00001").write_bytes(content)
-    with pytest.raises(BadInput, match="The train split of cifar10 .* cannot be read"):
+def test_a_folder_without_a_whole_version_is_none_that_is_prepared(tmp_path):
+    (tmp_path / "cifar10" / "3.0.2.incomplete").mkdir(parents=True)
+    with pytest.raises(BadInput, match="cifar10 is not prepared in"):
         prepared.read("cifar10", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "file, change, words",
+    [
+        (
+            "cifar100-train.tfrecord-00000-of-00001",
+            lambda content: b"",
+            "has 0 records, and should have 200",
+        ),
+        ("cifar100-train.tfrecord-00000-of-00001", lambda content: b"half", "record 0 is cut"),
+        ("cifar100-test.tfrecord-00000-of-00001", lambda content: content[:-9], "99 is cut short"),
+        (
+            "cifar100-test.tfrecord-00000-of-00001",
+            lambda content: content[:-1] + bytes([content[-1] ^ 1]),
+            "record 99 has a wrong checksum",
+        ),
+        ("cifar100-test.tfrecord-00000-of-00001", None, "no test split"),
+        ("dataset_info.json", lambda content: b"{}", "dataset_info.json must be as"),
+    ],
+    ids=range(6),
+)
+def test_a_broken_copy_is_a_sentence(folder, tmp_path, file, change, words):
+    copy = tmp_path / "cifar100"
+    shutil.copytree(folder / "cifar100", copy)
+    path = copy / "3.0.2" / file
+    if change is None:
+        path.unlink()
+    else:
+        path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(BadInput, match=f"cifar100 in {tmp_path} cannot be read: put .*{words}"):
+        prepared.read("cifar100", tmp_path)

@@ -15,35 +15,6 @@ HEAD, TAIL = 12, 4  # bytes of a record's frame before and behind
 _AHEAD = 512  # bytes read at once where a feature begins: those of its name, and a number
 
 
-def records(content):
-    """The records of a file's content; checksums are not looked at.
-
-    Raises:
-        ValueError: the last one is cut off.
-    """
-    place = 0
-    while place < len(content):
-        (length,) = struct.unpack_from("<Q", content, place)
-        record = content[place + HEAD : place + HEAD + length]
-        if len(record) < length:
-            raise ValueError("the last record is cut off")
-        yield record
-        place += length + HEAD + TAIL
-
-
-def features(example):
-    """Dict of an example's feature to its first value: bytes, or an int.
-
-    Args:
-        example: bytes.
-    """
-    found = places(lambda start, end: example[start:end], len(example))
-    return {
-        name: example[value.start : value.stop] if isinstance(value, slice) else value
-        for name, value in found.items()
-    }
-
-
 def places(read, length):
     """Where an example's features are, found without reading the long ones.
 
