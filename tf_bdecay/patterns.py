@@ -1,7 +1,7 @@
 """Regular expressions on variable paths, with which users set roles, rates and decays.
 
-A pattern must match the whole path or all that follows some "/". Leave the model's name out of it,
-because Keras changes that name on load.
+A pattern must match the whole path or all that follows some "/". It may also match a place of the
+variable in its models (`roles.owners`) in this way: Keras changes paths on load, but not places.
 """
 
 import re
@@ -29,7 +29,12 @@ def check(pattern, where):
         ) from error
 
 
-def matching(pattern, paths, where, names=()):
+def matches_any(pattern, paths):
+    """Whether a pattern matches one of several paths."""
+    return any(matches(pattern, path) for path in paths)
+
+
+def matching(pattern, paths, where, names=(), places=None):
     """The positions of the paths that a pattern matches.
 
     Args:
@@ -37,13 +42,16 @@ def matching(pattern, paths, where, names=()):
         paths: list of the trainable variables' paths.
         where: the argument that it is a key of, for the message: "`roles`".
         names: what else the key might have been, for the message.
+        places: list of tuples of other paths, which each variable has besides; None for none.
 
     Raises:
         BadInput: it is not a regular expression, or matches none of the paths.
     """
     check(pattern, where)
     guess = nearest(pattern, names)
-    hits = [i for i, path in enumerate(paths) if matches(pattern, path)]
+    places = places or [()] * len(paths)
+    known = [(path, *others) for path, others in zip(paths, places, strict=True)]
+    hits = [i for i, all_paths in enumerate(known) if matches_any(pattern, all_paths)]
     require(
         hits,
         f"The pattern {pattern!r} in {where} matches no trainable variable"

@@ -133,3 +133,33 @@ def test_rate_multipliers_by_role_and_by_path():
         "head/bias": 3.0,
     }
     assert (multipliers({}, roles) == 1).all()
+
+
+@pytest.mark.parametrize(
+    "pattern", ["net/branch/.*", "branch/.*", "net/.*/kernel", "(branch|head)/kernel"]
+)
+@pytest.mark.parametrize("argument", ["weight_decay", "rate_multipliers", "roles"])
+@pytest.mark.quick_rows(4)
+def test_a_pattern_that_names_a_model_means_the_same_once_it_is_loaded(argument, pattern, tmp_path):
+    """Keras leaves the names of sequential models out of the paths of a model that it loads."""
+    branch = keras.Sequential([keras.layers.Dense(4, name="kernel_of")], name="branch")
+    head = keras.layers.Dense(2, name="head")
+    model = keras.Sequential([keras.Input((4,)), branch, head], name="net")
+    fixed = decay.NoBiasDecay(0.1)
+    given = {
+        "weight_decay": {"weight_decay": decay.WithPaths(fixed, {pattern: 0.5})},
+        "rate_multipliers": {"weight_decay": fixed, "rate_multipliers": {pattern: 0.5}},
+        "roles": {"weight_decay": fixed, "roles": {pattern: "gamma"}},
+    }[argument]
+    model.compile(tf_bdecay.Lamb(**given), "mse")
+    model.optimizer.build(model.trainable_variables)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+
+    def rows(model):
+        described = tf_bdecay.describe(model).rows
+        return [(row.role, row.decay, row.rate, row.adapted) for row in described]
+
+    assert rows(loaded) == rows(model)
+    assert len(set(rows(model))) > 1  # else the pattern would do nothing
+    assert model.trainable_variables[0].path != loaded.trainable_variables[0].path

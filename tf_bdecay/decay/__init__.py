@@ -8,7 +8,7 @@ own, subclass `DecayPolicy` and register it with `keras.saving.register_keras_se
     @keras.saving.register_keras_serializable("mine")
     class DeepLayersOnly(tf_bdecay.decay.DecayPolicy):
         def coefficient(self, variable):  # a `VariableRole`; called on build, not in updates
-            deep = "stage4" in variable.path  # not startswith: a model's name changes on load
+            deep = variable.matches("stage4.*")  # also in a model that was loaded
             return 0.01 if variable.role == "kernel" and deep else 0.0
 
 For a decision that depends on r_l, override `decide(ratio)` as well and set `adaptive = True`. To

@@ -17,7 +17,8 @@ class WithPaths(DecayPolicy):
     Args:
         policy: the policy for all other variables.
         paths: dict of regular expression to lambda >= 0. A pattern must match the whole path or all
-            that follows some "/". If several match a variable, the last one counts.
+            that follows some "/", as in `VariableRole.matches`. If several match a variable, the
+            last one counts.
 
     Raises:
         BadInput: not a policy; a pattern that is not a regular expression; a lambda that is not a
@@ -70,7 +71,12 @@ class WithPaths(DecayPolicy):
 
     def check(self, variables):
         for pattern in self.paths:
-            patterns.matching(pattern, [v.path for v in variables], "`paths` of WithPaths")
+            patterns.matching(
+                pattern,
+                [v.path for v in variables],
+                "`paths` of WithPaths",
+                places=[v.places for v in variables],
+            )
         self.policy.check(variables)
 
     def get_config(self):
@@ -79,7 +85,7 @@ class WithPaths(DecayPolicy):
 
     def _own(self, variable):
         """The coefficient of the last pattern that matches a variable, or None."""
-        found = [value for p, value in self.paths.items() if patterns.matches(p, variable.path)]
+        found = [value for pattern, value in self.paths.items() if variable.matches(pattern)]
         return found[-1] if found else None
 
     def __repr__(self):

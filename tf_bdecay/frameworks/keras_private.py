@@ -18,6 +18,16 @@ def layers_of(model, include_self=True):
     return list(model._flatten_layers(include_self=include_self, recursive=True))
 
 
+def inner_layers(layer):
+    """The layers that a layer or model holds itself, without those inside of these."""
+    return list(layer._flatten_layers(include_self=False, recursive=False))
+
+
+def is_functional(layer):
+    """Whether it is a model of a graph, whose layers were built outside of it."""
+    return isinstance(layer, Functional)
+
+
 def own_trainable_variables(layer):
     """The trainable variables that a layer created itself, without those of layers inside it."""
     return list(getattr(layer, "_trainable_variables", ()))  # none while `__init__` runs

@@ -104,10 +104,10 @@ def multipliers(by_name, roles):
             f"roles here are {', '.join(r for r in ROLES if roles.indices(r))}.",
         )
         found[indices] = by_name[role]
-    paths = [v.path for v in roles.variables]
+    paths, places = [v.path for v in roles.variables], [v.places for v in roles.variables]
     for pattern, value in by_name.items():
         if pattern not in ROLES:
-            hits = patterns.matching(pattern, paths, "`rate_multipliers`", ROLES)
+            hits = patterns.matching(pattern, paths, "`rate_multipliers`", ROLES, places)
             found[hits] = value
     return found
 

@@ -14,7 +14,7 @@ from tf_bdecay import patterns
 from tf_bdecay.errors import BadInput, shown, unknown
 from tf_bdecay.frameworks import keras_private, quirks
 from tf_bdecay.roles import scales
-from tf_bdecay.roles.owners import owners_of
+from tf_bdecay.roles.owners import living_layers, owners_of, places_of
 
 ROLES = ("kernel", "bias", "gamma", "beta", "other")
 
@@ -34,6 +34,8 @@ class VariableRole:
         partner: the index of a beta's gamma or a gamma's beta; None where there is none.
         overwritten: whether its "gradient" is its new value, as for the scales of float8 training;
             no rule of an optimizer moves it.
+        places: tuple of str, where it stands in each model that holds it: the names of all layers
+            around it, which loading leaves as they are where it changes the path.
     """
 
     index: int
@@ -44,6 +46,14 @@ class VariableRole:
     layer: str
     partner: int | None = None
     overwritten: bool = False
+    places: tuple = ()
+
+    def matches(self, pattern) -> bool:
+        """Whether a regular expression matches its path or a place of it, whole or from a "/" on.
+
+        A model that is loaded answers as the one that was saved.
+        """
+        return patterns.matches_any(pattern, (self.path, *self.places))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,8 +140,7 @@ def roles_of(model_or_variables, overrides=None) -> Roles:
     Args:
         model_or_variables: a built `keras.Model` or `Layer`, or a list of variables.
         overrides: dict of regular expression to role, for custom layers with unusual names. A
-            pattern must match the whole path or all that follows some "/". Leave the model's name
-            out, because Keras changes it on load.
+            pattern matches as in `VariableRole.matches`.
 
     Returns:
         `Roles`, in the order of the trainable variables.
@@ -158,12 +167,14 @@ def roles_of(model_or_variables, overrides=None) -> Roles:
                 f"Received: {shown(given)}"
             )
     _check_once(variables)
-    owners = owners_of(variables, layers)
+    living = living_layers()
+    owners = owners_of(variables, layers, living)
     groups = _groups(variables, owners)
     roles = [_role_of_name(_path(v), tuple(v.shape)) for v in variables]
     _correct_by_layer(variables, owners, groups, roles)
-    _apply_overrides(roles, [_path(v) for v in variables], overrides or {})
-    return _assemble(variables, roles, groups, owners)
+    places = places_of(variables, layers, living)
+    _apply_overrides(roles, [_path(v) for v in variables], places, overrides or {})
+    return _assemble(variables, roles, groups, owners, places)
 
 
 def _role_of_name(path, shape):
@@ -265,13 +276,14 @@ def _names_leave_open(layer):
     return "other" in named and "kernel" not in named
 
 
-def _apply_overrides(roles, paths, overrides):
+def _apply_overrides(roles, paths, places, overrides):
     counts = Counter(paths)
     for pattern, role in overrides.items():
         if role not in ROLES:
             raise unknown(f"role for the pattern {pattern!r}", role, ROLES)
-        hits = patterns.matching(pattern, paths, "`roles`")
-        shared = sorted({paths[i] for i in hits if counts[paths[i]] > 1})
+        hits = patterns.matching(pattern, paths, "`roles`", places=places)
+        by_path = [paths[i] for i in hits if patterns.matches(pattern, paths[i])]
+        shared = sorted({path for path in by_path if counts[path] > 1})
         if shared:
             raise BadInput(
                 f"The pattern {pattern!r} in `roles` matches {shared[0]!r}, a path that "
@@ -281,7 +293,7 @@ def _apply_overrides(roles, paths, overrides):
             roles[i] = role
 
 
-def _assemble(variables, roles, groups, owners):
+def _assemble(variables, roles, groups, owners, places):
     labels = unique_labels([_path(v) for v in variables])
     layers = unique_labels([_prefix(_path(variables[group[0]])) for group in groups])
     layer_of, partner, pairs = {}, {}, []
@@ -310,6 +322,7 @@ def _assemble(variables, roles, groups, owners):
                 layer_of[i],
                 partner.get(i),
                 bool(getattr(v, "overwrite_with_gradient", False)),
+                places[i],
             )
             for i, v in enumerate(variables)
         ),

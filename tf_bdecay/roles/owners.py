@@ -1,4 +1,4 @@
-"""Finds the layer object that owns a variable; a Keras variable has no pointer to its layer."""
+"""Finds the layer object that owns a variable, and its place in models: variables do not say."""
 
 import gc
 
@@ -7,7 +7,7 @@ import keras
 from tf_bdecay.frameworks import keras_private
 
 
-def owners_of(variables, layers=()):
+def owners_of(variables, layers=(), living=None):
     """The layer that owns each variable, by identity.
 
     An optimizer gets only variables, both from `fit` and from `load_model`, and their paths are
@@ -18,6 +18,7 @@ def owners_of(variables, layers=()):
     Args:
         variables: list of variables.
         layers: more layers to ask, which the collector may not list (`gc.freeze`).
+        living: what `living_layers` just gave; None to call it.
 
     Returns:
         List of layers, None for a variable that no layer owns. If several layers hold a variable,
@@ -25,7 +26,7 @@ def owners_of(variables, layers=()):
     """
     position = {id(v): i for i, v in enumerate(variables)}
     candidates = {}
-    for layer in {id(layer): layer for layer in [*layers, *living_layers()]}.values():
+    for layer in _each_once(layers, living):
         own = [
             position[id(v)]
             for v in keras_private.own_trainable_variables(layer)
@@ -36,10 +37,55 @@ def owners_of(variables, layers=()):
     return [_owner(variable, candidates.get(i, [])) for i, variable in enumerate(variables)]
 
 
+def places_of(variables, layers=(), living=None):
+    """Where each variable stands in the models that hold it: paths that loading does not change.
+
+    A `keras.Sequential` and a model with a `call` of its own put their names before the paths of
+    what they build, and not of what was built before, as when they are loaded. So a place is the
+    names of all layers from a model down to the owner, with "/" between them, and the variable's
+    own. A functional model's name is in no path.
+
+    Args:
+        variables, layers, living: as in `owners_of`.
+
+    Returns:
+        List of tuples of str, one place for each outermost model and each way to the variable.
+    """
+    position = {id(v): i for i, v in enumerate(variables)}
+    places = [{} for _ in variables]  # dicts, for their order
+    seen = set()
+
+    def walk(layer, names):
+        if not keras_private.is_functional(layer):
+            names = (*names, layer.name)
+        if (id(layer), names) in seen:
+            return
+        seen.add((id(layer), names))
+        for variable in keras_private.own_trainable_variables(layer):
+            if id(variable) in position:
+                places[position[id(variable)]]["/".join((*names, variable.name))] = None
+        for inner in keras_private.inner_layers(layer):
+            walk(inner, names)
+
+    for layer in _each_once(layers, living):
+        if isinstance(layer, keras.Model):
+            walk(layer, ())
+    return [tuple(p for p in found if not _ends_another(p, found)) for found in places]
+
+
 def living_layers():
     """All layer objects, including models, that are alive in this process."""
     kinds = _subclasses(keras.layers.Layer)
     return [thing for thing in gc.get_objects() if type(thing) in kinds]
+
+
+def _ends_another(place, places):
+    return any(other.endswith(f"/{place}") for other in places)
+
+
+def _each_once(layers, living):
+    living = living_layers() if living is None else living
+    return {id(layer): layer for layer in [*layers, *living]}.values()
 
 
 def _subclasses(cls):
