@@ -58,6 +58,35 @@ def test_the_compiled_optimizer_is_described_with_its_decision():
     assert "threshold=0.0" in tf_bdecay.describe(model).policy
 
 
+def test_the_optimizer_of_a_loop_of_ones_own_is_described_with_its_decision():
+    model = network()
+    model.compile("sgd", "mse")
+    policy = decay.AdaptiveBetaDecay(0.2, beta=0.3, threshold=0.0)
+    own = tf_bdecay.Lamb(0.1, policy, "all", roles={"head/bias": "kernel"}, compile_update=False)
+    for updates in (0, 1):
+        for optimizer in (own, tf_bdecay.LossScaleOptimizer(own)):
+            rows = tf_bdecay.describe(model, optimizer=optimizer).rows
+            assert [r.decay for r in rows] == [0.2, 0.2, 0.0, 0.3, 0.2, 0.2]
+            assert rows[-1].role == "kernel" and all(r.adapted for r in rows)
+            assert rows[3].on is (True if updates else None)
+        assert int(own.iterations.numpy()) == updates
+        gradients = [keras.ops.ones(v.shape) for v in model.trainable_variables]
+        own.apply(gradients, model.trainable_variables)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"weight_decay": tf_bdecay.Lamb(0.1)}, "optimizer=optimizer"),
+        ({"optimizer": keras.optimizers.SGD(0.1)}, "one of tf_bdecay.*SGD"),
+        ({"optimizer": "lamb"}, "one of tf_bdecay.*'lamb'"),
+    ],
+)
+def test_what_is_no_optimizer_of_ours_is_refused(given, says):
+    with pytest.raises(BadInput, match=says):
+        tf_bdecay.describe(network(), **given)
+
+
 def test_a_model_that_is_not_built_is_an_error():
     with pytest.raises(BadInput, match="not built"):
         tf_bdecay.describe(keras.Sequential([layers.Dense(2)]))

@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+import keras
+
+from tf_bdecay.errors import require, shown
 from tf_bdecay.frameworks import keras_private
 from tf_bdecay.optim.arguments import check_roles, multipliers
 from tf_bdecay.optim.base import DecayByRole, unwrapped
@@ -70,46 +73,57 @@ class Description(NamedTuple):
         return f"{len(self.rows)} variables: {roles}; {pairs} gamma-beta pairs."
 
 
-def describe(model, weight_decay=None, layer_adaptation=None) -> Description:
+def describe(model, weight_decay=None, layer_adaptation=None, optimizer=None) -> Description:
     """Shows every trainable variable's role, partner, decay, adaptation and rate.
 
     Args:
-        model: a built Keras model. If it is compiled with an optimizer of tf_bdecay and neither
-            argument below is given, that optimizer is described: once it is built, with its own
-            roles and its last decision.
-        weight_decay: a `tf_bdecay.decay` policy; None for that of the compiled optimizer, or
-            `Lamb`'s default if there is none.
+        model: a built Keras model. If it is compiled with an optimizer of tf_bdecay and no argument
+            below is given, that optimizer is described: once it is built, with its own roles and
+            its last decision.
+        weight_decay: a `tf_bdecay.decay` policy; None for that of the optimizer, or `Lamb`'s
+            default if there is none.
         layer_adaptation: as in `Lamb` and `Lars`; None likewise.
+        optimizer: one of tf_bdecay that your own training loop applies; it is described instead of
+            the compiled one.
 
     Returns:
         A `Description`: rows to work with, and a table by `str()`.
 
     Raises:
-        BadInput: the model is not built; a policy that has nothing to decide.
+        BadInput: the model is not built; a policy that has nothing to decide; another optimizer.
     """
-    compiled = _compiled_optimizer(model)
+    compiled = _ours(getattr(model, "optimizer", None) if optimizer is None else optimizer)
+    require(
+        not isinstance(weight_decay, keras.optimizers.Optimizer),
+        "An optimizer is described by its name: describe(model, optimizer=optimizer).",
+    )
+    require(
+        compiled is not None or optimizer is None,
+        "`optimizer` of describe must be one of tf_bdecay, such as tf_bdecay.Lamb. "
+        f"Received: optimizer={shown(optimizer)}",
+    )
     settings = compiled or Lamb()
     if weight_decay is not None or layer_adaptation is not None:
         compiled, settings = None, _changed(settings, weight_decay, layer_adaptation)
     # Never build the user's optimizer here: under a strategy, that must happen in its scope.
-    shown = None
+    indices = None
     if compiled is not None and compiled.built:
-        shown = keras_private.indices_of(compiled, model.trainable_variables)
-    if shown is None or None in shown:
+        indices = keras_private.indices_of(compiled, model.trainable_variables)
+    if indices is None or None in indices:
         roles = roles_of(model, settings.role_overrides)
-        shown = range(len(roles))
+        indices = range(len(roles))
     else:
         roles = compiled.roles
     check_roles(settings.weight_decay, settings.policy_is_default, roles)
     decided = roles is getattr(compiled, "roles", None) and compiled.totals()["updates"] > 0
     on = compiled.decision().decay_on if decided else [None] * len(roles.pairs)
     rows = tuple(_rows(settings, roles, on))
-    return Description(repr(settings.weight_decay), tuple(rows[i] for i in shown))
+    return Description(repr(settings.weight_decay), tuple(rows[i] for i in indices))
 
 
-def _compiled_optimizer(model):
-    """The model's tf_bdecay optimizer, also from inside a LossScaleOptimizer; None without one."""
-    optimizer = unwrapped(getattr(model, "optimizer", None))
+def _ours(optimizer):
+    """An optimizer of tf_bdecay, also from inside a LossScaleOptimizer; None for any other."""
+    optimizer = unwrapped(optimizer)
     return optimizer if isinstance(optimizer, DecayByRole) else None
 
 
