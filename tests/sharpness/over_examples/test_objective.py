@@ -196,6 +196,15 @@ def test_a_callable_gets_the_targets_as_they_are():
     assert seen == [(tf.int64, (4,))]
 
 
+@pytest.mark.parametrize("targets", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("outputs, precision", [("float32", 1e-5), ("float64", 1e-14)])
+def test_targets_of_any_precision_may_be_given_to_a_callable(targets, outputs, precision):
+    y, given = np.linspace(0, 1, 4), LOGITS[:, 0].astype(outputs)
+    values = losses(lambda y, o: (o - y) ** 2, y.astype(targets), given)
+    expected = (given - y.astype(targets).astype("float64")) ** 2
+    np.testing.assert_allclose(values, expected, rtol=precision, atol=1e-7 * precision)
+
+
 def test_a_function_that_was_compiled_and_one_that_is_given_are_not_one():
     compiled = objective.CompiledFunction(squares)
     assert objective.loss_key(compiled) != objective.loss_key(squares)

@@ -77,6 +77,7 @@ def test_structures_are_cut_leaf_by_leaf():
         ((X, None), "made tensors. Received: ndarray and NoneType"),
         ((np.array([{}] * 4), Y), "made tensors. Received: ndarray and ndarray"),
         (tf.data.Dataset.from_tensor_slices(X).batch(2), "examples with targets.*ndarray"),
+        (tf.data.Dataset.from_tensor_slices((X, Y)), r"give batches of them, data.batch\(n\)"),
         (tf.data.Dataset.from_tensor_slices((X, Y)).batch(2).repeat(), "never ends.*data.take"),
         (tf.data.Dataset.from_tensor_slices((X, Y)).batch(2).take(0), "hold no examples"),
     ],

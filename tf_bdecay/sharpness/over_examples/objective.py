@@ -59,7 +59,8 @@ def resolve_loss(loss):
     Args:
         loss: the name of a Keras loss or a function of keras.losses, with its meaning in `compile`
             (a cross-entropy by name expects probabilities); a `keras.losses.Loss`; or a callable
-            (y, outputs), which receives the targets as they are.
+            (y, outputs), which receives the targets as they are, except that floats get the
+            outputs' precision.
 
     Raises:
         BadInput: an unknown name, or something that cannot be called.
@@ -145,8 +146,8 @@ def example_losses(loss, y, outputs, examples):
         BadInput: the loss has no value for each example, or masks some.
     """
     summed = False
+    dtype = keras.backend.result_type(*(t.dtype for t in tree.flatten(outputs)), "float32")
     if isinstance(loss, keras.losses.Loss):
-        dtype = keras.backend.result_type(*(t.dtype for t in tree.flatten(outputs)), "float32")
         y, outputs = tree.map_structure(lambda t: ops.convert_to_tensor(t, dtype), (y, outputs))
         values = loss.call(*map(only_leaf, (y, outputs)))
         summed = loss.reduction == "sum"
@@ -157,6 +158,8 @@ def example_losses(loss, y, outputs, examples):
             "for each example.",
         )
     else:
+        # NumPy's floats are float64, and `compile` gives a function those of its model.
+        y = tree.map_structure(lambda t: tf.cast(t, dtype) if t.dtype.is_floating else t, y)
         values = loss(y, outputs)
     values = tf.convert_to_tensor(values)
     # A loss may return an unknown length; if it is wrong, the reshape below fails at run time.

@@ -168,7 +168,8 @@ def _length(pair):
     known = set(lengths[0] + lengths[1])
     require(
         len(known) == 1 and None not in known,
-        "x and y must be arrays that hold as many examples as each other, along their first axis. "
+        "x and y must be arrays that hold as many examples as each other, along their first axis; "
+        "a data set must give batches of them, data.batch(n). "
         f"Received: {_listed(lengths[0])} and {_listed(lengths[1])}",
     )
     return known.pop()
