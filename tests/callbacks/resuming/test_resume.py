@@ -29,7 +29,7 @@ from tests.callbacks.resuming.resumed import (
     network,
     optimizers,
 )
-from tf_bdecay.callbacks import DecayLog
+from tf_bdecay.callbacks import DecayLog, Resume
 from tf_bdecay.errors import BadInput
 from tf_bdecay.storage import checkpoint_file, checkpoints
 
@@ -174,6 +174,17 @@ def test_callbacks_go_on_with_their_state(tmp_path):
     assert_same(expected, program(tmp_path / "cut", callbacks=monitors()))  # it had stopped
     with pytest.raises(BadInput, match="has the state of other callbacks"):
         program(tmp_path / "cut", callbacks=cut[:2])
+
+
+def test_one_callback_may_be_given_alone_as_fit_takes_it(tmp_path):
+    model = compiled("adam")
+    for epochs in (1, 2):
+        alone = Remembers()
+        resume = Resume(tmp_path, callbacks=alone, show=False)
+        data = resume.data(*arrays(), batch_size=BATCH)
+        model.fit(data, epochs=epochs, callbacks=[alone, resume], shuffle=False, verbose=0)
+    assert alone.updates == 2 * BATCHES
+    Resume(tmp_path, callbacks=None)
 
 
 def test_other_callbacks_see_the_batches_that_are_left(adam, tmp_path):

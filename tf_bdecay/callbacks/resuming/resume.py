@@ -85,7 +85,7 @@ class Resume(keras.callbacks.Callback):
             on_error in ("stop", "continue"),
             f"`on_error` of Resume must be 'stop' or 'continue'. Received: on_error={on_error!r}",
         )
-        callbacks = list(callbacks)
+        callbacks = keras.tree.flatten(callbacks) if callbacks else []  # as `fit` takes them
         require(
             all(isinstance(c, keras.callbacks.Callback) for c in callbacks),
             "`callbacks` of Resume must be a list of those of the callbacks given to `fit` whose "
