@@ -66,6 +66,8 @@ def test_learning_rate_counts_updates(kind):
         ({"compile_update": "yes"}, "compile_update"),
         ({"compile_update": np.ones(9999)}, r"`compile_update` of Lamb.*Received: .{0,300}$"),
         ({"use_ema": "yes"}, "`use_ema` of Lamb must be True or False"),
+        ({"use_ema": True, "ema_momentum": None}, "`ema_momentum` of Lamb must be a number >= 0"),
+        ({"use_ema": True, "ema_momentum": 1.5}, "`ema_momentum` of Lamb must be .* <= 1"),
         ({"loss_scale_factor": "a"}, "`loss_scale_factor` of Lamb must be a number > 0"),
         ({"loss_scale_factor": 0}, "`loss_scale_factor` of Lamb must be a number > 0"),
         ({"roles": "gamma"}, "`roles` of Lamb must be a dict .*Received: roles='gamma'"),

@@ -106,6 +106,21 @@ def test_one_config_makes_several():
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("initial_scale", 0),
+        ("initial_scale", "1"),
+        ("initial_scale", float("inf")),
+        ("dynamic_growth_steps", 0),
+        ("dynamic_growth_steps", 2.5),
+    ],
+)
+def test_numbers_out_of_range_are_refused(name, value):
+    with pytest.raises(BadInput, match=f"`{name}` of LossScaleOptimizer must be"):
+        scaled(**{name: value})
+
+
+@pytest.mark.parametrize(
     "inner, received",
     [
         (lambda: keras.optimizers.Adam(), "inner_optimizer=Adam$"),

@@ -45,6 +45,8 @@ def keras_arguments(kind, arguments):
             raise unknown(f"argument of {kind}", name, KERAS_ARGUMENTS)
         elif name == "use_ema":
             check_flag(name, value, of=kind)
+        elif name == "ema_momentum":
+            check_number(name, value, of=kind, most=1)
         elif name == "loss_scale_factor" and value is not None:
             check_number(name, value, of=kind, above=0)
     return {name: value for name, value in arguments.items() if name not in _REFUSED}

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from tf_bdecay.errors import require
+from tf_bdecay.errors import check_count, check_number, require
 from tf_bdecay.frameworks import keras_private, quirks
 from tf_bdecay.optim.base import DecayByRole
 from tf_bdecay.optim.gradients import dense
@@ -25,7 +25,8 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
         **kwargs: `name`.
 
     Raises:
-        BadInput: the inner optimizer is not one of tf_bdecay or has `skip_nonfinite=False`.
+        BadInput: the inner optimizer is not one of tf_bdecay or has `skip_nonfinite=False`; a
+            number out of range.
 
     Example:
 
@@ -45,6 +46,8 @@ class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
                 else ""
             ),
         )
+        check_number("initial_scale", initial_scale, of="LossScaleOptimizer", above=0)
+        check_count("dynamic_growth_steps", dynamic_growth_steps, of="LossScaleOptimizer")
         super().__init__(inner_optimizer, initial_scale, dynamic_growth_steps, **kwargs)
 
     @quirks.as_written
