@@ -10,6 +10,7 @@ from keras import ops, tree
 import tf_bdecay
 from tests.optim import problem
 from tf_bdecay import decay
+from tf_bdecay.errors import BadInput
 from tf_bdecay.optim import step
 from tf_bdecay.optim.blocks import Layout
 from tf_bdecay.optim.whole_tensors import WholeTensors
@@ -184,6 +185,32 @@ def test_a_fixed_policy_decays_whatever_r_is():
     assert decided(decay.BetaDecay(), [1.0, 2.0], [0.0, 1.0], absent) == ([0.0, 0.5], [True, True])
     assert decided(decay.NoDecay(), [1.0, 2.0], [0.0, 1.0])[1] == [False, False]
     assert decided(decay.AdaptiveBetaDecay(beta=0.0, threshold=0.0), [1.0], [9.0])[1] == [False]
+
+
+@pytest.mark.parametrize(
+    ("answer", "received"),
+    [
+        (lambda ratio: ratio, r"float32 of shape \(2,\)"),
+        (lambda ratio: ratio[:1] > 0, r"bool of shape \(1,\)"),
+        (lambda ratio: [1, 0], r"int\d+ of shape \(2,\)"),
+    ],
+)
+def test_what_is_no_decision_of_ones_own_policy_is_refused(answer, received):
+    class Own(decay.BetaDecay):
+        def decide(self, ratio):
+            return answer(ratio)
+
+    with pytest.raises(BadInput, match=f"`decide` of .* Own .*each of the 2 .*: {received}"):
+        decided(Own(), [1.0, 2.0], [0.0, 1.0])
+
+
+@pytest.mark.parametrize("answer", [True, [True, True]])
+def test_ones_own_policy_may_decide_in_python(answer):
+    class Own(decay.BetaDecay):
+        def decide(self, ratio):
+            return answer
+
+    assert decided(Own(), [1.0, 2.0], [0.0, 1.0])[1] == [True, True]
 
 
 def test_no_pair_no_decision():

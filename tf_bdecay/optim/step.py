@@ -5,9 +5,11 @@
 writes in place. In `decide`, r_l switches the decay of beta.
 """
 
+import keras
 import numpy as np
 from keras import ops
 
+from tf_bdecay.errors import require
 from tf_bdecay.optim.blocks import gather_by_variable
 from tf_bdecay.optim.formulas import clip_by_global_norm_scale
 from tf_bdecay.sensitivity import bias_ratio, connection_sensitivity
@@ -85,6 +87,9 @@ def decide(layout, sensitivity, present):
 
     Returns:
         Tensors [L]: r_l, dimensionless, and booleans.
+
+    Raises:
+        BadInput: the policy gives something else than booleans, or not one for each pair.
     """
     betas, gammas = layout.betas, layout.gammas
     ratio = bias_ratio(ops.take(sensitivity, betas), ops.take(sensitivity, gammas))
@@ -94,7 +99,19 @@ def decide(layout, sensitivity, present):
     decays = layout.coefficients[betas] != 0
     if layout.policy.adaptive:
         decays = decays & complete
-    return ratio, ops.logical_and(layout.policy.decide(ratio), decays)
+    return ratio, ops.logical_and(_asked(layout.policy, ratio), decays)
+
+
+def _asked(policy, ratio):
+    """What a policy, which may be a user's own, decides: booleans [L], or one for all."""
+    on = ops.convert_to_tensor(policy.decide(ratio))
+    dtype = keras.backend.standardize_dtype(on.dtype)
+    require(
+        dtype == "bool" and tuple(on.shape) in ((), tuple(ratio.shape)),
+        f"`decide` of the decay policy {type(policy).__name__} must give a boolean for each of the "
+        f"{ratio.shape[0]} gamma-beta pairs. Received: {dtype} of shape {tuple(on.shape)}",
+    )
+    return on
 
 
 def judge(optimizer, sums, ratio, on, present):
