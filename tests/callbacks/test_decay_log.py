@@ -151,6 +151,15 @@ def test_a_second_fit_goes_on_with_the_count(tmp_path):
     assert all(row["decay_on"] == "1" for row in rows(tmp_path / "layers.csv"))
 
 
+def test_another_optimizer_begins_a_new_run_and_keeps_the_tables_of_the_first(tmp_path):
+    fit(compiled(), [DecayLog(tmp_path, show=False)], epochs=1)
+    before = (tmp_path / "layers.csv").read_text()
+    with pytest.warns(UserWarning, match="kept as layers-1.csv and variables-1.csv"):
+        fit(compiled(), [DecayLog(tmp_path, show=False)], epochs=1)
+    assert (tmp_path / "layers-1.csv").read_text() == before
+    assert {row["update"] for row in rows(tmp_path / "layers.csv")} == {str(UPDATES)}
+
+
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="Keras on JAX refuses these")
 @pytest.mark.parametrize("case", ["frozen", "reversed"])
 def test_of_an_optimizer_that_was_built_with_other_variables(case):

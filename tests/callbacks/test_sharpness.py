@@ -135,6 +135,17 @@ def test_a_run_that_goes_on_replaces_the_epochs_it_trains_again(tmp_path):
     assert pd.read_csv(tmp_path / "sharpness_costs.csv")["epoch"].tolist() == [1, 2, 3, 4]
 
 
+def test_a_second_fit_from_the_first_epoch_keeps_what_was_measured(tmp_path):
+    callback = SharpnessCallback(examples(20, seed=7), "C_m", log_dir=tmp_path)
+    model = compiled()
+    fit(model, callback, epochs=1)
+    before = (tmp_path / "sharpness.csv").read_text()
+    with pytest.warns(UserWarning, match="kept as sharpness-1.csv and sharpness_costs-1.csv"):
+        fit(model, callback, epochs=1)
+    assert (tmp_path / "sharpness-1.csv").read_text() == before
+    assert pd.read_csv(tmp_path / "sharpness_costs.csv")["epoch"].tolist() == [1]
+
+
 def test_rows_that_were_removed_before_a_run_goes_on_are_told(tmp_path):
     table = tmp_path / "log" / "sharpness_costs.csv"
 

@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from tf_bdecay.errors import BadInput
+from tf_bdecay.storage import tables
 from tf_bdecay.storage.tables import Table, counts, frame, lost_since
 
 
@@ -142,3 +143,23 @@ def test_a_frame_has_numbers_words_and_gaps_and_no_half_row(tmp_path):
     path.write_text("update,layer,r\n1,a,much\n")
     with pytest.raises(BadInput, match="t.csv is damaged .r is 'much'.: look.$"):
         frame(path, "look")
+
+
+def test_tables_of_an_earlier_run_are_renamed_together(tmp_path):
+    paths = [tmp_path / "layers.csv", tmp_path / "variables.csv", tmp_path / "missing.csv"]
+    assert tables.set_aside(paths) == []
+    for number in (1, 2):
+        for path in paths[:2]:
+            table = Table(path, ["update", "a"])
+            table.add(update=1, a=number)
+            table.flush()
+        assert tables.set_aside(paths) == [f"layers-{number}.csv", f"variables-{number}.csv"]
+        assert not any(path.exists() for path in paths)
+    for number in (1, 2):
+        assert pd.read_csv(tmp_path / f"layers-{number}.csv")["a"].tolist() == [number]
+
+
+def test_a_table_without_rows_is_not_worth_a_name(tmp_path):
+    Table(tmp_path / "layers.csv", ["update", "a"])
+    assert tables.set_aside([tmp_path / "layers.csv"]) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["layers.csv"]

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from tf_bdecay.callbacks import decisions
-from tf_bdecay.callbacks.update_log import UpdateLog
+from tf_bdecay.callbacks.update_log import UpdateLog, keep_earlier
 from tf_bdecay.errors import check_flag, require
 from tf_bdecay.frameworks import extras
 from tf_bdecay.optim.base import DecayByRole, unwrapped
@@ -15,6 +15,10 @@ from tf_bdecay.roles import kinds_of
 from tf_bdecay.storage.tables import Table, counts, lost_since
 
 _TOTALS, _ROWS = ("updates", "skipped_updates", "decay_on_updates"), "rows"
+_TABLES = {
+    "layers.csv": decisions.LAYER_COLUMNS,
+    "variables.csv": decisions.VARIABLE_COLUMNS,
+}
 
 
 class DecayLog(UpdateLog):
@@ -41,7 +45,8 @@ class DecayLog(UpdateLog):
     Args:
         log_dir: folder of the files; TensorBoard's `--logdir`. None writes no files. Rows of
             updates that a run trains again are replaced. If other rows have been removed, a run
-            resumed by `Resume` with this callback among its `callbacks` warns.
+            resumed by `Resume` with this callback among its `callbacks` warns. Tables of an earlier
+            run are kept under other names, such as `layers-1.csv`, with a warning.
         every: k, to write every k-th update; None writes the last update of each epoch. With
             `steps_per_execution`, the last update of an execution stands for the whole execution.
         by_layer: whether `logs` get every scalar.
@@ -119,6 +124,8 @@ class DecayLog(UpdateLog):
             warnings.warn(f"DecayLog: {sentence}", stacklevel=2)
 
     def _open(self):
+        if not self._done:
+            keep_earlier(self, _TABLES)
         return _Files(self.log_dir, self._done)
 
     def _found(self):
@@ -185,10 +192,7 @@ class _Files:
         otherwise = "name another log_dir of DecayLog"
         self.tables = [
             Table(folder / name, ("update", *columns), after=after, otherwise=otherwise)
-            for name, columns in (
-                ("layers.csv", decisions.LAYER_COLUMNS),
-                ("variables.csv", decisions.VARIABLE_COLUMNS),
-            )
+            for name, columns in _TABLES.items()
         ]
         self._events = None
         if keras.backend.backend() == "tensorflow":

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import keras
 
-from tf_bdecay.callbacks.update_log import unusable
+from tf_bdecay.callbacks.update_log import keep_earlier, unusable
 from tf_bdecay.errors import BadInput, check_count, check_flag, check_path
 from tf_bdecay.frameworks import extras
 from tf_bdecay.sharpness import registry
@@ -17,6 +17,7 @@ from tf_bdecay.storage.tables import Table, counts, lost_since
 
 _COLUMNS = ("epoch", "asked", "measure", "level", "name", "value", "standard_error", "share")
 _COSTS = ("epoch", "asked", "seconds", "share_of_epoch")
+_TABLES = {"sharpness.csv": _COLUMNS, "sharpness_costs.csv": _COSTS}
 
 
 class SharpnessCallback(keras.callbacks.Callback):
@@ -49,7 +50,8 @@ class SharpnessCallback(keras.callbacks.Callback):
         every: number of epochs between measurements, counted from the beginning: epochs k, 2k, ...
         log_dir: folder of the files; TensorBoard's `--logdir`. Rows of epochs that a run trains
             again are replaced. If other rows have been removed, a run resumed by `Resume` with this
-            callback among its `callbacks` warns.
+            callback among its `callbacks` warns. Tables of an earlier run are kept under other
+            names, such as `sharpness-1.csv`, with a warning.
         loss: as in `connectivity`; None for the loss that the model was compiled with.
         before: whether to measure before training too.
         **options: `batch_size` (m of C_m), `probes` and `tolerance` (trace), `eigenvalues` and
@@ -105,6 +107,8 @@ class SharpnessCallback(keras.callbacks.Callback):
             from tf_bdecay.sharpness.over_examples.inputs import reason  # which needs TensorFlow
 
             try:
+                if epoch == 0:
+                    keep_earlier(self, _TABLES)
                 self._files = _Files(self.log_dir, after=epoch)
             except BadInput:  # from a table; its sentence says what to do
                 raise
@@ -170,9 +174,8 @@ class _Files:
         folder.mkdir(parents=True, exist_ok=True)
         self._events = Events(folder)
         kept = dict(key="epoch", after=after, otherwise="name another log_dir of SharpnessCallback")
-        self._rows = Table(folder / "sharpness.csv", _COLUMNS, **kept)
-        self._costs = Table(folder / "sharpness_costs.csv", _COSTS, **kept)
-        self.tables = self._rows, self._costs
+        self.tables = [Table(folder / name, columns, **kept) for name, columns in _TABLES.items()]
+        self._rows, self._costs = self.tables
 
     def write(self, epoch, results, took, model, failed):
         """Writes what was measured after an epoch.

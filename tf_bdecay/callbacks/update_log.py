@@ -7,6 +7,7 @@ import keras
 
 from tf_bdecay.errors import BadInput, check_count, check_flag, check_path, first_line
 from tf_bdecay.optim.base import DecayByRole, unwrapped
+from tf_bdecay.storage.tables import set_aside
 
 
 class UpdateLog(keras.callbacks.Callback):
@@ -91,6 +92,22 @@ def updates_done(optimizer):
         return 0
     skipped = optimizer.skipped_updates.numpy() if isinstance(optimizer, DecayByRole) else 0
     return int(optimizer.iterations.numpy() + skipped)
+
+
+def keep_earlier(callback, names):
+    """Renames the tables that an earlier run left in the callback's `log_dir`, and warns of it.
+
+    Args:
+        callback: one that begins a new run.
+        names: of the files that it is about to write.
+    """
+    kept = set_aside([callback.log_dir / name for name in names])
+    if kept:
+        warnings.warn(
+            f"{type(callback).__name__} begins a new run in {callback.log_dir}: the tables of the "
+            f"one before are kept as {' and '.join(kept)}.",
+            stacklevel=3,
+        )
 
 
 def unusable(callback, why):

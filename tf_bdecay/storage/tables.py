@@ -3,6 +3,7 @@
 import collections
 import csv
 import io
+import itertools
 import pathlib
 
 from tf_bdecay.errors import BadInput, first_line, require, shown
@@ -94,6 +95,27 @@ class Table:
         atomic_append(self.path, text.getvalue().encode())
         self.count += len(self._rows)
         self._rows = []
+
+
+def set_aside(paths):
+    """Renames an earlier run's tables, which a new run in their folder would overwrite.
+
+    "layers.csv" becomes "layers-1.csv", or gets the first number that is free for all of them.
+
+    Args:
+        paths: of the tables of one run, as `pathlib.Path`s; a file may be missing.
+
+    Returns:
+        List of the new names of those that had rows.
+    """
+    full = [path for path in paths if path.exists() and path.read_bytes().count(b"\n") > 1]
+    for number in itertools.count(1):
+        new = [path.with_name(f"{path.stem}-{number}{path.suffix}") for path in full]
+        if not any(path.exists() for path in new):
+            break
+    for path, aside in zip(full, new, strict=True):
+        path.rename(aside)
+    return [path.name for path in new]
 
 
 def counts(tables):
