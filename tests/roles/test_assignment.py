@@ -269,28 +269,6 @@ def test_labels_never_collide():
     assert len(set(labels)) == len(names)
 
 
-def test_among_some_variables_in_another_order_roles_follow_the_variables():
-    model = keras.Sequential(
-        [keras.Input((3,)), layers.Dense(2), layers.BatchNormalization(), layers.RMSNormalization()]
-    )
-    gamma, beta = model.trainable_variables[2:4]
-    scale = model.trainable_variables[4]
-    roles = roles_of(model)
-    found = roles.among([scale, beta, gamma])
-    assert [(v.index, v.path, v.role) for v in found.variables] == [
-        (0, scale.path, "gamma"),
-        (1, beta.path, "beta"),
-        (2, gamma.path, "gamma"),
-    ]
-    assert [v.partner for v in found.variables] == [None, 2, 1]
-    assert [(pair.gamma, pair.beta) for pair in found.pairs] == [(2, 1)]
-    alone = roles.among([beta])
-    assert alone.pairs == () and alone.unpaired == [0]
-    assert roles.among(model.trainable_variables) == roles
-    with pytest.raises(BadInput, match="of this model's 1 .* Received: roles of 1, without .*kern"):
-        alone.among(model.trainable_variables[:1])
-
-
 @pytest.mark.parametrize("given", ["x", 3, ["kernel"], None])
 def test_what_is_no_model_and_no_variables_has_no_roles(given):
     with pytest.raises(BadInput, match="Roles are of a built Keras model, or .*Received: "):

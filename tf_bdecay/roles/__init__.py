@@ -1,14 +1,8 @@
 """Which variable is a kernel, bias, gamma or beta, and which gamma belongs to which beta."""
 
-from tf_bdecay.roles.assignment import (
-    ROLES,
-    Pair,
-    Roles,
-    VariableRole,
-    roles_of,
-    unique_labels,
-)
+from tf_bdecay.roles.assignment import roles_of, unique_labels
 from tf_bdecay.roles.kinds import KINDS, kinds_of
+from tf_bdecay.roles.variable_role import ROLES, Pair, Roles, VariableRole
 
 __all__ = [
     "KINDS",

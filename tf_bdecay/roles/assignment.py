@@ -4,7 +4,6 @@ Variable paths are not unique in Keras and change on load, so a pair is a pair o
 list of trainable variables, never a pair of names.
 """
 
-import dataclasses
 from collections import Counter
 from collections.abc import Iterable
 
@@ -15,116 +14,7 @@ from tf_bdecay.errors import BadInput, shown, unknown
 from tf_bdecay.frameworks import keras_private, quirks
 from tf_bdecay.roles import scales
 from tf_bdecay.roles.owners import living_layers, owners_of, places_of
-
-ROLES = ("kernel", "bias", "gamma", "beta", "other")
-
-
-@dataclasses.dataclass(frozen=True)
-class VariableRole:
-    """What one trainable variable is.
-
-    Attributes:
-        index: its position in the list of trainable variables.
-        label: its path, made unique by a suffix where paths are equal.
-        path: its Keras path as it stands.
-        shape: tuple of ints.
-        role: "kernel" (embeddings too), "bias", "gamma" (RMS and LayerScale scales too), "beta",
-            or "other".
-        layer: label of the layer that owns it, unique among layers.
-        partner: the index of a beta's gamma or a gamma's beta; None where there is none.
-        overwritten: whether its "gradient" is its new value, as for the scales of float8 training;
-            no rule of an optimizer moves it.
-        places: tuple of str, where it stands in each model that holds it: the names of all layers
-            around it, which loading leaves as they are where it changes the path.
-    """
-
-    index: int
-    label: str
-    path: str
-    shape: tuple
-    role: str
-    layer: str
-    partner: int | None = None
-    overwritten: bool = False
-    places: tuple = ()
-
-    def matches(self, pattern) -> bool:
-        """Whether a regular expression matches its path or a place of it, whole or from a "/" on.
-
-        A model that is loaded answers as the one that was saved.
-        """
-        return patterns.matches_any(pattern, (self.path, *self.places))
-
-
-@dataclasses.dataclass(frozen=True)
-class Pair:
-    """A normalization layer's label, and the indices of its gamma and its beta."""
-
-    layer: str
-    gamma: int
-    beta: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Roles:
-    """The roles of all trainable variables, in their order, and the gamma-beta pairs.
-
-    Attributes:
-        variables: tuple of `VariableRole`s.
-        pairs: tuple of `Pair`s.
-        keras_variables: tuple of the Keras variables themselves. Nothing else says whose roles they
-            are, because a model's list of trainable variables changes once a layer is frozen.
-    """
-
-    variables: tuple
-    pairs: tuple
-    keras_variables: tuple = dataclasses.field(default=(), compare=False, repr=False)
-
-    def __len__(self):
-        return len(self.variables)
-
-    def indices(self, role):
-        """Positions of the variables of a role."""
-        return [v.index for v in self.variables if v.role == role]
-
-    @property
-    def unpaired(self):
-        """Positions of the betas that have no gamma, hence no r_l."""
-        return [v.index for v in self.variables if v.role == "beta" and v.partner is None]
-
-    def among(self, variables):
-        """The roles of some of these variables, in the order given; matched by identity.
-
-        Args:
-            variables: list of Keras variables.
-
-        Returns:
-            `Roles`; a pair that lacks one of its variables is left out.
-
-        Raises:
-            BadInput: one of the variables has no role here.
-        """
-        position = {id(variable): i for i, variable in enumerate(self.keras_variables)}
-        for variable in variables:
-            if id(variable) not in position:
-                raise BadInput(
-                    f"`roles` must be of this model's {len(variables)} trainable variables: take "
-                    f"roles_of(model). Received: roles of {len(self)}, without "
-                    f"{_path(variable)!r}"
-                )
-        new = {position[id(variable)]: i for i, variable in enumerate(variables)}
-        return Roles(
-            variables=tuple(
-                dataclasses.replace(role, index=i, partner=new.get(role.partner))
-                for role, i in ((self.variables[old], i) for old, i in new.items())
-            ),
-            pairs=tuple(
-                Pair(pair.layer, new[pair.gamma], new[pair.beta])
-                for pair in self.pairs
-                if pair.gamma in new and pair.beta in new
-            ),
-            keras_variables=tuple(variables),
-        )
+from tf_bdecay.roles.variable_role import ROLES, Pair, Roles, VariableRole, path_of
 
 
 @quirks.as_written
@@ -170,10 +60,10 @@ def roles_of(model_or_variables, overrides=None) -> Roles:
     living = living_layers()
     owners = owners_of(variables, layers, living)
     groups = _groups(variables, owners)
-    roles = [_role_of_name(_path(v), tuple(v.shape)) for v in variables]
+    roles = [_role_of_name(path_of(v), tuple(v.shape)) for v in variables]
     _correct_by_layer(variables, owners, groups, roles)
     places = places_of(variables, layers, living)
-    _apply_overrides(roles, [_path(v) for v in variables], places, overrides or {})
+    _apply_overrides(roles, [path_of(v) for v in variables], places, overrides or {})
     return _assemble(variables, roles, groups, owners, places)
 
 
@@ -209,10 +99,6 @@ def unique_labels(names):
     return labels
 
 
-def _path(variable):
-    return getattr(variable, "path", None) or variable.name.removesuffix(":0")
-
-
 def _leaf(path):
     return path.rsplit("/", 1)[-1]
 
@@ -227,7 +113,7 @@ def _check_once(variables):
     for variable in variables:
         if id(variable) in seen:
             raise BadInput(
-                f"The variable {_path(variable)!r} is listed twice among {len(variables)}: list "
+                f"The variable {path_of(variable)!r} is listed twice among {len(variables)}: list "
                 "every variable once, and add up the gradients of one that is used twice."
             )
         seen.add(id(variable))
@@ -241,7 +127,7 @@ def _groups(variables, owners):
             by_layer.setdefault(id(owner), []).append(i)
     groups, seen, current, last = list(by_layer.values()), set(), None, None
     for i, variable in enumerate(variables):
-        path = _path(variable)
+        path = path_of(variable)
         if owners[i] is not None:
             continue
         if last != i - 1 or _prefix(path) != current or path in seen:
@@ -265,13 +151,13 @@ def _correct_by_layer(variables, owners, groups, roles):
         elif _names_leave_open(layer):
             found = scales.roles_by_action(layer)
         for i in group:
-            by_name = "other" if _leaf(_path(variables[i])) == "scale" else roles[i]
+            by_name = "other" if _leaf(path_of(variables[i])) == "scale" else roles[i]
             roles[i] = found.get(id(variables[i]), by_name)
 
 
 def _names_leave_open(layer):
     """Whether the names of a layer's own variables leave their roles open."""
-    paths = [_path(v) for v in keras_private.own_trainable_variables(layer)]
+    paths = [path_of(v) for v in keras_private.own_trainable_variables(layer)]
     named = [_role_of_name(path, ()) for path in paths]  # with the shape (), `scale` is "other"
     return "other" in named and "kernel" not in named
 
@@ -294,8 +180,8 @@ def _apply_overrides(roles, paths, places, overrides):
 
 
 def _assemble(variables, roles, groups, owners, places):
-    labels = unique_labels([_path(v) for v in variables])
-    layers = unique_labels([_prefix(_path(variables[group[0]])) for group in groups])
+    labels = unique_labels([path_of(v) for v in variables])
+    layers = unique_labels([_prefix(path_of(variables[group[0]])) for group in groups])
     layer_of, partner, pairs = {}, {}, []
     for layer, group in zip(layers, groups, strict=True):
         layer_of.update(dict.fromkeys(group, layer))
@@ -316,7 +202,7 @@ def _assemble(variables, roles, groups, owners, places):
             VariableRole(
                 i,
                 labels[i],
-                _path(v),
+                path_of(v),
                 tuple(v.shape),
                 roles[i],
                 layer_of[i],

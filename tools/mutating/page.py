@@ -12,6 +12,7 @@ _SCALES = "tf_bdecay/roles/scales.py"
 _STEP = "tf_bdecay/optim/step.py"
 _KINDS = "tf_bdecay/roles/kinds.py"
 _ASSIGNMENT = "tf_bdecay/roles/assignment.py"
+_VARIABLE_ROLE = "tf_bdecay/roles/variable_role.py"
 _NORMALIZE = "tf_bdecay/layers/normalize.py"
 # Survivors that were examined: (module, a part of the changed line) -> why they survived.
 LOOKED_AT = {
@@ -22,7 +23,7 @@ LOOKED_AT = {
     (_GHOST, "math.prod(positions) != 1"): "Equivalent except for an image without pixels.",
     (_NORMALIZE, "whole > batch"): "Equivalent: the general path handles an empty remainder.",
     (_NORMALIZE, "axis + 1 != len(shape)"): "Equivalent: axis + 1 is at most the length.",
-    (_ASSIGNMENT, 'v.role <= "beta"'): "Equivalent: no role sorts before beta.",
+    (_VARIABLE_ROLE, 'v.role <= "beta"'): "Equivalent: no role sorts before beta.",
     (_SCALES, "_LARGEST = "): "The limit is a choice: a larger one only costs time.",
     (_SCALES, "shape[axis] is channels"): "Equivalent up to 256: CPython caches these integers.",
     (_SCALES, 'is not "tensorflow"'): (
@@ -36,7 +37,7 @@ LOOKED_AT = {
     (_STEP, "decays // complete"): "Equivalent for truth values: division by False gives 0.",
     (_STEP, 'k is "gradient_norm"'): "Equivalent: CPython has this constant string once.",
     (_KINDS, 'role >= "kernel"'): "Equivalent: the role is kernel or bias here.",
-    (_ASSIGNMENT, "overwritten: bool = True"): (
+    (_VARIABLE_ROLE, "overwritten: bool = True"): (
         "Equivalent in the package, which always sets it; only tests of policies use the default."
     ),
 }

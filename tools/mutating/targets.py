@@ -27,8 +27,15 @@ TARGETS = (
     Target("sensitivity", ("tf_bdecay/sensitivity.py",), ("tests/test_sensitivity.py",)),
     Target(
         "roles",
-        _under("tf_bdecay/roles", "assignment", "kinds", "owners", "scales"),
-        _under("tests/roles", "test_kinds", "test_owners", "test_scales", "test_assignment"),
+        _under("tf_bdecay/roles", "assignment", "kinds", "owners", "scales", "variable_role"),
+        _under(
+            "tests/roles",
+            "test_kinds",
+            "test_owners",
+            "test_scales",
+            "test_assignment",
+            "test_variable_role",
+        ),
     ),
     Target(
         "decay",
