@@ -6,4 +6,4 @@ from tf_bdecay.data.image_set import Split as Split
 from tf_bdecay.data.pictures.picture_set import named_failures as named_failures
 from tf_bdecay.data.pipeline import evaluation_batches as evaluation_batches
 from tf_bdecay.data.pipeline import training_batches as training_batches
-from tf_bdecay.data.strong import StrongAugmentation as StrongAugmentation
+from tf_bdecay.data.strong_augmentation import StrongAugmentation as StrongAugmentation
