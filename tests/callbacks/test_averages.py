@@ -105,6 +105,8 @@ def test_a_list_as_validation_data_is_a_pair_as_for_fit():
     assert [*history] == ["loss", "val_loss", "val_loss_average"]
     with pytest.raises(BadInput, match="AveragedWeights reads.*gives them once.*list_iterator"):
         model.fit(*pair, verbose=0, callbacks=[callbacks.AveragedWeights(iter([pair]))])
+    with pytest.raises(BadInput, match="must be validation data, .* Received: data=None"):
+        model.fit(*pair, verbose=0, callbacks=[callbacks.AveragedWeights(None)])
 
 
 def test_before_a_first_update_there_is_no_average():

@@ -38,8 +38,8 @@ class AveragedWeights(keras.callbacks.Callback):
 
     Raises:
         BadInput: when `fit` begins, if Keras runs on a backend other than TensorFlow, the optimizer
-            keeps no averages, `statistics` are needed and missing, or the data can be read only
-            once.
+            keeps no averages, `statistics` are needed and missing, or the data are None or can be
+            read only once.
 
     Example:
 
@@ -77,6 +77,11 @@ class AveragedWeights(keras.callbacks.Callback):
             self.statistics is not None or not has_statistics(self.model),
             "The moving statistics of this model's normalization layers are of its weights, not of "
             "their average: give AveragedWeights a PreciseStatistics, which re-estimates them.",
+        )
+        require(
+            self.data is not None,
+            "`data` of AveragedWeights must be validation data, as `fit` takes them, such as "
+            "(x_test, y_test). Received: data=None",
         )
         refuse_iterator(self.data, of="AveragedWeights")
         keras_private.keep_weights(self.model.optimizer, True)

@@ -78,6 +78,7 @@ def test_a_flat_validation_needs_labels_and_a_flat_test_is_left_out(tmp_path):
     tree = {"train.tar": packed(TRAIN), "test.tar": archive.tar(VAL["ant"])}
     found = tar.recognise(folder.write(tmp_path, tree))
     assert found.splits.keys() == {"train"} and "test.tar left out" in found.layout
+    assert found.layout.startswith("a tar of class folders")  # train.tar's, not test.tar's
     folder.write(tmp_path, {"val.tar": archive.tar(VAL["ant"])})
     with pytest.raises(BadInput, match=r"val\.tar are in no class folders.*val.*_labels\.txt"):
         tar.recognise(str(tmp_path))

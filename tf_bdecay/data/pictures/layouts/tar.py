@@ -92,12 +92,11 @@ def _rows_by_split(files, notes):
 
     Returns:
         (rows, flat, kind): dict of split to its rows, in order; dict of split to the `Index` of an
-        archive of pictures in no class folder; and of what kind the first archives are.
+        archive of pictures in no class folder; and the kind of the first archives that tell classes.
     """
     rows, flat, kinds = {}, {}, []
     for split, paths in files.items():
         indexes, kind = _indexes(paths)
-        kinds.append(kind)
         notes += [index.lost for index in indexes if index.lost]
         others = [index.where(name) for index in indexes for name in _others(index)]
         if others:
@@ -105,9 +104,10 @@ def _rows_by_split(files, notes):
         if kind == "flat" and len(paths) == 1 and split not in (None, "train"):
             (flat[split],) = indexes
             continue
+        kinds.append(kind)
         for name, made in _by_split(split, indexes, kind).items():
             rows.setdefault(name, []).extend(made)
-    return {split: _ordered(made) for split, made in rows.items()}, flat, kinds[0]
+    return {split: _ordered(made) for split, made in rows.items()}, flat, next(iter(kinds), None)
 
 
 def _labelled(index, split, classes):
