@@ -92,7 +92,7 @@ def _rows_by_split(files, notes):
 
     Returns:
         (rows, flat, kind): dict of split to its rows, in order; dict of split to the `Index` of an
-        archive of pictures in no class folder; and the kind of the first archives that tell classes.
+        archive of pictures in no class folder; the kind of the first archives that tell classes.
     """
     rows, flat, kinds = {}, {}, []
     for split, paths in files.items():
