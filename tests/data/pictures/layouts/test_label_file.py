@@ -110,10 +110,11 @@ def test_test_pictures_may_be_without_labels_and_no_others(tmp_path):
     root = folder.write(tmp_path, {"val": {}})
     shown = ("x.tar", f"{root}/val", NAMES, CLASSES)
     note = (None, "x.tar left out, since its pictures have no labels")
-    assert label_file.labels_of("test", *shown) == note
+    assert label_file.labels_of(None, "test", *shown) == note
     with pytest.raises(BadInput, match=r"in x\.tar are in .* a file validation_labels\.txt in or"):
-        label_file.labels_of("validation", *shown)
+        label_file.labels_of(None, "validation", *shown)
     folder.write(tmp_path, {"labels.txt": "".join(f"{name} cat\n" for name in NAMES)})
     for split in ("test", "validation"):
-        labels, words = label_file.labels_of(split, *shown)
+        found = label_file.find(f"{root}/val", split)
+        labels, words = label_file.labels_of(found, split, *shown)
         assert labels.tolist() == [0] * 4 and words == f"class names in {root}/labels.txt"

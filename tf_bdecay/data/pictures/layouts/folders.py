@@ -68,7 +68,7 @@ def recognise(path):
         if labelled:
             _check_none_empty(tree)
         names = tree.folders[0].listing()
-        labels, said = label_file.labels_of(split, tree.root, tree.root, names, classes)
+        labels, said = label_file.labels_of(labelled, split, tree.root, tree.root, names, classes)
         if labels is None:
             notes.append(said)
             continue

@@ -55,10 +55,11 @@ def find(root, split):
     return found[0] if found else None
 
 
-def labels_of(split, place, root, names, classes):
+def labels_of(path, split, place, root, names, classes):
     """Labels of the pictures of a split that lie together, in no class folders.
 
     Args:
+        path: of their label file, from `find`, or None.
         split: "validation" or "test".
         place: path of what they lie in, for the messages.
         root: folder that the label file is in or beside.
@@ -72,7 +73,6 @@ def labels_of(split, place, root, names, classes):
     Raises:
         BadInput: no label file for validation pictures, or one that `read` refuses.
     """
-    path = find(root, split)
     if path is None and split == "test":
         return None, f"{printable(place)} left out, since its pictures have no labels"
     require(

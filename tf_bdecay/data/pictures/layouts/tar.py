@@ -118,7 +118,8 @@ def _labelled(index, split, classes):
     rows = _ordered(_rows([index], lambda index, name: ""))
     names = [row[1] for row in rows]
     folder = os.path.dirname(index.path)
-    labels, words = label_file.labels_of(split, index.path, folder, names, classes)
+    found = label_file.find(folder, split)
+    labels, words = label_file.labels_of(found, split, index.path, folder, names, classes)
     if labels is None:
         return None, words
     pairs = zip(labels.tolist(), rows, strict=True)
