@@ -12,14 +12,11 @@ Exit codes: 0 all agree, 1 some differ, 2 the comparison cannot run.
 import argparse
 import os
 import pathlib
-import subprocess
 import sys
-import tempfile
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1]))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
 from tf_bdecay.frameworks import quirks
 
@@ -27,12 +24,12 @@ quirks.avoid_onednn()  # narrow strided convolutions
 
 import keras
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 from sklearn.datasets import load_digits
 
 import tf_bdecay
 from tf_bdecay import sharpness
+from tools.parity import elsewhere
 
 EXAMPLES, PROBES, REPEATS = 1024, 50, 5
 PRODUCT, EIGENVALUE = 1e-4, 1e-3  # relative limits
@@ -90,25 +87,17 @@ def ours(model, loss, x, y, vector):
 
 def theirs(python, model, x, y, vector):
     """The same by curvlinops and hessian-eigenthings, in their environment."""
-    if not pathlib.Path(python).exists():
-        _stop(
-            "The other packages need an environment of their own, with tools/parity/"
-            "requirements-torch.txt installed: run `make parity-curvature`. Received: "
-            f"{python}, which does not exist."
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        given, found = pathlib.Path(folder, "given.npz"), pathlib.Path(folder, "found.npz")
-        weights = {"/".join(v.path.split("/")[-2:]): v.numpy() for v in model.weights}
-        order = ["/".join(v.path.split("/")[-2:]) for v in model.trainable_variables]
-        np.savez(given, x=x, y=y, vector=vector, order=order, probes=PROBES, **weights)
-        done = subprocess.run(
-            [python, str(HERE / "curvature_torch.py"), str(given), str(found), str(REPEATS)],
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode:
-            _stop(f"The other packages failed in {python}:\n{done.stderr[-2000:]}")
-        return dict(np.load(found))
+    given = {
+        **{"/".join(v.path.split("/")[-2:]): v.numpy() for v in model.weights},
+        "order": ["/".join(v.path.split("/")[-2:]) for v in model.trainable_variables],
+        "probes": PROBES,
+        "vector": vector,
+        "x": x,
+        "y": y,
+    }
+    return elsewhere.arrays_of(
+        "curvature_torch.py", python, "curvlinops", "parity-curvature", str(REPEATS), given=given
+    )
 
 
 def compare(mine, other):
@@ -160,27 +149,15 @@ def _eigenvalues(whose, mine, theirs):
 def main():
     """Prints the table and returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--torch_python",
-        default=str(HERE.parents[1] / ".venv-torch/bin/python"),
-        help="Python of the environment with curvlinops (default: the one that make creates)",
-    )
+    elsewhere.add_python(parser, "--torch_python", ".venv-torch", "curvlinops")
     python = parser.parse_args().torch_python
     model, loss, x, y = trained()
     parameters = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
     vector = np.random.default_rng(0).standard_normal(parameters).astype("float32")
     other = theirs(python, model, x, y, vector)
     table, agree = compare(ours(model, loss, x, y, vector), other)
-    console = Console(width=110)
-    console.print(f"{parameters:,} parameters, {EXAMPLES} examples, {PROBES} probes, float32")
-    console.print(table)
-    console.print("All agree." if agree else "Some differ.")
-    return 0 if agree else 1
-
-
-def _stop(sentence):
-    print(sentence, file=sys.stderr)
-    raise SystemExit(2)
+    heading = f"{parameters:,} parameters, {EXAMPLES} examples, {PROBES} probes, float32"
+    return elsewhere.verdict(heading, table, agree)
 
 
 if __name__ == "__main__":

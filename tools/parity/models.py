@@ -13,20 +13,17 @@ import argparse
 import os
 import pathlib
 import re
-import subprocess
 import sys
-import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1]))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
 import keras
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from tf_bdecay import models
+from tools.parity import elsewhere
 
 LIMIT = 1e-4
 ARGUMENTS = {"resnet18": {"stem": "imagenet"}, "resnet50": {}, "resnet50_d": {}}
@@ -128,34 +125,19 @@ def compare(name, found):
 
 def theirs(python):
     """What models_torch.py writes, as a dict by network."""
-    if not pathlib.Path(python).exists():
-        _stop(
-            "torchvision and timm need an environment of their own, with tools/parity/"
-            "requirements-torch.txt installed: run `make parity-models`. Received: "
-            f"{python}, which does not exist."
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        out = pathlib.Path(folder) / "found.npz"
-        done = subprocess.run(
-            [python, str(HERE / "models_torch.py"), str(out)], capture_output=True, text=True
-        )
-        if done.returncode:
-            _stop(f"torchvision and timm failed in {python}:\n{done.stderr[-2000:]}")
-        found = {}
-        for key, value in np.load(out).items():
-            name, _, rest = key.partition("|")
-            found.setdefault(name, {})[rest] = value
-        return found
+    by_network = {}
+    for key, value in elsewhere.arrays_of(
+        "models_torch.py", python, "torchvision", "parity-models"
+    ).items():
+        name, _, rest = key.partition("|")
+        by_network.setdefault(name, {})[rest] = value
+    return by_network
 
 
 def main():
     """Prints the table and returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--torch_python",
-        default=str(HERE.parents[1] / ".venv-torch/bin/python"),
-        help="Python of the environment with PyTorch (default: the one that make creates)",
-    )
+    elsewhere.add_python(parser, "--torch_python", ".venv-torch", "PyTorch")
     found = theirs(parser.parse_args().torch_python)
     table = Table("network", "trainable parameters", "side of images", "mode", "largest difference")
     agree = True
@@ -164,18 +146,8 @@ def main():
         agree &= same
         for row in rows:
             table.add_row(*row)
-    console = Console(width=110)
-    console.print(
-        f"Difference from torchvision's and timm's logits, over the largest; limit {LIMIT:g}"
-    )
-    console.print(table)
-    console.print("All agree." if agree else "Some differ.")
-    return 0 if agree else 1
-
-
-def _stop(sentence):
-    print(sentence, file=sys.stderr)
-    raise SystemExit(2)
+    heading = f"Difference from torchvision's and timm's logits, over the largest; limit {LIMIT:g}"
+    return elsewhere.verdict(heading, table, agree)
 
 
 if __name__ == "__main__":

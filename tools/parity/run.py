@@ -10,48 +10,23 @@ Exit codes: 0 all agree, 1 some differ, 2 the comparison cannot run.
 import argparse
 import os
 import pathlib
-import subprocess
 import sys
-import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1]))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
-import numpy as np
-from rich.console import Console
 from rich.table import Table
 
-from tools.parity import lamb_cases, lamb_here
+from tools.parity import elsewhere, lamb_cases, lamb_here
 
 # optax computes 1 - 0.999^t naively, which alone is off by 1e-5 in float32.
 TOLERANCE = {"float64": 1e-10, "float32": 2e-5}
 
 
 def results_of(script, python, what):
-    """Runs another LAMB; returns its changes of theta as a function of case and dtype.
-
-    Args:
-        script: name of the program beside this one that runs it.
-        python: the interpreter of its environment.
-        what: the package whose LAMB it is.
-
-    Raises:
-        SystemExit: it does not run; with a sentence and exit code 2.
-    """
-    if not pathlib.Path(python).exists():
-        _stop(
-            f"{what} needs an environment of its own (tools/parity/requirements*.txt): run `make "
-            f"parity`. Received: {python}, which does not exist."
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        out = pathlib.Path(folder) / "changes.npz"
-        command = [python, str(HERE / script), str(out)]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            _stop(f"LAMB of {what} failed in {python}:\n{done.stderr[-2000:]}")
-        results = dict(np.load(out))
-    return lambda case, dtype: {k: results[f"{dtype}|{case}|{k}"] for k in lamb_cases.SHAPES}
+    """The changes of theta by another LAMB, as a function of case and dtype."""
+    found = elsewhere.arrays_of(script, python, what, "parity")
+    return lambda case, dtype: {k: found[f"{dtype}|{case}|{k}"] for k in lamb_cases.SHAPES}
 
 
 def compare(others):
@@ -83,16 +58,8 @@ def compare(others):
 def main():
     """Prints the table and returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--addons_python",
-        default=str(HERE.parents[1] / ".venv-parity/bin/python"),
-        help="Python of the environment with Addons (default: the one that make creates)",
-    )
-    parser.add_argument(
-        "--torch_python",
-        default=str(HERE.parents[1] / ".venv-torch/bin/python"),
-        help="Python of the environment with timm (default: the one that make creates)",
-    )
+    elsewhere.add_python(parser, "--addons_python", ".venv-parity", "TensorFlow Addons")
+    elsewhere.add_python(parser, "--torch_python", ".venv-torch", "timm")
     arguments = parser.parse_args()
     others = {
         "tensorflow-addons": results_of(
@@ -103,19 +70,11 @@ def main():
     if lamb_here.has_optax():
         others["optax"] = lamb_here.optax_changes
     table, agree = compare(others)
-    console = Console(width=110)
-    console.print(
+    heading = (
         f"LAMB: change of theta after {lamb_cases.UPDATES} updates at rate {lamb_cases.RATE:.4g}.\n"
         "Each figure is the largest difference over the largest change, of the worst variable."
     )
-    console.print(table)
-    console.print("All agree." if agree else "Some differ.")
-    return 0 if agree else 1
-
-
-def _stop(sentence):
-    print(sentence, file=sys.stderr)
-    raise SystemExit(2)
+    return elsewhere.verdict(heading, table, agree)
 
 
 if __name__ == "__main__":
