@@ -21,7 +21,7 @@ MUTANTS := .venv-mutants
 PINS := $(if $(findstring tpu,$(EXTRAS)),,-c constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all parity parity-curvature parity-models types docs test-matrix test-models test-mutants lint clean
+.PHONY: help setup train test test-all parity parity-curvature parity-models types docs test-matrix test-models test-mutants test-coverage lint clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -94,10 +94,15 @@ test-mutants: $(INSTALLED) $(MUTANTS)/installed  ## do tests notice small change
 	$(MUTANTS)/bin/python -m tools.mutating.draw 330 0 $(MUTANTS)/mutants.json
 	$(BIN)/python tools/mutation.py $(MUTANTS)/mutants.json --jobs=2
 
+test-coverage: $(INSTALLED)  ## which statements do the quick tests run? docs/coverage.md (half an hour)
+	KERAS_BACKEND=tensorflow $(PYTEST) -m "not slow" --cov --cov-report=
+	KERAS_BACKEND=jax $(PYTEST) -m "not slow" --cov --cov-append --cov-report=
+	$(BIN)/python tools/coverage_page.py
+
 lint: $(INSTALLED)  ## style alone
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 clean:  ## remove environments, caches and builds; runs stay
-	rm -rf $(VENV) $(PARITY) $(TORCH) $(HUB) $(MUTANTS) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PARITY) $(TORCH) $(HUB) $(MUTANTS) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage*
 	find . -name __pycache__ -prune -exec rm -rf {} +

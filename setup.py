@@ -54,6 +54,7 @@ EXTRAS["dev"] = [
     "mypy>=1.15,<3",
     "optax>=0.2.8,<0.3",
     "pytest>=9,<10",
+    "pytest-cov>=7,<8",
     "pytest-xdist>=3.8,<4",
     "ruff>=0.17.6,<0.18",
 ]

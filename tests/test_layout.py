@@ -72,6 +72,7 @@ NOT_OF_A_MODULE = {
     "test_pairs.py": "main.py and the sharpness command, by every pair of values",
     "test_configs.py": "configs/",
     "test_docs.py": "docs/",
+    "test_results.py": "what docs/ and README.md say of results/",
     "test_launch.py": "tools/launch.py",
     "test_layout.py": "this file",
     "test_main.py": "main.py",

@@ -30,6 +30,7 @@ from rich.table import Table
 from tf_bdecay.errors import require, unknown
 from tf_bdecay.frameworks import quirks
 from tf_bdecay.launching import processes
+from tf_bdecay.terminal import outcome
 from tools import commands
 
 quirks.avoid_onednn()  # narrow strided convolutions
@@ -135,8 +136,10 @@ def _run(way, folder, seed=0, epochs=0):
         code = processes.run(command, count)
     else:
         code = subprocess.run(command).returncode
-    require(code != 2, f"{way} was refused, for the reason above.")
-    require(code == 0, f"{way} ended with exit code {code}, for the reason above.")
+    require(code != outcome.BAD_INPUT, f"{way} was refused, for the reason above.")
+    if code:
+        print(f"{way} ended with exit code {code}, for the reason above.", file=sys.stderr)
+        sys.exit(outcome.FAILED)
     return dict(np.load(out))
 
 

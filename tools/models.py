@@ -13,8 +13,10 @@ used.
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -66,10 +68,12 @@ def tried(name, features, limit):
     """
     left = list(features)
     while left:
-        process = _started(name, left)
         over = threading.Event()
-        timer = _ended_after(limit, process, over)
-        with process:
+        with (
+            tempfile.TemporaryFile("w+") as errors,
+            _started(name, left, errors) as process,
+        ):
+            timer = _ended_after(limit, process, over)
             for line in process.stdout:
                 if line.startswith("{"):
                     timer.cancel()
@@ -78,19 +82,27 @@ def tried(name, features, limit):
                     yield one["feature"], (one["word"], one["said"])
                     timer = _ended_after(limit, process, over)
             timer.cancel()
-        if left and over.is_set():
-            yield left.pop(0), (page.UNTRIED, f"It took more than {limit} s.")
-        elif left:
-            yield left.pop(0), (page.FAILS, "its process ended")
+            process.wait()
+            if left and over.is_set():
+                yield left.pop(0), (page.UNTRIED, f"It took more than {limit} s.")
+            elif left:
+                yield left.pop(0), (page.FAILS, f"Its process ended: {_why(process, errors)}.")
 
 
-def _started(name, features):
+def _why(process, errors):
+    """The last line of what a process wrote to stderr, or how it ended."""
+    if process.returncode < 0:
+        return signal.Signals(-process.returncode).name
+    errors.seek(0)
+    lines = errors.read().strip().splitlines()
+    return lines[-1].rstrip(".") if lines else f"exit code {process.returncode}"
+
+
+def _started(name, features, errors):
     env = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
     env["PYTHONPATH"] = os.pathsep.join([str(ROOT), env.get("PYTHONPATH", "")])
     command = [sys.executable, "-m", "tools.trying.child", name, *features]
-    return subprocess.Popen(
-        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=errors, text=True)
 
 
 def _ended_after(limit, process, over):

@@ -30,7 +30,7 @@ from absl import flags
 
 from tf_bdecay.errors import BadInput, require
 from tf_bdecay.frameworks import quirks
-from tools import commands
+from tools import commands, machine
 from tools.mutating import page
 from tools.mutating.targets import TARGETS
 
@@ -50,7 +50,10 @@ def main(rest):
     require(len(rest) == 2, "Name the file of mutants: tools/mutation.py MUTANTS.json")
     drawn = _read(rest[1])
     out = pathlib.Path(_OUT.value)
-    kept = page.read(out)
+    keys = {page.key(mutant) for mutant in drawn["mutants"]}
+    # A result of other code is none of this.
+    kept = {key: entry for key, entry in page.read(out).items() if key in keys}
+    commit = machine.commit()
     pending = [
         mutant
         for mutant in drawn["mutants"]
@@ -61,7 +64,7 @@ def main(rest):
     for done, fork in enumerate(ended(forks, _JOBS.value), 1):
         mutant = fork.mutant
         kept[page.key(mutant)] = page.entry(mutant, fork.word, ROOT)
-        page.write(out, kept, drawn["of"])
+        page.write(out, kept, drawn["of"], commit)
         where = f"{mutant['module']}:{mutant['line']}"
         print(f"{done}/{len(pending)} {fork.word} in {fork.seconds:.0f} s: {where}", flush=True)
     killed, counted = page.counts(kept.values())

@@ -25,13 +25,14 @@ Table 5 and a column of Table 3 need ImageNet, or at --scale=smoke any pictures:
     python tools/reproduce.py table5 --scale=paper --source=DIR --strategy=mirrored
 
 Every finished run is a JSON file in OUT/SCALE/ and never runs again. Whenever the tool is stopped,
-the same command continues. Without TensorFlow, on a GPU if JAX has one:
+the same command continues. Exit codes: 0 done, or stopped by --minutes; 1 a run crashed; 2 a run,
+or the command, was refused. Without TensorFlow, on a GPU if JAX has one:
 
     KERAS_BACKEND=jax python tools/reproduce.py table4 --scale=paper --minutes=9 --precision=tf32
 
 This makes everything that needs no measured sharpness, hence not table1, table2, figure1, figure4
 to figure7 and claims. --minutes then also stops a run in its middle, and the same command continues
-it; unfinished runs are kept in TMPDIR.
+it; unfinished runs are kept in TMPDIR. Results under JAX have a folder of their own, SCALE-jax.
 """
 
 import functools
@@ -46,6 +47,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from absl import flags
 
 from tf_bdecay.errors import require, unknown
+from tf_bdecay.terminal import outcome
 from tools import commands
 
 _SCALE = flags.DEFINE_string("scale", "smoke", "Scale of the runs: paper, cpu or smoke.")
@@ -74,7 +76,7 @@ def main(rest):
     names = rest[1:]
     from tools.reproducing import page, plan, runner, scales, store
 
-    scale = scales.get(_SCALE.value, _PRECISION.value)
+    scale = scales.get(_SCALE.value, _PRECISION.value, os.environ["KERAS_BACKEND"])
     require(names, f"Name what to make: {', '.join(plan.NAMES)}.")
     for name in names:
         if name not in plan.NAMES:
@@ -99,7 +101,7 @@ def main(rest):
         say = functools.partial(print, flush=True)
         return runner.Runner(results, _DATA_DIR.value, pictures, _JOBS.value, _MINUTES.value, say)
 
-    pending = _trained(wanted, results, worker)
+    pending, codes = _trained(wanted, results, worker)
     if _DRY_RUN.value:
         for run in pending:
             cost = f"{run.updates:7,} updates, {run.images_drawn:11,} images"
@@ -108,19 +110,25 @@ def main(rest):
     pages = page.write(pathlib.Path(_OUT.value), scale, results.read())
     for path in pages:
         print(path)
+    if codes:
+        print(f"{len(pending)} runs are missing, some as they were refused or crashed: see above.")
+        return outcome.BAD_INPUT if outcome.BAD_INPUT in codes else outcome.FAILED
     if pending:
         print(f"{len(pending)} runs are still missing: run the same command again.")
     return 0
 
 
 def _trained(wanted, results, worker):
-    """Trains what is wanted, with --dry_run nothing; returns the runs that are then missing.
+    """Trains what is wanted, with --dry_run nothing.
 
     Args:
         wanted: called for the runs that are wanted and sentences on what waits, anew each time: a
             search knows its next runs only when the previous ones are done.
         results: the `Store`.
         worker: called for the `Runner`, whose time runs from then, where one is needed.
+
+    Returns:
+        The runs that are then missing, and the exit codes of those that were refused or crashed.
     """
     trains, told, begun = None, set(), set()
     while True:
@@ -132,7 +140,7 @@ def _trained(wanted, results, worker):
         pending = results.missing(made)
         print(f"{len(made)} runs are needed, {len(pending)} are missing.", flush=True)
         if _DRY_RUN.value or {run.key for run in pending} <= begun:
-            return pending
+            return pending, trains.codes if trains else ()
         begun.update(run.key for run in pending)
         trains = trains or worker()
         trains.do(made)
@@ -182,14 +190,16 @@ def _check_backend(names, measured, imagenet):
 
 
 def _check_numbers():
+    from tools.reproducing import runs
+
     for flag in (_SEEDS, _JOBS, _MINUTES):
         require(
             flag.value is None or flag.value > 0,
             f"--{flag.name} must be more than 0. Received: {flag.value}",
         )
     require(
-        _SEEDS.value is None or _SEEDS.value < 1000,
-        f"--seeds must be below 1000, where the seeds of tuning begin. Received: {_SEEDS.value}",
+        _SEEDS.value is None or _SEEDS.value <= runs.MOST_SEEDS,
+        f"--seeds must be at most {runs.MOST_SEEDS}. Received: {_SEEDS.value}",
     )
 
 

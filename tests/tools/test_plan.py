@@ -140,15 +140,23 @@ def test_damaged_and_foreign_results_are_named_and_not_used(tmp_path):
     made = store.Store(tmp_path)
     made.add(run, result(run, 0.5))
     assert made.read().of(run)["test_accuracy"] == 0.5 and not made.remarks
-    made.add(other, result(other, 0.5) | {"seed": 2})
     (tmp_path / "torn.json").write_text('{"key": ')
     old = result(other, 0.5) | {"numerics": 0, "key": runs.key(other.flat, 1, 0)}
     (tmp_path / "old.json").write_text(json.dumps(old))
+    renamed = result(other, 0.5) | {"config": other.flat | {"decay.cernel": 0.1}}
+    (tmp_path / "renamed.json").write_text(json.dumps(renamed))
+    changed = result(other, 0.5) | {"seed": 2}
+    made.path(other).write_text(json.dumps(changed))
     made.read()
     assert set(made.results) == {run.key}
-    assert len(made.remarks) == 3
-    assert {p.name for p in (tmp_path / "damaged").iterdir()} == {
-        "torn.json",
+    assert sorted(remark.split(" ")[0] for remark in made.remarks) == [
         made.path(other).name,
-    }
+        "old.json",
+        "renamed.json",
+        "torn.json",
+    ]
+    assert [p.name for p in (tmp_path / "damaged").iterdir()] == ["torn.json"]
     assert [r.key for r in made.missing([run, other, other])] == [other.key]
+    made.add(other, result(other, 0.25))
+    assert json.loads((tmp_path / "damaged" / made.path(other).name).read_text()) == changed
+    assert made.read().of(other)["test_accuracy"] == 0.25

@@ -41,6 +41,7 @@ def reproduce(*arguments, backend="tensorflow"):
         (["table4", "--scale=cpus"], "did you mean 'cpu'?"),
         (["table4", "--dataset=cifar10"], "Unknown dataset at scale smoke"),
         (["table4", "--seeds=0"], "--seeds must be more than 0"),
+        (["table4", "--seeds=65"], "--seeds must be at most 64"),
         (["table4", "--seed=1"], "did you mean '--seeds'?"),
         (["table4", "--precision=bf16"], "Unknown precision 'bf16'"),
         (["table4", "--precision=tf32"], "--precision=tf32 needs KERAS_BACKEND=jax"),
@@ -68,10 +69,21 @@ def test_under_jax_what_needs_tensorflow_is_one_sentence(arguments, said):
     test_what_cannot_be_used_is_one_sentence(arguments, said, "jax")
 
 
+def test_a_run_that_is_refused_is_no_success(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    command = ["table5", "--scale=smoke", f"--source={tmp_path}/none", f"--out={tmp_path}"]
+    done = reproduce(*command, "--row=small batch")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert f"{tmp_path}/none" in done.stdout and "refused" in done.stdout
+
+
 def test_results_of_another_precision_are_in_a_folder_of_their_own():
     made = [scales.get("smoke", precision) for precision in scales.PRECISIONS]
     assert [scale.folder for scale in made] == ["smoke", "smoke-tf32", "smoke-mixed_bfloat16"]
-    assert made[1].flags == "--scale=smoke --precision=tf32"
+    of_jax = scales.get("smoke", "tf32", "jax")
+    assert of_jax.folder == "smoke-jax-tf32" != scales.get("smoke", "float32", "jax").folder
+    command = "KERAS_BACKEND=jax python tools/reproduce.py pages --scale=smoke --precision=tf32"
+    assert of_jax.command("pages") == command
     keys = [runs.resolve(wanted.Arm("digits"), scale, 0).key for scale in made]
     assert keys[0] == keys[1] != keys[2]
 
@@ -163,7 +175,7 @@ def test_under_jax_minutes_stop_a_run_which_goes_on(tmp_path, monkeypatch):
         assert done.returncode == 0, done.stderr + done.stdout
         assert sentence in done.stdout and said[1 - piece] not in done.stdout
         assert f"{6 - piece} runs are still missing" in done.stdout
-    (found,) = store.Store(tmp_path / "smoke").read().results.values()
+    (found,) = store.Store(tmp_path / "smoke-jax").read().results.values()
     assert found["backend"] == "jax" and found["measures"] == {} and found["status"] == store.DONE
     assert "TensorFlow" in found["unmeasured"] and "jax" in found["versions"]
     assert found["curves"]["epochs"]["epoch"] == [1, 2]

@@ -7,11 +7,11 @@ import importlib.metadata
 import json
 import os
 import pathlib
-import platform
 import textwrap
 
 import keras
 
+from tools import machine
 from tools.benchmarks.timing import HEADINGS, cells
 
 _LIBRARIES = ("tensorflow", "keras", "jax", "optax", "numpy")
@@ -92,17 +92,9 @@ def print_goals(goals):
 
 
 def _machine():
-    cpu = next(
-        (
-            line.partition(":")[2].strip()
-            for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.machine(),
-    )
     today = datetime.date.today().isoformat()
     return (
-        f"Measured on {today}: {cpu}, {os.cpu_count()} cores, {_accelerator()}; "
+        f"Measured on {today}: {machine.processor()}, {os.cpu_count()} cores, {_accelerator()}; "
         f"{', '.join(_versions())}; Keras' backend {keras.backend.backend()}."
     )
 

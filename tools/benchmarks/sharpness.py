@@ -1,7 +1,5 @@
 """Sharpness measures of ResNet18, as ratios to one gradient of the same batch."""
 
-import resource
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -13,6 +11,7 @@ from tf_bdecay.sharpness import fisher
 from tf_bdecay.sharpness.connectivity_sharpness import examples_kernel, gradient_kernel
 from tf_bdecay.sharpness.curvature.operator import product_kernel
 from tf_bdecay.sharpness.over_examples.network import Network
+from tools.benchmarks import processes
 from tools.benchmarks.timing import Goal, interleave, of_megabytes
 
 PROBLEMS = {"memory": None, "width16": (16, 64), "width64": (64, 32)}
@@ -100,6 +99,6 @@ def _memory():
         example = tf.random.stateless_normal((32, 32, 3), (0, 0)), tf.constant(1)
         data = tf.data.Dataset.from_tensors(example).repeat(count).batch(64)
         sharpness.connectivity(model, loss, data, examples_at_once=64)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        peak = processes.megabytes("VmHWM")
         rows.append(of_megabytes("peak memory of C", f"{count:,} examples", peak, rows))
     return rows

@@ -2,6 +2,8 @@
 
 import json
 
+from tf_bdecay.storage.files import write_json
+
 PACKAGES = ("keras", "tensorflow", "numpy", "jax", "pandas", "scipy", "scikit-learn", "matplotlib")
 STEPS = ("pip check", "tests", "tests, JAX", "tf-bdecay train", "tf-bdecay sharpness")
 _PAGE = """\
@@ -75,5 +77,5 @@ def keep(folder, name, result, order, tests):
     results = json.loads(path.read_text()) if path.exists() else {}
     results[name] = result
     results = {name: results[name] for name in order if name in results}
-    path.write_text(json.dumps(results, indent=1) + "\n")
+    write_json(path, results)
     (folder / "matrix.md").write_text(page(results, order, tests))

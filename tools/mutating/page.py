@@ -1,6 +1,7 @@
 """Writes the page of mutants, docs/mutation.md, and its data, docs/mutation.json."""
 
 import difflib
+import hashlib
 import json
 
 from tf_bdecay.storage.files import write_json
@@ -44,8 +45,9 @@ LOOKED_AT = {
 
 
 def key(mutant):
-    """The key that identifies a mutant: its module, operator and occurrence."""
-    return f"{mutant['module']}:{mutant['operator']}:{mutant['occurrence']}"
+    """The key that identifies a mutant: its place, and a hash of its module with the change."""
+    code = hashlib.sha256(mutant["source"].encode()).hexdigest()[:12]
+    return f"{mutant['module']}:{mutant['operator']}:{mutant['occurrence']}:{code}"
 
 
 def entry(mutant, word, root):
@@ -76,27 +78,29 @@ def read(folder):
         return {}
 
 
-def write(folder, kept, known):
+def write(folder, kept, known, commit):
     """Writes the page and its data.
 
     Args:
         folder: where both files go.
         kept: dict of key to entry.
         known: how many mutants there were to draw from.
+        commit: the hash of the commit whose mutants they are, or None.
     """
-    write_json(folder / "mutation.json", {"of": known, "mutants": kept})
-    (folder / "mutation.md").write_text(text(list(kept.values()), known))
+    write_json(folder / "mutation.json", {"of": known, "commit": commit, "mutants": kept})
+    (folder / "mutation.md").write_text(text(list(kept.values()), known, commit))
 
 
-def text(entries, known):
+def text(entries, known, commit):
     """The page as Markdown."""
     killed, counted = counts(entries)
+    at = f", at commit {commit[:7]}" if commit else ""
     lines = [
         "# Do the tests notice mistakes?",
         "",
         "A mutant is a copy of the code with one operator, number or condition changed. It is "
         "killed if a test fails on it, or does not end. cosmic-ray's operators make "
-        f"{known:,} mutants of the parts below. {len(entries)} of them, drawn at random with a "
+        f"{known:,} mutants of the parts below{at}. {len(entries)} of them, drawn at random with a "
         "fixed seed, were tried with the quick tests of their part (`make test-mutants`). "
         f"{len(entries) - counted} cannot be imported and are not counted. "
         f"**{killed} of {counted} are killed, {killed / max(counted, 1):.1%}.**",

@@ -73,9 +73,20 @@ def table7(datasets, tuned):
         }
         both = (tuning.LARGE, tuning.SMALL)
         decayed = base.but(overrides=tuning.with_decay_of_biases(tuned[dataset, tuning.LARGE]))
+        heavier = 4 * tuned[dataset, tuning.LARGE][tuning.DECAY]
         rows[dataset] = [
             Row(tuning.SMALL, small),
             Row(tuning.LARGE, base, against=tuning.SMALL),
+            Row(
+                f"large batch, kernel decay {heavier:g}",
+                base.but(overrides={tuning.DECAY: heavier}),
+                against=both,
+            ),
+            Row(
+                f"small batch, kernel decay {heavier:g}",
+                small.but(overrides={tuning.DECAY: heavier}),
+                against=tuning.SMALL,
+            ),
             *(
                 Row(f"{name}, all else as tuned without", decayed.but(variant=variant), None, both)
                 for name, variant in ((tuning.BETA, "beta"), (tuning.ADAPTIVE, "adaptive"))

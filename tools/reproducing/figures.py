@@ -35,7 +35,7 @@ def scatter(table, scale, results):
         return None
     figure = Figure(figsize=(13, 4.6), layout="constrained")
     for axis, (name, title) in zip(figure.subplots(1, 3, sharey=True), _PANELS, strict=True):
-        shown = [p for p in points if _positive(p[2]["measures"][name]["total"])]
+        shown = [p for p in points if _positive(p[2]["measures"].get(name, {}).get("total"))]
         for index, label in dict.fromkeys((i, label) for i, label, _ in shown):
             own = [r for i, _, r in shown if i == index]
             axis.scatter(
@@ -51,7 +51,9 @@ def scatter(table, scale, results):
         _few_labels(axis.xaxis)
         axis.grid(alpha=0.3)
         if len(shown) < len(points):
-            lacks.append(f"{title}: {len(points) - len(shown)} runs not above 0, left out.")
+            lacks.append(
+                f"{title}: {len(points) - len(shown)} runs not measured or not above 0, left out."
+            )
     figure.axes[0].set_ylabel("test accuracy (%)")
     handles, labels = figure.axes[-1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", frameon=False)
@@ -100,7 +102,8 @@ def evolution(arms, table, scale, results):
     made, lacks = [], []
     for line in (line for line in lines if line.label in arms):
         found = tables.results_of(line.arm, scale, results)
-        seed = next((s for s, r in found.items() if r["curves"].get("variables")), None)
+        done = {s: r for s, r in found.items() if r["status"] == store.DONE}
+        seed = next((s for s, r in done.items() if r["curves"].get("variables")), None)
         if seed is None:
             lacks.append(f"{line.label}: not run.")
         else:
@@ -137,7 +140,7 @@ def gammas(table, scale, results):
     axis, any_run = figure.subplots(), False
     for index, line in enumerate(lines):
         found = tables.results_of(line.arm, scale, results).values()
-        for result in [r for r in found if r.get("measures")][:1]:
+        for result in [r for r in found if "C" in (r.get("measures") or {})][:1]:
             sums, c = result["measures"]["gamma_sums"], result["measures"]["C"]["by_variable"]
             names, any_run = [name for name in sums if name in c], True
             total = sum(sums.values())

@@ -1,13 +1,11 @@
 """What is kept of a finished run: its numbers, its curves in few points, and what made it."""
 
 import json
-import pathlib
-import platform
-import subprocess
 
 import pandas as pd
 
 from tf_bdecay.storage.files import json_ready, versions
+from tools import machine
 from tools.reproducing import runs, store
 
 _CURVE_POINTS = 25
@@ -31,8 +29,8 @@ def result_of(run, workdir, code, last):
         "spec": run.spec,
         "config": run.flat,
         "versions": versions(),
-        "commit": _commit(),
-        "cpu": _cpu(),
+        "commit": machine.commit(),
+        "cpu": machine.processor(),
         "backend": runs.backend(),
         "precision": "tf32" if run.scale.precision == "tf32" else run.flat["precision"],
         "curves": _curves(workdir),
@@ -81,20 +79,3 @@ def _lists(frame):
         name: [None if pd.isna(v) else json_ready(float(f"{v:.5g}")) for v in frame[name]]
         for name in frame.columns
     }
-
-
-def _commit():
-    asked = ["git", "rev-parse", "HEAD"]
-    try:
-        done = subprocess.run(asked, cwd=runs.ROOT, capture_output=True, text=True, check=False)
-    except OSError:  # a machine without git
-        return None
-    return done.stdout.strip() or None
-
-
-def _cpu():
-    try:
-        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

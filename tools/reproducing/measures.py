@@ -20,7 +20,8 @@ def write(workdir, data_dir, examples, m, probes):
     """Measures the model of a workdir, and writes `measures.json` there.
 
     The examples are the first of a fixed permutation of the training split, standardised, not
-    augmented; the network is in inference mode, regularisers are left out.
+    augmented; the network is in inference mode, regularisers are left out. A measure that fails is
+    left out too, and `failed` says why: the run stays worth what it was.
 
     Args:
         workdir: path of a finished run.
@@ -49,9 +50,15 @@ def write(workdir, data_dir, examples, m, probes):
             model, loss, pair, tolerance=_TOLERANCE, max_restarts=5
         ),
     }.items():
-        start = time.perf_counter()
-        found[name] = _short(measure().to_dict())
-        found[name]["seconds"] = round(time.perf_counter() - start, 2)
+        start, cpu = time.perf_counter(), time.process_time()
+        try:
+            measured = _short(measure().to_dict())
+        except Exception as error:
+            found.setdefault("failed", {})[name] = str(error)
+            continue
+        measured["seconds"] = round(time.perf_counter() - start, 2)
+        measured["cpu_seconds"] = round(time.process_time() - cpu, 2)
+        found[name] = measured
     values = {v.path: v.numpy() for v in model.trainable_variables}
     found["norms"] = {path: float(np.linalg.norm(value)) for path, value in values.items()}
     found["gamma_sums"] = {path: float(v.sum()) for path, v in values.items() if "gamma" in path}

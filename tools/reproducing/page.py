@@ -47,7 +47,9 @@ def write(out, scale, results):
         table = plan.table(name, scale.datasets, tuned)
         made = plan.MADE[name].draw(table, scale, results)
         if name in _SCATTERS:
-            scatters.append((next(iter(table.rows)), claims.scattered(table, scale, results)))
+            ((dataset, rows),) = table.rows.items()
+            what = f"{dataset}, {rows[0].arm.model}"
+            scatters.append((what, claims.scattered(table, scale, results)))
         if name in claims.TABLES:
             by_name[name] = tables.rows(table, tables.read(table, scale, results))
         if made is None:
@@ -93,7 +95,7 @@ def _results(scale, results, parts, imagenet):
         [
             f"# Results at scale {scale.folder}",
             "",
-            f"{scale.words}. Made by `python tools/reproduce.py pages {scale.flags}` from "
+            f"{scale.words}. Made by `{scale.command('pages')}` from "
             f"{len(done)} finished and {len(failed)} failed runs; rows that say *not run* were "
             f"not. A difference is paired over seeds, with Student's 95 % interval.{without}",
             "",

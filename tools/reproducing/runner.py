@@ -50,6 +50,7 @@ class Runner:
         self.jax = runs.backend() == "jax"
         self.end = None if minutes is None else time.monotonic() + 60 * minutes
         self.stopped = threading.Event()
+        self.codes = set()  # exit codes of the runs that were refused or crashed
         self._children, self._lock = set(), threading.Lock()
         self._done, self._seconds = 0, []
 
@@ -92,9 +93,10 @@ class Runner:
         workdir = folder / (f"run-jax-{run.scale.precision}" if self.jax else "run")
         try:
             with locked(folder, f"The run {run.label} is under way in another process"):
-                if self.store.path(run).exists():  # another process was faster
+                if self.store.path(run).exists():
                     self.store.read()
-                    return
+                    if self.store.of(run) is not None:  # another process was faster
+                        return
                 start = time.monotonic()
                 self._drop_what_cannot_go_on(run, workdir)
                 result = self._trained(run, workdir)
@@ -102,7 +104,7 @@ class Runner:
                     return
                 self.store.add(run, result)
                 shutil.rmtree(folder, ignore_errors=True)
-        except BadInput as error:
+        except BadInput as error:  # the lock's: left to the other process
             self.say(str(error))
             return
         with self._lock:
@@ -163,6 +165,8 @@ class Runner:
             )
             with self._lock:
                 self._children.add(child)
+            if self.stopped.is_set():  # since `_one` looked
+                child.terminate()
             try:
                 code = self._ended(child, run, log)
             finally:
@@ -175,9 +179,9 @@ class Runner:
         if code in (outcome.DONE, outcome.DIVERGED):
             return finished.result_of(run, workdir, code, last)
         if not self.stopped.is_set():
-            if code == outcome.BAD_INPUT:
-                raise BadInput(f"{run.label}: {last}")
-            self.say(f"{run.label}: not finished (exit code {code}): {last}")
+            self.codes.add(code)
+            why = "" if code == outcome.BAD_INPUT else f"not finished (exit code {code}): "
+            self.say(f"{run.label}: {why}{last}")
         return None
 
     def _ended(self, child, run, log):

@@ -21,6 +21,7 @@ NUMERICS = 1
 # Names, which change no number; and the seed, which `key` hashes by itself.
 _LEFT_OUT = ("experiment", "variant", "seed")
 FIRST_TUNING_SEED = 1000
+MOST_SEEDS = 64  # of an arm, that tables look for
 PAUSED = 5  # exit code of a run under JAX that its time was up for; the others are of main.py
 
 

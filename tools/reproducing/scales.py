@@ -25,6 +25,7 @@ class Scale:
         seeds: of a table, by default.
         words: what it is, for the pages.
         precision: out of `PRECISIONS`, in which layers compute.
+        backend: of Keras, by which runs train.
         imagenet_batches, imagenet: `batches` and `overrides` of ImageNet's runs.
         imagenet_images: to train on.
     """
@@ -40,6 +41,7 @@ class Scale:
     seeds: int
     words: str
     precision: str = "float32"
+    backend: str = "tensorflow"
     imagenet_batches: dict = dataclasses.field(default_factory=dict)
     imagenet: dict = dataclasses.field(default_factory=dict)
     imagenet_images: int = 0
@@ -51,14 +53,15 @@ class Scale:
 
     @property
     def folder(self):
-        """The name of the folder of its results: of one precision alone."""
-        return self.name + (f"-{self.precision}" if self.precision != "float32" else "")
+        """The name of the folder of its results: of one backend and precision alone."""
+        parts = ((self.backend, "tensorflow"), (self.precision, "float32"))
+        return "-".join([self.name, *(part for part, usual in parts if part != usual)])
 
-    @property
-    def flags(self):
-        """Its flags of tools/reproduce.py."""
+    def command(self, name):
+        """The command that makes something at this scale."""
+        backend = f"KERAS_BACKEND={self.backend} " if self.backend != "tensorflow" else ""
         more = f" --precision={self.precision}" if self.precision != "float32" else ""
-        return f"--scale={self.name}{more}"
+        return f"{backend}python tools/reproduce.py {name} --scale={self.name}{more}"
 
 
 SCALES = {
@@ -134,8 +137,8 @@ SCALES = {
 }
 
 
-def get(name, precision="float32"):
-    """The scale of a name, in a precision.
+def get(name, precision="float32", backend="tensorflow"):
+    """The scale of a name, in a precision, trained by a backend.
 
     Raises:
         BadInput: no such scale or precision.
@@ -144,7 +147,7 @@ def get(name, precision="float32"):
         raise unknown("scale", name, SCALES)
     if precision not in PRECISIONS:
         raise unknown("precision", precision, PRECISIONS)
-    found = SCALES[name]
+    found = dataclasses.replace(SCALES[name], backend=backend)
     if precision == "float32":
         return found
     more = {"precision": precision} if precision == "mixed_bfloat16" else {}

@@ -8,11 +8,12 @@ from scipy import stats
 
 from tf_bdecay.errors import require
 
-_RESAMPLES = 2000  # of the bootstrap, always the same
+_RESAMPLES = 10_000  # of the bootstrap, always the same
 _INTERVAL = 0.95  # confidence of every interval
 _LEVEL = 0.05  # of a test whose power is asked for
 _POWER = 0.8
 _MOST_PAIRS = 1000
+_NO_SPREAD = 1e-9  # of a mean: differences that rounding alone tells apart
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +33,9 @@ class Paired:
         n: pairs.
         difference: mean.
         deviation: standard deviation of the differences (n - 1); NaN below two pairs.
-        low, high: of the 95 % interval; NaN below two pairs.
-        p: that the mean difference is 0; NaN below two pairs.
+        low, high: of the 95 % interval; NaN below two pairs, and where all differences are equal,
+            which says nothing of their spread.
+        p: that the mean difference is 0; NaN where the interval is.
     """
 
     n: int
@@ -66,10 +68,8 @@ def paired(ours, theirs):
     differences = np.array([ours[s] - theirs[s] for s in seeds])
     made = summary(differences)
     n, mean, deviation = made.n, made.mean, made.deviation
-    if n < 2:
+    if n < 2 or deviation <= _NO_SPREAD * max(1.0, abs(mean)):
         return Paired(n, mean, deviation, math.nan, math.nan, math.nan)
-    if not deviation:  # the same difference each time: no spread to test against
-        return Paired(n, mean, deviation, mean, mean, 1.0 if mean == 0 else 0.0)
     test = stats.ttest_1samp(differences, 0.0)
     interval = test.confidence_interval(_INTERVAL)
     return Paired(n, mean, deviation, *map(float, (interval.low, interval.high, test.pvalue)))
@@ -105,7 +105,8 @@ def r_squared(x, y):
     require(
         len(x) == len(y) >= 3, f"R^2 needs three points or more. Received: {len(x)} and {len(y)}"
     )
-    return _square(x, y), *_interval([_square(x[i], y[i]) for i in _resampled(len(x))])
+    i = _resampled(len(x))
+    return float(_square(x, y)), *_interval(_square(x[i], y[i]))
 
 
 def r_squared_difference(x, other, y):
@@ -115,17 +116,18 @@ def r_squared_difference(x, other, y):
         x, other, y: arrays of n >= 3 numbers.
 
     Returns:
-        (difference, low, high, p): p is twice the smaller share of the resampled differences that
-        are not above, or not below, 0; at least 1 / resamples. NaN where one is constant.
+        (difference, low, high, p): p is twice the smaller of the shares of the differences, of the
+        points and resampled, that are not above, or not below, 0. NaN where one is constant.
     """
     x, other, y = (np.asarray(values, float) for values in (x, other, y))
     require(len(x) == len(other) == len(y) >= 3, f"R^2 needs three points. Received: {len(y)}")
-    drawn = _finite([_square(x[i], y[i]) - _square(other[i], y[i]) for i in _resampled(len(x))])
-    if not len(drawn):
+    i, difference = _resampled(len(x)), float(_square(x, y) - _square(other, y))
+    drawn = _square(x[i], y[i]) - _square(other[i], y[i])
+    finite = drawn[np.isfinite(drawn)]
+    if not len(finite) or math.isnan(difference):
         return (math.nan,) * 4
-    side = min(np.mean(drawn <= 0), np.mean(drawn >= 0))
-    p = min(1.0, max(2 * side, 1 / _RESAMPLES))
-    return _square(x, y) - _square(other, y), *_interval(drawn), float(p)
+    side = min(np.sum(finite <= 0), np.sum(finite >= 0)) + 1  # the points themselves count as one
+    return difference, *_interval(drawn), min(1.0, 2 * float(side) / (len(finite) + 1))
 
 
 def _resampled(count):
@@ -133,21 +135,19 @@ def _resampled(count):
     return np.random.default_rng(0).integers(0, count, (_RESAMPLES, count))
 
 
-def _finite(values):
-    return np.array(values)[np.isfinite(values)]
-
-
 def _interval(drawn):
     """The percentile interval of what was drawn, (NaN, NaN) where none of it is finite."""
-    finite = _finite(drawn)
+    finite = drawn[np.isfinite(drawn)]
     tail = (1 - _INTERVAL) / 2
     return map(float, np.quantile(finite, [tail, 1 - tail]) if len(finite) else (math.nan,) * 2)
 
 
 def _square(x, y):
-    x, y = x - x.mean(), y - y.mean()
-    scale = float((x**2).sum() * (y**2).sum())
-    return float((x * y).sum() ** 2 / scale) if scale > 0 else math.nan
+    """R^2 along the last axis; NaN where x or y is constant."""
+    x, y = x - x.mean(-1, keepdims=True), y - y.mean(-1, keepdims=True)
+    scale = (x**2).sum(-1) * (y**2).sum(-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(scale > 0, (x * y).sum(-1) ** 2 / scale, math.nan)
 
 
 def power(effect, deviation, n):

@@ -27,21 +27,23 @@ class Store:
     remarks: list = dataclasses.field(default_factory=list)
 
     def read(self):
-        """Reads every file, and moves the damaged ones to `damaged/`; returns the store."""
+        """Reads every file, and moves the damaged ones to `damaged/`; returns the store.
+
+        A file of another version of the numerics, or of another table of keys, stays where it is.
+        """
         self.results, self.remarks = {}, []
         for path in sorted(self.folder.glob("*.json")):
             try:
                 found = json.loads(path.read_text(encoding="utf-8"))
-                wrong = _wrong(found)
+                wrong = _damage(found)
             except (OSError, ValueError, RecursionError) as error:
                 wrong = str(error)
             if wrong:
                 self._set_apart(path, wrong)
-            elif found["numerics"] != runs.NUMERICS:
-                self.remarks.append(
-                    f"{path.name} is of version {found['numerics']} of the numerics, not "
-                    f"{runs.NUMERICS}: not used."
-                )
+                continue
+            other = _otherness(found)
+            if other:
+                self.remarks.append(f"{path.name} {other}: not used.")
             else:
                 self.results[found["key"]] = found
         return self
@@ -52,8 +54,10 @@ class Store:
         return self.folder / f"{words}-{run.key}.json"
 
     def add(self, run, result):
-        """Writes the result of a run."""
+        """Writes the result of a run; a file of that name that was not used is set apart."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        if self.of(run) is None and self.path(run).exists():
+            self._set_apart(self.path(run), "it was not used")
         content = json.dumps(result, separators=(",", ":")).encode() + b"\n"
         atomic_write(self.path(run), lambda file: file.write(content))
         self.results[run.key] = result
@@ -73,8 +77,8 @@ class Store:
         self.remarks.append(f"{path.name} is damaged ({wrong}): moved to {apart.name}/, run again.")
 
 
-def _wrong(found):
-    """What is wrong with the content of a result file; "" for nothing."""
+def _damage(found):
+    """What a result file lacks; "" for nothing."""
     if not isinstance(found, dict):
         return "not an object"
     for name, kind in FIELDS.items():
@@ -82,8 +86,15 @@ def _wrong(found):
             return f"{name!r} is not there or not a {kind.__name__}"
     if found["status"] == DONE and not isinstance(found.get("test_accuracy"), float):
         return "'test_accuracy' is not there or not a float"
+    return ""
+
+
+def _otherness(found):
+    """Why a whole result is not of a run that this version would do; "" where it is."""
+    if found["numerics"] != runs.NUMERICS:
+        return f"is of version {found['numerics']} of the numerics, not {runs.NUMERICS}"
     try:
-        key = runs.key(found["config"], found["seed"], found["numerics"])
+        key = runs.key(found["config"], found["seed"])
     except Exception as error:  # a config that no table of keys knows
-        return f"its config is of no run: {error}"
-    return "" if key == found["key"] else f"its key is not that of its config, {key}"
+        return f"has a config of other keys ({error})"
+    return "" if key == found["key"] else f"has a key that its config would not have now, {key}"

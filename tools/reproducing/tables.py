@@ -6,13 +6,13 @@ import math
 
 from tools.reproducing import runs, statistics, store
 
-_MOST_SEEDS = 64
+_COMPARED = ("accuracy", "cross-entropy")
 
 
 def results_of(arm, scale, results):
     """Dict of seed to result, of the seeds of an arm that are there (not those of tuning)."""
     flat = runs.resolve(arm, scale, 0).flat  # a key takes all of it but the seed
-    keys = {seed: runs.key(flat, seed) for seed in range(_MOST_SEEDS)}
+    keys = {seed: runs.key(flat, seed) for seed in range(runs.MOST_SEEDS)}
     return {seed: results.results[key] for seed, key in keys.items() if key in results.results}
 
 
@@ -20,7 +20,8 @@ def quantities(result):
     """Dict of name to number of what tables show of a result.
 
     Accuracy and cross-entropy are of the averaged weights where a run has averaged them. The loss
-    of smoothed labels is no cross-entropy that others could be compared with.
+    of smoothed labels is no cross-entropy that others could be compared with. Training accuracy is
+    of the last epoch's augmented images, before each update.
     """
     of = "_average" if "test_accuracy_average" in result else ""
     smoothed = result["config"].get("label_smoothing")
@@ -28,6 +29,11 @@ def quantities(result):
         "accuracy": 100 * result[f"test_accuracy{of}"],
         "cross-entropy": result[f"test_{'crossentropy' if smoothed else 'loss'}{of}"],
     }
+    trained = ((result.get("curves") or {}).get("epochs") or {}).get("accuracy")
+    if trained and trained[-1] is not None:
+        found["training accuracy"] = 100 * trained[-1]
+    if "learning_rate_sum" in result:
+        found["sum of eta"] = result["learning_rate_sum"]
     measures = result.get("measures") or {}
     for name in ("C", "C_m", "FR"):
         if name in measures:
@@ -70,7 +76,8 @@ def rows(table, found):
 
     Returns:
         List of dicts: dataset, row, quantity, paper, n, failed, reason, mean, sd, against,
-        difference, low, high, p, pairs. An arm that was not run has n = 0.
+        difference, low, high, p, pairs. An arm that was not run has n = 0. Quantities besides
+        accuracy and cross-entropy are compared with the first of several rows alone.
     """
     made = []
     for dataset, lines in table.rows.items():
@@ -79,10 +86,11 @@ def rows(table, found):
             values[label] = _done(by_seed)
             failures[label] = [r["reason"] for r in by_seed.values() if r["status"] != store.DONE]
         for line in lines:
-            for name in ("accuracy", "cross-entropy", *line.more):
+            for name in (*_COMPARED, *line.more):
                 own = _column(values[line.label], name)
                 over_seeds = statistics.summary(list(own.values()))
-                for against in _againsts(line):
+                againsts = _againsts(line)
+                for against in againsts if name in _COMPARED else againsts[:1]:
                     other = _column(values.get(against, {}), name)
                     made.append(
                         {
@@ -157,15 +165,28 @@ def _compared(own, other, against):
 
 
 def markdown(table, made):
-    """The page of a table as Markdown, from its `rows`."""
+    """The page of a table as Markdown, from its `rows`.
+
+    A row that neither we nor the paper have a number for is named below the table.
+    """
     lines = [f"## {table.title}", ""]
-    for dataset in table.rows:
+    for dataset, of_dataset in table.rows.items():
+        if not of_dataset:
+            continue
         lines += [f"### {dataset}", ""]
         lines += [
             "| arm | quantity | paper | n | mean | sd | difference [95 %] | p |",
             "|" + "---|" * 8,
         ]
+        left, seen = {}, set()
         for row in (row for row in made if row["dataset"] == dataset):
+            what = row["row"], row["quantity"]
+            if not row["n"] and not row["failed"]:
+                if row["paper"] is None:
+                    left[row["row"]] = None
+                if row["paper"] is None or what in seen:
+                    continue
+            seen.add(what)
             failed = f" ({row['failed']} failed: {row['reason']})" if row["failed"] else ""
             cells = (
                 row["row"],
@@ -178,7 +199,8 @@ def markdown(table, made):
                 _shown(row["p"]),
             )
             lines.append(f"| {' | '.join(cells)} |")
-        lines.append("")
+        left = [name for name in left if not any(name == label for label, _ in seen)]
+        lines += ["", f"Not run: {'; '.join(left)}.", ""] if left else [""]
     return "\n".join([*lines, *(f"* {note}" for note in table.notes), ""])
 
 
@@ -186,7 +208,7 @@ def _interval(row):
     if not row["pairs"]:
         return ""
     size = f"{_shown(row['difference'])}"
-    if row["pairs"] > 1:
+    if not math.isnan(row["low"]):
         size += f" [{_shown(row['low'])}, {_shown(row['high'])}]"
     return f"{size} to {row['against']}, {row['pairs']} pair{'s' * (row['pairs'] > 1)}"
 

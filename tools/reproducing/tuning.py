@@ -12,12 +12,12 @@ from tools.reproducing import store
 from tools.reproducing.runs import FIRST_TUNING_SEED, Arm, resolve
 
 EXTENSIONS = 3  # values of a decay, and of a peak, beyond those that every search begins with
-_DECAY = "decay.kernel"
+DECAY = "decay.kernel"  # what the first half of a search varies
 
 
 def with_decay_of_biases(overrides):
     """Overrides of an arm with decay of beta: other biases decay as kernels do (Algorithm 1)."""
-    return overrides | {"decay.bias": overrides[_DECAY]}
+    return overrides | {"decay.bias": overrides[DECAY]}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Search:
 
     def trial(self, dataset, decay, peak):
         """The arm at a point of the search."""
-        more = {_DECAY: decay, self.peak: peak}
+        more = {DECAY: decay, self.peak: peak}
         if self.arm.variant in ("beta", "adaptive"):
             more = with_decay_of_biases(more)
         return self.arm.but(dataset=dataset, overrides=more)
@@ -58,15 +58,15 @@ class Search:
         """Whether the best of trials is the largest or smallest that was tried, of either."""
         best = dict(_best(trials).overrides)
         points = [dict(arm.overrides) for arm in trials]
-        decays, peaks = ([point[path] for point in points] for path in (_DECAY, self.peak))
-        return best[_DECAY] in (min(decays), max(decays)) or (
+        decays, peaks = ([point[path] for point in points] for path in (DECAY, self.peak))
+        return best[DECAY] in (min(decays), max(decays)) or (
             best[self.peak] in (min(peaks), max(peaks))
         )
 
     def _walk(self, dataset, scale, results):
         """(trials as far as they are known, whether the search has ended)."""
-        found, at = {}, {_DECAY: self.decays[0], self.peak: self.peaks[0]}
-        for path, values in ((_DECAY, self.decays), (self.peak, self.peaks)):
+        found, at = {}, {DECAY: self.decays[0], self.peak: self.peaks[0]}
+        for path, values in ((DECAY, self.decays), (self.peak, self.peaks)):
             tried = list(values)
             while True:
                 arms = [self.trial(dataset, *(at | {path: v}).values()) for v in tried]

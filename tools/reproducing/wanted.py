@@ -6,8 +6,6 @@ from tools.reproducing import tuning
 from tools.reproducing.runs import Arm
 from tools.reproducing.scales import IMAGENET
 
-_WEIGHT = "decay.kernel"
-
 
 @dataclasses.dataclass(frozen=True)
 class Row:
@@ -85,7 +83,7 @@ def table1(datasets):
         label = f"{batch} batch, weight decay {decay}"
         against = None if decay == "0" else f"{batch} batch, weight decay 0"
         made = (none if decay == "0" else full).but(batch=batch)
-        more = {"log Tr(H)": trace, "log lambda(H)": eigenvalue}
+        more = {"log Tr(H)": trace, "log lambda(H)": eigenvalue, "C Total": None}
         rows.append(Row(label, made, accuracy, against, more))
     note = (
         "The paper prints log Tr(H) below log lambda(H), which no positive semi-definite matrix "
@@ -144,7 +142,14 @@ def table3(datasets):
     return Table("Table 3: decaying and freezing gamma and beta", rows, notes)
 
 
-def table4(datasets, tuned=None, how="", more=()):
+# What Table 4 shows besides accuracy and cross-entropy: how far training went, and what it led to.
+_BESIDES = (
+    *("training accuracy", "sum of eta", "sum of gamma"),
+    *("C gamma", "C beta", "C Total", "r", "log Tr(H)", "FR"),
+)
+
+
+def table4(datasets, tuned=None, how=""):
     """The primary question: large batch, with fixed and adaptive decay of beta.
 
     Args:
@@ -152,7 +157,6 @@ def table4(datasets, tuned=None, how="", more=()):
         tuned: dict of (data set, row) to overrides, as of `tuning.tuned`, or None for the paper's
             decay and peak. Of a tuned table, rows that have none are left out.
         how: what the title says of the tuning.
-        more: names of other quantities that its rows have.
     """
     rows = {}
     for dataset in datasets:
@@ -164,7 +168,7 @@ def table4(datasets, tuned=None, how="", more=()):
                 if (dataset, label) not in tuned:
                     continue
                 arm = arm.but(overrides=tuned[dataset, label])
-            rows[dataset].append(Row(label, arm, number, against, dict.fromkeys(more)))
+            rows[dataset].append(Row(label, arm, number, against, dict.fromkeys(_BESIDES)))
     return Table(f"Table 4: does decay of beta keep the accuracy{how}", rows)
 
 
@@ -174,7 +178,7 @@ def table4_tuned(datasets, tuned):
 
 
 def table4_added(datasets, tuned):
-    """Table 4 with decay of beta added to the tuned large batch, all else as tuned without it."""
+    """Table 4 with decay of beta, and Algorithm 1's of the dense bias, added to the tuned batch."""
     own = {}
     for dataset in datasets:
         if all((dataset, name) in tuned for name in (tuning.SMALL, tuning.LARGE)):
@@ -183,8 +187,7 @@ def table4_added(datasets, tuned):
             own[dataset, tuning.SMALL] = tuned[dataset, tuning.SMALL]
             own[dataset, tuning.LARGE] = large
             own |= {(dataset, name): decayed for name in (tuning.BETA, tuning.ADAPTIVE)}
-    how = ", decay of beta added to the tuned large batch"
-    return table4(datasets, own, how, ("C gamma", "C beta", "C Total", "r", "log Tr(H)"))
+    return table4(datasets, own, ", decay of biases added to the tuned large batch")
 
 
 def table5(datasets):
@@ -204,8 +207,8 @@ def scatter(dataset, model):
         Row("base", base),
         Row("small batch", base.but(batch="small")),
         Row("middle batch", base.but(batch="middle")),
-        Row("decay 0.1", base.but(overrides={_WEIGHT: 0.1})),
-        Row("decay 0.001", base.but(overrides={_WEIGHT: 0.001})),
+        Row("decay 0.1", base.but(overrides={tuning.DECAY: 0.1})),
+        Row("decay 0.001", base.but(overrides={tuning.DECAY: 0.001})),
         Row("peak 0.05", base.but(overrides={"learning_rate.peak": 0.05})),
         Row("peak 0.01", base.but(overrides={"learning_rate.peak": 0.01})),
         Row("bias decay 0.1", base.but(variant="bias", overrides={"decay.bias": 0.1})),
@@ -223,7 +226,7 @@ def evolution(dataset):
         "gamma decay 0.01": arm.but(variant="gamma"),
         "gamma decay 1.0": arm.but(variant="gamma", overrides={"decay.gamma": 1.0}),
         "all parameters 1.0": arm.but(variant="full", overrides={"decay.weight": 1.0}),
-        "convolutions 1.0": arm.but(overrides={_WEIGHT: 1.0}),
+        "convolutions 1.0": arm.but(overrides={tuning.DECAY: 1.0}),
     }
     rows = [
         Row(label, made, None, None if label == base else base, _c_by_kind())

@@ -2,6 +2,8 @@
 
 import json
 
+from tf_bdecay.storage.files import write_json
+
 WORKS, REFUSED, FAILS, UNTRIED = "works", "refused", "fails", "untried"
 KERAS = "as Keras"  # it also fails with an optimizer of Keras
 FEATURES = (
@@ -105,5 +107,5 @@ def keep(folder, name, feature, word, said):
     path = folder / "models.json"
     results = json.loads(path.read_text()) if path.exists() else {}
     results.setdefault(name, {})[feature] = [word, said]
-    path.write_text(json.dumps(results, indent=1) + "\n")
+    write_json(path, results)
     (folder / "models.md").write_text(page(results))

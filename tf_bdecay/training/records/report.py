@@ -253,7 +253,7 @@ def _ratios(axis, layers, names, threshold):
     positive = layers["r"][(layers["r"] > 0) & np.isfinite(layers["r"])]
     if len(positive):  # a beta starts at 0: the rise from there would fill most of the picture
         axis.set_ylim(bottom=max(positive.min(), positive.median() / 20) / 1.5)
-    axis.set_title("ratio r of each normalization layer: a colour a stage", fontsize=11)
+    axis.set_title("r by normalization layer, one colour per stage", fontsize=11)
     over(axis, "update")
     columns = math.ceil(len(names) / 24)
     axis.legend(

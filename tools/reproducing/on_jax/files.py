@@ -64,7 +64,7 @@ def _named(state):
     }
 
 
-class _Told(NamedTuple):
+class _Logged(NamedTuple):
     """What an epoch's loop kept of the `Decision` of one update."""
 
     sensitivity: np.ndarray
@@ -99,26 +99,26 @@ class Rows:
         updates = int(read(state, "iterations"))
         return {"updates": updates, "decay_on_updates": read(state, "decay_on_updates")}
 
-    def add(self, epoch, before, state, told, evaluated, seconds):
+    def add(self, epoch, before, state, logs, evaluated, seconds):
         """The rows of an epoch.
 
         Args:
             epoch: its number, from 0.
             before: the `totals` before it.
             state: the `State` after it.
-            told: from `Steps.epoch`, as NumPy arrays.
+            logs: from `Steps.epoch`, as NumPy arrays.
             evaluated: dict of a metric's name to its value; empty without an evaluation.
             seconds: that its updates took.
         """
         run = self.run
         per_epoch, read = run.size.updates_per_epoch, run.steps.read
-        update, layers = (epoch + 1) * per_epoch, told["decay_on"].shape[1]
+        update, layers = (epoch + 1) * per_epoch, logs["decay_on"].shape[1]
         share = decisions.decay_share(self.totals(state), before)
         self.metrics.add(
             epoch=epoch + 1,
             update=update,
-            loss=float(np.mean(told["loss"])),
-            accuracy=float(np.mean(told["accuracy"])),
+            loss=float(np.mean(logs["loss"])),
+            accuracy=float(np.mean(logs["accuracy"])),
             learning_rate=float(run.schedule(max(int(read(state, "iterations")) - 1, 0))),
             decay_on_fraction=share.mean() if layers else "",
             skipped_updates=int(read(state, "skipped_updates")),
@@ -126,9 +126,9 @@ class Rows:
             seconds=round(seconds, 3),
             **evaluated,
         )
-        self._add_layers(epoch * per_epoch, told)
+        self._add_layers(epoch * per_epoch, logs)
         if self.variables is not None:
-            self._add_variables(epoch, update, state, told)
+            self._add_variables(epoch, update, state, logs)
 
     def flush(self):
         """Brings the rows so far to the disk."""
@@ -136,18 +136,18 @@ class Rows:
             if table is not None:
                 table.flush()
 
-    def _add_layers(self, before, told):
-        for i, sensitivity in enumerate(told["sensitivity"]):
+    def _add_layers(self, before, logs):
+        for i, sensitivity in enumerate(logs["sensitivity"]):
             update = before + i + 1
             if update % self.run.config.log.summaries_every:
                 continue
-            decision = _Told(sensitivity, told["bias_ratio"][i], told["decay_on"][i])
+            decision = _Logged(sensitivity, logs["bias_ratio"][i], logs["decay_on"][i])
             for row in decisions.layer_rows(self.run.optimizer, decision):
                 self.layers.add(update=update, **row)
 
-    def _add_variables(self, epoch, update, state, told):
+    def _add_variables(self, epoch, update, state, logs):
         roles = self.run.optimizer.roles
-        kinds, means = kinds_of(self.run.model, roles), told["sensitivity"].mean(0)
+        kinds, means = kinds_of(self.run.model, roles), logs["sensitivity"].mean(0)
         norms = [math.sqrt(float(keras.ops.sum(keras.ops.square(v)))) for v in state.trainable]
         for row in variable_rows.rows(roles, kinds, norms, means, epoch + 1, update):
             self.variables.add(**row)

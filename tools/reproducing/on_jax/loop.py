@@ -107,19 +107,19 @@ def train(run, workdir, until=None, tf32=False):
         for epoch in range(first, config.epochs):
             start = time.monotonic()
             before = rows.totals(state)
-            state, told = steps.epoch(state, pixels, choices)
+            state, logs = steps.epoch(state, pixels, choices)
             if epoch + 1 < config.epochs:
                 choices = choices_of(run, epoch + 1)  # while the device works
-            told = {name: np.asarray(value) for name, value in told.items()}
+            logs = {name: np.asarray(value) for name, value in logs.items()}
             trained = time.monotonic() - start
             evaluated = {}
             if (epoch + 1) % config.log.evaluate_every == 0 or epoch + 1 == config.epochs:
                 found = evaluation(state, run.size.split, run.precise)
                 evaluated = {run.shown[name]: value for name, value in found.items()}
-            rows.add(epoch, before, state, told, evaluated, trained)
-            _check_finite(run, epoch, told, rows)
+            rows.add(epoch, before, state, logs, evaluated, trained)
+            _check_finite(run, epoch, logs, rows)
             pace.count(time.monotonic() - start)
-            _say(run, epoch, told, evaluated, trained, pace)
+            _say(run, epoch, logs, evaluated, trained, pace)
             done, ends = epoch + 1, epoch + 1 == config.epochs
             late = until is not None and time.time() + pace.last > until
             if ends or late or request.number or done % config.log.checkpoint_every == 0:
@@ -203,11 +203,11 @@ def choices_of(run, epoch):
     return feed.choices(run.images, config.batch_size, config.seed, epoch, config.data.augment)
 
 
-def _check_finite(run, epoch, told, rows):
+def _check_finite(run, epoch, logs, rows):
     """Raises `Diverged` where main.py would, if only at the end of the epoch."""
     limit, before = run.config.max_skipped_updates, epoch * run.size.updates_per_epoch
-    too_many = np.flatnonzero(told["skipped_in_a_row"] >= limit)
-    lost = np.flatnonzero(~np.isfinite(told["sensitivity"]).all(1))
+    too_many = np.flatnonzero(logs["skipped_in_a_row"] >= limit)
+    lost = np.flatnonzero(~np.isfinite(logs["sensitivity"]).all(1))
     diverged = None
     if len(too_many):
         diverged = Diverged.in_a_row(limit, before + int(too_many[0]) + 1)
@@ -218,9 +218,9 @@ def _check_finite(run, epoch, told, rows):
         raise diverged
 
 
-def _say(run, epoch, told, evaluated, seconds, pace):
+def _say(run, epoch, logs, evaluated, seconds, pace):
     """A line an epoch."""
-    words = [f"epoch {epoch + 1}/{run.config.epochs}", f"loss {np.mean(told['loss']):.4f}"]
+    words = [f"epoch {epoch + 1}/{run.config.epochs}", f"loss {np.mean(logs['loss']):.4f}"]
     words += [f"{name} {value:.4f}" for name, value in evaluated.items()]
     speed = run.size.updates_per_epoch * run.config.batch_size / seconds
     _print(", ".join([*words, f"{speed:,.0f} images/s", f"{pace.left} left"]))

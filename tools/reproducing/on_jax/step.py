@@ -12,7 +12,7 @@ from tf_bdecay.training.building.losses import SmoothedCrossentropy
 from tools.reproducing.on_jax import feed
 
 # Of the optimizer's state, what is kept of every update of an epoch.
-_TOLD = ("sensitivity", "bias_ratio", "decay_on", "skipped_in_a_row")
+_LOGGED = ("sensitivity", "bias_ratio", "decay_on", "skipped_in_a_row")
 
 
 class State(NamedTuple):
@@ -81,8 +81,8 @@ class Steps:
             choices: the `Choices` of the batches.
 
         Returns:
-            The new `State`, and a dict of what each update told, [updates, ...]: `loss` and
-            `accuracy` of the batch before it, and of the optimizer's state after it `_TOLD`.
+            The new `State`, and a dict of what each update logged, [updates, ...]: `loss` and
+            `accuracy` of the batch before it, and of the optimizer's state after it `_LOGGED`.
         """
         return jax.lax.scan(
             lambda before, chosen: self._update(before, pixels, chosen), state, choices
@@ -104,10 +104,10 @@ class Steps:
         # An update that was skipped moves no statistics.
         done = self._of(optimizer, "iterations") > self._of(state.optimizer, "iterations")
         kept = [jnp.where(done, new, old) for new, old in zip(kept, state.kept, strict=True)]
-        told = {name: self._of(optimizer, name) for name in _TOLD}
-        told["loss"] = loss
-        told["accuracy"] = jnp.mean(jnp.argmax(logits, -1) == labels, dtype="float32")
-        return State(trainable, kept, optimizer), told
+        logs = {name: self._of(optimizer, name) for name in _LOGGED}
+        logs["loss"] = loss
+        logs["accuracy"] = jnp.mean(jnp.argmax(logits, -1) == labels, dtype="float32")
+        return State(trainable, kept, optimizer), logs
 
     def _statistics(self, state, pixels, choices):
         """Precise statistics: the mean over batches of what each, in training mode, assigns.
