@@ -8,7 +8,7 @@ import pytest
 
 from tests.tools.made_results import SMOKE, made_results, result
 from tf_bdecay.errors import BadInput
-from tools.reproducing import claims, page, plan, runs, statistics, store, tables, wanted
+from tools.reproducing import claims, page, plan, runs, scales, statistics, store, tables, wanted
 
 
 def test_the_loss_of_smoothed_labels_is_not_called_crossentropy():
@@ -195,3 +195,14 @@ def test_figures_are_drawn_of_what_a_result_keeps(tmp_path):
     assert lacks == ["beta decay 1.0: not run."]
     drawn = [line.get_ydata().tolist() for axis in figure.axes for line in axis.get_lines()]
     assert drawn == [[1.0, 2.0], [0.1, 0.2]] * 3
+
+
+def test_the_committed_pages_are_those_of_the_committed_results(tmp_path):
+    """Whoever adds a result file makes the pages anew."""
+    root, scale = runs.ROOT / "results", scales.get("cpu")
+    results = store.Store(root / scale.folder).read()
+    assert not results.remarks
+    page.write(tmp_path, scale, results)
+    for made in sorted((tmp_path / scale.folder).rglob("*.md")):
+        committed = root / made.relative_to(tmp_path)
+        assert committed.read_text() == made.read_text(), f"{committed}: reproduce.py pages"
