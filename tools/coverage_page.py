@@ -17,9 +17,10 @@ _LOW = 0.9
 _TEXT = """\
 # What the tests run
 
-The share of statements that the tests of `make test` run at least once, under TensorFlow and JAX
-together, in their own process or in one that they start. A process that a test kills leaves no
-record, so what runs in such processes alone counts as not run. A statement that is run is not yet
+The share of the package's statements that the tests of `make test` run at least once, under
+TensorFlow and JAX together, in their own process or in one that they start. Two kinds of code are
+run and not counted: functions that AutoGraph rewrites, as in input pipelines and exchanges between
+workers, and what runs only in processes that a test kills. A statement that is run is not yet
 checked: [mutation.md](mutation.md) says how many small mistakes the tests notice. Made by
 `make test-coverage`.
 
@@ -40,9 +41,14 @@ def page(found):
 
     Args:
         found: dict of a file's path, relative to the project, to its numbers of statements and of
-            statements that were not run. Files without statements are left out.
+            statements that were not run. Files without statements, or of others than the package,
+            are left out.
     """
-    found = {path: counts for path, counts in sorted(found.items()) if counts[0]}
+    found = {
+        path: counts
+        for path, counts in sorted(found.items())
+        if counts[0] and path.startswith("tf_bdecay/") and "/configs/" not in path
+    }
     folders = collections.defaultdict(list)
     for path, counts in found.items():
         folders[str(pathlib.PurePosixPath(path).parent)].append(counts)
