@@ -20,7 +20,8 @@ _TEXT = """\
 The share of the package's statements that the tests of `make test` run at least once, under
 TensorFlow and JAX together, in their own process or in one that they start. Two kinds of code are
 run and not counted: functions that AutoGraph rewrites, as in input pipelines and exchanges between
-workers, and what runs only in processes that a test kills. A statement that is run is not yet
+workers, and what runs only in processes that a test kills. What needs several workers is mostly
+left to the slow tests, and what needs a TPU was never run. A statement that is run is not yet
 checked: [mutation.md](mutation.md) says how many small mistakes the tests notice. Made by
 `make test-coverage`.
 
