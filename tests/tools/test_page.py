@@ -186,15 +186,20 @@ def test_figures_are_drawn_of_what_a_result_keeps(tmp_path):
     """Norms and C by variable, and the correlation that was put in, are in the picture."""
     made = store.Store(tmp_path)
     table = plan.table("figure2", ("digits",), {})
-    row = table.rows["digits"][0]
-    run = runs.resolve(row.arm, SMOKE, 0)
+    base, beta = (runs.resolve(row.arm, SMOKE, 0) for row in table.rows["digits"][:2])
     curve = {"epoch": [1.0, 2.0], "norm": [1.0, 2.0], "C_m": [0.1, 0.2]}
     variables = {f"v{i}": {"kind": k, **curve} for i, k in enumerate(("beta", "gamma", "Conv"))}
-    made.add(run, result(run, 0.5) | {"curves": {"variables": variables}})
-    figure, lacks = plan.MADE["figure2"].draw(table, SMOKE, made)
-    assert lacks == ["beta decay 1.0: not run."]
+    curves = {"curves": {"variables": variables}}
+    made.add(base, result(base, 0.5) | curves)
+    draw = plan.MADE["figure2"].draw
+    assert draw(table, SMOKE, made) is None  # one arm alone shows no difference
+    made.add(beta, {**result(beta, 0.5), **curves, "status": store.FAILED, "reason": "diverged"})
+    assert draw(table, SMOKE, made) is None
+    made.add(beta, result(beta, 0.5) | curves)
+    figure, lacks = draw(table, SMOKE, made)
+    assert lacks == []
     drawn = [line.get_ydata().tolist() for axis in figure.axes for line in axis.get_lines()]
-    assert drawn == [[1.0, 2.0], [0.1, 0.2]] * 3
+    assert drawn == [y for y in ([1.0, 2.0], [0.1, 0.2]) * 3 for _ in range(2)]
 
 
 def test_the_committed_pages_are_those_of_the_committed_results(tmp_path):

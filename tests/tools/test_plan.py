@@ -49,6 +49,20 @@ def test_tables_share_runs_and_those_that_wait_say_so():
         assert none == [] and said in sentence
 
 
+def test_pages_show_every_data_set_of_which_there_may_be_results():
+    both = ("cifar10", "cifar100")
+    assert list(plan.table("table2", both, {}).rows) == ["cifar10"]  # trained unless asked
+    (table,) = plan.shown("table2", (*both, "imagenet"), {}).values()
+    assert list(table.rows) == list(both)
+    papers = {
+        dataset: [row.more["C Total"] for row in rows] for dataset, rows in table.rows.items()
+    }
+    assert papers == {"cifar10": [0.334, 0.204, None], "cifar100": [None] * 3}
+    files = {file: list(table.rows) for file, table in plan.shown("figure2", both, {}).items()}
+    assert files == {"figure2": ["cifar10"], "figure2-cifar100": ["cifar100"]}
+    assert list(plan.shown("figure5", both, {})) == ["figure5"]  # the paper has both
+
+
 def test_imagenet_has_table_5_and_a_column_of_table_3_alone():
     paper, empty = scales.get("paper"), store.Store(pathlib.Path("nowhere"))
     made, waiting = plan.runs(["table3", "table4", "table5"], paper, ("imagenet",), 1, empty)

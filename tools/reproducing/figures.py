@@ -108,7 +108,7 @@ def evolution(arms, table, scale, results):
             lacks.append(f"{line.label}: not run.")
         else:
             made.append((f"{line.label}, seed {seed}", found[seed]["curves"]["variables"]))
-    if not made:
+    if len(made) < 2:  # nothing to compare
         return None
     size = (2.6 * len(made) + 1.2, 1.7 * len(_ROWS))
     figure = Figure(figsize=size, layout="constrained")

@@ -3,6 +3,8 @@
 import json
 import math
 
+import matplotlib
+
 from tf_bdecay.storage.files import atomic_write
 from tools.reproducing import claims, figures, plan, store, tables, tuning
 from tools.reproducing.runs import FIRST_TUNING_SEED
@@ -29,39 +31,40 @@ def write(out, scale, results):
     tuned = tuning.tuned(scale.datasets, scale, results)
     written, parts, by_name = [], [], {}
     for name in _TABLES:
-        table = plan.table(name, scale.all_datasets, tuned)
-        if table is None:
-            continue
-        found = tables.read(table, scale, results)
-        made = by_name[name] = tables.rows(table, found)
-        text = tables.markdown(table, made)
-        if name.startswith("table4"):
-            text += _power(found)
-        parts.append(text)
-        _text(folder / f"{name}.md", text)
-        _text(folder / f"{name}.csv", tables.as_csv(made))
-        _text(folder / f"{name}.json", json.dumps(_plain(made), indent=1) + "\n")
-        written.append(folder / f"{name}.md")
+        for file, table in plan.shown(name, scale.all_datasets, tuned).items():
+            found = tables.read(table, scale, results)
+            made = by_name[name] = tables.rows(table, found)
+            text = tables.markdown(table, made)
+            if name.startswith("table4"):
+                text += _power(found)
+            parts.append(text)
+            _text(folder / f"{file}.md", text)
+            _text(folder / f"{file}.csv", tables.as_csv(made))
+            _text(folder / f"{file}.json", json.dumps(_plain(made), indent=1) + "\n")
+            written.append(folder / f"{file}.md")
     scatters = []
     for name in _FIGURES:
-        table = plan.table(name, scale.datasets, tuned)
-        made = plan.MADE[name].draw(table, scale, results)
-        if name in _SCATTERS:
+        for file, table in plan.shown(name, scale.datasets, tuned).items():
             ((dataset, rows),) = table.rows.items()
-            what = f"{dataset}, {rows[0].arm.model}"
-            scatters.append((what, claims.scattered(table, scale, results)))
-        if name in claims.TABLES:
-            by_name[name] = tables.rows(table, tables.read(table, scale, results))
-        if made is None:
-            parts.append(f"## {name}: {table.title}\n\nNot run.\n")
-            continue
-        figure, lacks = made
-        for kind in ("png", "svg"):
-            figure.savefig(folder / f"{name}.{kind}", dpi=130)
-        words = "".join(f"* {sentence}\n" for sentence in dict.fromkeys((*lacks, *table.notes)))
-        picture = f"![{name}](pages/{name}.png)"
-        parts.append(f"## {name}: {table.title}\n\n{picture}\n\n{words}")
-        written.append(folder / f"{name}.png")
+            if name in _SCATTERS:
+                what = f"{dataset}, {rows[0].arm.model}"
+                scatters.append((what, claims.scattered(table, scale, results)))
+            if name in claims.TABLES:
+                by_name.setdefault(name, []).extend(
+                    tables.rows(table, tables.read(table, scale, results))
+                )
+            heading = f"## {file}: {table.title}, {dataset}"
+            made = plan.MADE[name].draw(table, scale, results)
+            if made is None:
+                parts.append(f"{heading}\n\nNot run.\n")
+                continue
+            figure, lacks = made
+            figure.savefig(folder / f"{file}.png", dpi=130)
+            with matplotlib.rc_context({"svg.hashsalt": file}):  # the same file each time
+                figure.savefig(folder / f"{file}.svg", metadata={"Date": None})
+            words = "".join(f"* {sentence}\n" for sentence in dict.fromkeys((*lacks, *table.notes)))
+            parts.append(f"{heading}\n\n![{file}](pages/{file}.png)\n\n{words}")
+            written.append(folder / f"{file}.png")
     _drop_others(folder, {path.stem for path in written})
     judged = claims.judge(by_name, scatters, list(results.results.values()))
     rows = [row for made in by_name.values() for row in made]
@@ -73,8 +76,8 @@ def write(out, scale, results):
 
 def _drop_others(folder, made):
     """Removes pages of an earlier time that the results do not make now."""
-    for name in {*_TABLES, *_FIGURES} - made:
-        for path in folder.glob(f"{name}.*"):
+    for path in folder.iterdir():
+        if path.stem.partition("-")[0] in plan.MADE and path.stem not in made:
             path.unlink()
 
 

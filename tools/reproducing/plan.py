@@ -25,11 +25,12 @@ class Entry(NamedTuple):
     """How a table or figure is made.
 
     Attributes:
-        of: takes names of data sets, and gives those that it is made of; there may be none.
+        of: takes names of data sets, and gives those that it trains on; there may be none.
         make: takes these and what `tuning.tuned` found, and gives its `wanted.Table`.
         search: name of the search that it waits for; None for what the paper has.
         measured: whether it needs measures of sharpness, for which a run needs TensorFlow.
-        draw: of a figure, what takes table, scale and results, and draws it.
+        draw: of a figure, what takes the table of one data set, scale and results, and draws it.
+        shown: as `of`, those that its pages show if there are results; None for the same.
     """
 
     of: Callable
@@ -37,6 +38,7 @@ class Entry(NamedTuple):
     search: str | None = None
     measured: bool = False
     draw: Callable | None = None
+    shown: Callable | None = None
 
 
 def _small(datasets):
@@ -74,19 +76,21 @@ def _scatter(model, index):
 
 def _evolution(arms):
     draw = functools.partial(figures.evolution, arms)
-    return Entry(_first, lambda datasets, tuned: wanted.evolution(*datasets), draw=draw)
+    return Entry(
+        _first, lambda datasets, tuned: wanted.evolution(*datasets), draw=draw, shown=_small
+    )
 
 
 # Every table and figure, in the order in which `all` trains them.
 MADE = {
     "table4": _untuned(_small, wanted.table4),
     "table3": _untuned(tuple, wanted.table3),
-    "table1": _untuned(_first, wanted.table1, measured=True),
-    "table2": _untuned(_first, wanted.table2, measured=True),
+    "table1": _untuned(_first, wanted.table1, measured=True, shown=_small),
+    "table2": _untuned(_first, wanted.table2, measured=True, shown=_small),
     "figure1": _scatter("vgg11", 0),
     "figure2": _evolution(figures.FIGURE2),
     "figure3": _evolution(figures.FIGURE3),
-    "figure4": _untuned(_first, wanted.table2, measured=True, draw=figures.gammas),
+    "figure4": _untuned(_first, wanted.table2, measured=True, draw=figures.gammas, shown=_small),
     "figure5": _scatter("vgg11", 1),
     "figure6": _scatter("vgg19_bn", 0),
     "figure7": _scatter("vgg19_bn", 1),
@@ -110,7 +114,32 @@ def table(name, datasets, tuned):
         datasets: names.
         tuned: from `tuning.tuned`.
     """
-    of = MADE[name].of(datasets) if name in MADE else ()
+    return _made(name, MADE[name].of(datasets), tuned) if name in MADE else None
+
+
+def shown(name, datasets, tuned):
+    """What the pages of a table or figure show.
+
+    Args:
+        name: of `MADE`.
+        datasets, tuned: as for `table`.
+
+    Returns:
+        Dict of file name to `wanted.Table`: one table of all data sets; of a figure, one for each,
+        whose file bears the data set's name where the paper has the figure of another.
+    """
+    entry = MADE[name]
+    own = (entry.shown or entry.of)(datasets)
+    if entry.draw is None:
+        pages = {name: own}
+    else:
+        usual = entry.of(datasets)
+        pages = {name if (d,) == usual else f"{name}-{d}": (d,) for d in own}
+    made = {file: _made(name, of, tuned) for file, of in pages.items()}
+    return {file: one for file, one in made.items() if one is not None}
+
+
+def _made(name, of, tuned):
     made = MADE[name].make(of, tuned) if of else None
     return made if made is not None and any(made.rows.values()) else None
 
