@@ -1,3 +1,8 @@
+"""Decisions from a probe batch, beside `connectivity` measured on the same weights and batch.
+
+Elsewhere beside runs that decide by the update, and beside the decisions of an unbroken run.
+"""
+
 import json
 import os
 import pathlib
@@ -19,12 +24,13 @@ THRESHOLD, BATCH = 0.05, 16
 
 
 def network(seed=1):
+    """Its betas begin at 0.05, as at 0 every r would be 0."""
     keras.utils.set_random_seed(seed)
     hidden = []
     for width in (12, 10):
         hidden += [
             layers.Dense(width, use_bias=False),
-            GhostBatchNormalization(4),
+            GhostBatchNormalization(4, beta_initializer=keras.initializers.Constant(0.05)),
             layers.Activation("tanh"),
         ]
     return keras.Sequential([keras.Input((6,)), *hidden, layers.Dense(3)])
@@ -216,14 +222,21 @@ def test_resuming_between_executions_measures_where_not_stopping_does(tmp_path, 
 
 
 def test_sees_through_loss_scaling():
+    """r has no scale, so the C_m of the update, whose batch is the probe, is compared, too."""
     policy = AdaptiveBetaDecay(source="probe")
     inner = tf_bdecay.Lamb(0.01, weight_decay=policy, compile_update=False)
-    model = network()
+    model, data = network(), images()
+    measured = tf_bdecay.sharpness.connectivity(
+        model, loss(), data, per_example=False, training=True
+    )
     model.compile(keras.optimizers.LossScaleOptimizer(inner), loss=loss())
-    data = images()
-    fit(model, data, epochs=2, callbacks=[ProbeDecision(data, every=1)])
-    assert inner.totals()["updates"] == 2
-    assert (inner.decision().bias_ratio >= 0).all()
+    fit(model, data, callbacks=[ProbeDecision(data, every=1)])
+    assert inner.totals()["updates"] == 1
+    decision = inner.decision()
+    ratio = [measured.shares[p.beta] / measured.shares[p.gamma] for p in inner.roles.pairs]
+    np.testing.assert_allclose(decision.bias_ratio, ratio, rtol=1e-3)
+    assert min(ratio) > 0
+    np.testing.assert_allclose(decision.sensitivity, measured.shares, rtol=1e-3)
 
 
 def test_a_probe_that_is_not_finite_keeps_the_last_decision():
