@@ -7,6 +7,8 @@ rows, in which every pair of values occurs, stand for the thousands of products.
 import itertools
 import random
 
+UPDATES = 3  # of the run that `command` asks for
+
 # The first value of every factor goes with every value of the others.
 FACTORS = {
     "variant": ("no_bias", "adaptive", "full", "beta_frozen", "bn_frozen", "probe"),

@@ -176,24 +176,6 @@ def test_deterministic_turns_on_op_determinism_and_is_recorded(finished, tmp_pat
         assert start["deterministic"] is deterministic
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        pytest.param(["--config.micro_batch_size=64"], marks=pytest.mark.slow),
-        pytest.param(["--config.precision=mixed_bfloat16"], marks=pytest.mark.slow),
-        pytest.param(
-            ["--config.precision=mixed_float16", "--config.micro_batch_size=224"],
-            marks=pytest.mark.slow,
-        ),
-    ],
-)
-def test_micro_batches_and_mixed_precision_train(tmp_path, changes, capsys):
-    path = tmp_path / "run"
-    assert main([f"--workdir={path}", *TINY, "--config.epochs=2", *changes]) == 0
-    result = json.loads((path / "result.json").read_text())
-    assert np.isfinite(result["test_loss"]) and result["skipped_updates"] <= 4
-
-
 @pytest.mark.slow
 def test_pictures_are_mixed_and_it_is_said_and_recorded(tmp_path, capsys, monkeypatch):
     """With micro-batches, in half precision, of a network of two convolutions."""

@@ -7,11 +7,16 @@ import pathlib
 import subprocess
 import sys
 
+import keras
+import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from main import main
 from tests import pairs
 from tests.data import sets
+from tf_bdecay.training.building import parts
+from tf_bdecay.training.config import dotted
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 ROWS = pairs.cover()
@@ -89,7 +94,7 @@ def numbers(value):
 
 
 def check_result(workdir, row):
-    """The result is there, finite, and of what was asked."""
+    """The result is there, finite, of what was asked, and of weights that have moved."""
     result = json.loads((workdir / "result.json").read_text())
     found = numbers(result)
     assert {"test_loss", "test_accuracy"} <= result.keys()
@@ -98,6 +103,25 @@ def check_result(workdir, row):
     config = json.loads((workdir / "config.json").read_text())
     assert config["precision"] == row["precision"] and config["data.name"] == row["data"]
     assert config["optimizer.name"] == row["optimizer"]
+    assert result["updates"] + result["skipped_updates"] == pairs.UPDATES
+    if row["precision"] != "mixed_float16":  # whose loss scale is found by overflow
+        assert result["skipped_updates"] == 0
+    check_weights(workdir, config, result, row)
+
+
+def check_weights(workdir, config, result, row):
+    """Kernels have moved from where the seed puts them, and frozen variables have not."""
+    trained = keras.models.load_model(workdir / "model.keras", compile=False)
+    keras.utils.set_random_seed(config["seed"])
+    classes, shape = trained.output.shape[-1], trained.input.shape[1:]
+    initial = parts.make_model(ConfigDict(dotted.nested(config)), classes, shape)
+    still = {"beta_frozen": ("beta",), "bn_frozen": ("beta", "gamma")}.get(row["variant"], ())
+    for before, after in zip(initial.variables, trained.variables, strict=True):
+        moved = np.any(before.numpy() != after.numpy())
+        if after.name == "kernel":
+            assert moved == (result["learning_rate_sum"] > 0), after.path
+        elif after.name in still:
+            assert not moved, after.path
 
 
 def test_every_pair_occurs_or_is_refused():
