@@ -1,3 +1,5 @@
+"""The Fisher-Rao norm beside theta^T F theta of the dense matrix, and beside closed forms."""
+
 import keras
 import numpy as np
 import pytest
@@ -80,6 +82,23 @@ def test_a_bias_free_relu_network_has_a_closed_form(depth, seed):
     assert result.standard_error == pytest.approx(error)
     # Homogeneous in every layer: each has an equal share.
     assert list(result.by_layer.values()) == pytest.approx([result.total / depth] * depth)
+
+
+def test_the_standard_error_of_the_norm_is_about_that_of_the_jackknife():
+    """The norm over all examples but one, by the closed form; they agree to first order in 1/n."""
+    keras.utils.set_random_seed(0)
+    hidden = layers.Dense(6, "relu", use_bias=False)
+    model = keras.Sequential([keras.Input((5,)), hidden, layers.Dense(CLASSES, use_bias=False)])
+    n = 400
+    x, y = np.random.default_rng(0).normal(size=(n, 5)), np.zeros(n, int)
+    logits = np.asarray(model(x), "float64")
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    squares = 4 * ((p * logits**2).sum(1) - (p * logits).sum(1) ** 2)  # of each example
+    norms = np.sqrt((squares.sum() - squares) / (n - 1))
+    jackknife = np.sqrt((n - 1) / n * np.sum((norms - norms.mean()) ** 2))
+    result = fisher_rao(model, LOGITS, (x, y))
+    assert result.norm == pytest.approx(np.sqrt(squares.mean()), rel=1e-5)
+    assert result.norm_standard_error == pytest.approx(jackknife, rel=0.01)
 
 
 @pytest.mark.parametrize("classes", [CLASSES, 1])
