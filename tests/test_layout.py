@@ -330,6 +330,24 @@ def test_a_private_name_is_seen_however_it_is_used(line):
     assert len(private_uses(ast.parse(line))) == 1
 
 
+def waits_for_ever(tree):
+    """Lines that wait for a process without a limit."""
+    waits = {f"subprocess.{name}" for name in ("run", "call", "check_call", "check_output")}
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in waits
+        and "timeout" not in [keyword.arg for keyword in node.keywords]
+    ]
+
+
+def test_no_test_waits_for_a_process_for_ever():
+    assert waits_for_ever(ast.parse("subprocess.run(a, text=True)")) == [1]
+    found = {path.name: waits_for_ever(ast.parse(path.read_text())) for path in TESTS.rglob("*.py")}
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
 def test_every_module_has_its_test_file_and_every_test_file_its_module():
     modules = {
         path.with_name(f"test_{path.name}").as_posix()

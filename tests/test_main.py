@@ -169,7 +169,7 @@ def test_deterministic_turns_on_op_determinism_and_is_recorded(finished, tmp_pat
     )
     flags = ["--deterministic", f"--workdir={tmp_path / 'run'}", *TINY, "--config.epochs=1"]
     command = [sys.executable, "-c", code, *flags]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert run.returncode == 0, run.stderr
     for path, deterministic in ((tmp_path / "run", True), (finished, False)):
         (start,) = json.loads((path / "versions.json").read_text())

@@ -56,7 +56,7 @@ def check(checker, environment, folder, lines):
     """Exit code, and what the checker says of each line that it objects to, by its number."""
     (folder / "lines.py").write_text(lines)
     command = checker(environment, folder)
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
     said = {}
     for number, words in re.findall(r"lines\.py:(\d+):(.*(?:\n    .*)*)", done.stdout):
         said[int(number)] = said.get(int(number), "") + words

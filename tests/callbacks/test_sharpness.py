@@ -362,4 +362,4 @@ assert weights[0] == weights[1]
 
 @pytest.mark.slow
 def test_under_a_strategy(tmp_path):
-    subprocess.run([sys.executable, "-c", MIRRORED, str(tmp_path)], check=True)
+    subprocess.run([sys.executable, "-c", MIRRORED, str(tmp_path)], check=True, timeout=600)

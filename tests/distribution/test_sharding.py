@@ -5,12 +5,12 @@ import os
 import pathlib
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 
 from tests.data.sets import image_set_of
+from tests.processes import read_until
 from tests.training.step.test_accumulation import assert_equal
 from tf_bdecay import data
 from tf_bdecay.distribution import cluster, sharding, workers
@@ -118,11 +118,7 @@ def two(tmp_path_factory):
     runs = started("multi_worker", folder, 2, endless=True)
     try:
         for process, _ in runs:
-            said = []
-            while "training\n" not in said:
-                line = process.stdout.readline()
-                assert line, "".join(said)[-3000:]
-                said.append(line)
+            read_until(process, "training\n", SECONDS)
         yield one, runs
     finally:
         for process, _ in runs:
@@ -144,9 +140,7 @@ def test_who_loses_the_leader_ends_and_names_it(two):
 def test_who_loses_another_worker_ends_and_names_it(tmp_path):
     runs = started("multi_worker", tmp_path, 2, endless=True)
     try:
-        for line in runs[0][0].stdout:
-            if "training" in line:
-                break
+        read_until(runs[0][0], "training\n", SECONDS)
         _check_loss(runs, 1)
     finally:
         for process, _ in runs:
@@ -156,11 +150,9 @@ def test_who_loses_another_worker_ends_and_names_it(tmp_path):
 
 def _check_loss(runs, lost):
     runs[lost][0].kill()
-    began = time.monotonic()
     left = runs[1 - lost][0]
     said, _ = left.communicate(timeout=60)
     assert left.returncode == workers.LOST, said[-3000:]
-    assert time.monotonic() - began < 60
     assert f"worker {lost} (127.0.0.1:" in said.splitlines()[-1]
 
 

@@ -40,7 +40,12 @@ def test_what_is_there_is_not_imported():
     code += "extras.check('x', 'pandas', 'tensorflow')\n"
     code += "print({'pandas', 'tensorflow', 'keras'} & sys.modules.keys())"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=600,
     )
     assert done.stdout.strip() == "set()"
 
@@ -124,6 +129,8 @@ def test_with_the_core_alone_a_model_of_ones_own_is_trained():
     """`[train]`'s packages gone but for those that Keras, TensorFlow and JAX themselves require."""
     gone = set(extras.TRAIN) - {"absl", "rich", "scipy"}
     code = CORE.format(gone=gone)
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=600
+    )
     assert done.returncode == 0, done.stderr
     assert "1 gamma-beta pair" in done.stdout and "beta decay on in" in done.stdout

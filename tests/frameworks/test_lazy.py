@@ -53,7 +53,12 @@ def test_nothing_is_imported_before_it_is_asked_for():
     code = "import sys, tf_bdecay, tf_bdecay.data, tf_bdecay.sharpness; dir(tf_bdecay)\n"
     code += "print({'keras', 'tensorflow', 'numpy', 'sklearn'} & sys.modules.keys())"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=600,
     )
     assert done.stdout.strip() == "set()"
 

@@ -18,7 +18,9 @@ from tf_bdecay.frameworks.quirks import twice_differentiable_moments
 def test_it_is_imported_without_tensorflow_and_keras():
     code = "import sys, tf_bdecay.frameworks.quirks\n"
     code += "print({'tensorflow', 'keras'} & sys.modules.keys())"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600
+    )
     assert done.stdout.strip() == "set()"
 
 

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from tests.processes import running
 from tf_bdecay.launching import processes
 from tf_bdecay.terminal import signals
 
@@ -58,20 +59,11 @@ def test_a_signal_is_handed_on_once_to_each(number):
         f"time.sleep(1)\\nprint(len(seen), flush=True)\\nsys.exit({128 + number})'\n"
         "sys.exit(processes.run([sys.executable, '-c', text], 2, 5, restarts=3))"
     )
-    run = subprocess.Popen(
-        [sys.executable, "-c", text],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
+    pipes = dict(stdout=subprocess.PIPE, text=True, start_new_session=True)
+    with running([sys.executable, "-c", text], cwd=ROOT, **pipes) as run:
         said = [run.stdout.readline() for _ in range(2)]
         os.killpg(run.pid, number)  # as a terminal does
         rest, _ = run.communicate(timeout=120)
-    finally:
-        run.kill()
-        run.wait()
     assert sorted(said) == ["[0] up\n", "[1] up\n"]
     assert sorted(rest.splitlines()) == ["[0] 1", "[1] 1"]
     assert run.returncode == 128 + number

@@ -243,7 +243,7 @@ json.dump(found, open(sys.argv[1], "w"))
 def runs(tmp_path_factory):
     path = tmp_path_factory.mktemp("replicas") / "found.json"
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(path)], capture_output=True, text=True
+        [sys.executable, "-c", PROGRAM, str(path)], capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(path.read_text())

@@ -20,6 +20,7 @@ def found():
         capture_output=True,
         text=True,
         cwd=pathlib.Path(__file__).parents[2],
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])

@@ -286,6 +286,7 @@ def test_import_tf_bdecay_is_all_that_loading_a_model_needs(tmp_path):
         capture_output=True,
         text=True,
         check=False,
+        timeout=600,
     )
     assert done.stdout.split(" ", 1)[0] == "1", done.stderr[-2000:]
     assert repr(model.optimizer.weight_decay) in done.stdout

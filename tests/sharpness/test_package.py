@@ -29,7 +29,11 @@ print(float(sharpness.bias_ratio(np.ones(1), np.full(1, 4.0))[0]))
     pytest.importorskip("jax")
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
     assert done.stdout.strip() == "0.25", done.stderr
 

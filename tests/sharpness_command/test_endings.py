@@ -27,7 +27,7 @@ def measured(tmp_path_factory):
 def without_a_reader(command):
     read, write = os.pipe()
     os.close(read)
-    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=600)
     os.close(write)
     return done
 
@@ -50,7 +50,9 @@ def test_a_full_device_ends_in_a_sentence(measured):
     folder, printed = measured
     with open("/dev/full", "w") as full:
         for command in (printed, [*COMMAND, "--help"]):
-            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+            done = subprocess.run(
+                command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=600
+            )
             (line,) = done.stderr.splitlines()
             assert done.returncode == 1 and "Stdout cannot be written" in line
             assert (f"pictures are in {folder / 'out'}." in line) == (command is printed)
@@ -59,7 +61,7 @@ def test_a_full_device_ends_in_a_sentence(measured):
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_an_output_without_unicode_gets_all_figures(measured, encoding):
     env = {**os.environ, "PYTHONIOENCODING": encoding}
-    done = subprocess.run(measured[1], capture_output=True, env=env)
+    done = subprocess.run(measured[1], capture_output=True, env=env, timeout=600)
     assert done.returncode == 0 and not done.stderr
     printed = done.stdout.decode(encoding)
     assert "Total" in printed and "\\u" not in printed
@@ -70,7 +72,7 @@ def test_a_measurement_goes_on_without_its_terminal(measured, tmp_path):
     """Until all is in the files."""
     command = [*measured[1][:-1], f"--out={tmp_path / 'out'}"]
     with open("/dev/full", "w") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=600)
     assert done.returncode == 1
     assert f"figures, table and pictures are in {tmp_path / 'out'}" in done.stderr.splitlines()[-1]
     assert (tmp_path / "out" / "result.json").exists()
@@ -111,7 +113,9 @@ with signals.deferred(run.PROMISE) as stop:
     [("SIGINT", "Interrupted"), ("SIGTERM", "Terminated"), ("SIGHUP", "Hung up")],
 )
 def test_a_signal_in_a_collectors_callback_is_not_lost(name, word):
-    done = subprocess.run([sys.executable, "-c", SIGNALLED, name], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNALLED, name], capture_output=True, text=True, timeout=600
+    )
     # A thread says the first: either may be there before the other.
     first, last = sorted(done.stderr.splitlines(), key=lambda line: "ends after" not in line)
     assert f"{name}: ends after this step" in first

@@ -56,6 +56,7 @@ def test_flags_are_refused_and_explained_without_tensorflow():
             capture_output=True,
             text=True,
             env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"},
+            timeout=600,
         )
         assert done.returncode == code
         assert "absl.flags" in done.stderr and "tensorflow" not in done.stderr

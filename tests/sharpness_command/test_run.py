@@ -141,6 +141,7 @@ def test_replicas_share_the_examples(files, tmp_path):
             *("--strategy=mirrored", "--logical_devices=2", f"--out={tmp_path / 'two'}"),
         ],
         check=True,
+        timeout=600,
     )
     one, two = (numbers(tmp_path / name)["measures"] for name in ("one", "two"))
     for name, each in one.items():

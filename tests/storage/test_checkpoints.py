@@ -34,6 +34,7 @@ print(sorted(p.name for p in folder.iterdir()), (arrays["a"] == array).all())
         [sys.executable, "-c", code, str(tmp_path)],
         capture_output=True,
         text=True,
+        timeout=600,
     )
     assert done.stdout.splitlines() == [
         "File too large",
@@ -54,6 +55,7 @@ checkpoints.save(folder, {"a": np.arange(3)}, {"update": 2}, keep=1)
 """
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)],
+        timeout=600,
     )
     assert done.returncode == -signal.SIGKILL
     path, arrays, meta = checkpoints.read_newest(tmp_path, print)

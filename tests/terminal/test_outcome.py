@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.processes import running
 from tf_bdecay.errors import BadInput
 from tf_bdecay.terminal import outcome, signals
 
@@ -96,11 +97,10 @@ with outcome.ends_at_signals(ending), quirks.silent_stderr():
     gc.callbacks.append(slow)
     gc.collect()
 """
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(number)
-    _, error = process.communicate(timeout=30)
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with running([sys.executable, "-c", code], **pipes) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        _, error = process.communicate(timeout=30)
     assert process.returncode == 128 + number
     assert error == f"\nx.py: {outcome.word(number)}. Nothing was begun.\n"

@@ -38,7 +38,9 @@ sys.exit(code + 10 * ending.unless_unread(0, lost))
 def test_work_goes_on_without_its_stdout(tmp_path, sink, code, log):
     (tmp_path / "x.py").write_text(PROGRAM)
     shell = f"set -o pipefail; '{sys.executable}' {tmp_path}/x.py {tmp_path} {sink}"
-    run = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, env=os.environ)
+    run = subprocess.run(
+        ["bash", "-c", shell], capture_output=True, text=True, env=os.environ, timeout=600
+    )
     assert run.returncode == code, run.stderr
     assert ("x.py: Stdout cannot be written" in run.stderr) == (code == 10)
     assert len(run.stderr.splitlines()) == (code == 10) and (tmp_path / "end").exists()
@@ -55,6 +57,7 @@ def test_a_narrow_encoding_gets_plain_letters(tmp_path):
         [sys.executable, tmp_path / "x.py", tmp_path],
         capture_output=True,
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        timeout=600,
     )
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith(b"|-+ line ... x 0\n")

@@ -77,6 +77,6 @@ def test_last_words_are_one_line():
 )
 def test_wrong_flags_are_one_sentence(flag, said):
     command = [sys.executable, "tools/matrix.py", flag]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     (line,) = done.stderr.splitlines()
     assert done.returncode == 2 and line.startswith("matrix.py: ") and said in line

@@ -178,6 +178,7 @@ def test_two_replicas_and_two_workers_are_one_device(source, tmp_path, changes):
             cwd=ROOT,
             capture_output=True,
             text=True,
+            timeout=600,
         )
         assert run.returncode == 0, run.stderr
         losses.append(pd.read_csv(tmp_path / name / "metrics.csv")["loss"][:2])

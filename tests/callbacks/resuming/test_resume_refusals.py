@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.callbacks.resuming.resumed import BATCH, EVERY, Program, arrays, compiled
+from tests.processes import running
 from tf_bdecay.callbacks import Resume
 from tf_bdecay.errors import BadInput
 from tf_bdecay.storage import checkpoint_file
@@ -149,14 +150,9 @@ def test_two_processes_do_not_share_a_folder(adam, tmp_path):
     program = adam
     code = "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX)"
     code += "; print('held', flush=True); sys.stdin.read()"
-    other = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path / ".lock")],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
-    other.stdout.readline()
-    try:
+    command = [sys.executable, "-c", code, str(tmp_path / ".lock")]
+    with running(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"held\n"
         with pytest.raises(BadInput, match="Another process trains in the folder"):
             program(tmp_path)
-    finally:
-        other.communicate()
     program(tmp_path, 2)

@@ -3,13 +3,13 @@
 import itertools
 import os
 import pathlib
-import subprocess
 import sys
 
 import keras
 import numpy as np
 import pytest
 
+from tests.processes import running
 from tests.tools.on_jax import small
 from tf_bdecay import data
 from tf_bdecay.errors import BadInput
@@ -44,21 +44,19 @@ def test_updates_are_those_of_main_and_need_no_tensorflow(optimizer, tmp_path, m
     out, updates = tmp_path / "jax.npz", 6
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax"}
     script = str(ROOT / "tests/tools/on_jax/small.py")
-    child = subprocess.Popen(
-        [sys.executable, script, optimizer, out, str(updates)], env=environment
-    )
-    keras.config.set_floatx("float64")
-    monkeypatch.setattr(parts, "make_model", small.network)
-    config = small.config(optimizer)
-    config.precision = "float64"
-    with initial_weights.of_tensorflow():
-        made = experiment.build(config)
-    batches = data.training_batches(made.images, config.batch_size, config.seed)
-    before = small.weights(made.trainer, made.trainer.optimizer)
-    for x, y in itertools.islice(batches, updates):
-        made.trainer.train_on_batch(x, y)
-    theirs = small.weights(made.trainer, made.trainer.optimizer)
-    assert child.wait(timeout=1200) == 0
+    with running([sys.executable, script, optimizer, out, str(updates)], env=environment) as child:
+        keras.config.set_floatx("float64")
+        monkeypatch.setattr(parts, "make_model", small.network)
+        config = small.config(optimizer)
+        config.precision = "float64"
+        with initial_weights.of_tensorflow():
+            made = experiment.build(config)
+        batches = data.training_batches(made.images, config.batch_size, config.seed)
+        before = small.weights(made.trainer, made.trainer.optimizer)
+        for x, y in itertools.islice(batches, updates):
+            made.trainer.train_on_batch(x, y)
+        theirs = small.weights(made.trainer, made.trainer.optimizer)
+        assert child.wait(timeout=1200) == 0
     with np.load(out) as ours:
         assert set(ours.files) == theirs.keys() and len(theirs) > 15
         for name, value in theirs.items():

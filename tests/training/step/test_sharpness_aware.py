@@ -291,5 +291,7 @@ def on_two_replicas():
 def test_two_replicas_are_one_device():
     """In a process of its own: the devices are made at its start."""
     program = "from tests.training.step import test_sharpness_aware as t; t.on_two_replicas()"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=600
+    )
     assert done.stdout.split() == ["skipped", "1", "0"], done.stderr[-2000:]

@@ -142,7 +142,9 @@ def on_two_replicas():
 def test_on_every_replica_where_one_has_seen_the_fault():
     """In a process of its own: the devices are made at its start."""
     program = "from tests.training.step.test_skipping import on_two_replicas; on_two_replicas()"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=600
+    )
     assert done.stdout.split() == ["1", "True"] * 2, done.stderr[-2000:]
 
 
