@@ -122,4 +122,5 @@ def test_workers_are_started_away_from_the_repository(site, tmp_path):
     small = ["--config.model.width=4", "--config.epochs=1", "--dry_run"]
     done = call(site, tmp_path, "launch", "--workers=2", "--", *small)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "[0] digits: " in done.stdout or "[0] " in done.stdout
+    for worker in (0, 1):
+        assert f"[{worker}] digits: " in done.stdout

@@ -1,3 +1,5 @@
+"""The trace of the connectivity tangent kernel beside a dense Jacobian's, by plain TensorFlow."""
+
 import keras
 import numpy as np
 import pytest
@@ -40,14 +42,14 @@ def test_of_one_output_it_is_exact_by_variable(double):
     assert result.total == pytest.approx(sum(result.by_layer.values()))
 
 
-@pytest.mark.parametrize("make", [dense, residual])
+@pytest.mark.parametrize("make", [dense, residual, transformer])
 def test_of_many_outputs_it_is_within_its_standard_errors(double, make):
     model = make()
     x, y = examples_for(model)
     result = connectivity_tangent_trace(model, crossentropy, (x, y), num_probes=100)
     apart = np.abs(result.shares - dense_shares(model, x))
     errors = np.array(list(result.standard_errors("variable").values()))
-    assert (apart <= 5 * errors + 1e-12).all() and result.standard_error < 0.1 * result.total
+    assert (apart <= 5 * errors + 1e-7).all() and result.standard_error < 0.1 * result.total
     assert not np.allclose(result.shares, dense_shares(model, x), rtol=1e-6)  # it samples
 
 
@@ -76,10 +78,9 @@ def test_labels_do_not_enter():
     assert one.loss != other.loss
 
 
-def test_a_transformer_has_one_too():
-    model = transformer()
-    result = connectivity_tangent_trace(model, crossentropy, examples_for(model), num_probes=2)
-    assert result.total > 0 and str(result.probes) in str(result)
+def test_probes_are_counted_in_words():
+    result = connectivity_tangent_trace(dense(), crossentropy, examples_for(dense()), num_probes=7)
+    assert "7 probes" in str(result)
 
 
 @pytest.mark.parametrize(
