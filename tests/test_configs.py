@@ -146,9 +146,10 @@ def test_misspelt_variant_names_the_nearest():
 
 
 def test_the_smaller_rates_are_the_papers():
-    assert math.isclose(0.04 * math.sqrt(512 / 8192), 0.01)
     config = get_config("cifar10_resnet18")
     assert (config.batch_size, config.epochs) == (8192, 200)
+    for config.batch_size, peak in ((8192, 0.04), (2048, 0.02), (512, 0.01)):
+        assert size_of(config).peak == pytest.approx(peak)
 
 
 @pytest.mark.parametrize("optimizer, peak", [("lars", 4.0), ("adamw", 0.004)])

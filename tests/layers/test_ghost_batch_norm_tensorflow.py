@@ -107,26 +107,6 @@ def test_fit_refuses_before_any_update_where_the_batch_size_is_known():
     assert int(model.optimizer.iterations) == 0
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
-@pytest.mark.quick_rows(1)
-def test_fit_in_a_network(jit_compile):
-    x, y = data(16, 6, 6, 3), np.arange(16) % 2
-    model = keras.Sequential(
-        [
-            keras.Input((6, 6, 3)),
-            keras.layers.Conv2D(4, 3, use_bias=False),
-            GhostBatchNormalization(4),
-            keras.layers.ReLU(),
-            keras.layers.GlobalAveragePooling2D(),
-            keras.layers.Dense(2),
-        ]
-    )
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer=keras.optimizers.Adam(0.05), loss=loss, jit_compile=jit_compile)
-    history = model.fit(x, y, batch_size=8, epochs=30, verbose=0).history["loss"]
-    assert history[-1] < 0.7 * history[0]
-
-
 def plain(layer, x):
     """The layer's training outputs, left to automatic differentiation.
 

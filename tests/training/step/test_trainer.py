@@ -175,15 +175,3 @@ def test_an_unknown_batch_is_noticed():
         .graph
     )
     assert unknown_shapes(graph)
-
-
-def test_an_operation_that_xla_does_not_have_is_noticed():
-    made = trainer()
-    x, y = batch_of()
-
-    @tf.function(jit_compile=True, autograph=False)
-    def step(x, y):
-        return made.train_step((tf.strings.to_number(tf.strings.as_string(x)), y))
-
-    with pytest.raises(tf.errors.OpError):
-        step(x, y)["loss"].numpy()
