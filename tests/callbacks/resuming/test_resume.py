@@ -29,6 +29,7 @@ from tests.callbacks.resuming.resumed import (
     network,
     optimizers,
 )
+from tests.processes import running
 from tf_bdecay.callbacks import DecayLog, Resume
 from tf_bdecay.errors import BadInput
 from tf_bdecay.storage import checkpoint_file, checkpoints
@@ -305,17 +306,20 @@ def test_killed_in_processes_of_their_own(kind, tmp_path):
 
 @pytest.mark.slow
 def test_killed_at_any_moment(tmp_path):
-    """By SIGKILL from outside, at moments by chance, until it comes to an end by itself."""
-    began = time.monotonic()
+    """By SIGKILL from outside, by chance within a tenth of a second after a new checkpoint."""
     whole = start(tmp_path / "whole", "arrays", "end")
-    seconds, chance, folder = time.monotonic() - began, random.Random(0), tmp_path / "killed"
+    chance, folder, ends = random.Random(0), tmp_path / "killed", []
+    command = [sys.executable, str(SCRIPT), str(folder), "arrays", "end"]
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[3])}
     for _ in range(4):
-        process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(folder), "arrays", "end"],
-            env={**os.environ, "PYTHONPATH": str(SCRIPT.parents[3])},
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        time.sleep(seconds * (0.5 + 0.5 * chance.random()))
-        process.kill()
-        process.wait()
+        before, deadline = checkpoints.newest(folder), time.monotonic() + 300
+        with running(command, env=environment, stderr=subprocess.DEVNULL) as process:
+            while process.poll() is None and checkpoints.newest(folder) == before:
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
+            time.sleep(0.1 * chance.random())
+            process.kill()
+            ends.append(process.wait())
+        assert checkpoints.newest(folder) is not None
+    assert -signal.SIGKILL in ends
     assert start(folder, "arrays", "end") == whole
