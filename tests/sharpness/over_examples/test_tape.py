@@ -87,15 +87,13 @@ def test_values_are_those_of_single_examples():
 
 
 def test_products_that_oneDNN_gets_wrong_run_one_by_one(monkeypatch):
-    """Written out of bounds, this product aborts the process within a few hundred runs."""
+    """Those that are written out of bounds where oneDNN runs; here it is off, and only promised."""
     monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
     rng = np.random.default_rng(0)
     x, w = rng.normal(size=(13, 3, 4)).astype("float32"), rng.normal(size=(4, 16))
     weight = tf.constant(w.astype("float32"))
     run, products = mapped(lambda e: tf.raw_ops.BatchMatMulV2(x=e[0][None], y=weight), x)
     np.testing.assert_allclose(products[:, 0], x @ w, rtol=1e-4, atol=1e-5)
-    for _ in range(500):
-        run(tf.constant(x))
     assert any("While" in kind for kind in operations(run, x))
 
 
