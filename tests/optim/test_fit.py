@@ -14,8 +14,6 @@ import tf_bdecay
 from tf_bdecay import decay
 from tf_bdecay.frameworks import keras_private
 
-RNG = np.random.default_rng(0)
-
 
 def transformer():
     tokens = keras.Input((6,), dtype="int32")
@@ -26,7 +24,9 @@ def transformer():
         y = layers.LayerNormalization()(x)
         x = layers.add([x, layers.Dense(8)(layers.Dense(16, activation="gelu")(y))])
     x = layers.GlobalAveragePooling1D()(layers.LayerNormalization()(x))
-    return keras.Model(tokens, layers.Dense(3)(x)), RNG.integers(0, 11, (64, 6))
+    return keras.Model(tokens, layers.Dense(3)(x)), np.random.default_rng(0).integers(
+        0, 11, (64, 6)
+    )
 
 
 def sequential():
@@ -43,7 +43,7 @@ def sequential():
             layers.Dense(3),
         ]
     )
-    return model, RNG.normal(size=(64, 8, 8, 1)).astype("float32")
+    return model, np.random.default_rng(0).normal(size=(64, 8, 8, 1)).astype("float32")
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -73,14 +73,14 @@ class EqualNames(keras.Model):
 def equal_names():
     model = EqualNames()
     model.build((None, 5))
-    return model, RNG.normal(size=(64, 5)).astype("float32")
+    return model, np.random.default_rng(0).normal(size=(64, 5)).astype("float32")
 
 
 def mobilenet():
     model = keras.applications.MobileNetV2(
         (32, 32, 3), alpha=0.35, weights=None, classes=3, classifier_activation=None
     )
-    return model, RNG.normal(size=(16, 32, 32, 3)).astype("float32")
+    return model, np.random.default_rng(0).normal(size=(16, 32, 32, 3)).astype("float32")
 
 
 NETWORKS = [
@@ -89,7 +89,7 @@ NETWORKS = [
     equal_names,
     pytest.param(mobilenet, marks=pytest.mark.slow),
 ]
-LABELS = RNG.integers(0, 3, 64)
+LABELS = np.random.default_rng(1).integers(0, 3, 64)
 
 
 def compile_it(model, **options):

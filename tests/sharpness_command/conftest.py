@@ -30,7 +30,7 @@ def runs(tmp_path_factory):
     from tf_bdecay.training.building import experiment  # TensorFlow's; conftests load under JAX too
 
     folder = tmp_path_factory.mktemp("runs")
-    config = config_file.load("configs/digits_resnet18.py:no_bias", ".")
+    config = config_file.load("configs/digits_resnet18.py:no_bias", config_file.ROOT)
     config.model = {"name": "vgg11", "width": 2, "logits_initializer": "fan_in"}
     made = experiment.build(config)
     for name in ("begun", "finished"):

@@ -1,6 +1,7 @@
 """The command's flags, and its sentences on wrong ones."""
 
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -8,6 +9,8 @@ import pytest
 
 from tf_bdecay.sharpness_command import flags
 from tf_bdecay.sharpness_command.run import main
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +45,8 @@ from tf_bdecay.sharpness_command.run import main
         (["--model=README.md"], "is neither a model that Keras saved nor a checkpoint"),
     ],
 )
-def test_what_is_wrong_with_a_command_is_one_sentence(arguments, sentence, capsys):
+def test_what_is_wrong_with_a_command_is_one_sentence(arguments, sentence, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert len(error.splitlines()) == 1
@@ -55,6 +59,7 @@ def test_flags_are_refused_and_explained_without_tensorflow():
             [sys.executable, "-m", "tf_bdecay.sharpness", *arguments],
             capture_output=True,
             text=True,
+            cwd=ROOT,
             env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"},
             timeout=600,
         )

@@ -82,7 +82,7 @@ def test_a_damaged_newest_checkpoint_is_named_and_an_older_one_measured(runs, tm
 
 def test_a_run_is_measured_on_the_pictures_that_it_began_with(tmp_path):
     source, run = write_folders(tmp_path / "pictures", "ab", 8), tmp_path / "run"
-    config = config_file.load("configs/imagenet_tiny.py", ".")
+    config = config_file.load("configs/imagenet_tiny.py", config_file.ROOT)
     config.data.source = str(source)
     run.mkdir()
     write_json(run / "config.json", json_ready(flatten(config)))

@@ -2,7 +2,6 @@
 
 import io
 import json
-import shutil
 import types
 
 import pytest
@@ -11,8 +10,16 @@ from rich.console import Console
 from tests.training.small import network
 from tf_bdecay.errors import BadInput
 from tf_bdecay.training import evaluation
-from tf_bdecay.training.building import initial
 from tf_bdecay.training.run_folder import weights
+
+
+@pytest.fixture
+def finished(finished):
+    """The session's run, which gets back the weights that a test exchanges."""
+    made, _, _ = finished
+    before = made.model.get_weights()
+    yield finished
+    made.model.set_weights(before)
 
 
 def test_the_weights_of_a_run_give_its_result_again(finished, tmp_path):
@@ -52,13 +59,11 @@ def test_it_is_the_weights_on_the_disk_that_are_evaluated(finished, tmp_path):
 
 
 def test_nothing_is_evaluated_with_a_new_head(finished, tmp_path):
-    made, path, _ = finished
+    made, _, _ = finished
     network(classes=7).save(tmp_path / "other.keras")
     with pytest.raises(BadInput, match=r"head/kernel is \[8, 7\] there and \[8, 10\] here"):
         evaluation.evaluate(made, weights.find(tmp_path / "other.keras"), tmp_path, _quiet())
     assert not (tmp_path / evaluation.FILE).exists()
-    shutil.rmtree(tmp_path)
-    initial.load(weights.find(path), made.model)  # for the tests after this one
 
 
 def _quiet():

@@ -11,16 +11,19 @@ from tf_bdecay.training.building.metrics import accuracy, crossentropy, is_soft,
 
 pytestmark = pytest.mark.any_backend
 
-RNG = np.random.default_rng(0)
-LOGITS = RNG.normal(size=(40, 9)).astype("float32")
-LABELS = RNG.integers(0, 9, 40)
+LOGITS = np.random.default_rng(0).normal(size=(40, 9)).astype("float32")
+LABELS = np.random.default_rng(1).integers(0, 9, 40)
 ORDER = np.argsort(-LOGITS, axis=1)
+
+
+def shares_of_classes():
+    return np.random.default_rng(2).dirichlet(np.full(9, 0.3), 40).astype("float32")
 
 
 @pytest.mark.parametrize("metric, k", [(accuracy, 1), (top5_accuracy, 5)])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_the_share_of_a_label_that_the_prediction_has(metric, k, dtype):
-    shares = RNG.dirichlet(np.full(9, 0.3), 40).astype("float32")
+    shares = shares_of_classes()
     logits = keras.ops.convert_to_tensor(2.0 ** ORDER.argsort(1), dtype)  # the same order in both
     order = np.argsort(-np.float64(2.0 ** ORDER.argsort(1)), axis=1)
     expected = np.take_along_axis(shares, order[:, :k], 1).sum(1)
@@ -41,7 +44,7 @@ def test_of_classes_it_is_the_usual_accuracy(metric, k):
 def test_the_crossentropy_is_minus_the_log_of_the_labels_probability():
     logits = LOGITS.astype("float64")
     logs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
-    shares = RNG.dirichlet(np.full(9, 0.3), 40).astype("float32")
+    shares = shares_of_classes()
     one_hot = np.eye(9, dtype="float32")[LABELS]
     for labels, weights in (
         (LABELS, one_hot), (LABELS[:, None], one_hot), (one_hot, one_hot), (shares, shares),
