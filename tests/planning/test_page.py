@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from configs import cifar10_resnet18, cifar10_resnet18_sgd, cifar10_vgg11, digits_resnet18
-from tf_bdecay import data
+from tf_bdecay import data, models
 from tf_bdecay.errors import BadInput
-from tf_bdecay.planning import machine, page
+from tf_bdecay.planning import costs, machine, page
 from tf_bdecay.training.building import parts
 
 
@@ -33,9 +33,18 @@ def test_the_plan_of_the_paper_s_run():
     assert (rows[0].micro_batch, rows[0].micro_batches) == (2048, 4)
     assert [bool(row.reason) for row in rows] == [False] * 14 + [True]
     assert "on paper" in text and "strong scaling" in text
-    assert "It stops scaling at 32 devices: twice as many would be only 1.22 times as fast" in text
+    model = models.resnet18(10, width=64)
+    operations = 3 * 8192 * costs.forward_flops(model)
+    gradient = 4 * sum(math.prod(v.shape) for v in model.trainable_variables)
+
+    def seconds(n):
+        return operations / n / 2e13 + 2 * (n - 1) / n * gradient / 1.25e9
+
+    gain = seconds(32) / seconds(64)
+    assert seconds(16) / seconds(32) >= 1.25 > gain
+    assert f"It stops scaling at 32 devices: twice as many would be only {gain:.2f} times" in text
     assert "16384 devices: replicas=16384 x config.model.ghost_batch_size=32 must divide" in text
-    assert text.count("yes") == 7 and "38,504" in text
+    assert text.count("yes") == 7 and f" {8192 * costs.kept_bytes(model) / 1e6:,.0f} " in text
 
 
 def test_the_peak_follows_the_square_root_rule_and_the_config():
