@@ -24,9 +24,8 @@ def transformer():
         y = layers.LayerNormalization()(x)
         x = layers.add([x, layers.Dense(8)(layers.Dense(16, activation="gelu")(y))])
     x = layers.GlobalAveragePooling1D()(layers.LayerNormalization()(x))
-    return keras.Model(tokens, layers.Dense(3)(x)), np.random.default_rng(0).integers(
-        0, 11, (64, 6)
-    )
+    examples = np.random.default_rng(0).integers(0, 11, (64, 6))
+    return keras.Model(tokens, layers.Dense(3)(x)), examples
 
 
 def sequential():
