@@ -101,6 +101,7 @@ def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
         exec(compile(block, _name(page), "exec"), names)
 
 
+@pytest.mark.slow
 def test_the_site_is_built_without_a_warning(tmp_path):
     pytest.importorskip("mkdocs", reason="the extra docs has it")
     command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict"]

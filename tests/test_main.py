@@ -79,7 +79,8 @@ def test_a_finished_run_says_so_and_touches_nothing(finished, capsys):
     assert contents(finished) == before
 
 
-def test_the_weights_of_a_run_are_evaluated_taken_and_exported(finished, tmp_path, capsys):
+@pytest.mark.slow
+def test_the_weights_of_a_run_are_evaluated_and_exported(finished, tmp_path, capsys):
     assert main([f"--workdir={finished}", *TINY, "--eval_only"]) == 0
     evaluation = json.loads((finished / "evaluation.json").read_text())
     result = json.loads((finished / "result.json").read_text())
@@ -88,6 +89,14 @@ def test_the_weights_of_a_run_are_evaluated_taken_and_exported(finished, tmp_pat
     assert "precise" in capsys.readouterr().out
     (finished / "evaluation.json").unlink()
 
+    before = contents(finished)
+    assert main([f"--workdir={finished}", *TINY, f"--export={tmp_path / 'served'}"]) == 0
+    assert f"Exported to {tmp_path / 'served'}" in capsys.readouterr().out
+    assert (tmp_path / "served" / "saved_model.pb").exists()
+    assert contents(finished) == before
+
+
+def test_a_dry_run_says_what_it_would_start_from(finished, tmp_path, capsys):
     frozen = "--config.finetune.frozen=stem,stage[123]"
     taken = [f"--init_from={finished}", f"--workdir={tmp_path / 'tuned'}", frozen]
     assert main([*taken, *TINY, "--dry_run"]) == 0
@@ -96,14 +105,18 @@ def test_the_weights_of_a_run_are_evaluated_taken_and_exported(finished, tmp_pat
     assert "frozen         30 layers (stem_conv, stem_bn, ..., stage3_block2_bn2) with" in said
     assert not (tmp_path / "tuned").exists()
 
+
+def test_a_finished_run_is_neither_exported_into_a_full_folder_nor_begun_from_others(
+    finished, tmp_path, capsys
+):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text("")
     before = contents(finished)
-    assert main([f"--workdir={finished}", *TINY, f"--export={tmp_path / 'served'}"]) == 0
-    assert f"Exported to {tmp_path / 'served'}" in capsys.readouterr().out
-    assert (tmp_path / "served" / "saved_model.pb").exists()
-    assert contents(finished) == before
-    assert main([f"--workdir={finished}", *TINY, f"--export={tmp_path / 'served'}"]) == 2
+    assert main([f"--workdir={finished}", *TINY, f"--export={tmp_path / 'full'}"]) == 2
+    assert "--export" in capsys.readouterr().err
     assert main([f"--workdir={finished}", *TINY, f"--init_from={tmp_path}"]) == 2
     assert "holds a run that began from new weights" in capsys.readouterr().err
+    assert contents(finished) == before
 
 
 def test_a_dry_run_says_what_would_become_of_the_workdir(finished, tmp_path, capsys):

@@ -322,10 +322,10 @@ SCRIPT = pathlib.Path(__file__).with_name("replicas_script.py")
 ROOT = SCRIPT.parents[3]
 
 
-def measured(replicas):
+def measured(replicas, names):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow"}
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(replicas)],
+        [sys.executable, str(SCRIPT), str(replicas), *names],
         capture_output=True,
         text=True,
         timeout=900,
@@ -335,11 +335,13 @@ def measured(replicas):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("replicas", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "replicas, names", [(2, ["C", "trace", "fisher_rao"]), (2, MEASURES), (4, MEASURES)]
+)
 @pytest.mark.quick_rows(1)
-def test_replicas_share_the_examples_and_change_nothing(replicas):
-    one, several = replicas_script.figures(1), measured(replicas)
-    assert several.keys() == one.keys()
+def test_replicas_share_the_examples_and_change_nothing(replicas, names):
+    one, several = replicas_script.figures(1, names), measured(replicas, names)
+    assert several.keys() == one.keys() == {*names, "C_m of training"}
     for name, figures in one.items():
         expected, found = (np.array(f, "float64") for f in (figures, several[name]))
         scale = np.nanmax(np.abs(expected))
