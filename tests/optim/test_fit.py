@@ -151,6 +151,42 @@ def test_saved_loaded_and_gone_on_is_not_stopping(make, tmp_path):
     assert model.optimizer.totals()["updates"] == again.optimizer.totals()["updates"] == 8
 
 
+@keras.saving.register_keras_serializable("tests")
+class AboveMedian(decay.DecayPolicy):
+    """That of docs/how_to/policy.md, with an argument."""
+
+    adaptive = True
+
+    def __init__(self, beta=1.0):
+        self.beta = beta
+
+    def coefficient(self, variable):
+        return {"kernel": 0.01, "beta": self.beta}.get(variable.role, 0.0)
+
+    def decide(self, ratio):
+        return ratio > keras.ops.median(ratio)
+
+    def get_config(self):
+        return {"beta": self.beta}
+
+
+def test_a_policy_of_ones_own_is_saved_and_loaded_with_the_model(tmp_path):
+    model, x = equal_names()
+    compile_it(model, compile_update=False, weight_decay=AboveMedian(beta=0.7))
+    fit(model, x)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    loaded = again.optimizer.weight_decay
+    assert type(loaded) is AboveMedian and loaded.get_config() == {"beta": 0.7}
+    for one in (model, again):
+        one.train_on_batch(x, LABELS)
+    assert sorted(again.optimizer.decision().decay_on) == [False, False, True]
+    for a, b in zip(model.variables, again.variables, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    for a, b in zip(model.optimizer.variables, again.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.quick_rows(1)
 def test_the_compiled_update_is_the_plain_one(jit_compile):
@@ -231,25 +267,6 @@ def test_a_loop_of_ones_own_may_leave_building_to_the_first_update(make):
         ends.append([v.numpy() for v in model.trainable_variables])
     for eager, graph in zip(*ends, strict=True):
         np.testing.assert_allclose(eager, graph, rtol=1e-6, atol=1e-7)
-
-
-def test_sparse_gradients_are_those_of_the_dense_table():
-    import tensorflow as tf
-
-    dense = np.zeros((9, 5), "float32")
-    rows = np.random.default_rng(0).normal(size=(3, 5)).astype("float32")
-    np.add.at(dense, [2, 7, 2], rows)  # a row twice: its gradients add up
-    results = []
-    for gradient in (
-        tf.IndexedSlices(tf.constant(rows), tf.constant([2, 7, 2]), tf.constant([9, 5])),
-        tf.constant(dense),
-    ):
-        table = keras.Variable(np.full((9, 5), 0.3, "float32"), name="embeddings")
-        optimizer = tf_bdecay.Lamb(0.1, decay.NoBiasDecay(), compile_update=False)
-        for _ in range(2):
-            optimizer.apply([gradient], [table])
-        results.append(table.numpy())
-    np.testing.assert_array_equal(*results)
 
 
 def test_embeddings_train_in_fit():
