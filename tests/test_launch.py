@@ -37,23 +37,6 @@ def launch(*arguments, **environment):
     )
 
 
-@pytest.mark.parametrize(
-    "arguments, environment, said",
-    [
-        (["--workers=0"], {}, "--workers must be a whole number from 1 to 1024"),
-        (["--workers=x"], {}, "--workers must be a whole number. Received: 'x'"),
-        (["--wrkers=2"], {}, "wrkers"),
-        (["main.py"], {}, "behind `--`. Received: main.py"),
-        (["--", "--strategy=none"], {}, "--strategy is launch.py's to say"),
-        (["--"], {"TF_CONFIG": "{}"}, "TF_CONFIG for its workers"),
-    ],
-)
-def test_bad_input_is_one_sentence(arguments, environment, said):
-    done = launch(*arguments, **environment)
-    assert done.returncode == 2
-    assert re.fullmatch(r"launch\.py: .*\n", done.stderr) and said in done.stderr
-
-
 SMALL = [
     "--config.model.width=16",
     "--config.epochs=6",

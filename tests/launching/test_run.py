@@ -12,12 +12,14 @@ from tf_bdecay.launching import run
     [
         (["--workers=0"], "--workers must be a whole number from 1 to 1024. Received: 0"),
         (["--workers=99999"], "--workers must be a whole number from 1 to 1024. Received: 99999"),
+        (["--workers=x"], "--workers must be a whole number. Received: 'x'"),
         (["--grace=0"], "--grace must be a number of seconds > 0 and < 1e7. Received: 0.0"),
         (["--grace=inf"], "--grace must be a number of seconds > 0 and < 1e7. Received: inf"),
         (["--grace=nan"], "--grace must be a number of seconds > 0 and < 1e7. Received: nan"),
         (["--restarts=-1"], "--restarts must be >= 0. Received: -1"),
         (["--wrkers=2"], "Unknown flag '--wrkers': did you mean '--workers'?"),
         (["train"], "takes the training command's flags behind `--`. Received: train"),
+        (["--", "--strategy=none"], "--strategy is prog's to say to the workers"),
         (["--", "--worker_index=1"], "--worker_index is prog's to say to the workers"),
     ],
 )
@@ -26,6 +28,13 @@ def test_bad_input_is_one_sentence_of_the_program(arguments, said, capsys, monke
     assert run.main(arguments, "prog") == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("prog: ") and said in line
+
+
+def test_who_is_a_worker_does_not_start_any(capsys, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", "{}")
+    assert run.main(["--"], "prog") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("prog: ") and "TF_CONFIG for its workers" in line
 
 
 def test_a_traceback_that_is_asked_for_comes_before_the_sentence(capsys):

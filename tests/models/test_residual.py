@@ -169,6 +169,8 @@ def updated(name, policy, **compiled):
     history = trainer.fit(x, np.arange(8) % 4, batch_size=8, epochs=1, shuffle=False, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
     assert model.output.dtype == ("float64" if policy == "float64" else "float32")
+    convolutions = [m for m in model.layers if isinstance(m, keras.layers.Conv2D)]
+    assert {m.compute_dtype for m in convolutions} == {policy.removeprefix("mixed_")}
     return model, before, history.history["loss"][0]
 
 

@@ -157,16 +157,6 @@ def test_the_dense_kernel_starts_as_asked(rule, deviation):
     assert abs(kernel.numpy().std() / deviation - 1) < 4 / np.sqrt(2 * 2560)
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
-def test_logits_are_float32_under_mixed_precision(policy):
-    keras.config.set_dtype_policy(policy)
-    model = models.resnet18(**SMALL)
-    wanted = "float64" if policy == "float64" else "float32"
-    assert model.output.dtype == wanted
-    assert model.get_layer("stem_conv").compute_dtype == policy.removeprefix("mixed_")
-    assert {v.dtype for v in model.variables} == {wanted}
-
-
 def test_global_data_format_does_not_matter():
     before = keras.config.image_data_format()
     try:

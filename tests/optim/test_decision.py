@@ -35,20 +35,6 @@ def test_set_decision_is_what_updates_apply():
         made()[0].set_decision([True, False])
 
 
-def test_totals_count_decisions_and_switches():
-    optimizer, variables = made(weight_decay=decay.AdaptiveBetaDecay())
-    history = []
-    for gradient in problem.gradients(7):
-        problem.apply(optimizer, variables, gradient)
-        history.append(optimizer.decision().decay_on)
-    history = np.array(history)
-    totals = optimizer.totals()
-    np.testing.assert_array_equal(totals["decay_on_updates"], history.sum(0))
-    np.testing.assert_array_equal(totals["switches"], (history[1:] != history[:-1]).sum(0))
-    assert totals["switches"].min() >= 2
-    assert totals["learning_rate_sum"] == pytest.approx(0.07)
-
-
 @pytest.mark.parametrize("cls", [tf_bdecay.Lamb, tf_bdecay.SGD])
 def test_norms_of_gradients_are_kept_on_request(cls):
     """Of each variable, before clipping; nothing else of an update is other than without."""

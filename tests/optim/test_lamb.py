@@ -306,13 +306,6 @@ def test_scale_of_the_loss_never_matters_to_the_ratio(scale, seed):
     np.testing.assert_allclose(a.decision().bias_ratio, b.decision().bias_ratio, rtol=1e-5)
 
 
-def test_sensitivity_is_measured_before_clipping():
-    gradient = problem.gradients(1)[0]
-    _, plain = run("default", gradients=[gradient])
-    _, clipped = run("default", gradients=[gradient], global_clipnorm=1e-3)
-    np.testing.assert_array_equal(plain.decision().sensitivity, clipped.decision().sensitivity)
-
-
 def test_embeddings_and_other_variables_decay_and_adapt_as_kernels():
     thetas = {name: np.full((3, 2), 0.5) for name in ("a/kernel", "b/embeddings", "c/token")}
     variables = problem.make_variables(thetas)
