@@ -90,7 +90,7 @@ def test_the_scale_of_no_gradient_no_noise_and_no_measurement():
     assert words == ["3,412", "13", "0.51", "beyond measure", "not measured"]
 
 
-def test_the_issue_s_example():
+def test_an_update_is_worth_its_share_over_those_of_smaller_ones():
     """An update of 8,192 beside eight of 1,024, from their shares alone."""
     for scale in (0.0, 100.0, 9728.0, 1e9):
         whole = noise.update_share(8192, scale)

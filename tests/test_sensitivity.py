@@ -1,3 +1,5 @@
+"""Eq. 7, C and r beside NumPy in float64, of drawn gradients and parameters."""
+
 import keras
 import numpy as np
 import pytest

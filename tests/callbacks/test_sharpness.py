@@ -1,3 +1,5 @@
+"""SharpnessCallback beside the measures' own functions on the same weights, and runs without it."""
+
 import subprocess
 import sys
 

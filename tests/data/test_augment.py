@@ -1,3 +1,5 @@
+"""Crops and flips beside those of NumPy, and their draws beside what chance allows."""
+
 import numpy as np
 import pytest
 import tensorflow as tf

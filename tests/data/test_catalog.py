@@ -1,3 +1,5 @@
+"""Sets by name: their sizes, classes and parts, beside the arrays themselves."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""CIFAR as tensorflow-datasets lays it out, beside the images of noise that were written."""
+
 import os
 import pathlib
 import re

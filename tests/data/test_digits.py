@@ -1,3 +1,5 @@
+"""The digits, beside scikit-learn's own arrays."""
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits

@@ -1,3 +1,5 @@
+"""Splits of arrays: what fits together, and what is set aside by class."""
+
 import dataclasses
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Batches of any update, beside a NumPy stream of the same draws."""
+
 import itertools
 
 import numpy as np

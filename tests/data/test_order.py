@@ -1,3 +1,5 @@
+"""Orders visit every example once, and seeds, epochs and purposes draw differently."""
+
 import math
 
 import numpy as np

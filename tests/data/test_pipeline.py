@@ -1,3 +1,5 @@
+"""Streams in stock `fit` and under a strategy, and the arguments that they refuse."""
+
 import subprocess
 import sys
 

@@ -78,7 +78,7 @@ def _ghost(make):
     return dict(ghost_batch_size=4) if make is models.vgg19_bn else {}
 
 
-def test_names():
+def test_variables_are_named_by_stage_and_place():
     paths = [v.path for v in models.vgg19_bn(**SMALL).trainable_variables]
     assert paths[:2] == ["stage1_conv1/kernel", "stage1_bn1/gamma"]
     assert "stage5_bn4/beta" in paths and paths[-1] == "logits/bias"

@@ -24,7 +24,7 @@ def network():
     )
 
 
-def test_rows():
+def test_a_row_tells_role_partner_decay_and_rule():
     rows = {r.variable: r for r in tf_bdecay.describe(network()).rows}
     beta = rows["net/norm/beta"]
     assert (beta.role, beta.partner, beta.decay) == ("beta", "net/norm/gamma", 1.0)

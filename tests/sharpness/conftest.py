@@ -1,3 +1,5 @@
+"""The precision in which measures are compared with dense matrices."""
+
 import keras
 import pytest
 

@@ -1,3 +1,5 @@
+"""SAM's and ASAM's rise beside the formula in NumPy, and beside maxima that are known."""
+
 import numpy as np
 import pytest
 import tensorflow as tf

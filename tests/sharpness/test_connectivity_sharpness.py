@@ -1,3 +1,5 @@
+"""Eq. 4 beside a loop over examples in plain Python, and beside differences in c."""
+
 import keras
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""The package's names, and what of it works without TensorFlow."""
+
 import os
 import pkgutil
 import subprocess

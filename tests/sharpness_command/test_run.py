@@ -1,3 +1,5 @@
+"""The command's figures beside the functions of the package on the same data."""
+
 import re
 import signal
 import subprocess

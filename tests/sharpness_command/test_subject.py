@@ -1,3 +1,5 @@
+"""What is measured: runs, checkpoints and saved models, damaged or not."""
+
 import json
 import zipfile
 

@@ -1,3 +1,5 @@
+"""Tables and times as plain text, beside the lines that are wanted."""
+
 import builtins
 
 import pytest

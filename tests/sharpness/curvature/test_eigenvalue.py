@@ -1,3 +1,5 @@
+"""The largest eigenvalues beside NumPy's of the dense Hessian."""
+
 import keras
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""Products with the Hessian beside the dense matrix, and beside differences of gradients."""
+
 import functools
 
 import numpy as np

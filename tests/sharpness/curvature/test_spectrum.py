@@ -1,3 +1,5 @@
+"""The spectrum's moments beside those of the dense Hessian."""
+
 import functools
 
 import keras

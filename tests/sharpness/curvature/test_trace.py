@@ -1,3 +1,5 @@
+"""The trace and its standard errors beside the diagonal of the dense Hessian."""
+
 import functools
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Losses by example, beside Keras' own `evaluate` and the losses written out."""
+
 import keras
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""Examples of every form of data come once and in order, beside the arrays themselves."""
+
 import keras
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""Gradients and functions of single examples beside values worked out by hand or in NumPy."""
+
 import keras
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""The precision in which a network is compared with a rescaled one."""
+
 import keras
 import pytest
 

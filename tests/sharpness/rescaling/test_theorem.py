@@ -1,3 +1,5 @@
+"""Theorem 3.1: after a rescaling some measures stay, and others do not."""
+
 import keras
 import numpy as np
 import pytest

@@ -1,3 +1,5 @@
+"""Pictures of results: every text is there, apart from the others and inside."""
+
 import io
 import math
 

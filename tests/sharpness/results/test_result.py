@@ -1,3 +1,5 @@
+"""Results are split, printed and kept without a change of their figures."""
+
 import json
 
 import keras

@@ -1,6 +1,6 @@
 """A small run for tests of the loop under JAX, and its first updates under either backend.
 
-python tests/tools/small.py OPTIMIZER OUT.npz UPDATES     without TensorFlow, in float64
+python tests/tools/on_jax/small.py OPTIMIZER OUT.npz UPDATES     without TensorFlow, in float64
 """
 
 import sys

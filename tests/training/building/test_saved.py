@@ -1,3 +1,5 @@
+"""Models that were saved are loaded, in a new process too, or named in a sentence."""
+
 import subprocess
 import sys
 

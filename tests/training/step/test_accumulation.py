@@ -1,3 +1,5 @@
+"""Micro-batches beside the whole batch: updates, statistics and decisions are the same."""
+
 import keras
 import numpy as np
 import pytest

@@ -127,7 +127,7 @@ def test_what_is_the_same_is_found_out_and_changes_nothing():
         np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-6)
 
 
-def test_on_request():
+def test_micro_batches_are_checked_where_it_is_asked_for():
     assert trainer(layers.Dropout(0.5)).check_micro_batches(X, Y)
     assert not trainer().check_micro_batches(X[:1], Y[:1])  # nothing to cut
     with pytest.raises(BadInput, match="Micro-batches would change the update"):

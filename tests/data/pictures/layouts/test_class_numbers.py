@@ -1,3 +1,5 @@
+"""What numbers mean, beside tables and kits written here in the order that they tell."""
+
 import numpy as np
 import pytest
 from scipy.io import savemat

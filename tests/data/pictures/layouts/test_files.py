@@ -1,3 +1,5 @@
+"""Listings of files, each of which is as long as its place in order."""
+
 import os
 
 import numpy as np

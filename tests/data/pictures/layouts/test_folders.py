@@ -1,3 +1,5 @@
+"""Trees of folders, beside the dict of pictures that was written into them."""
+
 import os
 import pathlib
 

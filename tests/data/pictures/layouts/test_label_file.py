@@ -1,3 +1,5 @@
+"""Files of labels, beside the labels that were written into them."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Names of pictures, splits and shards, by lists of examples and by Pillow's own suffixes."""
+
 import os
 
 import pytest

@@ -1,3 +1,5 @@
+"""Arrays in npz files come back to the pixel, and what is damaged or no picture is refused."""
+
 import numpy as np
 import pytest
 

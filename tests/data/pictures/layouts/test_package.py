@@ -1,3 +1,5 @@
+"""The same pictures through every layout are the arrays that were written."""
+
 import os
 import pathlib
 

@@ -1,3 +1,5 @@
+"""Tables of pictures, beside the rows that were written into them."""
+
 import concurrent.futures
 import os
 

@@ -1,3 +1,5 @@
+"""Row groups and columns of one parquet file, beside the rows that were written into it."""
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
