@@ -1,8 +1,35 @@
 """Processes that a test starts and that do not outlive it."""
 
 import contextlib
+import os
+import pathlib
 import subprocess
+import sys
 import threading
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def ended(arguments, timeout=600, **environment):
+    """A Python process of this checkout that has ended, with what it said.
+
+    Args:
+        arguments: list of the interpreter's arguments, such as ["-c", code].
+        timeout: seconds after which it is killed and the test fails.
+        **environment: variables that it has besides those of the tests.
+
+    Returns:
+        The `subprocess.CompletedProcess`, whatever its exit code.
+    """
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
 
 
 @contextlib.contextmanager

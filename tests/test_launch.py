@@ -12,6 +12,7 @@ import time
 import pytest
 
 from tests.data import sets
+from tests.processes import ended
 from tf_bdecay.launching import processes
 from tools.kills import compare
 
@@ -26,15 +27,7 @@ def program(text):
 
 
 def launch(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, "tools/launch.py", *arguments],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=1800,
-        check=False,
-    )
+    return ended(["tools/launch.py", *arguments], timeout=1800, **environment)
 
 
 SMALL = [

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -11,7 +9,8 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from main import main
-from tests.short_run import ROOT, TINY, contents, start
+from tests.processes import ended
+from tests.short_run import TINY, contents, start
 from tests.training.small import network
 from tf_bdecay.training.building import parts
 
@@ -181,8 +180,8 @@ def test_deterministic_turns_on_op_determinism_and_is_recorded(finished, tmp_pat
         "sys.exit(code or 10 * (not is_op_determinism_enabled()))"
     )
     flags = ["--deterministic", f"--workdir={tmp_path / 'run'}", *TINY, "--config.epochs=1"]
-    command = [sys.executable, "-c", code, *flags]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    command = ["-c", code, *flags]
+    run = ended(command)
     assert run.returncode == 0, run.stderr
     for path, deterministic in ((tmp_path / "run", True), (finished, False)):
         (start,) = json.loads((path / "versions.json").read_text())

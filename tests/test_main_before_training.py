@@ -1,14 +1,10 @@
 """main.py before it trains: what it refuses, plans and describes."""
 
-import pathlib
-import subprocess
-import sys
-
 import pytest
 
 from main import main
+from tests.processes import ended
 
-ROOT = pathlib.Path(__file__).parents[1]
 DIGITS = "--config=configs/digits_resnet18.py"
 
 
@@ -165,14 +161,14 @@ def test_help_is_a_page_on_stdout(capsys):
 def test_what_is_wrong_on_the_command_line_needs_no_tensorflow():
     code = "import sys, main; code = main.main([{!r}]); print(code, 'tensorflow' in sys.modules)"
     for argument, expected in (("--help", 0), ("--config.epohcs=3", 2)):
-        command = [sys.executable, "-c", code.format(argument)]
-        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+        command = ["-c", code.format(argument)]
+        run = ended(command)
         assert run.stdout.splitlines()[-1] == f"{expected} False", run.stderr
 
 
 def test_a_real_process_fails_with_a_clean_stderr(tmp_path):
-    command = [sys.executable, "main.py", f"--workdir={tmp_path / 'x'}", "--config.batch_size=2048"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    command = ["main.py", f"--workdir={tmp_path / 'x'}", "--config.batch_size=2048"]
+    done = ended(command)
     assert done.returncode == 2
     assert done.stderr.startswith("main.py: config.batch_size=2048 is larger than")
     assert len(done.stderr.strip().splitlines()) == 1

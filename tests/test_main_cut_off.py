@@ -13,7 +13,7 @@ import termios
 import pytest
 
 from main import main
-from tests.processes import read_until
+from tests.processes import ended, read_until
 from tests.short_run import ROOT, TINY, start
 from tests.training.small import network
 from tf_bdecay.storage import checkpoints
@@ -106,8 +106,8 @@ def test_a_disk_that_is_full_stops_the_run_or_not(tmp_path, rule, code):
         "sys.exit(main.main(sys.argv[1:]))"
     )
     flags = [f"--workdir={path}", *TINY, f"--config.log.on_save_error={rule}"]
-    command = [sys.executable, "-c", limited, *flags]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    command = ["-c", limited, *flags]
+    run = ended(command)
     assert run.returncode == code, run.stderr
     assert "Traceback" not in run.stderr
     if code:
@@ -127,8 +127,8 @@ def test_a_disk_that_is_full_stops_the_run_or_not(tmp_path, rule, code):
     ],
 )
 def test_the_kill_test_refuses_wrong_flags(flag, said):
-    command = [sys.executable, "tools/kill_test.py", flag]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    command = ["tools/kill_test.py", flag]
+    run = ended(command)
     assert run.returncode == 2
     assert run.stderr.startswith("kill_test.py: ") and said in run.stderr
     assert len(run.stderr.strip().splitlines()) == 1
@@ -138,9 +138,7 @@ def test_the_kill_test_refuses_wrong_flags(flag, said):
 @pytest.mark.parametrize("case", ["plain", "faults"])
 def test_runs_that_are_killed_go_on_to_the_same_bits(case, tmp_path):
     command = ["tools/kill_test.py", "--kills=2", f"--cases={case}", f"--folder={tmp_path / 'k'}"]
-    run = subprocess.run(
-        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=3600
-    )
+    run = ended(command, timeout=3600)
     assert run.returncode == 0, run.stdout + run.stderr
     assert f"{case}: killed" in run.stdout
 

@@ -4,10 +4,7 @@ Elsewhere beside runs that decide by the update, and beside the decisions of an 
 """
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -15,6 +12,7 @@ import pytest
 from keras import layers
 
 import tf_bdecay
+from tests.processes import ended
 from tf_bdecay.callbacks import ProbeDecision
 from tf_bdecay.decay import AdaptiveBetaDecay, BetaDecay
 from tf_bdecay.errors import BadInput
@@ -345,16 +343,12 @@ def test_what_cannot_be_measured_is_said_before_the_first_update(data, given, se
 # Two replicas, in a process of their own.
 
 SCRIPT = pathlib.Path(__file__).with_name("mirrored_script.py")
-ROOT = SCRIPT.parents[2]
 
 
 @pytest.mark.quick_rows(1)
 @pytest.mark.slow
 def test_two_replicas_decide_and_measure_as_one_device():
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow"}
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT)], capture_output=True, text=True, timeout=600, env=environment
-    )
+    done = ended([str(SCRIPT)])
     assert done.returncode == 0, done.stderr[-3000:]
     report = json.loads(done.stdout.splitlines()[-1])
     assert report["decisions equal"] and report["copies equal"]

@@ -1,16 +1,14 @@
 """Precise statistics equal NumPy's, and training is the same with and without them."""
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.processes import ended
 from tests.training.small import digits, trainer, values
 from tf_bdecay.callbacks import PreciseStatistics, precise_statistics
 from tf_bdecay.errors import BadInput
@@ -160,12 +158,7 @@ def test_what_cannot_be_estimated_is_refused():
 @pytest.mark.quick_rows(1)
 @pytest.mark.slow
 def test_two_replicas_estimate_what_one_device_does():
-    environment = {
-        **os.environ, "PYTHONPATH": str(SCRIPT.parents[2]), "KERAS_BACKEND": "tensorflow",
-    }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT)], capture_output=True, text=True, timeout=600, env=environment
-    )
+    done = ended([str(SCRIPT)])
     assert done.returncode == 0, done.stderr[-3000:]
     report = json.loads(done.stdout.splitlines()[-1])
     assert report == {"difference": pytest.approx(0, abs=1e-5), "equal": True, "restored": True}

@@ -1,12 +1,10 @@
 """Streams in stock `fit` and under a strategy, and the arguments that they refuse."""
 
-import subprocess
-import sys
-
 import keras
 import pytest
 
 from tests.data import sets
+from tests.processes import ended
 from tf_bdecay.data import evaluation_batches, training_batches, updates_per_epoch
 from tf_bdecay.errors import BadInput
 
@@ -93,7 +91,5 @@ print("equal")
 
 def test_a_strategy_cuts_global_batches_into_replicas():
     """In a process of its own: the number of devices is fixed when TensorFlow starts."""
-    done = subprocess.run(
-        [sys.executable, "-c", MIRRORED], capture_output=True, text=True, timeout=300
-    )
+    done = ended(["-c", MIRRORED], timeout=300)
     assert done.stdout.strip().endswith("equal"), done.stderr

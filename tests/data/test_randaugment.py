@@ -1,8 +1,6 @@
 """RandAugment: keras-cv's operations with our draws, compared with its layers and their draws."""
 
 import functools
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,6 +9,7 @@ from scipy import stats
 
 from tests.data.pictures.in_memory import jpeg, picture_set_of
 from tests.data.sets import image_set_of
+from tests.processes import ended
 from tf_bdecay.data import training_batches
 from tf_bdecay.data.randaugment import DEVIATION, RATE, operation_draws, randaugment
 from tf_bdecay.data.strong_augmentation import StrongAugmentation
@@ -164,9 +163,7 @@ print("batch", next(iter(batches))[0].shape)
 @pytest.mark.slow
 def test_it_works_where_operations_are_deterministic():
     """In a process of its own: keras-cv's layers ask for a generator without a seed."""
-    done = subprocess.run(
-        [sys.executable, "-c", DETERMINISTIC], capture_output=True, text=True, timeout=300
-    )
+    done = ended(["-c", DETERMINISTIC], timeout=300)
     assert done.stdout.strip() == "batch (10, 6, 5, 3)", done.stderr
 
 

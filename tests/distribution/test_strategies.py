@@ -1,21 +1,18 @@
 """Strategies that this machine cannot run are refused; replicas draw the same dropout."""
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.processes import ended
 from tf_bdecay.distribution import strategies
 from tf_bdecay.errors import BadInput
 
 DROPOUT_SCRIPT = pathlib.Path(__file__).with_name("dropout_script.py")
-ROOT = DROPOUT_SCRIPT.parents[2]
 
 
 def test_none_is_no_strategy():
@@ -82,9 +79,8 @@ def test_auto_takes_what_there_is(monkeypatch):
 
 @pytest.mark.slow
 def test_replicas_draw_dropout_alike_and_a_resumed_run_draws_on(tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow"}
-    command = [sys.executable, str(DROPOUT_SCRIPT), str(tmp_path / "checkpoint.npz")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
+    command = [str(DROPOUT_SCRIPT), str(tmp_path / "checkpoint.npz")]
+    done = ended(command)
     assert done.returncode == 0, done.stderr[-3000:]
     whole, micro = json.loads(done.stdout.splitlines()[-1])
     assert whole["seeds"] == [[1, 3]] * 2  # a draw an update

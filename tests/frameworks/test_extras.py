@@ -3,13 +3,13 @@
 import ast
 import pathlib
 import re
-import subprocess
 import sys
 
 import keras
 import pytest
 
 import tf_bdecay
+from tests.processes import ended
 from tf_bdecay import callbacks
 from tf_bdecay.errors import BadInput
 from tf_bdecay.frameworks import extras
@@ -39,15 +39,8 @@ def test_what_is_there_is_not_imported():
     code = "import sys; from tf_bdecay.frameworks import extras\n"
     code += "extras.check('x', 'pandas', 'tensorflow')\n"
     code += "print({'pandas', 'tensorflow', 'keras'} & sys.modules.keys())"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=600,
-    )
-    assert done.stdout.strip() == "set()"
+    done = ended(["-c", code])
+    assert done.stdout.strip() == "set()", done.stderr
 
 
 def test_another_backend_is_told_what_was_asked_for_and_what_to_set():
@@ -129,8 +122,6 @@ def test_with_the_core_alone_a_model_of_ones_own_is_trained():
     """`[train]`'s packages gone but for those that Keras, TensorFlow and JAX themselves require."""
     gone = set(extras.TRAIN) - {"absl", "rich", "scipy"}
     code = CORE.format(gone=gone)
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=600
-    )
+    done = ended(["-c", code])
     assert done.returncode == 0, done.stderr
     assert "1 gamma-beta pair" in done.stdout and "beta decay on in" in done.stdout

@@ -2,12 +2,11 @@
 
 import importlib
 import pathlib
-import subprocess
-import sys
 
 import keras
 import pytest
 
+from tests.processes import ended
 from tf_bdecay.frameworks import lazy
 
 pytestmark = pytest.mark.any_backend
@@ -52,15 +51,8 @@ def test_every_package_with_a_stub_is_tested_here():
 def test_nothing_is_imported_before_it_is_asked_for():
     code = "import sys, tf_bdecay, tf_bdecay.data, tf_bdecay.sharpness; dir(tf_bdecay)\n"
     code += "print({'keras', 'tensorflow', 'numpy', 'sklearn'} & sys.modules.keys())"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=600,
-    )
-    assert done.stdout.strip() == "set()"
+    done = ended(["-c", code])
+    assert done.stdout.strip() == "set()", done.stderr
 
 
 def test_a_notebook_completes_the_names():

@@ -2,8 +2,6 @@
 
 import itertools
 import os
-import subprocess
-import sys
 import threading
 import types
 
@@ -11,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.processes import ended
 from tf_bdecay.frameworks import quirks
 from tf_bdecay.frameworks.quirks import twice_differentiable_moments
 
@@ -18,10 +17,8 @@ from tf_bdecay.frameworks.quirks import twice_differentiable_moments
 def test_it_is_imported_without_tensorflow_and_keras():
     code = "import sys, tf_bdecay.frameworks.quirks\n"
     code += "print({'tensorflow', 'keras'} & sys.modules.keys())"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600
-    )
-    assert done.stdout.strip() == "set()"
+    done = ended(["-c", code])
+    assert done.stdout.strip() == "set()", done.stderr
 
 
 def test_stderr_is_silent_within_and_heard_again(capfd):

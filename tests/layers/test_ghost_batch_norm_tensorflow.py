@@ -4,8 +4,6 @@ A file of its own, as JAX's tests import test_ghost_batch_norm.py and need no Te
 """
 
 import json
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -13,6 +11,7 @@ import numpy_reference
 import pytest
 import tensorflow as tf
 
+from tests.processes import ended
 from tf_bdecay.batch_checks import one_sentence
 from tf_bdecay.errors import BadInput
 from tf_bdecay.layers import GhostBatchNormalization
@@ -222,9 +221,7 @@ json.dump(found, open(sys.argv[1], "w"))
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     path = tmp_path_factory.mktemp("replicas") / "found.json"
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(path)], capture_output=True, text=True, timeout=600
-    )
+    done = ended(["-c", PROGRAM, str(path)])
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(path.read_text())
 

@@ -1,9 +1,6 @@
 """Ghost batches larger than a replica's share equal those of one device, on 4 logical CPUs."""
 
 import json
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import numpy_reference
@@ -11,17 +8,12 @@ import pytest
 import tensorflow as tf
 
 from tests.layers import neighbours_script as script
+from tests.processes import ended
 
 
 @pytest.fixture(scope="module")
 def found():
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.layers.neighbours_script"],
-        capture_output=True,
-        text=True,
-        cwd=pathlib.Path(__file__).parents[2],
-        timeout=600,
-    )
+    done = ended(["-m", "tests.layers.neighbours_script"])
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -1,10 +1,7 @@
 """TensorFlow's engine: what is compiled, that it equals the plain way, and replicas."""
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,6 +10,7 @@ from keras import tree
 
 import tf_bdecay
 from tests.optim import problem
+from tests.processes import ended
 from tf_bdecay import decay
 from tf_bdecay.optim import step
 from tf_bdecay.optim.whole_tensors import WholeTensors
@@ -104,7 +102,6 @@ def test_a_frozen_large_variable_keeps_its_moments():
 # Two replicas are one device with the same global batch, and their copies stay bitwise equal.
 
 SCRIPT = pathlib.Path(__file__).with_name("mirrored_script.py")
-ROOT = SCRIPT.parents[2]
 
 
 def run(**arguments):
@@ -115,16 +112,10 @@ def run(**arguments):
         "compile_update": True,
         "outside": False,
     }
-    command = [sys.executable, str(SCRIPT), json.dumps({**defaults, **arguments})]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=600, env=_environment(), check=False
-    )
+    command = [str(SCRIPT), json.dumps({**defaults, **arguments})]
+    done = ended(command)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
-
-
-def _environment():
-    return {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow"}
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,17 @@
 
 import dataclasses
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import pytest
 
+from tests.processes import ended
 from tf_bdecay import models
 from tf_bdecay.errors import BadInput
 from tf_bdecay.planning import costs, formulas
 from tf_bdecay.planning.machine import Hardware
 
 SCRIPT = pathlib.Path(__file__).with_name("measured_step.py")
-ROOT = SCRIPT.parents[2]
 
 # An image takes 10 operations and keeps 100 bytes; 1,000 bytes of weights, as many trained, LAMB.
 COSTS = costs.Costs(
@@ -133,11 +130,8 @@ def test_scaling_stops_where_doubling_gains_less_than_a_quarter():
 
 def measure(width, batch, steps):
     """What `measured_step` prints."""
-    command = [sys.executable, str(SCRIPT), *map(str, (width, batch, steps))]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        command, capture_output=True, text=True, env=environment, timeout=600, check=False
-    )
+    command = [str(SCRIPT), *map(str, (width, batch, steps))]
+    done = ended(command)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1])
 

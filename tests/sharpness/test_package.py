@@ -1,14 +1,12 @@
 """The package's names, and what of it works without TensorFlow."""
 
-import os
 import pkgutil
-import subprocess
-import sys
 
 import keras
 import pytest
 
 import tf_bdecay
+from tests.processes import ended
 from tf_bdecay.errors import BadInput
 
 pytestmark = pytest.mark.any_backend
@@ -29,14 +27,7 @@ from tf_bdecay import sharpness
 print(float(sharpness.bias_ratio(np.ones(1), np.full(1, 4.0))[0]))
 """
     pytest.importorskip("jax")
-    environment = {**os.environ, "KERAS_BACKEND": "jax"}
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    done = ended(["-c", program], KERAS_BACKEND="jax")
     assert done.stdout.strip() == "0.25", done.stderr
 
 

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.processes import ended
 from tests.sharpness_command.commands import named_files
 
 COMMAND = [sys.executable, "-m", "tf_bdecay.sharpness"]
@@ -113,9 +114,7 @@ with signals.deferred(run.PROMISE) as stop:
     [("SIGINT", "Interrupted"), ("SIGTERM", "Terminated"), ("SIGHUP", "Hung up")],
 )
 def test_a_signal_in_a_collectors_callback_is_not_lost(name, word):
-    done = subprocess.run(
-        [sys.executable, "-c", SIGNALLED, name], capture_output=True, text=True, timeout=600
-    )
+    done = ended(["-c", SIGNALLED, name])
     # A thread says the first: either may be there before the other.
     first, last = sorted(done.stderr.splitlines(), key=lambda line: "ends after" not in line)
     assert f"{name}: ends after this step" in first

@@ -2,11 +2,10 @@
 
 import os
 import pathlib
-import subprocess
-import sys
 
 import pytest
 
+from tests.processes import ended
 from tf_bdecay.sharpness_command import flags
 from tf_bdecay.sharpness_command.run import main
 
@@ -55,14 +54,7 @@ def test_what_is_wrong_with_a_command_is_one_sentence(arguments, sentence, capsy
 
 def test_flags_are_refused_and_explained_without_tensorflow():
     for arguments, code in ((["--model=x", "--measures=trase"], 2), (["--help"], 0)):
-        done = subprocess.run(
-            [sys.executable, "-m", "tf_bdecay.sharpness", *arguments],
-            capture_output=True,
-            text=True,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPROFILEIMPORTTIME": "1"},
-            timeout=600,
-        )
+        done = ended(["-m", "tf_bdecay.sharpness", *arguments], PYTHONPROFILEIMPORTTIME="1")
         assert done.returncode == code
         assert "absl.flags" in done.stderr and "tensorflow" not in done.stderr
     assert all(f"--{name} " in done.stdout for name in flags._NAMES)

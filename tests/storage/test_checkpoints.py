@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 
+from tests.processes import ended
 from tf_bdecay.errors import BadInput
 from tf_bdecay.storage import checkpoint_file, checkpoints
 
@@ -30,12 +31,7 @@ except OSError as error:
 path, arrays, meta = checkpoints.read_newest(folder, print)
 print(sorted(p.name for p in folder.iterdir()), (arrays["a"] == array).all())
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    done = ended(["-c", code, str(tmp_path)])
     assert done.stdout.splitlines() == [
         "File too large",
         "['kept.json', 'update_00000001.npz'] True",

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.processes import running
+from tests.processes import ended, running
 from tf_bdecay.terminal import signals
 
 
@@ -44,7 +44,7 @@ def test_the_second_signal_ends_at_once():
         "    for _ in range(2): os.kill(os.getpid(), signal.SIGTERM)\n"
         "    while True: pass"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = ended(["-c", code], timeout=60)
     assert done.returncode == 128 + signal.SIGTERM
     assert done.stderr == "SIGTERM: ends after this step; a second signal ends at once.\n"
 

@@ -3,14 +3,13 @@
 import json
 import pathlib
 import re
-import subprocess
-import sys
 import types
 
 import pytest
 import tensorflow as tf
 
 import tf_bdecay
+from tests.processes import ended
 from tf_bdecay.errors import BadInput
 from tools.benchmarks import document, kernels, processes, timing, variables
 
@@ -18,14 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def benchmark(*arguments):
-    return subprocess.run(
-        [sys.executable, "tools/benchmark.py", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=1200,
-        check=False,
-    )
+    return ended(["tools/benchmark.py", *arguments], timeout=1200)
 
 
 @pytest.mark.parametrize(

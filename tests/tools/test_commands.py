@@ -1,12 +1,9 @@
 """The tools end with one sentence and an exit code, and show a traceback on request."""
 
-import pathlib
-import subprocess
-import sys
-
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+from tests.processes import ended
+
 TOOL = """
 from tools import commands
 
@@ -15,12 +12,6 @@ def fails(rest):
 
 commands.run("x.py", fails)
 """
-
-
-def ended(command):
-    return subprocess.run(
-        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=600
-    )
 
 
 def test_what_is_not_foreseen_is_a_sentence():

@@ -1,16 +1,13 @@
 """tools/matrix.py: the requirements of a row, and the page of what ran."""
 
 import json
-import pathlib
-import subprocess
-import sys
 import zipfile
 
 import pytest
 
+from tests.processes import ended
 from tools.environments import making, page
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 METADATA = """\
 Metadata-Version: 2.4
 Name: x
@@ -76,7 +73,7 @@ def test_last_words_are_one_line():
     [("--rows=3.12-odlest", "did you mean '3.12-oldest'"), ("--folder=docs", "must be new or emp")],
 )
 def test_wrong_flags_are_one_sentence(flag, said):
-    command = [sys.executable, "tools/matrix.py", flag]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    command = ["tools/matrix.py", flag]
+    done = ended(command)
     (line,) = done.stderr.splitlines()
     assert done.returncode == 2 and line.startswith("matrix.py: ") and said in line

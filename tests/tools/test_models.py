@@ -1,13 +1,11 @@
 """tools/models.py: its page, and its handling of models that work, are refused or fail."""
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import pytest
 
+from tests.processes import ended
 from tools.trying import page
 from tools.trying.features import FEATURES
 from tools.trying.subjects import SUBJECTS
@@ -49,17 +47,15 @@ def test_what_takes_too_long_is_untried_and_what_follows_is_tried_all_the_same()
     code = (
         "from tools import models; print(list(models.tried('siamese', ['fit', 'describe'], 0.01)))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=600
-    )
+    done = ended(["-c", code])
     sentence = (page.UNTRIED, "It took more than 0.01 s.")  # its imports do
     assert done.stdout.strip() == str([("fit", sentence), ("describe", sentence)]), done.stderr
 
 
 @pytest.mark.slow
 def test_a_model_is_tried_in_a_process_of_its_own():
-    command = [sys.executable, "-m", "tools.trying.child", "siamese", "fit", "sharpness"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=600)
+    command = ["-m", "tools.trying.child", "siamese", "fit", "sharpness"]
+    done = ended(command)
     found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert [(one["feature"], one["word"]) for one in found] == [
         ("fit", page.WORKS),
@@ -76,8 +72,8 @@ def test_a_model_is_tried_in_a_process_of_its_own():
     ],
 )
 def test_what_there_is_not_is_a_sentence(flag, said):
-    command = [sys.executable, "tools/models.py", flag]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=600)
+    command = ["tools/models.py", flag]
+    done = ended(command)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert said in done.stderr
 
@@ -85,13 +81,6 @@ def test_what_there_is_not_is_a_sentence(flag, said):
 def test_of_a_process_that_dies_the_reason_is_told(tmp_path):
     (tmp_path / "keras.py").write_text("raise ImportError('no such Keras')")
     code = "from tools import models; print(list(models.tried('siamese', ['fit'], 600)))"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=600,
-    )
+    done = ended(["-c", code], PYTHONPATH=str(tmp_path))
     sentence = "Its process ended: ImportError: no such Keras."
     assert done.stdout.strip() == str([("fit", (page.FAILS, sentence))]), done.stderr

@@ -2,10 +2,10 @@
 
 import json
 import pathlib
-import subprocess
-import sys
 
 import pytest
+
+from tests.processes import ended
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODULE = "tf_bdecay/sensitivity.py"
@@ -25,13 +25,7 @@ def mutants(**changes):
 
 
 def tried(*arguments):
-    return subprocess.run(
-        [sys.executable, "tools/mutation.py", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    return ended(["tools/mutation.py", *map(str, arguments)])
 
 
 def test_what_is_no_file_of_mutants_is_one_sentence(tmp_path):

@@ -1,10 +1,9 @@
 """prepare_images.py and make_pictures.py as commands: their results, and wrong input."""
 
 import pathlib
-import subprocess
-import sys
 
 from tests.data.pictures import archive, folder
+from tests.processes import ended
 from tf_bdecay.data.pictures import layouts
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -24,8 +23,8 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 def run(*flags, tool="prepare_images.py"):
-    command = [sys.executable, "-c", WITHOUT_KERAS, str(ROOT / "tools" / tool), *flags]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
+    command = ["-c", WITHOUT_KERAS, str(ROOT / "tools" / tool), *flags]
+    done = ended(command, timeout=1200)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from tests.processes import ended
 from tests.tools.made_results import SMOKE
 from tf_bdecay import data
 from tf_bdecay.storage.files import locked
@@ -22,15 +23,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def reproduce(*arguments, backend="tensorflow"):
-    return subprocess.run(
-        [sys.executable, "tools/reproduce.py", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "KERAS_BACKEND": backend},
-        capture_output=True,
-        text=True,
-        timeout=3600,
-        check=False,
-    )
+    return ended(["tools/reproduce.py", *arguments], timeout=3600, KERAS_BACKEND=backend)
 
 
 @pytest.mark.parametrize(

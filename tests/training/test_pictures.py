@@ -2,10 +2,7 @@
 
 import io
 import json
-import pathlib
 import shutil
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -16,6 +13,7 @@ from rich.console import Console
 
 from configs import imagenet_tiny
 from tests.data.pictures.in_memory import jpeg, write_folders
+from tests.processes import ended
 from tf_bdecay.errors import BadInput
 from tf_bdecay.layers import GhostBatchNormalization
 from tf_bdecay.training import evaluation, running
@@ -25,8 +23,6 @@ from tf_bdecay.training.config.dotted import flatten
 from tf_bdecay.training.fitting import loop
 from tf_bdecay.training.run_folder import weights
 from tf_bdecay.training.run_folder.workdir import Workdir
-
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -173,13 +169,7 @@ def test_two_replicas_and_two_workers_are_one_device(source, tmp_path, changes):
     }
     losses = []
     for name, command in commands.items():
-        run = subprocess.run(
-            [sys.executable, *command, f"--workdir={tmp_path / name}"],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
+        run = ended([*command, f"--workdir={tmp_path / name}"])
         assert run.returncode == 0, run.stderr
         losses.append(pd.read_csv(tmp_path / name / "metrics.csv")["loss"][:2])
     assert losses[0][0] != losses[0][1]

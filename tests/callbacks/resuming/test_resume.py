@@ -29,7 +29,7 @@ from tests.callbacks.resuming.resumed import (
     network,
     optimizers,
 )
-from tests.processes import running
+from tests.processes import ended, running
 from tf_bdecay.callbacks import DecayLog, Resume
 from tf_bdecay.errors import BadInput
 from tf_bdecay.storage import checkpoint_file, checkpoints
@@ -279,11 +279,7 @@ def test_the_file_says_what_it_is(tmp_path):
 
 def start(folder, kind, where):
     """One start of the script; what it came to, or None where it was killed."""
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(folder), kind, where],
-        env={**os.environ, "PYTHONPATH": str(SCRIPT.parents[3])},
-        capture_output=True, text=True, timeout=600,
-    )  # fmt: skip
+    done = ended([str(SCRIPT), str(folder), kind, where])
     killed = {"update": 9, "end": 0}.get(where.split()[0], -signal.SIGKILL)
     assert done.returncode == killed, done.stderr
     return None if killed else (folder / "done").read_text()

@@ -2,12 +2,11 @@
 
 import os
 import pathlib
-import subprocess
-import sys
 
 import pytest
 
 from tests.data.pictures.in_memory import jpeg
+from tests.processes import ended
 
 SCRIPT = pathlib.Path(__file__).with_name("memory_script.py")
 
@@ -26,8 +25,8 @@ def write_many(folder, count):
 
 def memory(folder, batch=256):
     """Mebibytes after each tenth of an epoch."""
-    command = [sys.executable, str(SCRIPT), str(folder), str(batch)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=3600)
+    command = [str(SCRIPT), str(folder), str(batch)]
+    done = ended(command, timeout=3600)
     assert done.returncode == 0, done.stderr
     return [float(line) for line in done.stdout.split()]
 

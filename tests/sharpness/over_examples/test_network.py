@@ -3,10 +3,7 @@
 import gc
 import json
 import logging
-import os
 import pathlib
-import subprocess
-import sys
 import weakref
 
 import keras
@@ -16,6 +13,7 @@ import tensorflow as tf
 from keras import layers
 
 import tf_bdecay
+from tests.processes import ended
 from tests.sharpness.networks import (
     CLASSES,
     bytes_of,
@@ -319,18 +317,10 @@ def test_derivatives_that_are_not_finite_are_no_result(measure):
 # 1, 2 and 4 replicas, in processes of their own.
 
 SCRIPT = pathlib.Path(__file__).with_name("replicas_script.py")
-ROOT = SCRIPT.parents[3]
 
 
 def measured(replicas, names):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow"}
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(replicas), *names],
-        capture_output=True,
-        text=True,
-        timeout=900,
-        env=environment,
-    )
+    done = ended([str(SCRIPT), str(replicas), *names], timeout=900)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 

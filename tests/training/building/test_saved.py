@@ -1,12 +1,10 @@
 """Models that were saved are loaded, in a new process too, or named in a sentence."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 
+from tests.processes import ended
 from tf_bdecay import layers
 from tf_bdecay.errors import BadInput
 from tf_bdecay.training.building import saved
@@ -28,8 +26,8 @@ def ghost_network():
 def test_in_a_process_that_has_imported_nothing_our_classes_are_known(tmp_path):
     model = ghost_network()
     model.save(tmp_path / "model.keras")
-    command = [sys.executable, "-c", FRESH, str(tmp_path / "model.keras")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    command = ["-c", FRESH, str(tmp_path / "model.keras")]
+    done = ended(command)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[-1]) == model.count_params()
 

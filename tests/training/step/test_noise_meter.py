@@ -1,10 +1,7 @@
 """The noise meter in the train step equals NumPy batch by batch, however a batch is split."""
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -12,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 import tf_bdecay
+from tests.processes import ended
 from tests.training import small
 from tf_bdecay import gradient_noise
 from tf_bdecay.errors import BadInput
@@ -276,10 +274,7 @@ def test_a_batch_without_parts_is_refused(arguments, says):
 
 @pytest.fixture(scope="module")
 def on_replicas():
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT)], capture_output=True, text=True, timeout=600,
-        env={**os.environ, "PYTHONPATH": str(SCRIPT.parents[3])},
-    )  # fmt: skip
+    done = ended([str(SCRIPT)])
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -1,14 +1,12 @@
 """SAM and ASAM in the train step equal plain float64 TensorFlow, however they are run."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import tf_bdecay
+from tests.processes import ended
 from tests.training import small
 from tests.training.step import test_skipping
 from tf_bdecay import SharpnessAware
@@ -291,7 +289,5 @@ def on_two_replicas():
 def test_two_replicas_are_one_device():
     """In a process of its own: the devices are made at its start."""
     program = "from tests.training.step import test_sharpness_aware as t; t.on_two_replicas()"
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=600
-    )
+    done = ended(["-c", program])
     assert done.stdout.split() == ["skipped", "1", "0"], done.stderr[-2000:]

@@ -1,14 +1,12 @@
 """A skipped update leaves everything as it was, whoever skips it."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import tf_bdecay
+from tests.processes import ended
 from tf_bdecay.layers import GhostBatchNormalization
 from tf_bdecay.training.step.trainer import Trainer
 
@@ -142,9 +140,7 @@ def on_two_replicas():
 def test_on_every_replica_where_one_has_seen_the_fault():
     """In a process of its own: the devices are made at its start."""
     program = "from tests.training.step.test_skipping import on_two_replicas; on_two_replicas()"
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=600
-    )
+    done = ended(["-c", program])
     assert done.stdout.split() == ["1", "True"] * 2, done.stderr[-2000:]
 
 
