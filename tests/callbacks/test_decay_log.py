@@ -1,5 +1,6 @@
 """DecayLog in stock `fit` writes, logs and prints what the optimizer decided."""
 
+import contextlib
 import csv
 import json
 import os
@@ -13,6 +14,7 @@ import pytest
 from keras import layers
 
 import tf_bdecay
+from tests.processes import running
 from tf_bdecay.callbacks import DecayLog
 from tf_bdecay.distribution import cluster
 from tf_bdecay.errors import BadInput
@@ -241,20 +243,15 @@ def test_a_table_of_somebody_else_stays_and_is_named(tmp_path):
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="workers are TensorFlow's")
 def test_of_two_workers_the_first_writes_and_prints(tmp_path):
     addresses = processes.free_addresses(2)
-    workers = [
-        subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(tmp_path)],
-            env={
-                **os.environ,
-                "PYTHONPATH": str(SCRIPT.parents[2]),
-                "TF_CONFIG": json.dumps(cluster.config(addresses, i)),
-            },
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for i in range(2)
-    ]
-    said = [worker.communicate(timeout=300)[0].splitlines() for worker in workers]
+    command = [sys.executable, str(SCRIPT), str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[2])}
+    with contextlib.ExitStack() as stack:
+        workers = []
+        for i in range(2):
+            environment["TF_CONFIG"] = json.dumps(cluster.config(addresses, i))
+            pipe = dict(env=environment, stdout=subprocess.PIPE, text=True)
+            workers.append(stack.enter_context(running(command, **pipe)))
+        said = [worker.communicate(timeout=300)[0].splitlines() for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0]
     assert said[0][-1] == said[1][-1]  # the logs
     assert [sum("beta decay on in" in line for line in lines) for lines in said] == [2, 0]
