@@ -1,11 +1,13 @@
 """Streams in stock `fit` and under a strategy, and the arguments that they refuse."""
 
 import keras
+import numpy as np
 import pytest
 
 from tests.data import sets
 from tests.processes import ended
 from tf_bdecay.data import evaluation_batches, training_batches, updates_per_epoch
+from tf_bdecay.data.pipeline import chosen_examples
 from tf_bdecay.errors import BadInput
 
 IMAGES = sets.image_set_of(10)
@@ -38,6 +40,13 @@ def test_training_arguments_that_are_not_right_are_refused(arguments, sentence):
 def test_evaluation_arguments_that_are_not_right_are_refused(split_name, batch_size, sentence):
     with pytest.raises(BadInput, match=sentence):
         evaluation_batches(IMAGES, split_name, batch_size)
+
+
+def test_chosen_examples_are_those_of_an_evaluation():
+    ((images, labels),) = evaluation_batches(IMAGES, "train", 10)
+    x, y = chosen_examples(IMAGES, "train", [7, 2])
+    np.testing.assert_array_equal(x, images.numpy()[[7, 2]])
+    np.testing.assert_array_equal(y, labels.numpy()[[7, 2]])
 
 
 class Recorder(keras.callbacks.Callback):

@@ -79,6 +79,15 @@ def test_the_pictures_that_are_shown_first_are_the_first_of_training(source):
     assert len(loop.first_pictures(made, 99)[1]) == 16  # a batch
 
 
+def test_a_probe_batch_has_every_class(source, tmp_path):
+    """The pictures are stored class after class: the first 16 are of two of the three."""
+    probe = {"decay.source": "probe", "decay.probe_every": 1, "decay.probe_examples": 16}
+    made = experiment.build(config_of(source, **probe))
+    run = running._Run(made, Workdir(tmp_path / "run", flatten(made.config)), None)
+    x, y = run._probe().data
+    assert (len(x), set(y)) == (16, {0, 1, 2})
+
+
 def test_weights_are_evaluated_on_other_pictures_of_the_same_classes_alone(source, tmp_path):
     run = tmp_path / "run"
     train(config_of(source, epochs=1), run)

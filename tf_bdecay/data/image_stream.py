@@ -83,3 +83,14 @@ def evaluation_batches(image_set, split_name, batch_size, part):
 
     starts = tf.data.Dataset.range(0, len(split), size)
     return starts.map(make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def chosen_images(image_set, split, chosen):
+    """Some images of a split, standardised: float32 [n, height, width, channels].
+
+    Args:
+        image_set: an `ImageSet`.
+        split: one of its `Split`s.
+        chosen: int [n], indices of images.
+    """
+    return standardise(split.images[chosen], image_set.mean, image_set.deviation).numpy()

@@ -104,6 +104,20 @@ def evaluation_batches(image_set, split_name, batch_size, part=None):
     return batches.prefetch(stream.BUFFERED)
 
 
+def chosen_examples(image_set, split_name, chosen):
+    """Some examples of a split, not augmented, all in memory.
+
+    Args:
+        image_set, split_name: as in `evaluation_batches`.
+        chosen: int [n], indices of the examples.
+
+    Returns:
+        (float32 [n, height, width, channels] standardised, int64 [n]), NumPy arrays.
+    """
+    split = image_set.split(split_name)
+    return _stream(image_set).chosen_images(image_set, split, chosen), split.labels[chosen]
+
+
 def _stream(image_set):
     """The module that makes a set's streams."""
     return picture_stream if isinstance(image_set, PictureSet) else image_stream

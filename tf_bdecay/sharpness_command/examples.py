@@ -5,10 +5,9 @@ import math
 import numpy as np
 
 from tf_bdecay import data as sets
-from tf_bdecay.data.augment import standardise
 from tf_bdecay.data.image_set import fixed_order
-from tf_bdecay.data.pictures import stream
 from tf_bdecay.data.pictures.picture_set import PictureSplit
+from tf_bdecay.data.pipeline import chosen_examples
 from tf_bdecay.errors import BadInput, first_line, require
 from tf_bdecay.sharpness_command.flags import MOST_EXAMPLES
 from tf_bdecay.sharpness_command.losses import takes_class_numbers
@@ -40,12 +39,11 @@ def read(data, options, images):
     if isinstance(split, PictureSplit):
         most = min(MOST_EXAMPLES, max(1, _MOST_BYTES // (4 * math.prod(images.image_shape))))
         chosen = _chosen(len(split), options.examples, most, words)
-        with sets.named_failures(images):
-            x = stream.middles(images, split, chosen)
     else:
         chosen = _chosen(len(split), options.examples, MOST_EXAMPLES, words)
-        x = standardise(split.images[chosen], images.mean, images.deviation).numpy()
-    return x, split.labels[chosen], chosen, len(split), words
+    with sets.named_failures(images):
+        x, y = chosen_examples(images, name, chosen)
+    return x, y, chosen, len(split), words
 
 
 def check_fit(model, loss, x, y, words):

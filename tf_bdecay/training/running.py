@@ -7,6 +7,8 @@ from rich.console import Console
 import tf_bdecay
 from tf_bdecay import data
 from tf_bdecay.callbacks import GradientNoiseScale, ProbeDecision
+from tf_bdecay.data.image_set import fixed_order
+from tf_bdecay.data.pipeline import chosen_examples
 from tf_bdecay.distribution import sharding, strategies
 from tf_bdecay.distribution.strategies import is_multi_worker
 from tf_bdecay.optim.base import unwrapped
@@ -209,12 +211,18 @@ class _Run:
         return [*callbacks, last]
 
     def _probe(self):
-        """The callback that measures for a policy which decides by a fixed batch, or None."""
+        """The callback that measures for a policy which decides by a fixed batch, or None.
+
+        The batch is drawn at random, the same for all runs: in stored order it could be of one
+        class.
+        """
         if unwrapped(self.trainer.optimizer).weight_decay.source != "probe":
             return None
-        decay = self.config.decay
-        batches = data.evaluation_batches(self.experiment.images, "train", decay.probe_examples)
-        return ProbeDecision(next(iter(batches)), decay.probe_every)
+        decay, images = self.config.decay, self.experiment.images
+        chosen = fixed_order(len(images.train))[: decay.probe_examples]
+        with data.named_failures(images):
+            batch = chosen_examples(images, "train", chosen)
+        return ProbeDecision(batch, decay.probe_every)
 
     def _writers(self, precise):
         """The callbacks that write tables, TensorBoard and the line on the terminal.

@@ -7,8 +7,8 @@ import time
 import numpy as np
 
 from tf_bdecay import sharpness
-from tf_bdecay.data.augment import standardise
 from tf_bdecay.data.image_set import fixed_order
+from tf_bdecay.data.pipeline import chosen_examples
 from tf_bdecay.storage.files import json_ready, write_json
 from tf_bdecay.training.building import datasets, saved
 from tf_bdecay.training.building.losses import SmoothedCrossentropy
@@ -34,8 +34,7 @@ def write(workdir, data_dir, examples, m, probes):
     config = json.loads((workdir / "config.json").read_text())
     images = datasets.load(config, data_dir)
     chosen = fixed_order(len(images.train))[:examples]
-    x = standardise(images.train.images[chosen], images.mean, images.deviation).numpy()
-    pair = x, images.train.labels[chosen]
+    pair = chosen_examples(images, "train", chosen)
     model = saved.load(workdir / "model.keras")
     loss = SmoothedCrossentropy(config["label_smoothing"])
     found = {"examples": len(chosen), "m": m}

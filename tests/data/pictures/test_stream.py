@@ -89,7 +89,7 @@ def test_evaluation_has_the_middle_of_every_picture_once(batch_size, part):
 
 
 def test_some_middles_in_memory():
-    x = stream.middles(PICTURES, PICTURES.test, [5, 0])
+    x = stream.chosen_images(PICTURES, PICTURES.test, [5, 0])
     contents = PICTURES.test.records.contents
     expected = [standardised(evaluation_picture(contents[i], 28, 24)) for i in (5, 0)]
     np.testing.assert_allclose(x, expected, atol=1e-5)

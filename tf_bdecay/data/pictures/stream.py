@@ -98,7 +98,7 @@ def evaluation_batches(picture_set, split_name, batch_size, part):
     return _standardised(batches, picture_set)
 
 
-def middles(picture_set, split, chosen):
+def chosen_images(picture_set, split, chosen):
     """The middle of some pictures, standardised, all in memory.
 
     Args:
