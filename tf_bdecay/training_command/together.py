@@ -5,6 +5,7 @@ import json
 from tf_bdecay.distribution import workers
 from tf_bdecay.errors import BadInput
 from tf_bdecay.training.config.dotted import flatten
+from tf_bdecay.training.run_folder import pictures_record
 
 
 def wait(options, cluster, listener, source, program):
@@ -59,7 +60,7 @@ def same_images(options, cluster, strategy):
     images, failed = None, None
     try:
         images = datasets.load(flatten(options.config), options.data_dir, options.download)
-        mine = images.record()
+        mine = pictures_record.lasting(images.record())
     except BadInput as error:  # the others must hear of it
         failed, mine = error, {"data": str(error)}
     if strategies.is_multi_worker(strategy):

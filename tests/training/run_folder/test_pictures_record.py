@@ -8,7 +8,17 @@ from tf_bdecay.errors import BadInput
 from tf_bdecay.storage.files import write_json
 from tf_bdecay.training.run_folder import pictures_record
 
-RECORD = {"layout": "folders", "classes": ["a", "b"], "skipped pictures": [["train", "x/1.jpg"]]}
+RECORD = {
+    "layout": "class folders under x/train; no pictures in x/train/c",
+    "classes": ["a", "b"],
+    "number of train pictures": 9,
+    "skipped pictures": [["train", "x/1.jpg"]],
+}
+MOVED = {
+    **RECORD,
+    "layout": "class folders under /y/x/train; no pictures in /y/x/train/c",
+    "skipped pictures": [["train", "/y/x/1.jpg"]],
+}
 
 
 def run_at(folder, data="pictures", classes="ab"):
@@ -22,18 +32,16 @@ def run_at(folder, data="pictures", classes="ab"):
 def test_other_pictures_are_refused_by_what_differs(tmp_path):
     pictures_record.check_same(tmp_path, RECORD, "go")  # of no run that says which it has
     write_json(tmp_path / "pictures.json", RECORD)
-    moved = {**RECORD, "skipped pictures": [["train", "y/1.jpg"]]}
-    pictures_record.check_same(tmp_path, moved, "go")
-    said = "their layout, classes differ from pictures.json. Put them back, or choose another one."
+    pictures_record.check_same(tmp_path, MOVED, "go")
+    said = "their classes, number of train pictures differ from pictures.json. Put them back, or choose another one."
     with pytest.raises(BadInput, match=said):
-        other = {**RECORD, "layout": "tar", "classes": ["a", "c"]}
+        other = {**RECORD, "classes": ["a", "c"], "number of train pictures": 8}
         pictures_record.check_same(tmp_path, other, "choose another one")
     assert json.loads((tmp_path / "pictures.json").read_text()) == RECORD
 
 
-def test_a_digest_is_of_all_but_where_what_is_skipped_lies():
-    moved = {**RECORD, "skipped pictures": [["train", "y/1.jpg"]]}
-    assert pictures_record.digest(RECORD) == pictures_record.digest(moved)
+def test_a_digest_is_of_all_but_where_the_pictures_lie():
+    assert pictures_record.digest(RECORD) == pictures_record.digest(MOVED)
     assert pictures_record.digest(RECORD) != pictures_record.digest(
         {**RECORD, "classes": ["a", "c"]}
     )

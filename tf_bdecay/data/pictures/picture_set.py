@@ -153,7 +153,7 @@ class PictureSet:
         return "; ".join(parts)
 
     def record(self):
-        """What a run must have in common with its continuation and its other workers.
+        """What pictures these are: `pictures_record.lasting` compares runs and workers by it.
 
         Returns:
             Dict of what it is, in words, to a JSON value.

@@ -8,7 +8,8 @@ from tf_bdecay.errors import BadInput, require, shown
 from tf_bdecay.storage.files import json_ready, read_json
 
 FILE = "pictures.json"
-_SKIPPED = "skipped pictures"  # with their paths, which may have changed since
+# Where the pictures lie, in words: they may have moved, or be named by another path.
+_PLACES = ("layout", "skipped pictures")
 
 
 def check_same(folder, record, otherwise):
@@ -23,7 +24,7 @@ def check_same(folder, record, otherwise):
     if not file.exists():
         return
     before = read_json(file, dict, otherwise)
-    differing = [name for name, value in _lasting(record).items() if before.get(name) != value]
+    differing = [name for name, value in lasting(record).items() if before.get(name) != value]
     require(
         not differing,
         f"The pictures are not those that the run in {folder} began with: their "
@@ -33,11 +34,12 @@ def check_same(folder, record, otherwise):
 
 def digest(record):
     """The first 16 hexadecimal digits of a hash of a `PictureSet`'s record."""
-    return hashlib.sha256(json.dumps(_lasting(record), sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(lasting(record), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _lasting(record):
-    return {name: value for name, value in json_ready(record).items() if name != _SKIPPED}
+def lasting(record):
+    """The JSON values of a record that identify the images, wherever they lie."""
+    return {name: value for name, value in json_ready(record).items() if name not in _PLACES}
 
 
 def classes_of(weights):
