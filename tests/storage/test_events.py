@@ -138,10 +138,10 @@ def test_nothing_is_lost_where_it_could_not_be_written(tmp_path):
 
 def test_text_is_a_page_of_tensorboards_text_dashboard(tmp_path):
     made = Events(tmp_path)
-    made.text("config", "    a = 1")
+    made.text("config", "    a = caf\udce9")  # a name that is no UTF-8
     made.flush()
     accumulator = load(tmp_path)
-    assert accumulator.Tensors("config")[0].tensor_proto.string_val[0] == b"    a = 1"
+    assert accumulator.Tensors("config")[0].tensor_proto.string_val[0] == rb"    a = caf\udce9"
     assert accumulator.SummaryMetadata("config").plugin_data.plugin_name == "text"
 
 

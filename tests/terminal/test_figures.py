@@ -1,6 +1,7 @@
 """What all figures have in common, as Matplotlib draws it."""
 
 import io
+import os
 import warnings
 
 import pytest
@@ -20,6 +21,10 @@ def test_any_name_is_drawn_letter_by_letter(name):
         save_picture(figure, io.BytesIO(), dpi=50)
     text, formula = label._preprocess_math(label.get_text())  # what is drawn
     assert (text, bool(formula)) == (name, False)
+
+
+def test_a_name_that_is_no_utf_8_is_drawn_with_its_bytes():
+    assert verbatim(os.fsdecode(b"caf\xe9 \xc3\xa9")) == r"caf\xe9 é"
 
 
 def test_few_points_are_marked():

@@ -1,6 +1,7 @@
 """An exported network gives the model's probabilities from pixels, without this library."""
 
 import dataclasses
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,9 @@ from tf_bdecay.storage.files import write_json
 from tf_bdecay.training.export import export
 
 
+CLASSES = [*"abcdefghi", os.fsdecode(b"caf\xe9")]  # the last is no UTF-8
+
+
 @pytest.fixture(scope="module")
 def exported(finished, tmp_path_factory):
     """Of a run whose pictures were of the classes a to j, with others to try it on."""
@@ -22,7 +26,7 @@ def exported(finished, tmp_path_factory):
     run = tmp_path_factory.mktemp("run")
     shutil.copy(path / "model.keras", run)
     write_json(run / "config.json", {"data.name": "pictures"})
-    write_json(run / "pictures.json", {"classes": list("abcdefghij")})
+    write_json(run / "pictures.json", {"classes": CLASSES})
     images = dataclasses.replace(made.images, classes=tuple("klmnopqrst"))
     difference = export(run / "model.keras", images, folder)
     return folder, difference
@@ -57,7 +61,8 @@ def test_it_gives_the_probabilities_of_the_model_for_pixels(finished, exported, 
 
 def test_the_names_of_the_runs_classes_are_beside_it_and_nothing_else(exported):
     folder, _ = exported
-    assert (folder / "assets.extra" / "classes.txt").read_text().split() == list("abcdefghij")
+    lines = (folder / "assets.extra" / "classes.txt").read_bytes().split()
+    assert list(map(os.fsdecode, lines)) == CLASSES
     assert [p.name for p in folder.parent.iterdir()] == ["served"]
 
 

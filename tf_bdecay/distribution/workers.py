@@ -213,7 +213,7 @@ def time_limit(seconds, sentence):
 
     def give_up():
         with contextlib.suppress(OSError):
-            os.write(stderr, f"{sentence}\n".encode())
+            os.write(stderr, f"{sentence}\n".encode(errors="backslashreplace"))
         end(LOST)
 
     timer = threading.Timer(seconds, give_up)

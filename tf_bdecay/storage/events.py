@@ -63,7 +63,7 @@ class Events:
     def text(self, tag, markdown):
         """Writes a page of text."""
         metadata = text_metadata.create_summary_metadata(display_name=tag, description="")
-        self._string(tag, metadata, markdown.encode())
+        self._string(tag, metadata, markdown.encode(errors="backslashreplace"))
 
     def charts(self, categories):
         """Writes which scalars TensorBoard's page of custom scalars draws together.

@@ -21,7 +21,9 @@ def over(axis, what):
 
 
 def verbatim(text):
-    """Escapes text for a picture: Matplotlib reads what is between dollar signs as a formula.
+    r"""Escapes text for a picture: Matplotlib reads what is between dollar signs as a formula.
+
+    Bytes of a file's name that are no UTF-8, which it cannot draw, become `\xe9`.
 
     Args:
         text: the user's name for a run, a layer or a class.
@@ -29,7 +31,8 @@ def verbatim(text):
     Returns:
         A string for Matplotlib.
     """
-    return text.replace("$", r"\$")
+    drawable = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return drawable.replace("$", r"\$")
 
 
 def save_picture(figure, to, dpi):

@@ -181,7 +181,7 @@ def ends_at_signals(ending):
     def say(number):
         line = f"{ending.name}: {ending.interrupted(number)}"
         try:
-            os.write(handle, f"\n{line}\n".encode())
+            os.write(handle, f"\n{line}\n".encode(errors="backslashreplace"))
         except (OSError, TypeError):
             ending.log(line)
 

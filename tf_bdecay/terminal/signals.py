@@ -132,4 +132,4 @@ def _watch(read, came):
 
 def _say(line):
     with contextlib.suppress(OSError, ValueError, AttributeError):  # a terminal that is gone
-        os.write(sys.__stderr__.fileno(), f"{line}\n".encode())
+        os.write(sys.__stderr__.fileno(), f"{line}\n".encode(errors="backslashreplace"))

@@ -60,7 +60,8 @@ def export(file, images, path):
         if names:
             (aside / "assets.extra").mkdir()
             text = "".join(f"{name}\n" for name in names)
-            (aside / "assets.extra" / "classes.txt").write_text(text, encoding="utf-8")
+            content = text.encode("utf-8", "surrogateescape")  # as the folders are named
+            (aside / "assets.extra" / "classes.txt").write_bytes(content)
         difference = _difference(aside, probabilities, _pixels(images))
         half = any(layer.compute_dtype in ("float16", "bfloat16") for layer in model.layers)
         limit = HALF_TOLERANCE if half else TOLERANCE
