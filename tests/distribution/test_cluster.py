@@ -1,5 +1,6 @@
 """The workers of a run are read from TF_CONFIG or from flags."""
 
+import errno
 import json
 import socket
 
@@ -7,6 +8,7 @@ import pytest
 
 from tf_bdecay.distribution import cluster
 from tf_bdecay.errors import BadInput
+from tf_bdecay.launching import processes
 
 
 def config(index=0, kind="worker", **jobs):
@@ -73,3 +75,27 @@ def test_a_port_that_is_taken_is_named():
         port = other.getsockname()[1]
         with pytest.raises(BadInput, match=f"worker 0 .*:{port}.* is taken"):
             cluster.Cluster((f"127.0.0.1:{port}",), 0).bind()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_a_bound_port_is_reached_by_ipv4_and_ipv6(host):
+    if host == "[::1]" and not _has_ipv6():
+        pytest.skip("no IPv6 here")
+    (address,) = processes.free_addresses(1)
+    address = f"{host}:{cluster.split(address)[1]}"
+    with cluster.Cluster((address,), 0).bind() as bound:
+        bound.listen()
+        socket.create_connection(cluster.split(address), timeout=5).close()
+
+
+def test_an_ipv6_address_where_there_is_none_is_refused(monkeypatch):
+    monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
+    with pytest.raises(BadInput, match=r"worker 0 \(\[::1\]:5\) has an IPv6 address, which this"):
+        cluster.Cluster(("[::1]:5",), 0).bind()
+
+
+def _has_ipv6():
+    if not socket.has_dualstack_ipv6():
+        return False
+    with socket.socket(socket.AF_INET6) as tried:
+        return tried.connect_ex(("::1", 9)) in (0, errno.ECONNREFUSED)

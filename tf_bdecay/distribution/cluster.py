@@ -38,16 +38,24 @@ class Cluster:
         return f"worker {index} ({self.addresses[index]})"
 
     def bind(self):
-        """Binds this worker's port on all interfaces, so that nobody else takes it.
+        """Binds this worker's port on all interfaces, IPv4 and IPv6, so that nobody else takes it.
 
         Returns:
             A bound socket that does not listen yet.
 
         Raises:
-            BadInput: the port is taken, or not allowed.
+            BadInput: the port is taken, or not allowed, or the address is IPv6 and none is there.
         """
-        port = split(self.addresses[self.index])[1]
-        bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        host, port = split(self.addresses[self.index])
+        both = socket.has_dualstack_ipv6()
+        require(
+            both or ":" not in host,
+            f"{self.name(self.index)} has an IPv6 address, which this machine does not speak: give "
+            "all workers names or IPv4 addresses.",
+        )
+        bound = socket.socket(socket.AF_INET6 if both else socket.AF_INET, socket.SOCK_STREAM)
+        if both:  # a name may stand for either
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # after a run that just ended
         try:
             bound.bind(("", port))
