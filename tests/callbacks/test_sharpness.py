@@ -14,6 +14,7 @@ import tf_bdecay
 from tf_bdecay import sharpness
 from tf_bdecay.callbacks import Resume, SharpnessCallback
 from tf_bdecay.decay import AdaptiveBetaDecay
+from tf_bdecay.distribution import sharding
 from tf_bdecay.errors import BadInput
 from tf_bdecay.layers import GhostBatchNormalization
 
@@ -326,6 +327,13 @@ def test_a_picture_that_cannot_be_drawn_does_not_end_the_training(tmp_path, monk
 
 
 @pytest.mark.slow
+def test_a_worker_that_does_not_lead_measures_and_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(sharding, "is_leader", lambda strategy: False)
+    watch = SharpnessCallback(examples(20), log_dir=tmp_path / "log", before=True)
+    assert len(fit(compiled(), watch)["sharpness/C"]) == 2
+    assert watch.get_state() == {} and not (tmp_path / "log").exists()
+
+
 def test_the_trial_is_the_measurements_own_tracing(tmp_path):
     """No function is traced twice: the first measurement finds what the trial has made."""
     from tf_bdecay.sharpness.over_examples.network import Network

@@ -14,7 +14,6 @@ from tf_bdecay.errors import BadInput
 from tf_bdecay.storage.files import write_json
 from tf_bdecay.training.export import export
 
-
 CLASSES = [*"abcdefghi", os.fsdecode(b"caf\xe9")]  # the last is no UTF-8
 
 

@@ -1,23 +1,22 @@
 """Logs what the optimizer decides in any `fit`: `logs`, a line per epoch, CSV, TensorBoard."""
 
 import os
-import warnings
 
 import keras
 import numpy as np
 
 from tf_bdecay.callbacks import decisions
-from tf_bdecay.callbacks.update_log import UpdateLog, keep_earlier
+from tf_bdecay.callbacks.log_files import LogFiles
+from tf_bdecay.callbacks.update_log import UpdateLog
 from tf_bdecay.errors import check_flag, require
 from tf_bdecay.frameworks import extras
 from tf_bdecay.optim.base import DecayByRole, unwrapped
 from tf_bdecay.roles import kinds_of
-from tf_bdecay.storage.tables import Table, counts, lost_since
 
 _TOTALS, _ROWS = ("updates", "skipped_updates", "decay_on_updates"), "rows"
 _TABLES = {
-    "layers.csv": decisions.LAYER_COLUMNS,
-    "variables.csv": decisions.VARIABLE_COLUMNS,
+    "layers.csv": ("update", *decisions.LAYER_COLUMNS),
+    "variables.csv": ("update", *decisions.VARIABLE_COLUMNS),
 }
 
 
@@ -111,7 +110,7 @@ class DecayLog(UpdateLog):
     def get_state(self):
         """The totals at the start of this epoch, and the tables' row counts, for `Resume`."""
         begun = {name: np.asarray(self._before[name]).tolist() for name in _TOTALS}
-        return begun | {_ROWS: counts(self._files.tables) if self._files else {}}
+        return begun | {_ROWS: self._files.counts() if self._files else {}}
 
     def set_state(self, state):
         """Counts an epoch from its start, also when the run resumes inside it.
@@ -120,13 +119,14 @@ class DecayLog(UpdateLog):
         """
         self._before = {name: state[name] for name in _TOTALS}
         self._before["decay_on_updates"] = np.array(state["decay_on_updates"])
-        for sentence in lost_since(self._files.tables, state.get(_ROWS, {})) if self._files else ():
-            warnings.warn(f"DecayLog: {sentence}", stacklevel=2)
+        if self._files:
+            self._files.warn_of_lost(state.get(_ROWS, {}))
 
     def _open(self):
-        if not self._done:
-            keep_earlier(self, _TABLES)
-        return _Files(self.log_dir, self._done)
+        files = LogFiles(self, _TABLES, self._done)
+        if files.events and self._done:
+            files.events.restarted(self._done)
+        return files
 
     def _found(self):
         if self._kinds is None:  # the first update may build the optimizer
@@ -139,7 +139,15 @@ class DecayLog(UpdateLog):
         return self._optimizer.totals()
 
     def _put(self, decision):
-        self._files.write(self._done, self._optimizer, decision, self._kinds)
+        files, optimizer = self._files, self._optimizer
+        of_tables = decisions.layer_rows, decisions.variable_rows
+        for table, rows in zip(files.tables, of_tables, strict=True):
+            for row in rows(optimizer, decision):
+                table.add(update=self._done, **row)
+        if files.events:
+            values = decisions.scalars(optimizer, decision, self._kinds)
+            files.events.scalars(self._done, values, decisions.describe_tag)
+        files.flush()
 
 
 def _of_epoch(decision, before, after):
@@ -177,41 +185,3 @@ def line(decision, found, before):
         f"({found['decay_on_fraction']:.0%} over the epoch), r {ratio.min():.2g} to "
         f"{ratio.max():.2g}, largest in {decision.layers[int(ratio.argmax())]}{end}"
     ).replace("%", " %")
-
-
-class _Files:
-    """The two tables, and under TensorFlow the event file, of a run.
-
-    Args:
-        folder: where they are; created if missing.
-        after: rows of later updates are dropped, as this run will write them again.
-    """
-
-    def __init__(self, folder, after):
-        folder.mkdir(parents=True, exist_ok=True)
-        otherwise = "name another log_dir of DecayLog"
-        self.tables = [
-            Table(folder / name, ("update", *columns), after=after, otherwise=otherwise)
-            for name, columns in _TABLES.items()
-        ]
-        self._events = None
-        if keras.backend.backend() == "tensorflow":
-            from tf_bdecay.storage.events import Events  # which needs TensorFlow
-
-            self._events = Events(folder)
-            if after:
-                self._events.restarted(after)
-
-    def write(self, update, optimizer, decision, kinds):
-        """Writes a decision, and any rows that an earlier call could not write."""
-        for table, rows in zip(
-            self.tables, (decisions.layer_rows, decisions.variable_rows), strict=True
-        ):
-            for row in rows(optimizer, decision):
-                table.add(update=update, **row)
-        if self._events:
-            values = decisions.scalars(optimizer, decision, kinds)
-            self._events.scalars(update, values, decisions.describe_tag)
-        for file in (*self.tables, self._events):
-            if file:
-                file.flush()

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 
 import keras
 
-from tf_bdecay.callbacks.update_log import keep_earlier, unusable
+from tf_bdecay.callbacks.log_files import LogFiles, leads, unusable
 from tf_bdecay.errors import BadInput, check_count, check_flag, check_path
 from tf_bdecay.frameworks import extras
 from tf_bdecay.sharpness import registry
-from tf_bdecay.storage.tables import Table, counts, lost_since
 
 _COLUMNS = ("epoch", "asked", "measure", "level", "name", "value", "standard_error", "share")
 _COSTS = ("epoch", "asked", "seconds", "share_of_epoch")
@@ -40,7 +39,8 @@ class SharpnessCallback(keras.callbacks.Callback):
     which also traces and compiles it. If a measurement fails later (the run diverges, memory runs
     out, or anything else), the callback warns, puts NaN in `logs` and a row of the level "failed"
     in `sharpness.csv`, and training goes on. Training also goes on if a file cannot be written: the
-    missing rows are written as soon as it can be.
+    missing rows are written as soon as it can be. Many workers measure together, and the first
+    writes.
 
     Args:
         data: as in `tf_bdecay.sharpness.connectivity`: a pair (x, y) of arrays, or a finite data
@@ -99,21 +99,14 @@ class SharpnessCallback(keras.callbacks.Callback):
         """Checks whatever can be checked, before anything is trained."""
         for measure in self.measures:
             measure.check(self.model, self.loss, self.data, self.options)
-        self._files = None
+        self._begun, self._files = False, None
 
     def on_epoch_begin(self, epoch, logs=None):
         """Starts the epoch's clock, after the measurement before training if there is one."""
-        if self._files is None:
-            from tf_bdecay.sharpness.over_examples.inputs import reason  # which needs TensorFlow
-
-            try:
-                if epoch == 0:
-                    keep_earlier(self, _TABLES)
-                self._files = _Files(self.log_dir, after=epoch)
-            except BadInput:  # from a table; its sentence says what to do
-                raise
-            except Exception as error:  # whatever someone else's file may hold
-                raise unusable(self, reason(error)) from error
+        if not self._begun:
+            self._begun = True
+            if leads(self.model):
+                self._files = self._open(epoch)
             if self.before and epoch == 0:
                 self._measure(0, math.nan)
         self._began = time.perf_counter()
@@ -127,12 +120,22 @@ class SharpnessCallback(keras.callbacks.Callback):
 
     def get_state(self):
         """The tables' row counts, for `Resume`."""
-        return counts(self._files.tables) if self._files else {}
+        return self._files.counts() if self._files else {}
 
     def set_state(self, state):
         """Warns if the tables have lost rows since the checkpoint."""
-        for sentence in lost_since(self._files.tables, state) if self._files else ():
-            self._warn(sentence)
+        if self._files:
+            self._files.warn_of_lost(state)
+
+    def _open(self, epoch):
+        from tf_bdecay.sharpness.over_examples.inputs import reason  # which needs TensorFlow
+
+        try:
+            return LogFiles(self, _TABLES, epoch)
+        except BadInput:  # from a table; its sentence says what to do
+            raise
+        except Exception as error:  # whatever someone else's file may hold
+            raise unusable(self, reason(error)) from error
 
     def _measure(self, epoch, took):
         """Measures, writes, and returns what `logs` get."""
@@ -150,69 +153,48 @@ class SharpnessCallback(keras.callbacks.Callback):
                 failed[measure.name] = reason(error)
                 self._warn(f"{measure.name} was not measured after epoch {epoch}: {reason(error)}.")
                 totals[f"sharpness/{measure.name}"] = math.nan
-        try:
-            self._files.write(epoch, results, took, self.model.name, failed)
-        except Exception as error:
-            self._warn(f"it could not write after epoch {epoch}: {reason(error)}.")
+        if self._files:
+            try:
+                self._write(epoch, results, took, failed)
+            except Exception as error:
+                self._warn(f"it could not write after epoch {epoch}: {reason(error)}.")
         return totals
 
-    def _warn(self, sentence):
-        warnings.warn(f"SharpnessCallback: {sentence}", stacklevel=2)
-
-
-class _Files:
-    """The event file and the two tables of a run.
-
-    Args:
-        folder: where they are; created if missing.
-        after: rows of later epochs are dropped, as this run will write them again.
-    """
-
-    def __init__(self, folder, after):
-        from tf_bdecay.storage.events import Events  # which needs TensorFlow
-
-        folder.mkdir(parents=True, exist_ok=True)
-        self._events = Events(folder)
-        kept = dict(key="epoch", after=after, otherwise="name another log_dir of SharpnessCallback")
-        self.tables = [Table(folder / name, columns, **kept) for name, columns in _TABLES.items()]
-        self._rows, self._costs = self.tables
-
-    def write(self, epoch, results, took, model, failed):
+    def _write(self, epoch, results, took, failed):
         """Writes what was measured after an epoch.
 
         Args:
             epoch: how many epochs have ended.
             results: dict of measure to plain result.
             took: seconds of the epoch; NaN before training.
-            model: name of the model.
             failed: dict of measure to the reason why it has no result.
         """
         from tf_bdecay.sharpness.results import pictures
         from tf_bdecay.sharpness.results.plain_result import frame, ratios
 
-        scalars = {}
+        (rows, costs), events, scalars = self._files.tables, self._files.events, {}
         for name, each in results.items():
             seconds = each["seconds"]
             cost = dict(seconds=seconds, share_of_epoch=seconds / took)
-            self._costs.add(epoch=epoch, asked=name, **cost)
+            costs.add(epoch=epoch, asked=name, **cost)
             for row in frame(name, each).to_dict("records"):
-                self._rows.add(epoch=epoch, **row)
+                rows.add(epoch=epoch, **row)
             scalars.update({f"sharpness/{name}/{tag}": v for tag, v in _scalars(each, cost)})
         for name, why in failed.items():
             nothing = dict(value=math.nan, standard_error=math.nan, share=math.nan)
-            self._rows.add(
-                epoch=epoch, asked=name, measure=name, level="failed", name=why, **nothing
-            )
+            rows.add(epoch=epoch, asked=name, measure=name, level="failed", name=why, **nothing)
         found = ratios(results)
         if found:
             scalars.update({f"r/{layer}": value for layer, value in found[0].items()})
-        self._events.scalars(epoch, scalars)
-        for file in (*self.tables, self._events):  # whatever becomes of the picture
-            file.flush()
+        events.scalars(epoch, scalars)
+        self._files.flush()  # whatever becomes of the picture
         if results:
-            picture = pictures.layers(results, f"{model} after epoch {epoch}")
-            self._events.image(epoch, "sharpness/layers", pictures.png(picture))
-            self._events.flush()
+            picture = pictures.layers(results, f"{self.model.name} after epoch {epoch}")
+            events.image(epoch, "sharpness/layers", pictures.png(picture))
+            events.flush()
+
+    def _warn(self, sentence):
+        warnings.warn(f"SharpnessCallback: {sentence}", stacklevel=2)
 
 
 def _scalars(result, cost):

@@ -5,9 +5,9 @@ import warnings
 
 import keras
 
+from tf_bdecay.callbacks.log_files import leads, unusable
 from tf_bdecay.errors import BadInput, check_count, check_flag, check_path, first_line
 from tf_bdecay.optim.base import DecayByRole, unwrapped
-from tf_bdecay.storage.tables import set_aside
 
 
 class UpdateLog(keras.callbacks.Callback):
@@ -35,7 +35,7 @@ class UpdateLog(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Finds out whether this process writes and prints."""
-        self._begun, self._leads = False, _leads(self.model)
+        self._begun, self._leads = False, leads(self.model)
 
     def on_epoch_begin(self, epoch, logs=None):
         """Starts counting here, as another callback's `on_train_begin` may have restored a run."""
@@ -92,36 +92,3 @@ def updates_done(optimizer):
         return 0
     skipped = optimizer.skipped_updates.numpy() if isinstance(optimizer, DecayByRole) else 0
     return int(optimizer.iterations.numpy() + skipped)
-
-
-def keep_earlier(callback, names):
-    """Renames the tables that an earlier run left in the callback's `log_dir`, and warns of it.
-
-    Args:
-        callback: one that begins a new run.
-        names: of the files that it is about to write.
-    """
-    kept = set_aside([callback.log_dir / name for name in names])
-    if kept:
-        warnings.warn(
-            f"{type(callback).__name__} begins a new run in {callback.log_dir}: the tables of the "
-            f"one before are kept as {' and '.join(kept)}.",
-            stacklevel=3,
-        )
-
-
-def unusable(callback, why):
-    """The `BadInput` for a `log_dir` that cannot be written, or holds files of someone else."""
-    return BadInput(
-        f"`log_dir` of {type(callback).__name__} cannot be used ({why}): name another folder. "
-        f"Received: log_dir={str(callback.log_dir)!r}"
-    )
-
-
-def _leads(model):
-    """Whether this process, of all that train the model, is the one that writes and prints."""
-    if keras.backend.backend() != "tensorflow":
-        return True
-    from tf_bdecay.distribution import sharding
-
-    return sharding.is_leader(model.distribute_strategy)

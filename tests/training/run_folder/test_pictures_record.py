@@ -33,7 +33,10 @@ def test_other_pictures_are_refused_by_what_differs(tmp_path):
     pictures_record.check_same(tmp_path, RECORD, "go")  # of no run that says which it has
     write_json(tmp_path / "pictures.json", RECORD)
     pictures_record.check_same(tmp_path, MOVED, "go")
-    said = "their classes, number of train pictures differ from pictures.json. Put them back, or choose another one."
+    said = (
+        "their classes, number of train pictures differ from pictures.json. Put them back, or "
+        "choose another one."
+    )
     with pytest.raises(BadInput, match=said):
         other = {**RECORD, "classes": ["a", "c"], "number of train pictures": 8}
         pictures_record.check_same(tmp_path, other, "choose another one")
