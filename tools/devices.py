@@ -24,13 +24,13 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np
 from absl import flags
-from rich.console import Console
 from rich.table import Table
 
 from tf_bdecay.errors import require, unknown
 from tf_bdecay.frameworks import quirks
 from tf_bdecay.launching import processes
 from tf_bdecay.terminal import outcome
+from tf_bdecay.terminal.plain_text import plain_console
 from tools import commands
 
 quirks.avoid_onednn()  # narrow strided convolutions
@@ -91,7 +91,7 @@ def _compare(folder):
         words = "equal" if decisions else "DIFFER", f"{losses:.1e}", "equal" if copies else "APART"
         table.add_row(way, f"{change:.1e}", *words, "yes" if fine else "NO")
     margin = np.abs(one["ratios"] / THRESHOLD - 1).min()
-    console = Console(width=110)
+    console = plain_console(width=110)
     console.print(
         f"{_DATA.value}, batch {_BATCH.value}, first {UPDATES} updates at {RATE}: beta decay on in "
         f"{one['on'].mean():.0%} of layer-updates; the least |r/R - 1| is {margin:.1g}"

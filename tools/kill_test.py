@@ -26,10 +26,10 @@ sys.path.insert(0, str(ROOT))
 
 from absl import flags
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from tf_bdecay.errors import require, unknown
+from tf_bdecay.terminal.plain_text import plain_console
 from tools import commands
 from tools.kills import victim
 
@@ -146,7 +146,7 @@ def print_table(rows):
         kills = [str(row["kills"].get(moment, 0)) for moment in victim.MOMENTS]
         numbers = (str(row["run"]), *kills, f"{row['seconds']:.0f}", str(len(row["differences"])))
         table.add_row(row["case"], *numbers)
-    console = Console()
+    console = plain_console()
     console.print(table)
     for row in rows:
         for sentence in row["differences"][:10]:

@@ -25,6 +25,16 @@ def test_it_writes_the_picture_and_prints_the_table(two, tmp_path, capsys):
     assert printed.rstrip().endswith("The picture is both.png.")
 
 
+def test_names_in_brackets_are_printed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = ["sweep[lr=1]", "sweep[lr=2]"]
+    for seed, name in enumerate(names):
+        made.run(tmp_path / name, seed=seed)
+    assert run.main(names) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in names)
+
+
 @pytest.mark.parametrize(
     "arguments, said",
     [

@@ -6,7 +6,7 @@ import pytest
 import rich.console
 from rich.table import Table
 
-from tf_bdecay.terminal.plain_text import clock, rendered
+from tf_bdecay.terminal.plain_text import clock, plain_console, rendered
 
 pytestmark = pytest.mark.any_backend
 
@@ -22,6 +22,15 @@ def test_lines_have_no_colour_and_no_spaces_at_their_ends():
     assert lines[0] == "before" and any("conv" in line and "0.25" in line for line in lines)
     assert all(line == line.rstrip() and "\x1b" not in line for line in lines)
     assert max(map(len, rendered("a " * 90, width=40).splitlines())) <= 40
+
+
+def test_names_are_printed_letter_by_letter(capsys):
+    names = ["sweep[lr=1]", "[a-z]+/kernel=2", "block[conv]", "[/b]", "cifar:x:2"]
+    made = Table(*names, title="[/t]")
+    made.add_row(*names)
+    plain_console(width=120).print(*names, made)
+    for page in (rendered(*names, made, width=120), capsys.readouterr().out):
+        assert [page.count(name) for name in (*names, "[/t]")] == [3] * len(names) + [1]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import sys
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from tf_bdecay.comparing import picture, runs
@@ -13,6 +12,7 @@ from tf_bdecay.storage.paths import check_can_write, local
 from tf_bdecay.terminal import flag_reading, outcome, streams
 from tf_bdecay.terminal.figures import save_picture
 from tf_bdecay.terminal.flag_reading import TRACEBACK, Flag
+from tf_bdecay.terminal.plain_text import plain_console
 
 PROGRAM = "tf-bdecay compare"
 _FLAGS = (
@@ -84,4 +84,4 @@ def _show(columns, rows):
     for row in rows:
         table.add_row(*row)
     width = 2 + runs.width(columns, rows, apart=3)  # as wide as its table
-    Console(width=max(width, 80), highlight=False).print(table)
+    plain_console(width=max(width, 80), highlight=False).print(table)

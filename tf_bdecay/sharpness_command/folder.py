@@ -13,12 +13,11 @@ import pathlib
 import shutil
 
 import numpy as np
-from rich.console import Console
 
 from tf_bdecay.errors import require
 from tf_bdecay.sharpness.results import plain_result
 from tf_bdecay.storage.files import atomic_write, locked, read_json, versions, write_json
-from tf_bdecay.terminal.plain_text import rendered
+from tf_bdecay.terminal.plain_text import plain_console, rendered
 
 _SETTINGS, _RESULT = "settings.json", "result.json"
 _OWN = {_SETTINGS, _RESULT, "table.csv", "partial"}
@@ -247,7 +246,7 @@ def show(result, console=None):
         result: from result.json.
         console: a `rich.console.Console`; stdout by default.
     """
-    console = console or Console()
+    console = console or plain_console()
     console.print()
     for each in result["measures"].values():
         _say(console, each["title"])

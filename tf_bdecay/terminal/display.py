@@ -2,8 +2,9 @@
 
 import time
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from tf_bdecay.terminal.plain_text import plain_console
 
 REFRESH_SECONDS = 0.2
 
@@ -17,7 +18,7 @@ class Display:
     """
 
     def __init__(self, console=None, line_seconds=2.0):
-        self.console = console or Console()
+        self.console = console or plain_console()
         self.line_seconds = line_seconds
         self._bar = None
         self._shown = 0.0
@@ -45,7 +46,7 @@ class Display:
         if self.console.is_terminal:
             self._bar = Progress(
                 BarColumn(bar_width=20),
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 TimeElapsedColumn(),
                 TimeRemainingColumn(),
                 console=self.console,

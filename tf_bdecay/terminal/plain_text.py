@@ -4,6 +4,19 @@ import io
 import math
 
 
+def plain_console(**options):
+    """A `rich.console.Console` that prints names letter by letter.
+
+    By default rich takes `[lr=1]` for markup and `:x:` for an emoji, and leaves them out.
+
+    Args:
+        **options: of `Console`.
+    """
+    from rich.console import Console
+
+    return Console(markup=False, emoji=False, **options)
+
+
 def rendered(*parts, width):
     """Renders tables and text with rich, without colours and without trailing spaces.
 
@@ -16,10 +29,8 @@ def rendered(*parts, width):
     Returns:
         A string.
     """
-    from rich.console import Console
-
     page = io.StringIO()
-    console = Console(file=page, width=width, force_jupyter=False, force_terminal=False)
+    console = plain_console(file=page, width=width, force_jupyter=False, force_terminal=False)
     for part in parts:
         console.print(part)
     return "\n".join(line.rstrip() for line in page.getvalue().splitlines())

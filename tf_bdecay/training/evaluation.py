@@ -1,12 +1,12 @@
 """Evaluations of existing weights: those at a run's end, and those in a file."""
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from tf_bdecay import data
 from tf_bdecay.distribution import sharding
 from tf_bdecay.storage.files import json_ready, write_json
+from tf_bdecay.terminal.plain_text import plain_console
 from tf_bdecay.training.building import initial
 from tf_bdecay.training.fitting import loop
 
@@ -73,7 +73,7 @@ def evaluate(experiment, source, folder=None, console=None):
         if folder is not None:
             content = {"weights": str(source.file), "sha256": source.digest, **found}
             write_json(folder / FILE, json_ready(content))
-        console = console or Console()
+        console = console or plain_console()
         console.print(f"Evaluated {loaded}.", highlight=False, markup=False, soft_wrap=True)
         console.print(_table(found, splits, experiment))
         if folder is not None:

@@ -2,8 +2,6 @@
 
 import contextlib
 
-from rich.console import Console
-
 import tf_bdecay
 from tf_bdecay import data
 from tf_bdecay.callbacks import GradientNoiseScale, ProbeDecision
@@ -16,6 +14,7 @@ from tf_bdecay.storage.files import json_ready, write_json
 from tf_bdecay.storage.saver import Saver
 from tf_bdecay.storage.tables import frame
 from tf_bdecay.terminal import signals
+from tf_bdecay.terminal.plain_text import plain_console
 from tf_bdecay.training import evaluation
 from tf_bdecay.training.building import datasets, finetuning, initial, metrics
 from tf_bdecay.training.fitting import loop, resume
@@ -80,7 +79,7 @@ class _Run:
         self.experiment, self.workdir = experiment, workdir
         self.config, self.trainer = experiment.config, experiment.trainer
         self.leads = sharding.is_leader(experiment.strategy)
-        self.console = (console or Console()) if self.leads else Console(quiet=True)
+        self.console = (console or plain_console()) if self.leads else plain_console(quiet=True)
         self.start = START
         self.precise = loop.precise_statistics(experiment)
         self.averages = loop.averaged_weights(experiment, self.precise)

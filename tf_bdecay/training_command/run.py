@@ -8,6 +8,7 @@ from tf_bdecay.frameworks import extras, quirks
 from tf_bdecay.planning import machine, worth
 from tf_bdecay.storage import paths
 from tf_bdecay.terminal import flag_reading, outcome, streams
+from tf_bdecay.terminal.plain_text import plain_console
 from tf_bdecay.training.building import initial
 from tf_bdecay.training.config import checks, config_file, keys
 from tf_bdecay.training.config.dotted import flatten
@@ -274,12 +275,10 @@ def plan(options):
     hardware = machine.check_hardware(options.memory_gb, options.bandwidth_gbps, options.flops)
     noise = None if options.noise_scale is None else worth.read(options.noise_scale)
     with quirks.silent_stderr():
-        from rich.console import Console
-
         from tf_bdecay.planning import page
 
         content, _ = page.plan(options.config, counts, hardware, noise)
-    Console(width=160, highlight=False).print(content)  # as wide as its table
+    plain_console(width=160, highlight=False).print(content)  # as wide as its table
     return outcome.DONE
 
 

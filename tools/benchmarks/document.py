@@ -11,6 +11,7 @@ import textwrap
 
 import keras
 
+from tf_bdecay.terminal.plain_text import plain_console
 from tools import machine
 from tools.benchmarks.timing import HEADINGS, cells
 
@@ -82,13 +83,12 @@ def goals_of(module, rows):
 
 def print_goals(goals):
     """Prints the goals and the measured ratios."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(*GOAL_HEADINGS)
     for line in _lines(goals):
         table.add_row(*line)
-    Console(width=120).print(table)
+    plain_console(width=120).print(table)
 
 
 def _machine():

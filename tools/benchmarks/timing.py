@@ -9,6 +9,8 @@ import time
 
 import numpy as np
 
+from tf_bdecay.terminal.plain_text import plain_console
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
@@ -143,7 +145,6 @@ def _plain(value):
 
 def print_table(rows):
     """Prints rows by problem, ratios first."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(title="time of a call; ratios to the first alternative of each problem")
@@ -152,7 +153,7 @@ def print_table(rows):
         table.add_column(name, justify="right" if number else "left", no_wrap=number)
     for row in rows:
         table.add_row(*cells(row))
-    Console(width=160).print(table)  # wide enough for full names, whatever the terminal
+    plain_console(width=160).print(table)  # wide enough for full names, whatever the terminal
 
 
 def seconds(call):

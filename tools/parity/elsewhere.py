@@ -9,7 +9,8 @@ import sys
 import tempfile
 
 import numpy as np
-from rich.console import Console
+
+from tf_bdecay.terminal.plain_text import plain_console
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -73,7 +74,7 @@ def verdict(heading, table, agree):
         table: the `rich.table.Table`.
         agree: bool, whether everything agrees.
     """
-    console = Console(width=110)
+    console = plain_console(width=110)
     console.print(heading)
     console.print(table)
     console.print("All agree." if agree else "Some differ.")
