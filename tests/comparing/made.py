@@ -34,6 +34,10 @@ def run(
         }
     )
     result = {"test_loss": 0.25}
+    if layers:
+        metrics["decay_on_fraction"] = 0.1 * epoch
+        metrics["skipped_updates"] = 2  # all in the first epoch
+        result["decay_on_fraction"] = 0.375
     if smoothing:
         metrics["crossentropy"] = metrics["loss"] - smoothing
         result["test_crossentropy"] = 0.25 - smoothing

@@ -18,9 +18,18 @@ def test_the_table_has_what_differs_and_what_came_out(tmp_path):
     assert (one["accuracy"], one["evaluated by"]) == ("90.00%", "test, precise")
     last = layers[layers["update"] == 12]["r"].median()
     assert one["r at the end"] == f"{last:.3g}"
-    assert one["decay on"] == f"{layers['decay_on'].mean():.1%}"
+    assert one["decay on"] == "37.5%"
     assert two["run"] == "two (not finished)"
     assert (two["test loss"], two["decay on"], two["r at the end"]) == ("-", "-", "-")
+
+
+def test_decay_was_on_in_a_share_of_the_updates_that_were_done(tmp_path):
+    """What the run reports or, before it ends, the mean over its epochs by updates that count."""
+    made.run(tmp_path / "one", finished=False)
+    made.run(tmp_path / "two")
+    one, two = map(runs.decay_on, runs.read([tmp_path / "one", tmp_path / "two"]))
+    assert one == pytest.approx((2 * 0.1 + 4 * 0.2 + 4 * 0.3) / 10)  # two of the first are skipped
+    assert two == 0.375
 
 
 PLAIN = "test cross-entropy, labels not smoothed"
@@ -109,9 +118,9 @@ def test_what_is_no_run_is_a_sentence(tmp_path, monkeypatch, paths, said):
     [
         ("metrics.csv", "2", "metrics.csv is damaged .row 4 is '2'.: name another run"),
         ("metrics.csv", "3,12,0.3", "row 4 is '3,12,0.3'"),
-        ("metrics.csv", ",12,0.3,0.5,0.5", "epoch must be >= 1 everywhere"),
+        ("metrics.csv", ",12,0.3,0.5,0.5,0.3,2", "epoch must be >= 1 everywhere"),
         ("metrics.csv", "3,x,0.3,0.5,0.5", "row 4 is '3,x,0.3,0.5,0.5'"),
-        ("metrics.csv", "3,12,low,0.5,0.5", "metrics.csv is damaged .loss is 'low'"),
+        ("metrics.csv", "3,12,low,0.5,0.5,0.3,2", "metrics.csv is damaged .loss is 'low'"),
         ("layers.csv", "12,c,much,1", "layers.csv is damaged .r is 'much'"),
         ("layers.csv", "12,c,0.5,", "decay_on must be >= 0 everywhere"),
     ],

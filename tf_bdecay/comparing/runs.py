@@ -166,8 +166,7 @@ def rows(runs):
 def _row(run, runs, loss):
     last = run.metrics.iloc[-1]
     accuracy = run.metrics[run.evaluation].dropna() if run.evaluation else ()
-    on = run.layers["decay_on"].mean() if len(run.layers) else math.nan
-    ratio = end_ratio(run)
+    on, ratio = decay_on(run), end_ratio(run)
     return [
         run.name if run.result else f"{run.name} (not finished)",
         *(_word(run.config[key]) for key in differences(runs)),
@@ -184,6 +183,23 @@ def _row(run, runs, loss):
 def width(columns, rows, apart):
     """The width of a table's line, with `apart` blanks for each column."""
     return sum(max(map(len, cells)) + apart for cells in zip(columns, *rows, strict=True))
+
+
+def decay_on(run):
+    """The share of layers and updates in which beta decayed, as the run reports it; NaN for none.
+
+    layers.csv has only every k-th update.
+    """
+    reported = (run.result or {}).get("decay_on_fraction")
+    if isinstance(reported, float):
+        return reported
+    if "decay_on_fraction" not in run.metrics:
+        return math.nan
+    done = run.metrics["update"] - run.metrics.get("skipped_updates", 0)
+    weights = done.diff().fillna(done)  # the first epoch has none before it
+    shares = run.metrics["decay_on_fraction"]
+    total = weights[shares.notna()].sum()
+    return float((shares * weights).sum() / total) if total else math.nan
 
 
 def end_ratio(run):
