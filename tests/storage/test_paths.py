@@ -26,15 +26,18 @@ def test_an_address_is_refused(path):
     assert str(caught.value).endswith(f"Received: {path}")
 
 
-def test_a_new_folder_is_one_that_can_be_made_or_is_empty(tmp_path):
+def test_a_new_folder_is_one_that_can_be_made_or_is_empty(tmp_path, monkeypatch):
     (tmp_path / "full" / "inner").mkdir(parents=True)
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     for path in (tmp_path / "a" / "b", tmp_path / "empty", str(tmp_path / "c")):
         check_new_folder("--export", path)
-    wrong = ("", "x" * 5000, *(tmp_path / n for n in ("full", "file", "file/a", "dangling")))
-    for path in wrong:
+    names = ("full", "file", "file/a", "dangling", "link", "present", "x" * 250)
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    (tmp_path / "present").mkdir()
+    monkeypatch.chdir(tmp_path / "present")
+    for path in ("", ".", "../present", "new/..", "/", "x" * 5000, *(tmp_path / n for n in names)):
         with pytest.raises(BadInput, match="--export=.*must be a new or empty folder") as caught:
             check_new_folder("--export", path)
         assert len(str(caught.value)) < 600

@@ -1,5 +1,6 @@
 """Paths as people write them, in flags and configs."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -53,22 +54,36 @@ def check_can_write(flag, path):
 
 
 def check_new_folder(flag, path):
-    """Raises `BadInput` unless a folder can be created at a path, or an empty one is there.
+    """Raises `BadInput` unless `part_of(path)` can be made, and then renamed to `path`.
 
     Args:
         flag: the flag with the path, for the message: "--export".
-        path: of the folder.
+        path: of the folder; where an empty one is, it is replaced.
     """
     try:
-        existing = folder = pathlib.Path(os.path.abspath(path))
-        free = not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir()))
-        while free and not existing.exists():
+        folder = pathlib.Path(os.path.abspath(path))
+        existing = folder.parent
+        while not existing.exists():
             existing = existing.parent
-        right = str(path) and free and existing.is_dir() and os.access(existing, os.W_OK)
+        with contextlib.suppress(FileNotFoundError):
+            os.lstat(part_of(folder))  # raises for too long a name
+        right = str(path) and _is_free(folder) and os.access(existing, os.W_OK)
     except (OSError, ValueError):  # not a possible name of a folder, or no permission
         right = False
     require(
         right,
         f"{flag}={shown(str(path), 300)[1:-1]} must be a new or empty folder, in one that can be "
-        "written to.",
+        "written to; not the present folder, a link or a mount.",
     )
+
+
+def part_of(folder):
+    """Where a folder is made before it is renamed: beside it. Takes and returns a `Path`."""
+    return folder.with_name(f".{folder.name}.part")
+
+
+def _is_free(folder):
+    if not os.path.lexists(folder):
+        return True
+    stays = folder.is_symlink() or os.path.ismount(folder) or folder.samefile(os.curdir)
+    return folder.is_dir() and not stays and not any(folder.iterdir())

@@ -34,7 +34,7 @@ def export(file, images, path):
         The largest difference of a probability between the reloaded model and the network.
 
     Raises:
-        BadInput: the folder is neither new nor empty.
+        BadInput: the folder is neither new nor empty, or cannot be replaced.
         RuntimeError: the exported network computes something else.
     """
     paths.check_new_folder("--export", path)
@@ -47,9 +47,9 @@ def export(file, images, path):
         x = standardise(x, images.mean, images.deviation)
         return tf.nn.softmax(tf.cast(model(x, training=False), tf.float32))
 
-    path = pathlib.Path(path)
+    path = pathlib.Path(os.path.abspath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part")
+    aside = paths.part_of(path)
     shutil.rmtree(aside, ignore_errors=True)  # left by a killed process
     try:
         archive = keras.export.ExportArchive()
