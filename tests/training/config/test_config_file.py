@@ -44,6 +44,16 @@ def test_a_users_own_config_file_that_is_broken(tmp_path, text, said):
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_path_may_have_colons(tmp_path):
+    file = tmp_path / "a:b" / "mine:1.py"
+    file.parent.mkdir()
+    file.write_bytes((ROOT / "configs" / "digits_resnet18.py").read_bytes())
+    assert config_file.load(str(file), ROOT).variant == "adaptive"
+    assert config_file.load(f"{file}:beta", ROOT).variant == "beta"
+    with pytest.raises(BadInput, match="mine:1.py: names no variant: leave the colon out"):
+        config_file.load(f"{file}:", ROOT)
+
+
 @pytest.mark.parametrize("name", ["nothing", "x" * 5000, "a\0b", "", "configs"])
 def test_what_is_no_config_file_is_one_sentence(name):
     with pytest.raises(BadInput, match="^Unknown config file .*: valid: ") as caught:

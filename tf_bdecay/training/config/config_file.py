@@ -33,8 +33,10 @@ def load(spec, root):
         BadInput: no such file or variant, a file that makes no config, or a config with a missing
             or unknown key.
     """
-    path, colon, variant = local("--config", spec).partition(":")
-    require(variant or not colon, f"--config={spec} names no variant: leave the colon out.")
+    path, variant = local("--config", spec), None
+    if ":" in path and not _file(path, root):  # the path of a file may have colons
+        path, _, variant = path.rpartition(":")
+    require(variant != "", f"--config={spec} names no variant: leave the colon out.")
     file = _find(path, root)
     try:
         with _importable(file, pathlib.Path(root, "configs").resolve()):
@@ -98,10 +100,15 @@ def _importable(file, folder):
 
 
 def _find(path, root):
-    if path in files(root):
-        return files(root)[path].resolve()
-    for file in (pathlib.Path(path), pathlib.Path(root, path)):
-        if os.path.isfile(file):  # unlike pathlib's, it is False for text that cannot be a path
-            return file.resolve()
+    file = files(root).get(path) or _file(path, root)
+    if file:
+        return file.resolve()
     named = re.fullmatch(r"[\w-]*", path)
     raise unknown("config file", path, [n if named else f"configs/{n}.py" for n in files(root)])
+
+
+def _file(path, root):
+    """The file that a path names, here or in `root`; None for none."""
+    places = pathlib.Path(path), pathlib.Path(root, path)
+    # Unlike pathlib's, os.path.isfile is False for text that cannot be a path.
+    return next((place for place in places if os.path.isfile(place)), None)
