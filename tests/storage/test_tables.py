@@ -48,22 +48,6 @@ def test_a_value_that_is_not_given_stays_empty(tmp_path):
     assert pd.read_csv(tmp_path / "t.csv")["r"].isna().all()
 
 
-def test_a_file_of_an_earlier_version_gets_the_new_column_without_values(tmp_path):
-    path = tmp_path / "t.csv"
-    write(path, [5, 10, 15])
-    with pytest.raises(BadInput, match="its header is 'update,r'"):
-        Table(path, ["update", "new", "r"], after=10)
-    table = Table(path, ["update", "new", "r"], after=10, newer=["new"])
-    table.add(update=15, new=3, r=1.5)
-    table.flush()
-    frame = pd.read_csv(path)
-    assert frame.columns.tolist() == ["update", "new", "r"]
-    assert frame["r"].tolist() == [0.5, 1.0, 1.5] and frame["new"].isna().tolist() == [1, 1, 0]
-    again = Table(path, ["update", "new", "r"], after=15, newer=["new"])
-    assert again.columns == pd.read_csv(path).columns.tolist()
-    assert len(pd.read_csv(path)) == 3
-
-
 @pytest.mark.parametrize(
     "content, said",
     [

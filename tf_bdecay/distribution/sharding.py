@@ -188,18 +188,13 @@ def gathered(strategy, value):
     return gather().numpy()
 
 
-def from_leader(strategy, content):
-    """Gives every worker the leader's bytes; arguments as for `from_worker`."""
-    return from_worker(strategy, content, 0)
-
-
-def from_worker(strategy, content, index):
+def from_worker(strategy, content, index=0):
     """Gives every worker the bytes of one of them; all must call this.
 
     Args:
         strategy: of many workers.
         content: bytes on that worker; ignored on the others.
-        index: of that worker.
+        index: of that worker; the leader's by default.
     """
     own, local = _place(strategy)
     mine = content if own == index else b""

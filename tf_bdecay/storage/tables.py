@@ -20,7 +20,6 @@ class Table:
         columns: its header.
         key: the column that counts updates, by which a resumed run drops what it will write again.
         after: the number of updates from which this run resumes; rows beyond it are dropped.
-        newer: columns that a file of an earlier version may lack; its rows stay empty there.
         otherwise: what the user can do if the file cannot be used, for the message.
 
     Attributes:
@@ -30,9 +29,7 @@ class Table:
         BadInput: the existing file is not such a table.
     """
 
-    def __init__(
-        self, path, columns, key="update", after=0, newer=(), otherwise="choose another folder"
-    ):
+    def __init__(self, path, columns, key="update", after=0, otherwise="choose another folder"):
         self.path = pathlib.Path(path)
         self.columns = list(columns)
         self._rows = []
@@ -40,9 +37,7 @@ class Table:
         if after and self.path.exists():
             try:
                 header, rows = _rows(self.path, key)
-                older = [name for name in self.columns if name not in newer]
-                right = header in (self.columns, older)
-                require(right, f"its header is {shown(','.join(header))}")
+                require(header == self.columns, f"its header is {shown(','.join(header))}")
                 kept = [row for row in rows if int(row[key][:20]) <= after]
             except (ValueError, csv.Error) as error:
                 raise BadInput(

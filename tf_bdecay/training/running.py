@@ -62,7 +62,7 @@ def train(experiment, workdir, console=None, deterministic=False, source=None):
 def wait_for_leader(strategy):
     """Waits until the leader of many workers has written: a worker that ends earlier stops it."""
     if is_multi_worker(strategy):
-        sharding.from_leader(strategy, b"written")
+        sharding.from_worker(strategy, b"written")
 
 
 class _Run:

@@ -10,7 +10,6 @@ import tf_bdecay
 from tests.training.small import digits, fit, trainer
 from tf_bdecay.errors import BadInput
 from tf_bdecay.schedules import PolynomialWarmupDecay
-from tf_bdecay.training.fitting.counts_updates import Position
 from tf_bdecay.training.records import report
 from tf_bdecay.training.records.epoch_rows import EpochRows
 from tf_bdecay.training.records.names import shown_names
@@ -62,10 +61,8 @@ def test_the_share_of_decay_is_one_number_wherever_it_is_said(tmp_path):
     rows.on_epoch_begin(3)
     state = rows.get_state()
     assert (state["updates"], state["decay_on_updates"]) == (9, totals["decay_on_updates"].sum())
-    for updates in (None, 7):  # None: a checkpoint of an earlier version
-        kept = {} if updates is None else {"updates": updates}
-        rows.set_state({"decay_on_updates": 5, "seconds": 1.0, **kept})
-        assert rows.get_state()["updates"] == (updates or 9)
+    rows.set_state({"updates": 7, "decay_on_updates": 5, "seconds": 1.0})
+    assert rows.get_state()["updates"] == 7
 
 
 def at(path):
@@ -84,34 +81,21 @@ def test_the_top5_accuracy_has_columns_of_training_and_evaluation(tmp_path):
     }  # fmt: skip
 
 
-def test_a_run_of_a_version_without_top5_accuracy_goes_on(tmp_path):
-    workdir = Workdir(tmp_path, {})
-    old = EpochRows(workdir, None, shown_names("test"), 4, 64)
-    old.table.add(epoch=1, update=4, accuracy=0.5)
-    old.flush()
-    shown = shown_names("test", metrics=("accuracy", "top5_accuracy"))
-    rows = EpochRows(workdir, None, shown, 4, 64, Position(update=6, epoch=1))
-    rows.table.add(epoch=2, update=8, accuracy=0.75, top5_accuracy=1.0)
-    rows.flush()
-    frame = pd.read_csv(tmp_path / "metrics.csv")
-    assert frame["accuracy"].tolist() == [0.5, 0.75]
-    assert frame["top5_accuracy"].isna().tolist() == [True, False]
-
-
 @pytest.mark.parametrize(
     "state",
     [
         {},
-        {"seconds": 1.0},
-        {"decay_on_updates": 3},
-        {"decay_on_updates": -1, "seconds": 1.0},
-        {"decay_on_updates": 2.5, "seconds": 1.0},
-        {"decay_on_updates": 3, "seconds": -1.0},
-        {"decay_on_updates": 3, "seconds": math.nan},
-        {"decay_on_updates": 3, "seconds": math.inf},
-        {"decay_on_updates": 3, "seconds": True},
+        {"updates": 9, "seconds": 1.0},
+        {"updates": 9, "decay_on_updates": 3},
+        {"decay_on_updates": 3, "seconds": 1.0},
+        {"updates": 9, "decay_on_updates": -1, "seconds": 1.0},
+        {"updates": 9, "decay_on_updates": 2.5, "seconds": 1.0},
+        {"updates": 9, "decay_on_updates": 3, "seconds": -1.0},
+        {"updates": 9, "decay_on_updates": 3, "seconds": math.nan},
+        {"updates": 9, "decay_on_updates": 3, "seconds": math.inf},
+        {"updates": 9, "decay_on_updates": 3, "seconds": True},
         {"decay_on_updates": 3, "seconds": 1.0, "updates": -1},
-        {"decay_on_updates": 3, "seconds": 1.0, "images": 4},
+        {"updates": 9, "decay_on_updates": 3, "seconds": 1.0, "images": 4},
     ],
 )
 def test_a_state_of_the_rows_that_is_not_their_own_is_one_sentence(tmp_path, state):
@@ -119,7 +103,7 @@ def test_a_state_of_the_rows_that_is_not_their_own_is_one_sentence(tmp_path, sta
     with pytest.raises(BadInput, match="^The checkpoint is damaged .* Received: {") as error:
         rows.set_state(state)
     assert "\n" not in str(error.value)
-    rows.set_state({"decay_on_updates": 3, "seconds": 1})
+    rows.set_state({"updates": 9, "decay_on_updates": 3, "seconds": 1})
 
 
 def test_precise_columns_are_named(tmp_path):

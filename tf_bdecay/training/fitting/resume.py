@@ -18,8 +18,6 @@ import json
 import pathlib
 import time
 
-import numpy as np
-
 from tf_bdecay.distribution import sharding, strategies
 from tf_bdecay.errors import BadInput, require, shown
 from tf_bdecay.storage import checkpoint_file, checkpoints
@@ -200,7 +198,6 @@ def restore(folder, model, say, updates_per_epoch=None, epochs=None):
     path, arrays, meta = found
     own = [label for label in arrays if label.startswith(epoch_metrics.PREFIX)]
     metrics = {label: arrays.pop(label) for label in own}
-    metrics = _with_newer(path, metrics, model, say)
     _check_metrics(path, metrics, model)
     checkpoint_file.assign(path, arrays, checkpoint_file.state_of(model, model.optimizer))
     say(f"Going on from {path}, after update {meta['update']} and epoch {meta['epoch']}.")
@@ -216,22 +213,6 @@ def _check(path, meta, per_epoch, epochs):
         right = right and meta["update"] <= epochs * per_epoch
     if not right:
         raise checkpoint_file.Damaged(f"The checkpoint {path} is not of this run: {shown(meta)}.")
-
-
-def _with_newer(path, metrics, model, say):
-    """The metrics of an unfinished epoch, with zeros for those that an earlier version lacked."""
-    labelled = epoch_metrics.labelled_of(model) if metrics else {}
-    names = list(labelled)
-    newer = names[len(metrics) :] if sorted(metrics) == sorted(names[: len(metrics)]) else []
-    if not newer:
-        return metrics
-    replicas = len(next(iter(metrics.values())))
-    say(
-        f"{path} is of a version without all metrics of this one: what is new, such as the top-5 "
-        "accuracy, is over the rest of the running epoch only."
-    )
-    zeros = {label: np.zeros([replicas, *labelled[label].shape], "float32") for label in newer}
-    return {**metrics, **zeros}
 
 
 def _check_metrics(path, metrics, model):
@@ -253,7 +234,7 @@ def _read_newest(folder, strategy, warn, check):
     if not strategies.is_multi_worker(strategy):
         return found
     chosen = json.dumps([found[0].name, found[2]["update"]] if found else None)
-    chosen = json.loads(sharding.from_leader(strategy, chosen.encode()))
+    chosen = json.loads(sharding.from_worker(strategy, chosen.encode()))
     if leads or chosen is None:
         return found
     path = pathlib.Path(folder, chosen[0])

@@ -54,11 +54,8 @@ class EpochRows(CountsUpdates):
         self.shown = shown
         more = [m for m in METRICS if f"val_{m}" in shown and m != "accuracy"]
         names = columns(shown.values(), more, noise is not None)
-        newer = [name for name in names if any(m in name for m in more)]
         ended = start.epoch * updates_per_epoch
-        self.table = Table(
-            workdir.path / "metrics.csv", names, after=ended, newer=newer, otherwise=ANOTHER
-        )
+        self.table = Table(workdir.path / "metrics.csv", names, after=ended, otherwise=ANOTHER)
         self._ended = range(updates_per_epoch, ended + 1, updates_per_epoch)
         self._speed = Speed(batch_size)
         self._before = dict(decisions.BEGIN)
@@ -71,10 +68,7 @@ class EpochRows(CountsUpdates):
         super().on_epoch_begin(epoch, logs)
         self._speed.begin_epoch()
         self._began = time.perf_counter()
-        totals = unwrapped(self.model.optimizer).totals()
-        self._before = _counts(totals)
-        # In a resumed epoch `set_state` replaces it, except from checkpoints of earlier versions.
-        self._before["updates"] = epoch * self.updates_per_epoch - totals["skipped_updates"]
+        self._before = _counts(unwrapped(self.model.optimizer).totals())
 
     def on_train_batch_end(self, batch, logs=None):
         super().on_train_batch_end(batch, logs)
@@ -106,7 +100,6 @@ class EpochRows(CountsUpdates):
         Raises:
             BadInput: the checkpoint holds something else.
         """
-        state = {"updates": self._before["updates"], **state}  # earlier versions did not keep it
         shape = {
             **dict.fromkeys(decisions.BEGIN, is_count),
             "seconds": lambda v: fits(v, (int, float)) and 0 <= v < math.inf,
