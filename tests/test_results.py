@@ -18,10 +18,10 @@ P_VALUES = (
     ("p =\n{} after the", f"Decay of beta makes up for some of it{ADDED} (accuracy)"),
     ("*not shown* (p = {}). That", f"Adaptive decay makes up for some of it{ADDED} (accuracy)"),
     ("loses accuracy (p = {})", "A large batch loses accuracy (accuracy)"),
+    ("[0.36, 1.13] (p = {}), and", "Adaptive decay makes up for some of it (accuracy)"),
     ("fixed decay (p = {}) and", "Decay of beta makes up for some of it (cross-entropy)"),
-    ("adaptive decay (p = {})", "Adaptive decay makes up for some of it (cross-entropy)"),
-    ("*not shown* (p = {}, p", "Decay of beta makes up for some of it (accuracy)"),
-    (", p = {}), and both", "Adaptive decay makes up for some of it (accuracy)"),
+    ("adaptive decay (p = {}) lower", "Adaptive decay makes up for some of it (cross-entropy)"),
+    ("*not shown* (p = {}): it", "Decay of beta makes up for some of it (accuracy)"),
 )
 
 
