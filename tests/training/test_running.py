@@ -79,11 +79,10 @@ def test_the_average_of_the_weights_is_evaluated_beside_them(small, tmp_path):
     assert found == pytest.approx([result["test_loss_average"], result["test_accuracy_average"]])
 
 
-@pytest.mark.parametrize("update", [3, 4])
-@pytest.mark.quick_rows(1)
+@pytest.mark.parametrize("update", [3, 4, 8])
 @pytest.mark.slow
 def test_the_noise_scale_is_the_same_in_a_run_that_goes_on(small, tmp_path, update):
-    """From inside an epoch and from its end: the running means are in the checkpoint."""
+    """From inside an epoch, its end and the last update: the means are in the checkpoint."""
     changes = {"epochs": 2, "micro_batch_size": 32, "log.checkpoint_updates": 1}
     changes |= {"log.gradient_noise_scale": True, "log.checkpoints_kept": 99}
     whole, cut = tmp_path / "whole", tmp_path / "cut"

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+from types import SimpleNamespace
 
 import keras
 import pytest
@@ -21,6 +22,7 @@ from tf_bdecay.training.building import experiment, parts
 from tf_bdecay.training.config.checks import check
 from tf_bdecay.training.config.dotted import flatten
 from tf_bdecay.training.fitting import loop
+from tf_bdecay.training.fitting.counts_updates import Position
 from tf_bdecay.training.run_folder.workdir import Workdir
 from tools.kills.compare import differences
 
@@ -231,3 +233,29 @@ def test_a_fit_that_ends_early_is_not_taken_for_a_success(tmp_path):
     with pytest.raises(loop.EndedEarly, match=r"after 10 of 12 updates"):
         run(tmp_path, before={("update", 6): end})
     assert not (tmp_path / "result.json").exists()
+
+
+class Lasts(keras.callbacks.Callback):
+    """A callback whose state the result needs, and that has none before it begins."""
+
+    state_lasts = True
+
+    def on_train_begin(self, logs=None):
+        self.state = {"n": 0}
+
+    def set_state(self, state):
+        assert self.model is not None
+        self.state.update(state)
+
+
+@pytest.mark.parametrize("kept, expected", [({"Lasts": {"n": 3}}, 3), ({}, 0)])
+def test_a_state_that_lasts_is_there_where_no_update_is_left(kept, expected):
+    optimizer = SimpleNamespace(totals=lambda: {"updates": UPDATES, "skipped_updates": 0})
+    ended = SimpleNamespace(
+        size=SimpleNamespace(updates_per_epoch=UPDATES, total_updates=UPDATES),
+        config=SimpleNamespace(epochs=1),
+        trainer=SimpleNamespace(optimizer=optimizer),
+    )
+    callback = Lasts()
+    loop.fit(ended, Position(UPDATES, 1, callbacks=kept), [keras.callbacks.Callback(), callback])
+    assert callback.state == {"n": expected}

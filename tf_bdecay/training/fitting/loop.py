@@ -54,6 +54,8 @@ def fit(experiment, start, callbacks):
         else:
             _end_of_epoch(experiment, epoch, first)
         epoch += 1
+    elif epoch == epochs:
+        _restore_lasting(experiment, start, callbacks)
     if epoch < epochs:
         _epochs(experiment, epoch * per_epoch, epoch, epochs, per_epoch, callbacks)
     totals = unwrapped(experiment.trainer.optimizer).totals()
@@ -171,6 +173,20 @@ def _end_of_epoch(experiment, epoch, callbacks):
         logs.update({f"val_{name}": value for name, value in found.items()})
     callbacks.on_epoch_end(epoch, logs)
     callbacks.on_train_end(logs)
+
+
+def _restore_lasting(experiment, start, callbacks):
+    """Begins callbacks whose state outlasts an epoch, of which a run's result asks numbers.
+
+    Where no update is left, no epoch begins, and so nothing else would.
+    """
+    for callback in callbacks:
+        if getattr(callback, "state_lasts", False):
+            callback.set_model(experiment.trainer)
+            callback.on_train_begin()
+            name = type(callback).__name__
+            if name in start.callbacks:
+                callback.set_state(start.callbacks[name])
 
 
 def _evaluated(config):
