@@ -1,5 +1,6 @@
 """A file is complete or refused, and a run continued from it equals an unstopped one."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -100,3 +101,19 @@ def test_another_model_or_optimizer_is_refused_by_name_and_changes_nothing():
     arrays[label] = arrays[label].astype("float64")
     with pytest.raises(BadInput, match="kernel.*float64.*there and float32"):
         checkpoint_file.assign("x.npz", arrays, made)
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float8_e4m3fn", "float8_e5m2", "int4"])
+def test_dtypes_that_numpy_lacks_come_back(tmp_path, name):
+    kind = np.dtype(getattr(ml_dtypes, name))
+    arrays = {
+        "matrix": np.arange(6).reshape(2, 3).T.astype(kind),  # not contiguous
+        "scalar": np.array(1.5, kind),
+        "own": np.array(1.5),
+    }
+    checkpoint_file.write(tmp_path / "x.npz", arrays, META)
+    found, meta = checkpoint_file.read(tmp_path / "x.npz")
+    assert meta == {"format": checkpoint_file.FORMAT, **META}
+    for label, array in arrays.items():
+        assert found[label].dtype == array.dtype
+        np.testing.assert_array_equal(found[label], array)

@@ -18,6 +18,7 @@ import json
 import os
 import pathlib
 
+import ml_dtypes
 import numpy as np
 
 from tf_bdecay.errors import BadInput, require, shown
@@ -26,6 +27,8 @@ from tf_bdecay.storage.files import atomic_write, fits
 FORMAT = 3
 
 _META = "meta"
+_DTYPES = "dtypes"  # of the arrays that NumPy alone would not read back, by label
+_REGISTERED = 2  # how `np.dtype.isbuiltin` marks the dtypes of another package
 _MARK = b"\ntf_bdecay checkpoint, sha256 "
 _TRAILER = len(_MARK) + 64
 
@@ -106,7 +109,8 @@ def write(path, arrays, meta):
         arrays: dict of label to array.
         meta: dict of JSON values to store with them.
     """
-    text = json.dumps({"format": FORMAT, **meta})
+    arrays, dtypes = _plain(arrays)
+    text = json.dumps({"format": FORMAT, **meta, **({_DTYPES: dtypes} if dtypes else {})})
     arrays = {**arrays, _META: np.frombuffer(text.encode(), np.uint8)}
 
     def fill(file):
@@ -146,6 +150,8 @@ def read(path):
         with np.load(io.BytesIO(body)) as file:
             arrays = {label: file[label] for label in file.files}
         meta = json.loads(arrays.pop(_META).tobytes())
+        for label, name in meta.pop(_DTYPES, {}).items():
+            arrays[label] = arrays[label].view(getattr(ml_dtypes, name))
     except Exception as error:  # a zip file of another kind may raise anything
         raise Damaged(f"The checkpoint {path} is not one ({type(error).__name__}).") from error
     if not fits(meta, {"format": int}):
@@ -156,3 +162,13 @@ def read(path):
         f"format {FORMAT}: go on with the version that wrote it, or begin in another folder.",
     )
     return arrays, meta
+
+
+def _plain(arrays):
+    """Arrays in dtypes of NumPy's own, and the names of the others: bfloat16, float8, int4, ...
+
+    Those are of the package ml_dtypes, and a file of NumPy's says nothing of them but their size.
+    """
+    others = {label: a.dtype for label, a in arrays.items() if a.dtype.isbuiltin == _REGISTERED}
+    plain = {label: arrays[label].view(f"u{dtype.itemsize}") for label, dtype in others.items()}
+    return {**arrays, **plain}, {label: dtype.name for label, dtype in others.items()}
