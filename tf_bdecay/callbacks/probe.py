@@ -39,7 +39,8 @@ class ProbeDecision(keras.callbacks.Callback):
             entry in `failures`, and leaves the last decision as it is.
 
     Attributes:
-        failures: list of (number of the update that comes next, reason), one per failure.
+        failures: list of (number of the update that comes next, reason), one per failure since
+            `fit` began.
 
     Example:
 
@@ -89,6 +90,13 @@ class ProbeDecision(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Reads the update count again: Keras numbers a shortened last execution as a whole one."""
         self._updates = updates_done(self._optimizer)
+
+    def get_state(self):
+        """Nothing, for `Resume`: the decision in force and the count are the optimizer's."""
+        return {}
+
+    def set_state(self, state):
+        """Leaves everything as it is: the counters begin with the first update of a start."""
 
     def _begin(self, batch):
         optimizer = self._optimizer

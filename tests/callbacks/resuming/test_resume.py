@@ -8,15 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-import warnings
 
 import keras
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import tf_bdecay
 from tests.callbacks.resuming.resumed import (
     BATCH,
     BATCHES,
@@ -26,20 +23,15 @@ from tests.callbacks.resuming.resumed import (
     arrays,
     assert_same,
     compiled,
-    network,
     optimizers,
 )
 from tests.processes import ended, running
-from tf_bdecay.callbacks import DecayLog, Resume
 from tf_bdecay.errors import BadInput
 from tf_bdecay.storage import checkpoint_file, checkpoints
 
 pytestmark = pytest.mark.any_backend
 TOTAL = BATCHES * EPOCHS
 SCRIPT = pathlib.Path(__file__).with_name("resume_script.py")
-needs_tensorflow = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="TensorFlow's"
-)
 
 
 @pytest.fixture(scope="module")
@@ -132,62 +124,6 @@ def test_a_disk_that_is_full_stops_or_warns(adam, tmp_path, monkeypatch):
         assert_same(whole, program(tmp_path / "goes on", on_error="continue"))
 
 
-class Remembers(keras.callbacks.Callback):
-    """A callback with a state of its own, which it hands out."""
-
-    def on_train_begin(self, logs=None):
-        self.updates = 0
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.updates += 1
-
-    def get_state(self):
-        return {"updates": self.updates}
-
-    def set_state(self, state):
-        self.updates = state["updates"]
-
-
-def monitors():
-    """Callbacks that stop, and change the rate."""
-    early = keras.callbacks.EarlyStopping("loss", min_delta=0.2, patience=2)
-    early.restore_best_weights = True
-    reduces = keras.callbacks.ReduceLROnPlateau("loss", 0.5, patience=1, min_delta=0.1, cooldown=1)
-    return [early, reduces, Remembers()]
-
-
-def plain(callback):
-    names = ("best", "best_epoch", "wait", "stopped_epoch", "cooldown_counter", "updates")
-    return {name: getattr(callback, name, None) for name in names}
-
-
-def test_callbacks_go_on_with_their_state(tmp_path):
-    program = Program(compiled(keras.optimizers.Adam(0.01)), epochs=9)
-    whole, cut = monitors(), monitors()
-    expected = program(tmp_path / "whole", callbacks=whole)
-    assert whole[0].stopped_epoch < 8 and whole[1].best < 9  # they did something
-    for update in (BATCHES + 3, BATCHES + 2, 3):
-        assert program(tmp_path / "cut", update, callbacks=monitors()) is None
-    assert_same(expected, program(tmp_path / "cut", callbacks=cut))
-    assert [plain(c) for c in cut] == [plain(c) for c in whole]
-    for a, b in zip(cut[0].best_weights, whole[0].best_weights, strict=True):
-        np.testing.assert_array_equal(a, b)
-    assert_same(expected, program(tmp_path / "cut", callbacks=monitors()))  # it had stopped
-    with pytest.raises(BadInput, match="has the state of other callbacks"):
-        program(tmp_path / "cut", callbacks=cut[:2])
-
-
-def test_one_callback_may_be_given_alone_as_fit_takes_it(tmp_path):
-    model = compiled("adam")
-    for epochs in (1, 2):
-        alone = Remembers()
-        resume = Resume(tmp_path, callbacks=alone, show=False)
-        data = resume.data(*arrays(), batch_size=BATCH)
-        model.fit(data, epochs=epochs, callbacks=[alone, resume], shuffle=False, verbose=0)
-    assert alone.updates == 2 * BATCHES
-    Resume(tmp_path, callbacks=None)
-
-
 def test_other_callbacks_see_the_batches_that_are_left(adam, tmp_path):
     program, _ = adam
     seen = []
@@ -208,64 +144,6 @@ def test_several_updates_an_execution(tmp_path):
     program.data = lambda resume: resume.data(*arrays(), batch_size=BATCH)
     with pytest.raises(BadInput, match="steps_per_execution=2 must divide the 7 batches"):
         program(tmp_path / "other")
-
-
-def test_the_decay_log_of_an_epoch_is_of_all_of_it(tmp_path):
-    program = Program(compiled("lamb"))
-
-    def log(name):
-        return [DecayLog(tmp_path / f"{name} log", show=False)]
-
-    whole = program(tmp_path / "whole", callbacks=log("whole"))
-    program(tmp_path / "cut", BATCHES + EVERY, callbacks=log("cut"))
-    program(tmp_path / "cut", 2, callbacks=log("cut"))
-    assert_same(whole, program(tmp_path / "cut", callbacks=log("cut")))
-    assert 0 < whole[1].history["decay_on_fraction"][1] < 1
-    for name in ("layers.csv", "variables.csv"):
-        found = [(tmp_path / f"{run} log" / name).read_text() for run in ("whole", "cut")]
-        assert found[0] == found[1]
-
-
-def test_the_decay_log_tells_of_rows_that_were_removed(tmp_path):
-    program, table = Program(compiled("lamb"), epochs=2), tmp_path / "log" / "layers.csv"
-
-    def log():
-        return [DecayLog(tmp_path / "log", every=1, show=False)]
-
-    program(tmp_path / "run", BATCHES, callbacks=log())
-    with warnings.catch_warnings():
-        warnings.filterwarnings("error", "DecayLog")
-        program(tmp_path / "run", EVERY + 1, callbacks=log())
-    header, first, *others = table.read_text().splitlines(keepends=True)
-    table.write_text("".join([header, *others]))  # those after the checkpoint come again
-    with pytest.warns(UserWarning, match="^DecayLog: .*layers.csv lacks 1 of the 9 rows"):
-        program(tmp_path / "run", callbacks=log())
-    assert first not in table.read_text()
-
-
-@needs_tensorflow
-def test_the_noise_scale_of_a_trainer_goes_on(tmp_path):
-    from tf_bdecay.callbacks import GradientNoiseScale
-
-    trainer = tf_bdecay.Trainer.of(network())
-    x, y = (a[:48] for a in arrays())
-
-    def data(resume):
-        return resume.data(x, y, batch_size=16)
-
-    program = Program(compiled("lamb", trainer, micro_batch_size=4), data)
-    results = []
-    for cut in (None, 5):
-        noise = GradientNoiseScale(None, show=False)
-        folder = tmp_path / str(cut)
-        if cut:
-            program(folder, cut, callbacks=[noise], every_updates=2)
-            trainer.noise_meter.assign({name: 1 for name in noise.get_state()})
-            noise = GradientNoiseScale(None, show=False)
-        results.append(program(folder, callbacks=[noise], every_updates=2))
-        results[-1][1].history["state"] = noise.get_state()
-        trainer.measure_gradient_noise(7)  # and forgets
-    assert_same(*results)
 
 
 def test_the_file_says_what_it_is(tmp_path):
