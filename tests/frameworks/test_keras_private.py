@@ -309,6 +309,15 @@ def test_metrics_are_built_once_under_a_strategy_without_a_batch():
     variables = [id(v) for v in model.metrics_variables]
     model.fit(batches, validation_data=batches, verbose=0)
     assert [id(v) for v in model.metrics_variables] == variables
+    with model.distribute_strategy.scope():
+        metric = keras.metrics.SparseCategoricalAccuracy(name="again")
+        model.compile("sgd", model.loss, metrics=[metric])
+    begun = []  # what there is before the first step, in which replicas could not create it
+    look = keras.callbacks.LambdaCallback(
+        on_train_begin=lambda logs: begun.extend(model.metrics_variables)
+    )
+    model.fit(batches, callbacks=[look], verbose=0)
+    assert names(begun) == names(model.metrics_variables) and len(begun) == len(variables)
 
 
 @pytest.mark.any_backend

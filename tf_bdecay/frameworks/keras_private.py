@@ -186,6 +186,11 @@ class BuiltOnce(keras.Model):
 
     _metrics_built = False
 
+    def compile(self, *args, **kwargs):
+        """As Keras' own; what it replaces must be built again."""
+        self._metrics_built = False
+        super().compile(*args, **kwargs)
+
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         if self._metrics_built:
             return
