@@ -93,6 +93,18 @@ def test_a_finished_run_trains_no_more(adam, tmp_path, capsys):
     assert {p: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
+def test_a_run_that_is_stopped_inside_an_epoch_goes_on_there(adam, tmp_path):
+    program, whole = adam
+
+    class Stops(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = self.model.stop_training or batch == 1
+
+    assert len(program(tmp_path, others=[Stops()], every_updates=None)[1].history["loss"]) == 1
+    assert checkpoints.newest(tmp_path).name == "update_00000002.npz"
+    assert_same(whole, program(tmp_path))
+
+
 def test_the_next_fit_of_a_model_starts_at_its_own_epoch(tmp_path):
     program = Program(compiled("momentum"))
     program(tmp_path, BATCHES + 4)

@@ -29,7 +29,8 @@ class Resume(keras.callbacks.Callback):
     also mid-epoch. Weights, statistics, optimizers, loss scale, dropout seeds, the metrics of the
     epoch, History and the order of the examples are, to the bit, those of a run that was never
     stopped (on one CPU, and wherever TensorFlow or JAX are deterministic). If the run has ended, it
-    trains nothing more, or only the missing epochs if `epochs` is larger now.
+    trains nothing more, or only the missing epochs if `epochs` is larger now. A run that
+    `model.stop_training` ended inside an epoch goes on there.
 
     A checkpoint is one file with a checksum, written aside, flushed to disk and renamed. A damaged
     one is named, and the one before it is used. The folder of another run (other data, batch size,
@@ -159,20 +160,21 @@ class Resume(keras.callbacks.Callback):
             first = self._go_on(epoch)
         else:
             self._save(epoch, 0)
-        self._epoch, self._first = epoch, first
+        self._epoch, self._first, self._done = epoch, first, first
         self._rest = epoch_feeds.RestOfEpoch(self.model) if first else None
         self._position.begin(epoch, first)
 
     def on_train_batch_end(self, batch, logs=None):
-        """Saves if a checkpoint is due, and ends an epoch that was resumed in its middle."""
+        """Saves if a checkpoint is due or `fit` is about to stop; ends what is left of an epoch."""
         require(
             self._position.started,
             "Resume decides the order of the examples, so that a run can go on: give `fit` what "
             "resume.data(...) returns. Received: other data than those.",
         )
         done, count = self._first + batch + 1, self._source.num_batches
+        self._done = done
         self._saver.poll()
-        if done < count and self._due(done):
+        if done < count and (self._due(done) or self.model.stop_training):
             self._save(self._epoch, done)
         if self._rest and done >= count:
             self._rest.last_batch()
@@ -184,11 +186,11 @@ class Resume(keras.callbacks.Callback):
             self._rest = None
 
     def on_train_end(self, logs=None):
-        """Saves the end of the run."""
+        """Saves the end of the run; one that stopped inside an epoch is saved from there."""
         self._position.end()
         keras_private.start_at(self.model, None)
         try:
-            if self._begun:
+            if self._begun and self._done >= self._source.num_batches:
                 self._save(self._epoch + 1, 0, ended=True)
             elif self._found is not None:  # the run had already finished
                 self._restore_history()
