@@ -81,6 +81,7 @@ NOT_OF_A_MODULE = {
     "test_readme.py": "README.md",
     "test_types.py": "what type checkers see",
     "sharpness_command/test_endings.py": "the command in processes of its own",
+    "callbacks/resuming/test_resume_callbacks.py": "callbacks/resuming/resume.py, other callbacks",
     "callbacks/resuming/test_resume_refusals.py": "callbacks/resuming/resume.py, what it refuses",
     "layers/test_conversion_classes.py": "layers/conversion.py, by class of model and layer",
     "layers/test_ghost_batch_norm_tensorflow.py": "what JAX's tests must not import",

@@ -79,17 +79,18 @@ class Program:
     Args:
         model: compiled.
         data: function of a `Resume` that returns the data; arrays by default.
+        batch: one of these, to build the model by; None for that of the arrays.
         **fit: arguments of `fit`.
     """
 
-    def __init__(self, model, data=None, **fit):
+    def __init__(self, model, data=None, batch=None, **fit):
         self.model = model
         # Keras warns that it does not shuffle a data set, which orders itself.
         own = {"epochs": EPOCHS, "verbose": 0, "validation_data": arrays(), "shuffle": False}
         self.fit = {**own, **fit}
         self.data = data or (lambda resume: resume.data(*arrays(), batch_size=BATCH))
         x, y = arrays()
-        keras_private.build_all(model, (x[:BATCH], y[:BATCH]))
+        keras_private.build_all(model, batch or (x[:BATCH], y[:BATCH]))
         variables = run_state.variables_of(model)
         self._start = {label: np.array(v.numpy()) for label, v in variables.items()}
 

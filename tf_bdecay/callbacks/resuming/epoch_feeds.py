@@ -157,7 +157,7 @@ def _of_python(source, position):
     import tensorflow as tf
 
     signature = keras.tree.map_structure(
-        lambda a: tf.TensorSpec([None, *a.shape[1:]], a.dtype), source.example
+        lambda a: tf.TensorSpec([None, *a.shape[1:]], a.dtype), source.shapes
     )
     batches = tf.data.Dataset.from_generator(
         lambda: source.batches(*position.take()), output_signature=signature

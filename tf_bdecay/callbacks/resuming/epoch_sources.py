@@ -11,6 +11,7 @@ import math
 import keras
 import numpy as np
 
+from tf_bdecay.callbacks.resuming import batch_shapes
 from tf_bdecay.data.order import permutation
 from tf_bdecay.errors import BadInput, check_count, require, shown
 
@@ -37,7 +38,8 @@ def digest(batch):
 class Arrays:
     """Batches of arrays in the order of `data.order.permutation`; none is read before its turn.
 
-    Every source has `num_batches`, the batches of an epoch, and `example`, a batch.
+    Every source has `num_batches`, the batches of an epoch, and `shapes`, a structure of
+    `batch_shapes.Shaped`.
 
     Args:
         arrays: (x, y, sample_weight), without those that are None.
@@ -70,9 +72,9 @@ class Arrays:
         )
 
     @property
-    def example(self):
-        """A batch, for shapes and dtypes."""
-        return self._of(np.arange(min(self.batch_size, self.examples)))
+    def shapes(self):
+        """Those of a batch."""
+        return batch_shapes.in_common([self._of(np.arange(min(self.batch_size, self.examples)))])
 
     def indices(self, epoch, first):
         """The indices of the examples of each batch, from batch `first` on: int64 arrays."""
@@ -122,16 +124,20 @@ class Read:
         check_count("steps", num_batches, of="Resume.data", what="a number of batches an epoch")
         self.num_batches, self.one_order = int(num_batches), one_order
         self._batches_of, self._seen = batches_of, (None, None)
-        self.example = self._first(0)
-        self._digest = digest(self.example)
+        example = self._first(0)
+        self._digest = digest(example)
         require(
             self._digest == digest(self._first(0)),
             f"The data of Resume.data ({type(what).__name__}) are not the same when they are read "
             "again, so a run that goes on would train on others: take what is random out of them, "
             f"or {_OTHERWISE}.",
         )
-        spec = keras.tree.map_structure(lambda a: f"{a.dtype} {a.shape[1:]}", self.example)
-        self._spec = repr(spec)
+        self._spec = repr(keras.tree.map_structure(lambda a: f"{a.dtype} {a.shape[1:]}", example))
+        compared = list(itertools.islice(self.batches(0, 0), batch_shapes.COMPARED))
+        whole = batches_of and batches_of(0)
+        self.shapes = batch_shapes.in_common(
+            compared, whole.element_spec if _is_dataset(whole) else None
+        )
 
     def batches(self, epoch, first):
         """The batches of an epoch, from batch `first` on."""
@@ -302,6 +308,5 @@ def _is_dataset(x):
 
 def _arrays_of(batch):
     """A batch as (x,), (x, y) or (x, y, sample_weight) of NumPy arrays."""
-    batch = keras.tree.lists_to_tuples(batch)
-    batch = batch if isinstance(batch, tuple) else (batch,)
+    batch = batch_shapes.as_tuple(batch)
     return keras.tree.map_structure(lambda leaf: as_floatx(np.asarray(leaf)), batch)

@@ -143,7 +143,7 @@ class Resume(keras.callbacks.Callback):
         self._check()
         checkpoint_folder.lock(self.folder)
         try:
-            keras_private.build_all(self.model, self._source.example)
+            keras_private.build_all(self.model, self._source.shapes)
             run_state.further_optimizers(self.model)  # refused now, not at the first checkpoint
             start = self._restore()
         except BaseException:
