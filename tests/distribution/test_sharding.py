@@ -5,9 +5,11 @@ import os
 import pathlib
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.data.sets import image_set_of
 from tests.processes import read_until
@@ -36,6 +38,19 @@ def test_parts_of_the_batches_make_the_whole(count):
             pieces = [part[update] for part in parts]
             np.testing.assert_array_equal(np.concatenate([p[0] for p in pieces]), x)
             np.testing.assert_array_equal(np.concatenate([p[1] for p in pieces]), y)
+
+
+def test_weights_of_classes_are_given_before_the_batches_are_cut(monkeypatch):
+    """Keras itself can give none to a distributed data set."""
+    monkeypatch.setattr(sharding, "is_multi_worker", lambda strategy: True)
+    places = [SimpleNamespace(num_replicas_in_sync=2, num_input_pipelines=2, input_pipeline_id=0)]
+    strategy = SimpleNamespace(distribute_datasets_from_function=lambda make: make(*places))
+    batches = tf.data.Dataset.from_tensor_slices((np.eye(4), [0, 2, 1, 0])).batch(4)
+    cut = sharding.cut_for_workers(strategy, batches, {0: 1.0, 1: 3.0, 2: 0.5})
+    ((x, y, weight),) = cut.as_numpy_iterator()
+    np.testing.assert_array_equal(x, np.eye(4)[:2])
+    assert (y.tolist(), weight.tolist()) == ([0, 2], [1.0, 0.5])
+    assert len(sharding.cut_for_workers(strategy, batches).element_spec) == 2
 
 
 @pytest.mark.parametrize("number", signals.SIGNALS)

@@ -22,7 +22,10 @@ EVALUATED = (65, 130, 250)  # 65: the last batch is of one example, so one part 
 
 
 def evaluations():
-    """Loss and accuracy of untrained weights on sets that batches do not divide."""
+    """Loss and accuracy of untrained weights on sets that batches do not divide.
+
+    The last are those of an update with weights of the classes.
+    """
     trainer = small.trainer()
     x, y = small.digits(max(EVALUATED))
     found = []
@@ -31,6 +34,10 @@ def evaluations():
         data = sharding.cut_for_workers(trainer.distribute_strategy, data)
         result = trainer.evaluate(data, steps=-(-count // 64), verbose=0, return_dict=True)
         found.append([result["loss"], result["accuracy"]])
+    data = tf.data.Dataset.from_tensor_slices((x, y)).batch(64)
+    weights = {label: 1.0 + label for label in range(10)}
+    logs = trainer.fit(data, steps_per_epoch=1, class_weight=weights, verbose=0).history
+    found.append([logs["loss"][0], logs["accuracy"][0]])
     return np.array(found)
 
 

@@ -12,6 +12,7 @@ from tf_bdecay.batch_checks import first_tensor
 from tf_bdecay.batches import bounds
 from tf_bdecay.distribution.strategies import is_multi_worker
 from tf_bdecay.errors import require
+from tf_bdecay.frameworks import keras_private
 from tf_bdecay.terminal import signals
 
 
@@ -51,30 +52,38 @@ def distributed(strategy, make, endless=False):
     return strategy.distribute_datasets_from_function(of_worker)
 
 
-def cut_for_workers(strategy, data):
+def cut_for_workers(strategy, data, class_weight=None):
     """Cuts a user's data set of global batches for the workers.
 
     Args:
         strategy: the model's.
         data: what `fit` or `evaluate` got.
+        class_weight: as `fit` takes it; its weights become the examples', as Keras can give none to
+            a distributed data set.
 
     Returns:
         `data` unchanged, or the distributed data set.
 
     Raises:
-        BadInput: under many workers, `data` are neither a `tf.data.Dataset` nor a distributed one.
+        BadInput: under many workers, `data` are neither a `tf.data.Dataset` nor a distributed one,
+            or a distributed one with `class_weight`.
     """
-    if (
-        not is_multi_worker(strategy)
-        or data is None
-        or isinstance(data, tf.distribute.DistributedDataset)
-    ):
+    if not is_multi_worker(strategy) or data is None:
+        return data
+    if isinstance(data, tf.distribute.DistributedDataset):
+        require(
+            class_weight is None,
+            "`class_weight` goes with a tf.data.Dataset of global batches that is not distributed "
+            f"yet: give `fit` such a one, or leave it out. Received: {type(data).__name__}",
+        )
         return data
     require(
         isinstance(data, tf.data.Dataset),
         "Under MultiWorkerMirroredStrategy give `fit` and `evaluate` a tf.data.Dataset of global "
         f"batches, the same on every worker. Received: {type(data).__name__}",
     )
+    if class_weight is not None:
+        data = keras_private.weighted_by_class(data, class_weight)
 
     def make(where):
         index, count = where

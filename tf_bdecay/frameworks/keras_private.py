@@ -8,6 +8,7 @@ from keras.src.backend import compute_output_spec, get_keras_mask, set_keras_mas
 from keras.src.backend.common.symbolic_scope import in_symbolic_scope as _in_symbolic_scope
 from keras.src.losses.loss import apply_mask, squeeze_or_expand_to_same_rank
 from keras.src.models.functional import Functional, functional_like_constructor
+from keras.src.trainers.data_adapters.tf_dataset_adapter import make_class_weight_map_fn
 
 
 def layers_of(model, include_self=True):
@@ -174,6 +175,16 @@ def build_loss(model, y, sample_weight=None):
     batch = next((t.shape[0] for t in keras.tree.flatten(y) if t is not None), None)
     outputs = keras.tree.map_structure(lambda t: symbolic(t, (batch, *t.shape[1:])), model.output)
     compute_output_spec(loss, y, outputs, sample_weight)
+
+
+def weighted_by_class(data, class_weight):
+    """A `tf.data.Dataset` whose examples have the weights of their classes, as in `fit`.
+
+    Args:
+        data: of batches (x, y).
+        class_weight: dict of class to weight.
+    """
+    return data.map(make_class_weight_map_fn(class_weight))
 
 
 class BuiltOnce(keras.Model):

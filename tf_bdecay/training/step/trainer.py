@@ -247,6 +247,8 @@ class Trainer(keras_private.BuiltOnce):
         callbacks=None,
         validation_split=0.0,
         validation_data=None,
+        shuffle=True,
+        class_weight=None,
         *args,
         **kwargs,
     ):
@@ -255,10 +257,12 @@ class Trainer(keras_private.BuiltOnce):
         Raises:
             BadInput: also for a batch that micro-batches do not divide.
         """
-        x, validation_data = self._shared(x), self._shared(validation_data)
+        x, validation_data = self._shared(x, class_weight), self._shared(validation_data)
+        if is_multi_worker(self.distribute_strategy):
+            class_weight = None  # the examples of x have these weights now
         arguments = x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data
         with batch_checks.one_sentence():
-            return super().fit(*arguments, *args, **kwargs)
+            return super().fit(*arguments, shuffle, class_weight, *args, **kwargs)
 
     def evaluate(self, x=None, *args, **kwargs):
         """`keras.Model.evaluate`, which also cuts the batches for many workers."""
@@ -297,8 +301,8 @@ class Trainer(keras_private.BuiltOnce):
             return function
         return quirks.several_steps(function, self.distribute_strategy)
 
-    def _shared(self, data):
-        return sharding.cut_for_workers(self.distribute_strategy, data)
+    def _shared(self, data, class_weight=None):
+        return sharding.cut_for_workers(self.distribute_strategy, data, class_weight)
 
     def _track_loss(self, loss, x):
         """Adds a replica's loss to the mean over examples that `fit` reports."""
