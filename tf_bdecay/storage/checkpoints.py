@@ -83,7 +83,7 @@ def read_newest(folder, warn, check=lambda path, meta: None):
     """
     folder = pathlib.Path(folder)
     for part in folder.glob(".*.part"):
-        part.unlink()  # what a kill left of a save
+        part.unlink(missing_ok=True)  # what a kill left of a save
     path, arrays, meta, bad = _first_sound(folder, warn, check)
     for damaged, why in bad:
         warn(f"{why.rstrip('.')}: going on from {path.name} in its place.")

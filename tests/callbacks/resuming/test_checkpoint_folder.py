@@ -1,5 +1,8 @@
 """A run's folder serves one process at a time and gives its newest readable checkpoint."""
 
+import contextlib
+import time
+
 import numpy as np
 import pytest
 
@@ -79,6 +82,40 @@ def test_a_lock_of_this_process_is_taken_over_and_let_go(tmp_path):
     checkpoint_folder.unlock(folder)
     checkpoint_folder.unlock(folder)
     with checkpoints_locked(folder):
+        pass
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Checkpoints take a while to write, and those of update 0 fail in the end."""
+    write = checkpoints.write
+
+    def slowly(path, arrays, meta):
+        aside = path.with_name(f".{path.name}.part")
+        aside.touch()
+        time.sleep(0.3)
+        assert aside.exists()
+        if not meta["update"]:
+            raise OSError(28, "No space left on device")
+        write(path, arrays, meta)
+
+    monkeypatch.setattr(checkpoints, "write", slowly)
+
+
+@pytest.mark.parametrize("update", [1, 0])
+def test_what_an_interrupted_fit_still_writes_is_waited_for(tmp_path, slow, update):
+    checkpoint_folder.lock(tmp_path)
+    saver = checkpoint_folder.saver(tmp_path, 3, "stop")
+    saver.save({"model/0000": np.zeros(2)}, {"update": update})  # and nobody closes it
+    said = pytest.warns(UserWarning, match="the interrupted `fit` was not saved: .*No space left")
+    with contextlib.nullcontext() if update else said:
+        checkpoint_folder.lock(tmp_path)
+    found = checkpoints.read_newest(tmp_path, pytest.fail)
+    assert (found is not None) == bool(update)
+    with pytest.raises(BadInput, match="taken"), checkpoints_locked(tmp_path):
+        pass
+    checkpoint_folder.unlock(tmp_path)
+    with checkpoints_locked(tmp_path):
         pass
 
 

@@ -7,6 +7,7 @@ from tf_bdecay.callbacks.resuming import run_record
 from tf_bdecay.errors import BadInput, first_line, require
 from tf_bdecay.storage import checkpoint_file, checkpoints
 from tf_bdecay.storage.files import fits, is_count, locked
+from tf_bdecay.storage.saver import Saver
 
 _META = {
     "update": is_count,
@@ -19,7 +20,7 @@ _META = {
     "callbacks": {"names": [str], "states": list},
     "seen": dict,
 }
-_held = {}  # this process's locks, by folder: an interrupted `fit` may begin again in its folder
+_held = {}  # this process's locks and savers, by folder: an interrupted `fit` may begin again there
 
 
 def warn(sentence):
@@ -30,6 +31,9 @@ def warn(sentence):
 def lock(folder):
     """Creates a folder if it is missing, and keeps other processes out of it.
 
+    If a `fit` of this process held it and was interrupted, what it still writes there is waited
+    for.
+
     Args:
         folder: a `pathlib.Path`.
 
@@ -38,7 +42,7 @@ def lock(folder):
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        unlock(folder)
+        _end_interrupted(folder)
         held = contextlib.ExitStack()
         taken = f"Another process trains in the folder {str(folder)!r} of Resume"
         held.enter_context(locked(folder, taken, warn))
@@ -51,10 +55,30 @@ def lock(folder):
 
 
 def unlock(folder):
-    """Releases a folder, if this process holds it."""
+    """Releases a folder, if this process holds it, and closes the saver that writes there."""
     held = _held.pop(folder.resolve(), None)
     if held is not None:
         held.close()
+
+
+def saver(folder, *arguments):
+    """A `Saver` for a locked folder, which is closed with it at the latest.
+
+    Args:
+        folder: a `pathlib.Path`.
+        *arguments: of `Saver`, without folder and `warn`.
+    """
+    made = Saver(folder, *arguments, warn)
+    _held[folder.resolve()].callback(made.close)
+    return made
+
+
+def _end_interrupted(folder):
+    """Releases a folder that an interrupted `fit` holds; its last checkpoint may have failed."""
+    try:
+        unlock(folder)
+    except OSError as error:
+        warn(f"A checkpoint of the interrupted `fit` was not saved: {first_line(error)}.")
 
 
 def newest(folder, run, names, source, at_once):

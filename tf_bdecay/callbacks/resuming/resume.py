@@ -15,7 +15,6 @@ from tf_bdecay.callbacks.resuming import (
 from tf_bdecay.data.order import check_seed
 from tf_bdecay.errors import check_count, check_flag, check_number, check_path, require
 from tf_bdecay.frameworks import keras_private
-from tf_bdecay.storage.saver import Saver
 
 
 class Resume(keras.callbacks.Callback):
@@ -150,7 +149,7 @@ class Resume(keras.callbacks.Callback):
             checkpoint_folder.unlock(self.folder)
             raise
         keras_private.start_at(self.model, start)
-        self._saver = Saver(self.folder, self.keep, self.on_error, checkpoint_folder.warn)
+        self._saver = checkpoint_folder.saver(self.folder, self.keep, self.on_error)
         self._begun, self._rest, self._saved = False, None, time.monotonic()
 
     def on_epoch_begin(self, epoch, logs=None):
