@@ -19,12 +19,12 @@ def trainer(momentum=0.5, use_ema=True, **arguments):
     return small.trainer(optimizer, **arguments)
 
 
-def fit(made, epochs=2, **arguments):
+def fit(made, epochs=2, more=(), **arguments):
     precise = callbacks.PreciseStatistics((X, Y), 2, batch_size=64)
     average = callbacks.AveragedWeights((X, Y), precise, batch_size=64)
     history = made.fit(
         X, Y, batch_size=64, epochs=epochs, shuffle=False, verbose=0,
-        callbacks=[average, precise], **arguments,
+        callbacks=[average, precise, *more], **arguments,
     ).history  # fmt: skip
     return average, history
 
@@ -72,11 +72,23 @@ def test_an_epoch_without_an_evaluation_has_none():
     assert len(history["loss"]) == 2 and len(history["val_loss_average"]) == 1
 
 
-def test_without_it_fit_still_ends_as_keras_does():
+class Interrupts(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_without_it_fit_still_ends_as_keras_does(interrupted):
     made = trainer()
+    if interrupted:
+        with pytest.raises(KeyboardInterrupt):
+            fit(made, more=[Interrupts()])
     fit(made, epochs=1)
     for variable, value in averages_of(made.optimizer):
         assert not np.array_equal(variable, value)
+    if interrupted:
+        with pytest.raises(KeyboardInterrupt):
+            fit(made, more=[Interrupts()])
     made.fit(X, Y, batch_size=64, verbose=0)
     for variable, value in averages_of(made.optimizer):
         np.testing.assert_array_equal(variable, value)

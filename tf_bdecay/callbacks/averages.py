@@ -84,11 +84,11 @@ class AveragedWeights(keras.callbacks.Callback):
             "(x_test, y_test). Received: data=None",
         )
         refuse_iterator(self.data, of="AveragedWeights")
-        keras_private.keep_weights(self.model.optimizer, True)
+        keras_private.keep_weights(self.model)
 
     def on_train_end(self, logs=None):
         """Restores Keras' own behaviour for later calls of `fit`."""
-        keras_private.keep_weights(self.model.optimizer, False)
+        keras_private.overwrite_weights(self.model.optimizer)
 
     def on_epoch_end(self, epoch, logs=None):
         """Adds the averages' metrics to the logs of an epoch that was evaluated."""

@@ -83,15 +83,25 @@ def moving_averages(optimizer):
     return optimizer._model_variables_moving_average
 
 
-def keep_weights(optimizer, keep):
-    """Sets whether `fit` ends without overwriting the weights with their averages.
+def keep_weights(model):
+    """Lets the `fit` that is running end without overwriting the weights with their averages.
 
-    Keras has no argument for this.
+    Keras has no argument for this. It is undone when that `fit` ends or, if it is interrupted, by
+    the next, which is known by its own `History`.
     """
-    if keep:
-        optimizer.finalize_variable_values = lambda variables: None
-    else:
-        vars(optimizer).pop("finalize_variable_values", None)
+    optimizer, history = model.optimizer, getattr(model, "history", None)
+
+    def finalize(variables):
+        overwrite_weights(optimizer)
+        if getattr(model, "history", None) is not history:
+            optimizer.finalize_variable_values(variables)
+
+    optimizer.finalize_variable_values = finalize
+
+
+def overwrite_weights(optimizer):
+    """Undoes `keep_weights`."""
+    vars(optimizer).pop("finalize_variable_values", None)
 
 
 def gradients_by_index(optimizer, gradients, variables):
