@@ -13,12 +13,15 @@ class Saver:
         keep: how many are kept besides the best.
         on_error: what a failure to write does: "stop" raises it, "continue" warns.
         warn: called with a sentence for each failure if `on_error` is "continue".
+
+    Attributes:
+        best: `meta` of the last checkpoint that was written as the best; None before there is one.
     """
 
     def __init__(self, folder, keep=1, on_error="stop", warn=print):
         self.folder, self.keep, self.on_error, self.warn = folder, keep, on_error, warn
         self._pool = ThreadPoolExecutor(1, "checkpoint")
-        self._running = None
+        self._running, self.best = None, None
 
     def save(self, arrays, meta, best=False, flush=()):
         """Starts to write a checkpoint as soon as the one before it is written.
@@ -33,18 +36,19 @@ class Saver:
         self.wait()
         if self.guarded(*flush):
             arguments = (self.folder, arrays, meta, self.keep, best)
-            self._running = self._pool.submit(checkpoints.save, *arguments)
+            written = self._pool.submit(checkpoints.save, *arguments)
+            self._running = written, meta if best else self.best
 
     def poll(self):
         """Reports a failure as soon as it is known, without waiting."""
-        if self._running and self._running.done():
+        if self._running and self._running[0].done():
             self.wait()
 
     def wait(self):
         """Waits until the checkpoint is on the disk, or has failed."""
         running, self._running = self._running, None
-        if running:
-            self.guarded(running.result)
+        if running and self.guarded(running[0].result):
+            self.best = running[1]
 
     def guarded(self, *functions):
         """Calls functions that write files, and handles their failures as `on_error` says.

@@ -74,6 +74,29 @@ def test_the_best_is_that_of_the_evaluated_accuracy(made, tmp_path):
     assert best["update"] == first["update"]
 
 
+def test_the_best_is_of_those_that_could_be_written(made, tmp_path, monkeypatch):
+    write, warned = checkpoints.save, []
+
+    def fails_once(folder, arrays, meta, *more):
+        if meta["update"] == 8:
+            raise OSError(28, "No space left on device")
+        return write(folder, arrays, meta, *more)
+
+    monkeypatch.setattr(checkpoints, "save", fails_once)
+    saver = Saver(tmp_path, 99, "continue", warned.append)
+    save = resume.Checkpoints(saver, 4, 9)
+    save.set_model(made)
+    for epoch, accuracy in enumerate((0.3, 0.9, 0.5, 0.4)):
+        save.on_epoch_begin(epoch)
+        save.done += 4
+        save.on_epoch_end(epoch, {"val_accuracy": accuracy})
+    save.close()
+    assert len(warned) == 1
+    _, best = checkpoint_file.read(tmp_path / checkpoints.BEST)
+    _, last = checkpoint_file.read(tmp_path / "update_00000016.npz")
+    assert (best["update"], best["best"], last["best"]) == (12, 0.5, 0.5)
+
+
 def test_metrics_of_an_epoch_that_has_not_ended_are_in_it_and_of_no_other(made, tmp_path):
     fit(made, tmp_path, epochs=2, every_updates=2)
     held = {

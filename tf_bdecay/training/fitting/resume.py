@@ -81,7 +81,7 @@ class Checkpoints(CountsUpdates):
         self.every_minutes = every_minutes
         self.callbacks, self.request = list(callbacks), request or signals.Request()
         self._stateful = {type(c).__name__: c for c in self.callbacks if hasattr(c, "get_state")}
-        self._states, self._best = dict(start.callbacks), start.best
+        self._states, self._before = dict(start.callbacks), start.best
         self._saved = (self.after, time.monotonic())
         self._flushed = time.monotonic()
 
@@ -111,12 +111,9 @@ class Checkpoints(CountsUpdates):
             self._stop(self._metrics)
 
     def on_epoch_end(self, epoch, logs=None):
-        accuracy = (logs or {}).get("val_accuracy")
-        best = accuracy is not None and (self._best is None or accuracy > self._best)
         stop = self._asked_to_stop()
         if (epoch + 1) % self.every_epochs == 0 or epoch + 1 == self.epochs or stop:
-            self._best = accuracy if best else self._best
-            self._save({}, ended=True, best=best)
+            self._save({}, ended=True, accuracy=(logs or {}).get("val_accuracy"))
         else:
             self._flush()
         if stop:
@@ -142,8 +139,14 @@ class Checkpoints(CountsUpdates):
         self.saver.wait()
         self.request.check()
 
-    def _save(self, metrics, ended=False, best=False):
-        """Saves a checkpoint; `metrics` are of an unfinished epoch, and empty for an ended one."""
+    def _save(self, metrics, ended=False, accuracy=None):
+        """Saves a checkpoint.
+
+        Args:
+            metrics: of an unfinished epoch, and empty for an ended one.
+            ended: whether the epoch has ended.
+            accuracy: from its evaluation; None without one.
+        """
         self._saved = (self.done, time.monotonic())
         if self.saver.folder is None:
             return
@@ -153,14 +156,18 @@ class Checkpoints(CountsUpdates):
             for name, callback in self._stateful.items()
             if not ended or getattr(callback, "state_lasts", False)
         }
+        state = checkpoint_file.state_of(self.model, self.model.optimizer)
+        arrays = {**checkpoint_file.snapshot(state), **metrics}
+        self.saver.wait()  # only then the best that is on the disk is known
+        before = self.saver.best["best"] if self.saver.best else self._before
+        best = accuracy is not None and (before is None or accuracy > before)
         meta = {
             "update": self.done,
             "epoch": begun + 1 if ended else begun,
-            "best": self._best,
+            "best": accuracy if best else before,
             "callbacks": states,
         }
-        state = checkpoint_file.state_of(self.model, self.model.optimizer)
-        self.saver.save({**checkpoint_file.snapshot(state), **metrics}, meta, best, self._flushes())
+        self.saver.save(arrays, meta, best, self._flushes())
 
     def _flush(self):
         self._flushed = time.monotonic()
