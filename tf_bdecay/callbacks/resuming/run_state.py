@@ -11,6 +11,7 @@ from copy import deepcopy
 import keras
 import numpy as np
 
+from tf_bdecay.distribution import replica_values
 from tf_bdecay.errors import BadInput, first_line, require, shown
 from tf_bdecay.frameworks import keras_private
 from tf_bdecay.storage import checkpoint_file
@@ -70,13 +71,13 @@ def snapshot(model, metrics):
         model.jax_state_sync()
     found = {}
     for label, variable in variables_of(model).items():
-        first, *others = _copies(model, variable)
+        first, *others = replica_values.values_of(model, variable)
         found[label] = first
         if any(other.tobytes() != first.tobytes() for other in others):
             found[_COPIES + label] = np.stack([first, *others])
     if metrics:
         for i, variable in enumerate(model.metrics_variables):
-            found[f"{_METRIC}{i:04d}"] = np.stack(_copies(model, variable))
+            found[f"{_METRIC}{i:04d}"] = np.stack(replica_values.values_of(model, variable))
     return found
 
 
@@ -96,7 +97,7 @@ def assign(path, arrays, model):
     checkpoint_file.assign(path, mine, variables)
     for label, variable in variables.items():
         if _COPIES + label in arrays:
-            _assign_copies(model, variable, arrays[_COPIES + label])
+            replica_values.assign(model, variable, arrays[_COPIES + label])
 
 
 def assign_metrics(path, arrays, model):
@@ -110,7 +111,7 @@ def assign_metrics(path, arrays, model):
     )
     require(right, f"The checkpoint {path} is of a run with other metrics.")
     for variable, values in zip(own, kept, strict=True):
-        _assign_copies(model, variable, values)
+        replica_values.assign(model, variable, values)
 
 
 def number_of(value):
@@ -183,29 +184,6 @@ class Kept:
             self._names[i] = set(state)
             for name, value in state.items():
                 setattr(callback, name, _unpacked(value, arrays))
-
-
-def _copies(model, variable):
-    """The values of a variable's copies, one per replica, as NumPy arrays."""
-    if keras.backend.backend() != "tensorflow":
-        return [np.array(keras.ops.convert_to_numpy(variable.value))]
-    from tf_bdecay.distribution import strategies
-
-    return [
-        np.array(copy.numpy()) for copy in strategies.copies(model.distribute_strategy, variable)
-    ]
-
-
-def _assign_copies(model, variable, values):
-    """Gives each replica its value; if their number has changed, the first gets the sum of all."""
-    if keras.backend.backend() != "tensorflow":
-        variable.assign(values[0] if len(values) == 1 else values.sum(axis=0))
-        return
-    from tf_bdecay.distribution import strategies
-
-    copies = strategies.copies(model.distribute_strategy, variable)
-    for copy, value in zip(copies, strategies.shared_out(values, len(copies)), strict=True):
-        copy.assign(value)
 
 
 def _check_json(callback):

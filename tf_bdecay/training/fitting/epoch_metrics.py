@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_bdecay.distribution import sharding, strategies
+from tf_bdecay.distribution import replica_values, sharding, strategies
 
 PREFIX = "metric/"
 
@@ -25,28 +25,20 @@ def snapshot(model):
     if strategies.is_multi_worker(strategy):
         return _gathered(strategy, labelled)
     return {
-        label: np.stack([copy.numpy() for copy in strategies.copies(strategy, variable)])
+        label: np.stack(replica_values.values_of(model, variable))
         for label, variable in labelled.items()
     }
 
 
 def assign(model, metrics):
-    """Assigns to the metrics' variables what `snapshot` copied.
-
-    On another number of replicas, the first takes the sum of all: metrics are sums over examples.
+    """Assigns to the metrics' variables what `snapshot` copied, perhaps on other replicas.
 
     Args:
         model: as in `snapshot`, with the same metrics.
         metrics: from `snapshot`.
     """
-    strategy = model.distribute_strategy
-    replicas = strategy.num_replicas_in_sync
-    shared = strategies.is_multi_worker(strategy)
-    own = sharding.own_replicas(strategy) if shared else range(replicas)
     for label, variable in labelled_of(model).items():
-        values = strategies.shared_out(metrics[label], replicas)
-        for copy, index in zip(strategies.copies(strategy, variable), own, strict=True):
-            copy.assign(values[index])
+        replica_values.assign(model, variable, metrics[label])
 
 
 class Restores(keras.callbacks.Callback):
