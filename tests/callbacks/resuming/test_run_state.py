@@ -141,6 +141,7 @@ def test_attributes_that_changed_are_kept_and_no_others():
     kept.begin()
     one.count, one.best, one.function = 4, float("nan"), max
     one.weights = [np.ones(2), [np.zeros(1), "a"]]
+    one.objects = np.array([one, len])  # cannot be read back from a file
     (state,), found = kept.snapshot()
     assert set(state) == {"count", "best", "weights"} and len(found) == 2
     other.limit = 9  # of the program that runs now

@@ -210,7 +210,9 @@ def _plain(callback):
 def _is_plain(value):
     if isinstance(value, (list, tuple)):
         return all(map(_is_plain, value))
-    return value is None or isinstance(value, (bool, str, numbers.Real, np.ndarray))
+    if isinstance(value, np.ndarray):
+        return value.dtype != object  # of which NumPy's files are not read
+    return value is None or isinstance(value, (bool, str, numbers.Real))
 
 
 def _same(one, other):
