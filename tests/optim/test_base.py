@@ -171,3 +171,24 @@ def test_multipliers_of_1_change_no_bit():
     plain, found = run(made()[0]), run(made(rate_multipliers=ones)[0])
     for path, value in found.items():
         np.testing.assert_array_equal(value, plain[path])
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="one backend is enough")
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_a_model_that_was_saved_as_hdf5_is_loaded_and_trains_on(tmp_path):
+    """Keras' loader of these files builds the optimizer for no variables."""
+    layers = keras.layers
+    model = keras.Sequential(
+        [keras.Input((4,)), layers.Dense(3), layers.BatchNormalization(), layers.Dense(2)]
+    )
+    optimizer = tf_bdecay.Lamb(
+        0.1, tf_bdecay.decay.AdaptiveBetaDecay(), rate_multipliers={".*kernel": 0.5}
+    )
+    model.compile(optimizer, keras.losses.MeanSquaredError())
+    x, y = np.ones((8, 4), "float32"), np.ones((8, 2), "float32")
+    model.fit(x, y, verbose=0)
+    model.save(tmp_path / "model.h5")
+    loaded = keras.models.load_model(tmp_path / "model.h5")
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
+    loaded.fit(x, y, verbose=0)
+    assert len(loaded.optimizer.roles.pairs) == 1

@@ -34,3 +34,9 @@ def test_gradients_and_variables_must_match():
     optimizer, variables = made()
     with pytest.raises(BadInput, match="one gradient for each of 9 variables"):
         optimizer.apply([keras.ops.ones((2, 2))], variables)
+
+
+def test_a_gradient_of_another_shape_is_refused():
+    optimizer, variable = tf_bdecay.SGD(0.1), keras.Variable(np.zeros((2, 3), "float32"), name="w")
+    with pytest.raises(BadInput, match=r"must have its shape, \(2, 3\)\. Received: \(3, 2\)"):
+        optimizer.apply([keras.ops.ones((3, 2))], [variable])

@@ -308,3 +308,14 @@ def test_a_loss_that_averages_is_refused(per_example):
             examples_for(model),
             per_example=per_example,
         )
+
+
+def test_c_m_of_half_precision_variables_is_measured():
+    keras.utils.set_random_seed(0)
+    x, y = np.random.default_rng(0).normal(size=(8, 4)).astype("float32"), np.arange(8) % 3
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    half = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, dtype="bfloat16")])
+    half.set_weights(model.get_weights())
+    one, other = (connectivity(m, loss, (x, y), per_example=False) for m in (model, half))
+    assert other.total == pytest.approx(one.total, rel=0.03)

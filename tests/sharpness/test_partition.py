@@ -75,3 +75,9 @@ def test_every_level_adds_up(layers, data):
     assert total == sum(shares)
     for level in ("variable", "layer", "kind"):
         assert sum(v for (of, _), v in found.items() if of == level) == pytest.approx(total)
+
+
+def test_a_layer_named_total_is_not_the_whole_network():
+    found = Partition(("a/kernel", "Total/kernel"), ("a", "Total"), ("FC(w)", "FC(w)"))
+    by_group = sums(found, [1.0, 2.0])
+    assert by_group["layer", "Total"] == 2.0 and by_group["kind", "Total"] == 3.0

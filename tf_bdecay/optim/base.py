@@ -109,12 +109,12 @@ class DecayByRole(Decides, keras.optimizers.Optimizer):
             BadInput: the user chose an adaptive policy, and no layer has both gamma and beta; or an
                 argument names a role that no variable has or a pattern that matches no path.
         """
-        if self.built:
+        variables = list(getattr(model_or_variables, "trainable_variables", model_or_variables))
+        if self.built or not variables:  # none: Keras' loader of HDF5 files, before `fit` builds
             return
         roles = roles_of(model_or_variables, self.role_overrides)
         arguments.check_roles(self.weight_decay, self.policy_is_default, roles)
         multipliers = arguments.multipliers(self.rate_multipliers, roles)
-        variables = list(getattr(model_or_variables, "trainable_variables", model_or_variables))
         dtypes = [keras.backend.standardize_dtype(v.dtype) for v in variables]
         layout = Layout(roles, dtypes, self.weight_decay, multipliers)
         super().build(variables)

@@ -45,7 +45,25 @@ def by_index(optimizer, gradients, variables=None):
         "A variable has one gradient in an update: add up those of one that is used twice. "
         f"Received twice: {', '.join(optimizer.roles.variables[i].label for i in twice)}",
     )
-    return {i: dense(found[i]) for i in sorted(found)}
+    found = {i: dense(found[i]) for i in sorted(found)}
+    for i, gradient in found.items():
+        wanted = tuple(keras_private.variables_of(optimizer)[i].shape)
+        require(
+            _fits(gradient.shape, wanted),
+            f"The gradient of {optimizer.roles.variables[i].label} must have its shape, {wanted}. "
+            f"Received: {tuple(gradient.shape)}",
+        )
+    return found
+
+
+def _fits(shape, wanted):
+    """Whether a shape, of which a graph may know a part, can be the wanted one."""
+    if getattr(shape, "rank", 0) is None:
+        return True
+    sizes = tuple(shape)
+    return len(sizes) == len(wanted) and all(
+        size in (None, right) for size, right in zip(sizes, wanted, strict=True)
+    )
 
 
 def dense(gradient):

@@ -245,9 +245,14 @@ def gradient_kernel(network, x, y, weights):
 
 def _norms(network, gradients):
     """C of each variable for a gradient: float64 [variables]."""
-    values = [v.value for v in network.variables]
-    norms = l1_norms(connection_sensitivity(gradients, values))
+    pairs = zip(gradients, network.variables, strict=True)
+    wide = [(_at_least_float32(g), _at_least_float32(v.value)) for g, v in pairs]
+    norms = l1_norms(connection_sensitivity(*map(list, zip(*wide, strict=True))))
     return np.array([keras.ops.convert_to_numpy(norm) for norm in norms], "float64")
+
+
+def _at_least_float32(tensor):
+    return keras.ops.cast(tensor, keras.backend.result_type(tensor.dtype, "float32"))
 
 
 def _pairs(roles):

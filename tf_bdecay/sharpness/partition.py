@@ -55,5 +55,9 @@ class Partition:
             "kind": np.array(self.kinds),
         }
         return np.stack(
-            [(columns[level] == name) | (name == "Total") for level, name in self.groups], axis=1
+            [
+                (columns[level] == name) | ((level, name) == ("kind", "Total"))
+                for level, name in self.groups
+            ],
+            axis=1,
         ).astype("float64")
