@@ -16,3 +16,17 @@ def test_constraints_hold_after_every_update():
     optimizer = tf_bdecay.Lamb(0.1, decay.NoDecay(), compile_update=False)
     optimizer.apply([keras.ops.ones((3, 2)) * 0.3], [variable])
     np.testing.assert_allclose(np.linalg.norm(variable.numpy(), axis=0), 1, rtol=1e-5)
+
+
+def test_a_constraint_leaves_a_variable_without_a_gradient_as_it_is():
+    bound, free = (keras.Variable(-np.ones((2, 3), "float32"), name=name) for name in "ab")
+    bound.constraint = keras.constraints.NonNeg()
+    optimizer = tf_bdecay.SGD(0.1)
+    optimizer.build([bound, free])
+    for gradients in ([None, keras.ops.ones((2, 3))], [keras.ops.ones((2, 3)), None]):
+        before = [keras.ops.convert_to_numpy(v) for v in (bound, free)]
+        optimizer.apply(gradients, [bound, free])
+        for variable, old, gradient in zip((bound, free), before, gradients, strict=True):
+            moved = not np.array_equal(keras.ops.convert_to_numpy(variable), old)
+            assert moved == (gradient is not None)
+    assert keras.ops.convert_to_numpy(bound).min() >= 0

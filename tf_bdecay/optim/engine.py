@@ -83,8 +83,11 @@ class Engine(abc.ABC):
         ]
 
     def _constrained(self, index, value):
-        """A new value of variable number `index` after the variable's own constraint."""
-        constraint = self._constraint_of(index)
+        """A new value of variable number `index` after the variable's own constraint.
+
+        Without a gradient a variable stays as it is, whatever its constraint.
+        """
+        constraint = self._constraint_of(index) if index in self.present else None
         return value if constraint is None else constraint(value)
 
     def _constraint_of(self, index):
