@@ -40,3 +40,19 @@ def test_a_gradient_of_another_shape_is_refused():
     optimizer, variable = tf_bdecay.SGD(0.1), keras.Variable(np.zeros((2, 3), "float32"), name="w")
     with pytest.raises(BadInput, match=r"must have its shape, \(2, 3\)\. Received: \(3, 2\)"):
         optimizer.apply([keras.ops.ones((3, 2))], [variable])
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow's graphs")
+@pytest.mark.parametrize("shape", [(2, 3), (200, 30)])  # packed with others, and by itself
+def test_a_gradient_whose_shape_a_graph_does_not_know_is_applied(shape):
+    import tensorflow as tf
+
+    optimizer, variable = tf_bdecay.SGD(0.1), keras.Variable(np.zeros(shape, "float32"), name="w")
+    optimizer.build([variable])
+
+    @tf.function(input_signature=[tf.TensorSpec(None)], autograph=False)
+    def apply(gradient):
+        optimizer.apply([gradient], [variable])
+
+    apply(tf.ones(shape))
+    assert (variable.numpy() < 0).all()

@@ -60,7 +60,8 @@ class Block:
         if not self.packed:
             return tensors[0]
         # There may be thousands of small variables: spend no operation on one without need.
-        return _joined([t if len(t.shape) == 1 else ops.reshape(t, (-1,)) for t in tensors])
+        pairs = zip(tensors, self.shapes, strict=True)  # a graph may not know the tensor's own
+        return _joined([t if len(shape) == 1 else ops.reshape(t, (-1,)) for t, shape in pairs])
 
     def split(self, tensor):
         """Splits the block's tensor into one tensor per variable, in the variables' shapes."""

@@ -4,7 +4,7 @@ from collections import Counter
 
 from keras import ops
 
-from tf_bdecay.errors import require
+from tf_bdecay.errors import BadInput, require
 from tf_bdecay.frameworks import keras_private
 
 
@@ -46,12 +46,12 @@ def by_index(optimizer, gradients, variables=None):
         f"Received twice: {', '.join(optimizer.roles.variables[i].label for i in twice)}",
     )
     found = {i: dense(found[i]) for i in sorted(found)}
-    for i, gradient in found.items():
-        wanted = tuple(keras_private.variables_of(optimizer)[i].shape)
-        require(
-            _fits(gradient.shape, wanted),
-            f"The gradient of {optimizer.roles.variables[i].label} must have its shape, {wanted}. "
-            f"Received: {tuple(gradient.shape)}",
+    own = keras_private.variables_of(optimizer)
+    wrong = next((i for i, g in found.items() if not _fits(g.shape, own[i].shape)), None)
+    if wrong is not None:
+        raise BadInput(
+            f"The gradient of {optimizer.roles.variables[wrong].label} must have its shape, "
+            f"{tuple(own[wrong].shape)}. Received: {tuple(found[wrong].shape)}"
         )
     return found
 
@@ -60,9 +60,8 @@ def _fits(shape, wanted):
     """Whether a shape, of which a graph may know a part, can be the wanted one."""
     if getattr(shape, "rank", 0) is None:
         return True
-    sizes = tuple(shape)
-    return len(sizes) == len(wanted) and all(
-        size in (None, right) for size, right in zip(sizes, wanted, strict=True)
+    return len(shape) == len(wanted) and all(
+        size in (None, right) for size, right in zip(shape, wanted, strict=True)
     )
 
 
