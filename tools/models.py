@@ -13,7 +13,6 @@ used.
 import json
 import os
 import pathlib
-import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ sys.path.insert(0, str(ROOT))
 from absl import flags
 
 from tf_bdecay.errors import require, unknown
+from tf_bdecay.launching import processes
 from tools import commands
 from tools.trying import page
 
@@ -91,11 +91,10 @@ def tried(name, features, limit):
 
 def _why(process, errors):
     """The last line of what a process wrote to stderr, or how it ended."""
-    if process.returncode < 0:
-        return signal.Signals(-process.returncode).name
     errors.seek(0)
     lines = errors.read().strip().splitlines()
-    return lines[-1].rstrip(".") if lines else f"exit code {process.returncode}"
+    told = process.returncode > 0 and lines
+    return lines[-1].rstrip(".") if told else processes.ended_by(process.returncode)
 
 
 def _started(name, features, errors):

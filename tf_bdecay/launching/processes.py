@@ -159,7 +159,7 @@ def _watch(running, grace, came):
         for i, process in enumerate(running):
             if not first and process.poll():
                 first = process.returncode
-                how = _how(process.returncode)
+                how = ended_by(process.returncode)
                 if len(running) > 1 and not came.seen:
                     _say(f"Worker {i} ended by {how}: waiting {grace:g} s for the others to end.")
                 limit = _SAVING_SECONDS if came.seen else grace
@@ -176,7 +176,8 @@ def _watch(running, grace, came):
     return 128 - first if first < 0 else first, first < 0 or first == workers.LOST
 
 
-def _how(code):
+def ended_by(code):
+    """How a process ended, by its return code: "SIGKILL", or "exit code 1"."""
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 

@@ -83,13 +83,15 @@ class Engine(abc.ABC):
         ]
 
     def _constrained(self, index, value):
-        """A new value of variable number `index` after the variable's own constraint.
-
-        Without a gradient a variable stays as it is, whatever its constraint.
-        """
-        constraint = self._constraint_of(index) if index in self.present else None
+        """A new value of variable number `index` after the variable's own constraint."""
+        constraint = self._constraint_of(index)
         return value if constraint is None else constraint(value)
 
     def _constraint_of(self, index):
-        """The constraint of variable number `index`, or None."""
+        """The constraint of variable number `index`; None without one, or without a gradient.
+
+        A variable that has no gradient stays as it is, whatever its constraint.
+        """
+        if index not in self.present:
+            return None
         return getattr(keras_private.variables_of(self.optimizer)[index], "constraint", None)

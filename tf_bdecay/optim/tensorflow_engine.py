@@ -205,7 +205,7 @@ class InPlace(Engine):
                 continue
             variable = self._state["parameters"][i]
             value = tf.cast(value, variable.dtype)
-            if self._constraint_of(i) is not None and i in self.present:
+            if self._constraint_of(i) is not None:
                 bound = functools.partial(self._constrained, i, value)
                 value = _if(condition, bound, lambda v=value: v)
             variable.assign(value)

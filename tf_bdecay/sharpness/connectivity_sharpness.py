@@ -11,6 +11,7 @@ from tf_bdecay.errors import check_count, check_flag, require
 from tf_bdecay.sensitivity import bias_ratio, bias_ratio_error, connection_sensitivity, l1_norms
 from tf_bdecay.sharpness.over_examples import inputs, memory
 from tf_bdecay.sharpness.over_examples.network import Network, NotFinite
+from tf_bdecay.sharpness.over_examples.objective import at_least_float32
 from tf_bdecay.sharpness.over_examples.stream import Stream
 from tf_bdecay.sharpness.over_examples.tape import (
     dense_gradients,
@@ -246,13 +247,9 @@ def gradient_kernel(network, x, y, weights):
 def _norms(network, gradients):
     """C of each variable for a gradient: float64 [variables]."""
     pairs = zip(gradients, network.variables, strict=True)
-    wide = [(_at_least_float32(g), _at_least_float32(v.value)) for g, v in pairs]
+    wide = [(at_least_float32(g), at_least_float32(v.value)) for g, v in pairs]
     norms = l1_norms(connection_sensitivity(*map(list, zip(*wide, strict=True))))
     return np.array([keras.ops.convert_to_numpy(norm) for norm in norms], "float64")
-
-
-def _at_least_float32(tensor):
-    return keras.ops.cast(tensor, keras.backend.result_type(tensor.dtype, "float32"))
 
 
 def _pairs(roles):

@@ -218,7 +218,7 @@ def _scores(outputs, from_logits, loss):
         "outputs is of as many choices: use a model with one output, or a categorical loss. "
         f"Received: outputs of shape {outputs.shape}",
     )
-    scores = tf.cast(outputs, keras.backend.result_type(outputs.dtype, "float32"))
+    scores = objective.at_least_float32(outputs)
     if scores.shape[1] != 1:
         return scores
     other = tf.zeros_like(scores) if from_logits else 1 - scores

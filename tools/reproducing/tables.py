@@ -178,28 +178,27 @@ def markdown(table, made):
             "| arm | quantity | paper | n | mean | sd | difference [95 %] | p |",
             "|" + "---|" * 8,
         ]
-        left, seen = {}, set()
+        seen = set()
         for row in (row for row in made if row["dataset"] == dataset):
             what = row["row"], row["quantity"]
-            if not row["n"] and not row["failed"]:
-                if row["paper"] is None:
-                    left[row["row"]] = None
-                if row["paper"] is None or what in seen:
-                    continue
+            run = row["n"] or row["failed"]
+            if not run and (row["paper"] is None or what in seen):
+                continue
             seen.add(what)
             failed = f" ({row['failed']} failed: {row['reason']})" if row["failed"] else ""
             cells = (
                 row["row"],
                 row["quantity"],
                 _shown(row["paper"]),
-                f"{row['n']}{failed}" if row["n"] or failed else "not run",
+                f"{row['n']}{failed}" if run else "not run",
                 _shown(row["mean"]),
                 _shown(row["sd"]),
                 _interval(row),
                 _shown(row["p"]),
             )
             lines.append(f"| {' | '.join(cells)} |")
-        left = [name for name in left if not any(name == label for label, _ in seen)]
+        shown = {label for label, _ in seen}
+        left = [line.label for line in of_dataset if line.label not in shown]
         lines += ["", f"Not run: {'; '.join(left)}.", ""] if left else [""]
     return "\n".join([*lines, *(f"* {note}" for note in table.notes), ""])
 

@@ -119,29 +119,28 @@ class Read:
     """
 
     whole = False
+    _declared = None  # the `element_spec` of the data set that was read last, if one was
 
     def __init__(self, batches_of, num_batches, what, one_order=False):
         check_count("steps", num_batches, of="Resume.data", what="a number of batches an epoch")
         self.num_batches, self.one_order = int(num_batches), one_order
         self._batches_of, self._seen = batches_of, (None, None)
-        example = self._first(0)
-        self._digest = digest(example)
+        begin = self._begin(0, batch_shapes.COMPARED)
+        self._digest = digest(begin[0])
         require(
             self._digest == digest(self._first(0)),
             f"The data of Resume.data ({type(what).__name__}) are not the same when they are read "
             "again, so a run that goes on would train on others: take what is random out of them, "
             f"or {_OTHERWISE}.",
         )
-        self._spec = repr(keras.tree.map_structure(lambda a: f"{a.dtype} {a.shape[1:]}", example))
-        compared = list(itertools.islice(self.batches(0, 0), batch_shapes.COMPARED))
-        whole = batches_of and batches_of(0)
-        self.shapes = batch_shapes.in_common(
-            compared, whole.element_spec if _is_dataset(whole) else None
-        )
+        self._spec = repr(keras.tree.map_structure(lambda a: f"{a.dtype} {a.shape[1:]}", begin[0]))
+        self.shapes = batch_shapes.in_common(begin, self._declared)
 
     def batches(self, epoch, first):
         """The batches of an epoch, from batch `first` on."""
-        for i, batch in enumerate(itertools.islice(self._batches_of(epoch), self.num_batches)):
+        whole = self._batches_of(epoch)
+        self._declared = whole.element_spec if _is_dataset(whole) else None
+        for i, batch in enumerate(itertools.islice(whole, self.num_batches)):
             if i >= first or i == 0:
                 batch = _arrays_of(batch)
             if i == 0 and not self.one_order:
@@ -161,8 +160,12 @@ class Read:
         return found if seen == epoch else digest(self._first(epoch))
 
     def _first(self, epoch):
-        found = next(self.batches(epoch, 0), None)
-        require(found is not None, f"The data of Resume.data have no batch in epoch {epoch}.")
+        return self._begin(epoch, 1)[0]
+
+    def _begin(self, epoch, count):
+        """The first batches of an epoch, so many at most."""
+        found = list(itertools.islice(self.batches(epoch, 0), count))
+        require(found, f"The data of Resume.data have no batch in epoch {epoch}.")
         return found
 
 

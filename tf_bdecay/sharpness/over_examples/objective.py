@@ -170,6 +170,11 @@ def example_losses(loss, y, outputs, examples):
         "examples; one that already averages cannot be undone: pass a Keras loss, or a callable "
         f"that does not reduce. Received: a value of shape {values.shape}",
     )
-    values = tf.cast(values, keras.backend.result_type(values.dtype, "float32"))
+    values = at_least_float32(values)
     values = tf.reshape(values, (examples, -1))
     return tf.reduce_sum(values, 1) if summed else tf.reduce_mean(values, 1)
+
+
+def at_least_float32(tensor):
+    """A tensor of half precision as float32, in which sums are taken; any other unchanged."""
+    return tf.cast(tensor, keras.backend.result_type(tensor.dtype, "float32"))
